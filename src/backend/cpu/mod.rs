@@ -1,0 +1,1 @@
+//! Cranelift on the CPU: threads, GEMM, wide kernels, generated loops.
