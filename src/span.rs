@@ -20,22 +20,36 @@ pub struct Span {
 
 impl Span {
     pub fn new(source: SourceId, start: usize, end: usize) -> Span {
-        Span { source, start: start as u32, end: end as u32 }
+        Span {
+            source,
+            start: start as u32,
+            end: end as u32,
+        }
     }
     /// The smallest span that covers both; they must be of one source.
     pub fn to(self, other: Span) -> Span {
-        Span { source: self.source, start: self.start.min(other.start), end: self.end.max(other.end) }
+        Span {
+            source: self.source,
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
     /// The empty span just before this one, for insertions.
     pub fn before(self) -> Span {
-        Span { end: self.start, ..self }
+        Span {
+            end: self.start,
+            ..self
+        }
     }
     /// The empty span just after this one, for insertions.
     pub fn after(self) -> Span {
-        Span { start: self.end, ..self }
+        Span {
+            start: self.end,
+            ..self
+        }
     }
 }
 
@@ -71,12 +85,27 @@ pub struct SourceMap {
 }
 
 impl SourceMap {
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>, library: bool) -> SourceId {
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        text: impl Into<Arc<str>>,
+        library: bool,
+    ) -> SourceId {
         let text = text.into();
         let lines = std::iter::once(0)
-            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1))
+            .chain(
+                text.bytes()
+                    .enumerate()
+                    .filter(|(_, b)| *b == b'\n')
+                    .map(|(i, _)| i as u32 + 1),
+            )
             .collect();
-        self.sources.push(Source { name: name.into(), text, library, lines });
+        self.sources.push(Source {
+            name: name.into(),
+            text,
+            library,
+            lines,
+        });
         SourceId(self.sources.len() as u32 - 1)
     }
     pub fn get(&self, id: SourceId) -> &Source {
@@ -91,7 +120,10 @@ impl SourceMap {
         let source = self.get(span.source);
         let line = source.lines.partition_point(|&s| s <= span.start).max(1);
         let start = source.lines.get(line - 1).copied().unwrap_or(0) as usize;
-        let column = source.text.get(start..span.start as usize).map_or(0, |t| t.chars().count());
+        let column = source
+            .text
+            .get(start..span.start as usize)
+            .map_or(0, |t| t.chars().count());
         (line, column + 1)
     }
     /// `file:line:column`.

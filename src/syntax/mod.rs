@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! Text -> tree. [`parse`] gives the declarations that parsed and every syntax error.
+
+pub mod ast;
