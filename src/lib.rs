@@ -8,6 +8,7 @@
 //! library        the standard library, written in nn
 //! ir             dims, types, primitives, graphs, their text form, the verifier
 //! check          tree -> a checked program; elaborates models into graphs
+//! lower          checked program -> the graphs and settings of a run
 //! passes         autodiff, simplify, fuse, plan memory
 //! backend        interp (the oracle), cpu (Cranelift and wide kernels)
 //! data           files -> columns -> batches
@@ -22,6 +23,7 @@ pub mod data;
 pub mod diag;
 pub mod ir;
 pub mod library;
+pub mod lower;
 pub mod passes;
 pub mod span;
 pub mod syntax;

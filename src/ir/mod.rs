@@ -1,2 +1,16 @@
-//! See ARCHITECTURE.md.
+//! The intermediate representation: closed primitives over typed tensors,
+//! regions for loops, roles for what the runtime keeps.
+
+pub mod dim;
+pub mod graph;
+pub mod infer;
+pub mod prim;
 pub mod random;
+pub mod specialize;
+pub mod ty;
+
+pub use dim::{Bindings, Dim, DimError};
+pub use graph::{Graph, Input, Node, Origin, OriginId, Output, OutputRole, Role, Value};
+pub use infer::TypeError;
+pub use prim::Prim;
+pub use ty::{Elem, Shape, Type};

@@ -1,0 +1,24 @@
+//! Checked program -> the graphs that a run needs, over the symbolic batch size `B`.
+//!
+//! Names are the contract between the graphs: an input of one and an output of
+//! another with the same name are the same buffer.
+
+pub mod spec;
+
+use crate::ir::Graph;
+
+/// The graphs of one `train` block. `B` is the only symbol left in them, apart
+/// from sizes that only the data can tell.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// No inputs; a `Result` for every parameter, state, slot, hyper and metric accumulator.
+    pub init: Graph,
+    /// One step: updates parameters, states, slots and metric accumulators.
+    pub train: Graph,
+    /// Forward and metrics in evaluation mode: updates metric accumulators only.
+    pub eval: Graph,
+    /// Inputs -> the model's outputs, in evaluation mode.
+    pub predict: Graph,
+    /// Metric accumulators -> a `Result` (`F64[]`) for each of `loss`, `accuracy`, ...
+    pub metrics: Graph,
+}
