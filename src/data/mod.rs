@@ -1,1 +1,23 @@
-//! See ARCHITECTURE.md.
+//! Files -> columns -> batches.
+//!
+//! ```text
+//! error, element        what can be wrong; numbers as bytes
+//! table                 named columns in memory
+//! shuffle, split        seeded permutations, parts
+//! write                 whole files or none
+//! batch                 rows gathered ahead on a thread
+//! ```
+//!
+//! Nothing here knows the language or the IR: readers are told what columns to
+//! take and what they must hold.
+
+pub mod batch;
+pub mod element;
+pub mod error;
+pub mod shuffle;
+pub mod table;
+pub mod write;
+
+pub use batch::{Batch, Batches, Epoch, Order};
+pub use error::DataError;
+pub use table::{Column, ColumnData, ElementType, Storage, Table};

@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! The loop, metrics, weights, history.
+
+pub mod weights;

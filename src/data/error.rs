@@ -1,0 +1,367 @@
+//! What can be wrong with data: one variant a mistake, each with a stable code.
+//!
+//! The variants carry facts (file, row, column, value, expectation); `Display`
+//! makes the sentence. Rows count from 1, as do lines; in a CSV file with a
+//! header the first row stands on line 2. Columns are named by their header
+//! name, or `#3` for the field of index 3 where there is no header.
+
+use std::path::{Path, PathBuf};
+
+/// Where a value stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub path: PathBuf,
+    /// Line of the file at which the row starts; text formats only.
+    pub line: Option<u64>,
+    pub row: u64,
+    pub column: String,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": row {}, column `{}`", self.row, self.column)
+    }
+}
+
+/// A mistake in the data or in what was asked of it.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("{}: no such file{}", path.display(), also(tried))]
+    NotFound {
+        path: PathBuf,
+        tried: Option<PathBuf>,
+    },
+
+    #[error("{}: not a file but a folder; name a file in it", path.display())]
+    NotAFile { path: PathBuf },
+
+    #[error("{}: cannot {doing}: {reason}", path.display())]
+    Io {
+        path: PathBuf,
+        doing: &'static str,
+        reason: String,
+    },
+
+    #[error("{}: {}", path.display(), if *truncated {
+        "the gzip stream ends too early: the file is cut off"
+    } else {
+        "the gzip stream is corrupt"
+    })]
+    Gzip { path: PathBuf, truncated: bool },
+
+    #[error("{}: there are no rows in it", path.display())]
+    Empty { path: PathBuf },
+
+    #[error("{}: not {format}: it starts with {}, expected {expected}", path.display(), hex(found))]
+    Magic {
+        path: PathBuf,
+        format: &'static str,
+        found: Vec<u8>,
+        expected: &'static str,
+    },
+
+    #[error("{}: element type {found} is not supported; expected {expected}", path.display())]
+    ElementType {
+        path: PathBuf,
+        found: String,
+        expected: &'static str,
+    },
+
+    #[error("{}: the {part} should take {declared} bytes, but the file ends after {found}", path.display())]
+    Truncated {
+        path: PathBuf,
+        part: String,
+        declared: u64,
+        found: u64,
+    },
+
+    #[error("{}: bytes follow after the {declared} that its header declares", path.display())]
+    TrailingBytes { path: PathBuf, declared: u64 },
+
+    #[error("{}: its header declares {declared} bytes, but the file can hold {limit} at most", path.display())]
+    TooLarge {
+        path: PathBuf,
+        declared: u128,
+        limit: u64,
+    },
+
+    #[error("{place}: not valid UTF-8")]
+    NotUtf8 { place: Box<Place> },
+
+    #[error("{}:{line}: row {row} has {found}, expected {expected}{}", path.display(), spread(*lines),
+        found = fields(*found), expected = fields(*expected))]
+    Ragged {
+        path: PathBuf,
+        line: u64,
+        row: u64,
+        found: usize,
+        expected: usize,
+        /// How many lines the row takes: over one if a quoted field holds line breaks.
+        lines: u64,
+    },
+
+    #[error("{}: there is no column `{name}`{}; it has {}", path.display(), did_you_mean(suggestion), list(names))]
+    UnknownColumn {
+        path: PathBuf,
+        name: String,
+        names: Vec<String>,
+        suggestion: Option<String>,
+    },
+
+    #[error("{}: there is no column {index}: it has {columns}, counted from 0", path.display(),
+        columns = columns_count(*columns))]
+    ColumnIndex {
+        path: PathBuf,
+        index: usize,
+        columns: usize,
+    },
+
+    #[error("{}: columns {first} .. {last} are the wrong way round", path.display())]
+    ColumnRange {
+        path: PathBuf,
+        first: String,
+        last: String,
+    },
+
+    #[error("{place}: found {}, expected {expected}", shown(value))]
+    BadValue {
+        place: Box<Place>,
+        value: String,
+        expected: String,
+    },
+
+    #[error("{place}: {value}, but class[{classes}] takes 0..{}", classes.saturating_sub(1))]
+    ClassRange {
+        place: Box<Place>,
+        value: i64,
+        classes: u32,
+    },
+
+    #[error("{}:{line}: a field that starts in this row is longer than {} MB{}", path.display(), limit >> 20,
+        "; is a quote left open?")]
+    FieldTooLong {
+        path: PathBuf,
+        line: u64,
+        limit: u64,
+    },
+
+    #[error("{}: cannot tell what kind of file this is; expected .csv, .tsv, .npy, .npz or IDX", path.display())]
+    UnknownFormat { path: PathBuf },
+
+    #[error("{}: {reason}", path.display())]
+    BadHeader { path: PathBuf, reason: String },
+
+    #[error("{}: column `{column}` has shape {} a row, expected {}", path.display(), shape(found), shape(expected))]
+    Shape {
+        path: PathBuf,
+        column: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+
+    #[error(
+        "columns have different numbers of rows: `{first}` {first_rows}, `{second}` {second_rows}"
+    )]
+    RowCount {
+        first: String,
+        first_rows: usize,
+        second: String,
+        second_rows: usize,
+    },
+
+    #[error("{}: two columns are called `{name}`; choose by index", path.display())]
+    AmbiguousColumn { path: PathBuf, name: String },
+
+    #[error("two columns are called `{name}`")]
+    DuplicateColumn { name: String },
+
+    #[error("the part `{part}` of the split would be empty: {share} of {rows} rows")]
+    EmptyPart {
+        part: String,
+        share: String,
+        rows: usize,
+    },
+
+    #[error("the parts of the split take {asked} of {rows} rows{}", if asked.ends_with('%') { ": more than all" } else { "" })]
+    SplitSum { asked: String, rows: usize },
+
+    #[error("the part `{part}` takes {share}: {expected}")]
+    SplitShare {
+        part: String,
+        share: String,
+        expected: &'static str,
+    },
+
+    #[error("column `{column}` holds {found}; {doing} needs {expected}")]
+    ColumnKind {
+        column: String,
+        found: &'static str,
+        doing: &'static str,
+        expected: &'static str,
+    },
+
+    #[error("nothing to {doing}: no rows are chosen")]
+    NoRows { doing: &'static str },
+
+    #[error("row {row} is out of range: the table has {rows} rows")]
+    RowIndex { row: usize, rows: usize },
+
+    #[error("a batch must hold at least one row")]
+    BatchSize,
+}
+
+impl DataError {
+    /// Stable code, as `nnc explain` takes it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            DataError::NotFound { .. } => "E0901",
+            DataError::NotAFile { .. } => "E0902",
+            DataError::Io { .. } => "E0903",
+            DataError::Gzip { .. } => "E0904",
+            DataError::Empty { .. } => "E0905",
+            DataError::Magic { .. } => "E0906",
+            DataError::ElementType { .. } => "E0907",
+            DataError::Truncated { .. } => "E0908",
+            DataError::TrailingBytes { .. } => "E0909",
+            DataError::TooLarge { .. } => "E0910",
+            DataError::NotUtf8 { .. } => "E0911",
+            DataError::Ragged { .. } => "E0912",
+            DataError::UnknownColumn { .. } => "E0913",
+            DataError::ColumnIndex { .. } => "E0914",
+            DataError::ColumnRange { .. } => "E0915",
+            DataError::BadValue { .. } => "E0916",
+            DataError::ClassRange { .. } => "E0917",
+            DataError::FieldTooLong { .. } => "E0918",
+            DataError::UnknownFormat { .. } => "E0919",
+            DataError::BadHeader { .. } => "E0920",
+            DataError::Shape { .. } => "E0921",
+            DataError::RowCount { .. } => "E0922",
+            DataError::AmbiguousColumn { .. } => "E0923",
+            DataError::DuplicateColumn { .. } => "E0924",
+            DataError::EmptyPart { .. } => "E0925",
+            DataError::SplitSum { .. } => "E0926",
+            DataError::SplitShare { .. } => "E0927",
+            DataError::ColumnKind { .. } => "E0928",
+            DataError::NoRows { .. } => "E0929",
+            DataError::RowIndex { .. } => "E0930",
+            DataError::BatchSize => "E0931",
+        }
+    }
+
+    pub(crate) fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> DataError {
+        DataError::Io {
+            path: path.to_owned(),
+            doing,
+            reason: reason(error),
+        }
+    }
+}
+
+/// The nearest of `names` to `name`, if any is near enough to be a slip.
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    names
+        .into_iter()
+        .map(|n| {
+            (
+                strsim::damerau_levenshtein(&name.to_lowercase(), &n.to_lowercase()),
+                n,
+            )
+        })
+        .filter(|(distance, n)| {
+            *distance <= (n.chars().count().max(name.chars().count()) / 3).max(1)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, n)| n.to_owned())
+}
+
+/// The system's words without "(os error 13)".
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+/// `(28, 28)`; a scalar is `()`.
+pub(crate) fn shape(dims: &[usize]) -> String {
+    let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+fn also(tried: &Option<PathBuf>) -> String {
+    tried
+        .as_ref()
+        .map_or(String::new(), |p| format!(", nor {}", p.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".into();
+    }
+    bytes
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn spread(lines: u64) -> String {
+    if lines > 1 {
+        format!(" (it runs over {lines} lines: is a quote left open?)")
+    } else {
+        String::new()
+    }
+}
+
+fn fields(n: usize) -> String {
+    if n == 1 {
+        "1 field".into()
+    } else {
+        format!("{n} fields")
+    }
+}
+
+fn columns_count(n: usize) -> String {
+    if n == 1 {
+        "1 column".into()
+    } else {
+        format!("{n} columns")
+    }
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion
+        .as_ref()
+        .map_or(String::new(), |s| format!(" (did you mean `{s}`?)"))
+}
+
+/// At most eight names.
+fn list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
+    match names.len() {
+        0 => "none".into(),
+        n if n > 8 => format!("{} and {} more", shown.join(", "), n - 8),
+        _ => shown.join(", "),
+    }
+}
+
+/// A value from a file, kept short and free of control characters.
+fn shown(value: &str) -> String {
+    if value.is_empty() {
+        return "nothing".into();
+    }
+    let mut text: String = value
+        .chars()
+        .take(40)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if value.chars().nth(40).is_some() {
+        text.push('…');
+    }
+    format!("`{text}`")
+}

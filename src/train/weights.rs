@@ -1,0 +1,596 @@
+//! Weights in safetensors files.
+//!
+//! Named tensors of f32, f64, i32 and u8 with their shapes, and a map of
+//! strings (`__metadata__` in the format). Saving is deterministic (equal
+//! tensors and metadata give equal bytes) and atomic: the file is written
+//! beside its final name and renamed, so that an interrupted run leaves the old
+//! file whole. Loading reads each tensor straight into its final place, and
+//! reports every disagreement in one error.
+
+use crate::data::DataError;
+use crate::data::error::{nearest, shape as shown_shape};
+use crate::data::write::replace;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A header longer than this is no header.
+const MAX_HEADER: u64 = 64 << 20;
+
+/// Element type of a tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TensorType {
+    F32,
+    F64,
+    I32,
+    U8,
+}
+
+/// Name, type and shape of a tensor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TensorSpec {
+    pub name: String,
+    pub element: TensorType,
+    pub shape: Vec<usize>,
+}
+
+/// A tensor to be saved.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorRef<'a> {
+    pub name: &'a str,
+    pub element: TensorType,
+    pub shape: &'a [usize],
+    /// Row-major, little-endian.
+    pub bytes: &'a [u8],
+}
+
+/// A weights file, its header read and verified.
+#[derive(Debug)]
+pub struct WeightsFile {
+    path: PathBuf,
+    file: File,
+    /// Where the tensors' bytes start.
+    start: u64,
+    metadata: BTreeMap<String, String>,
+    /// In the order of the file.
+    tensors: Vec<(TensorSpec, u64)>,
+}
+
+/// What is wrong with a weights file.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum WeightsError {
+    #[error(transparent)]
+    Io(DataError),
+
+    #[error("{}: not a safetensors file: {reason}", path.display())]
+    Format { path: PathBuf, reason: String },
+
+    #[error("{}: tensor `{name}` holds {found}; weights are f32, f64, i32 or u8", path.display())]
+    ElementType {
+        path: PathBuf,
+        name: String,
+        found: String,
+    },
+
+    #[error("{}: these weights are not this model's{}", path.display(), differences(mismatches))]
+    Mismatch {
+        path: PathBuf,
+        mismatches: Vec<Mismatch>,
+    },
+
+    #[error(
+        "tensor `{name}` {}: {bytes} bytes are not its size",
+        shown_shape(shape)
+    )]
+    Size {
+        name: String,
+        shape: Vec<usize>,
+        bytes: usize,
+    },
+
+    #[error("two tensors are called `{name}`")]
+    DuplicateName { name: String },
+}
+
+/// One disagreement between a file and what the model needs.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Mismatch {
+    #[error("`{name}` is missing{}", similar(suggestion))]
+    Missing {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("`{name}` is in the file, but the model has no such weights")]
+    Unexpected { name: String },
+    #[error("`{name}` is {} {} in the file, {} {} in the model", found.element.name(), shown_shape(&found.shape),
+        expected.element.name(), shown_shape(&expected.shape))]
+    Differs {
+        name: String,
+        found: TensorSpec,
+        expected: TensorSpec,
+    },
+}
+
+/// Writes `tensors` to `path`.
+pub fn save(
+    path: &Path,
+    tensors: &[TensorRef<'_>],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), WeightsError> {
+    let header = header(tensors, metadata)?;
+    replace(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        tensors.iter().try_for_each(|t| out.write_all(t.bytes))
+    })
+    .map_err(WeightsError::Io)
+}
+
+impl WeightsFile {
+    /// Reads the header; the tensors stay in the file.
+    pub fn open(path: &Path) -> Result<WeightsFile, WeightsError> {
+        let read = |e: std::io::Error| io(path, "read it", &e);
+        let format = |reason: String| WeightsError::Format {
+            path: path.to_owned(),
+            reason,
+        };
+        let mut file = File::open(path).map_err(|e| io(path, "open it", &e))?;
+        let size = file.metadata().map_err(read)?.len();
+        let mut len = [0; 8];
+        if size < 8 {
+            return Err(format(format!("it has {size} bytes")));
+        }
+        file.read_exact(&mut len).map_err(read)?;
+        let len = u64::from_le_bytes(len);
+        if len > MAX_HEADER || len > size - 8 {
+            return Err(format(format!(
+                "its header would take {len} bytes of {size}"
+            )));
+        }
+        let mut header = vec![0; len as usize];
+        file.read_exact(&mut header).map_err(read)?;
+        let parsed: Metadata =
+            serde_json::from_slice(&header).map_err(|e| format(e.to_string()))?;
+        let start = 8 + len;
+        if parsed.data_len() as u64 != size - start {
+            return Err(format(format!(
+                "its header declares {} bytes of weights, but {} follow",
+                parsed.data_len(),
+                size - start
+            )));
+        }
+        let metadata = parsed
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        let mut tensors = parsed
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| {
+                let element =
+                    TensorType::of(info.dtype).ok_or_else(|| WeightsError::ElementType {
+                        path: path.to_owned(),
+                        name: name.clone(),
+                        found: format!("{:?}", info.dtype).to_lowercase(),
+                    })?;
+                let spec = TensorSpec {
+                    name,
+                    element,
+                    shape: info.shape.clone(),
+                };
+                Ok((spec, info.data_offsets.0 as u64))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        tensors.sort_by(|a, b| (a.1, &a.0.name).cmp(&(b.1, &b.0.name)));
+        Ok(WeightsFile {
+            path: path.to_owned(),
+            file,
+            start,
+            metadata,
+            tensors,
+        })
+    }
+
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorSpec> {
+        self.tensors.iter().map(|(spec, _)| spec)
+    }
+
+    /// Verifies that the file holds just the tensors `expected`.
+    pub fn verify(&self, expected: &[TensorSpec]) -> Result<(), WeightsError> {
+        let find = |name: &str| self.tensors().find(|t| t.name == name);
+        let wanted = |name: &str| expected.iter().any(|t| t.name == name);
+        // a near name is worth telling only if nothing else claims it
+        let unclaimed: Vec<&str> = self
+            .tensors()
+            .map(|t| t.name.as_str())
+            .filter(|n| !wanted(n))
+            .collect();
+        let mut mismatches = Vec::new();
+        for want in expected {
+            match find(&want.name) {
+                None => mismatches.push(Mismatch::Missing {
+                    name: want.name.clone(),
+                    suggestion: nearest(&want.name, unclaimed.iter().copied()),
+                }),
+                Some(found) if found != want => mismatches.push(Mismatch::Differs {
+                    name: want.name.clone(),
+                    found: found.clone(),
+                    expected: want.clone(),
+                }),
+                Some(_) => {}
+            }
+        }
+        mismatches.extend(unclaimed.iter().map(|name| Mismatch::Unexpected {
+            name: (*name).into(),
+        }));
+        if mismatches.is_empty() {
+            return Ok(());
+        }
+        Err(WeightsError::Mismatch {
+            path: self.path.clone(),
+            mismatches,
+        })
+    }
+
+    /// Reads the tensor called `name` into `to`, which must have its size.
+    pub fn read_into(&mut self, name: &str, to: &mut [u8]) -> Result<(), WeightsError> {
+        let Some((spec, offset)) = self.tensors.iter().find(|(t, _)| t.name == name) else {
+            let suggestion = nearest(name, self.tensors().map(|t| t.name.as_str()));
+            let mismatches = vec![Mismatch::Missing {
+                name: name.into(),
+                suggestion,
+            }];
+            return Err(WeightsError::Mismatch {
+                path: self.path.clone(),
+                mismatches,
+            });
+        };
+        if spec.bytes() != Some(to.len()) {
+            return Err(WeightsError::Size {
+                name: name.into(),
+                shape: spec.shape.clone(),
+                bytes: to.len(),
+            });
+        }
+        self.file
+            .seek(SeekFrom::Start(self.start + offset))
+            .and_then(|_| self.file.read_exact(to))
+            .map_err(|e| io(&self.path, "read it", &e))
+    }
+}
+
+impl TensorSpec {
+    /// Its size in bytes; none if that overflows.
+    pub fn bytes(&self) -> Option<usize> {
+        size(self.element, &self.shape)
+    }
+}
+
+impl TensorType {
+    /// As it is written in nn.
+    pub fn name(self) -> &'static str {
+        match self {
+            TensorType::F32 => "f32",
+            TensorType::F64 => "f64",
+            TensorType::I32 => "i32",
+            TensorType::U8 => "u8",
+        }
+    }
+
+    fn dtype(self) -> Dtype {
+        match self {
+            TensorType::F32 => Dtype::F32,
+            TensorType::F64 => Dtype::F64,
+            TensorType::I32 => Dtype::I32,
+            TensorType::U8 => Dtype::U8,
+        }
+    }
+
+    fn of(dtype: Dtype) -> Option<TensorType> {
+        [
+            TensorType::F32,
+            TensorType::F64,
+            TensorType::I32,
+            TensorType::U8,
+        ]
+        .into_iter()
+        .find(|t| t.dtype() == dtype)
+    }
+}
+
+impl WeightsError {
+    /// Stable code, as `nnc explain` takes it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WeightsError::Io(error) => error.code(),
+            WeightsError::Format { .. } => "E0941",
+            WeightsError::ElementType { .. } => "E0942",
+            WeightsError::Mismatch { .. } => "E0943",
+            WeightsError::Size { .. } => "E0944",
+            WeightsError::DuplicateName { .. } => "E0945",
+        }
+    }
+}
+
+fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> WeightsError {
+    WeightsError::Io(DataError::io(path, doing, error))
+}
+
+fn size(element: TensorType, shape: &[usize]) -> Option<usize> {
+    let bytes = element.dtype().bitsize() / 8;
+    shape.iter().try_fold(bytes, |n, &d| n.checked_mul(d))
+}
+
+/// The JSON header, its keys in the order given, padded so that the tensors start at a multiple of 8.
+/// (The crate keeps metadata in a hash map, whose order differs from run to run.)
+fn header(
+    tensors: &[TensorRef<'_>],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, WeightsError> {
+    let mut map = serde_json::Map::new();
+    if !metadata.is_empty() {
+        map.insert("__metadata__".into(), serde_json::json!(metadata));
+    }
+    let mut offset = 0;
+    for t in tensors {
+        if size(t.element, t.shape) != Some(t.bytes.len()) {
+            return Err(WeightsError::Size {
+                name: t.name.into(),
+                shape: t.shape.into(),
+                bytes: t.bytes.len(),
+            });
+        }
+        let end = offset + t.bytes.len();
+        let info = TensorInfo {
+            dtype: t.element.dtype(),
+            shape: t.shape.to_vec(),
+            data_offsets: (offset, end),
+        };
+        if t.name == "__metadata__" || map.insert(t.name.into(), serde_json::json!(info)).is_some()
+        {
+            return Err(WeightsError::DuplicateName {
+                name: t.name.into(),
+            });
+        }
+        offset = end;
+    }
+    let mut header = serde_json::Value::Object(map).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
+}
+
+/// One a line, at most twenty.
+fn differences(mismatches: &[Mismatch]) -> String {
+    let mut text = String::new();
+    for mismatch in mismatches.iter().take(20) {
+        text += &format!("\n  {mismatch}");
+    }
+    if mismatches.len() > 20 {
+        text += &format!("\n  and {} more", mismatches.len() - 20);
+    }
+    text
+}
+
+fn similar(suggestion: &Option<String>) -> String {
+    suggestion
+        .as_ref()
+        .map_or(String::new(), |s| format!(" (the file has `{s}`)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::element::{bytes_of, bytes_of_mut};
+
+    fn spec(name: &str, element: TensorType, shape: &[usize]) -> TensorSpec {
+        TensorSpec {
+            name: name.into(),
+            element,
+            shape: shape.into(),
+        }
+    }
+
+    /// Writes a kernel, a bias, a step counter and a mask.
+    fn write(path: &Path) {
+        let tensors = [
+            TensorRef {
+                name: "dense/kernel",
+                element: TensorType::F32,
+                shape: &[2, 3],
+                bytes: bytes_of(&[1f32, 2.0, 3.0, 4.0, 5.0, f32::NAN]),
+            },
+            TensorRef {
+                name: "mask",
+                element: TensorType::U8,
+                shape: &[3],
+                bytes: &[1, 0, 1],
+            },
+            TensorRef {
+                name: "dense/bias",
+                element: TensorType::F64,
+                shape: &[1],
+                bytes: bytes_of(&[0.1f64]),
+            },
+            TensorRef {
+                name: "step",
+                element: TensorType::I32,
+                shape: &[],
+                bytes: bytes_of(&[-7i32]),
+            },
+        ];
+        let metadata = (0..20)
+            .map(|i| (format!("key{i}"), format!("\"{i}\"\n")))
+            .collect();
+        save(path, &tensors, &metadata).unwrap();
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write(&path);
+        write(&path); // over an existing file
+        let mut file = WeightsFile::open(&path).unwrap();
+        assert_eq!(file.metadata()["key13"], "\"13\"\n");
+        file.verify(&[
+            spec("step", TensorType::I32, &[]),
+            spec("mask", TensorType::U8, &[3]),
+            spec("dense/kernel", TensorType::F32, &[2, 3]),
+            spec("dense/bias", TensorType::F64, &[1]),
+        ])
+        .unwrap();
+        let mut kernel = [0f32; 6];
+        file.read_into("dense/kernel", bytes_of_mut(&mut kernel))
+            .unwrap();
+        assert_eq!(
+            kernel.map(f32::to_bits),
+            [1f32, 2.0, 3.0, 4.0, 5.0, f32::NAN].map(f32::to_bits)
+        );
+        let (mut bias, mut step) = ([0f64], [0i32]);
+        file.read_into("dense/bias", bytes_of_mut(&mut bias))
+            .unwrap();
+        file.read_into("step", bytes_of_mut(&mut step)).unwrap();
+        assert_eq!((bias, step), ([0.1], [-7]));
+        // nothing but the file is left behind, and the crate's own reader takes it
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(
+            safetensors::SafeTensors::deserialize(&bytes)
+                .unwrap()
+                .tensor("mask")
+                .unwrap()
+                .data(),
+            [1, 0, 1]
+        );
+    }
+
+    #[test]
+    fn equal_weights_give_equal_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("a"), folder.path().join("b")];
+        paths.iter().for_each(|p| write(p));
+        assert_eq!(
+            std::fs::read(&paths[0]).unwrap(),
+            std::fs::read(&paths[1]).unwrap()
+        );
+    }
+
+    #[test]
+    fn every_disagreement_is_in_one_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write(&path);
+        let error = WeightsFile::open(&path)
+            .unwrap()
+            .verify(&[
+                spec("dense/kernal", TensorType::F32, &[2, 3]),
+                spec("dense/bias", TensorType::F32, &[1]),
+                spec("lstm/kernel_of_gates", TensorType::F32, &[8]),
+                spec("mask", TensorType::U8, &[4]),
+            ])
+            .unwrap_err();
+        let text = error.to_string().replace(path.to_str().unwrap(), "w");
+        assert_eq!(
+            text,
+            "w: these weights are not this model's\
+             \n  `dense/kernal` is missing (the file has `dense/kernel`)\
+             \n  `dense/bias` is f64 [1] in the file, f32 [1] in the model\
+             \n  `lstm/kernel_of_gates` is missing\
+             \n  `mask` is u8 [3] in the file, u8 [4] in the model\
+             \n  `dense/kernel` is in the file, but the model has no such weights\
+             \n  `step` is in the file, but the model has no such weights"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_weights_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write(&path);
+        let whole = std::fs::read(&path).unwrap();
+        let huge = [u64::MAX.to_le_bytes().as_slice(), b"{}"].concat();
+        let half = br#"{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}"#;
+        let half = [(half.len() as u64).to_le_bytes().as_slice(), half, &[0, 0]].concat();
+        let cases: [(&[u8], &str); 7] = [
+            (b"", "not a safetensors file: it has 0 bytes"),
+            (
+                &huge,
+                "not a safetensors file: its header would take 18446744073709551615 bytes of 10",
+            ),
+            (
+                &whole[..whole.len() - 1],
+                "not a safetensors file: its header declares 39 bytes of weights, but 38 follow",
+            ),
+            (
+                &[&whole[..], &[0]].concat(),
+                "not a safetensors file: its header declares 39 bytes of weights, but 40 follow",
+            ),
+            (b"\x02\0\0\0\0\0\0\0[]", "not a safetensors file: "),
+            (
+                b"GIF89a and so on",
+                "not a safetensors file: its header would take",
+            ),
+            (
+                &half,
+                "tensor `a` holds f16; weights are f32, f64, i32 or u8",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let error = WeightsFile::open(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}\n{expected}");
+        }
+        assert_eq!(
+            WeightsFile::open(&folder.path().join("none"))
+                .unwrap_err()
+                .code(),
+            "E0903"
+        );
+    }
+
+    #[test]
+    fn tensors_that_cannot_be_saved_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w");
+        let t = TensorRef {
+            name: "a",
+            element: TensorType::U8,
+            shape: &[2],
+            bytes: &[1, 2],
+        };
+        let error = |tensors: &[TensorRef<'_>]| {
+            save(&path, tensors, &BTreeMap::new())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(error(&[t, t]), "two tensors are called `a`");
+        assert_eq!(
+            error(&[TensorRef { shape: &[3], ..t }]),
+            "tensor `a` [3]: 2 bytes are not its size"
+        );
+        assert_eq!(
+            error(&[TensorRef {
+                shape: &[usize::MAX, 3],
+                ..t
+            }])
+            .split(':')
+            .next(),
+            Some("tensor `a` [18446744073709551615, 3]")
+        );
+        let nowhere = folder.path().join("no/such/w");
+        assert!(
+            save(&nowhere, &[t], &BTreeMap::new())
+                .unwrap_err()
+                .to_string()
+                .contains("cannot create a file beside it: no such file")
+        );
+    }
+}
