@@ -1,0 +1,205 @@
+//! Matrix products, the thread pool and random numbers, against this machine's peak measured in the same run.
+//!
+//! `cargo bench --bench gemm [-- FILTER]` prints for each shape the best of several runs, on one thread and on
+//! all: time, GFLOP/s, fraction of the f32 multiply-add peak.
+
+use nnc::backend::cpu::features::{Features, Isa};
+use nnc::backend::cpu::gemm::{BatchAxis, Epilogue, Gemm, Shape, Strides};
+use nnc::backend::cpu::philox::fill_uniform;
+use nnc::backend::cpu::pool::Pool;
+use std::hint::black_box;
+use std::time::Instant;
+
+fn main() {
+    let filter = std::env::args()
+        .skip(1)
+        .find(|arg| !arg.starts_with('-'))
+        .unwrap_or_default();
+    let features = Features::detect();
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let pools = [Pool::new(1), Pool::new(cores)];
+    let peaks = pools.each_ref().map(|pool| peak(features, pool));
+    println!(
+        "{:?}, peak {:.0} GFLOP/s on 1 thread, {:.0} on {cores}",
+        features.isa(),
+        peaks[0],
+        peaks[1]
+    );
+    println!(
+        "{:34}{:>9}{:>9}{:>6}{:>11}{:>9}{:>6}",
+        "m x k x n", "us", "GFLOP/s", "peak", "us", "GFLOP/s", "peak"
+    );
+    for (name, shape) in shapes() {
+        if !name.contains(&filter) {
+            continue;
+        }
+        print!("{name:34}");
+        for (pool, peak) in pools.iter().zip(peaks) {
+            let seconds = product(&shape, features, pool);
+            let batch: usize = shape.batch.iter().map(|axis| axis.len).product();
+            let rate = 2e-9 * (batch * shape.m * shape.n * shape.k) as f64 / seconds;
+            print!(
+                "{:9.2}{rate:9.1}{:5.0}%  ",
+                seconds * 1e6,
+                100.0 * rate / peak
+            );
+        }
+        println!();
+    }
+    if filter.is_empty() {
+        let pool = &pools[1];
+        let fork = best(1000, || {
+            pool.run(cores, &|i| {
+                black_box(i);
+            })
+        });
+        println!("fork and join of {cores} empty tasks: {:.2} us", fork * 1e6);
+        let mut out = vec![0.0; 128 * 512];
+        let draw = best(100, || fill_uniform(features, &mut out, [1, 2], 3, 0));
+        println!(
+            "128 x 512 uniform numbers: {:.1} us on 1 thread",
+            draw * 1e6
+        );
+    }
+}
+
+/// The products of the workloads in ARCHITECTURE.md's table, and some more.
+fn shapes() -> Vec<(String, Shape)> {
+    let shape = |kind: &str, m: usize, k: usize, n: usize| {
+        let a: Strides = if kind.starts_with("At") {
+            (1, m)
+        } else {
+            (k, 1)
+        };
+        let b: Strides = if kind.ends_with('t') { (1, k) } else { (n, 1) };
+        (
+            format!("{m} x {k} x {n} {kind}"),
+            Shape {
+                m,
+                n,
+                k,
+                a,
+                b,
+                c: (n, 1),
+                accumulate: false,
+                batch: vec![],
+            },
+        )
+    };
+    let mut all = vec![
+        shape("A B   (W1 forward)", 128, 784, 512),
+        shape("At B   (W1 weights)", 784, 128, 512),
+        shape("A Bt", 128, 512, 784),
+        shape("A B   (W1 second)", 128, 512, 10),
+        shape("At B   (its weights)", 512, 128, 10),
+        shape("A Bt", 128, 10, 512),
+        shape("A B   (LSTM)", 32, 128, 512),
+        shape("At B   (its weights)", 128, 32, 512),
+        shape("A Bt", 32, 512, 128),
+        shape("A B   (thin)", 512, 10_000, 16),
+        shape("At B   (its weights)", 10_000, 512, 16),
+        shape("A B   (tiny)", 32, 8, 16),
+        shape("A B   (tiny)", 32, 16, 16),
+        shape("A B   (convolution)", 32 * 26 * 26, 27, 32),
+        shape("A B   (convolution)", 32 * 11 * 11, 288, 64),
+        shape("At B   (its weights)", 288, 32 * 11 * 11, 64),
+        shape("A B", 1024, 1024, 1024),
+        shape("A B", 128, 16, 1),
+    ];
+    let (name, mut attention) = shape("A Bt   (256 of them)", 64, 32, 64);
+    attention.batch = vec![BatchAxis {
+        len: 256,
+        a: 64 * 32,
+        b: 32 * 64,
+        c: 64 * 64,
+    }];
+    all.push((name, attention));
+    all
+}
+
+/// Seconds that one product takes.
+fn product(shape: &Shape, features: Features, pool: &Pool) -> f64 {
+    let batch: usize = shape.batch.iter().map(|axis| axis.len).product();
+    let fill = |len: usize| (0..len).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<f32>>();
+    let (a, b) = (
+        fill(batch * shape.m * shape.k),
+        fill(batch * shape.k * shape.n),
+    );
+    let mut c = fill(batch * shape.m * shape.n);
+    let gemm = Gemm::new(shape.clone(), features);
+    let mut scratch = vec![0u64; gemm.scratch_bytes() / 8 + 8];
+    let flops = (2 * batch * shape.m * shape.n * shape.k) as f64;
+    let (c, scratch) = (c.as_mut_ptr(), scratch.as_mut_ptr().cast());
+    // SAFETY: the vectors are as long as the shape says.
+    best((2e7 / flops) as usize + 1, || unsafe {
+        gemm.run(pool, a.as_ptr(), b.as_ptr(), c, scratch, Epilogue::None)
+    })
+}
+
+/// The least seconds per call over many runs of `calls` calls.
+fn best(calls: usize, mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    let mut least = f64::INFINITY;
+    let mut runs = 0;
+    while runs < 10 || start.elapsed().as_secs_f64() < 0.3 {
+        let run = Instant::now();
+        (0..calls).for_each(|_| f());
+        least = least.min(run.elapsed().as_secs_f64() / calls as f64);
+        runs += 1;
+    }
+    least
+}
+
+/// GFLOP/s of independent multiply-adds on registers.
+fn peak(features: Features, pool: &Pool) -> f64 {
+    const STEPS: usize = 100_000;
+    let kernel: fn() -> usize = match features.isa() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the instruction set was found.
+        Isa::Avx512 => || unsafe { wide(STEPS) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Isa::Avx2 => || unsafe { middle(STEPS) },
+        _ => || narrow(STEPS),
+    };
+    let flops = kernel() * STEPS * pool.threads();
+    let seconds = best(1, || {
+        pool.run(pool.threads(), &|_| {
+            black_box(kernel());
+        })
+    });
+    1e-9 * flops as f64 / seconds
+}
+
+/// `$n` accumulators of `$lanes`; gives the operations of a step.
+macro_rules! chains {
+    ($n:literal, $lanes:literal, $steps:expr, $fma:expr) => {{
+        let mut acc = [[1.0f32; $lanes]; $n];
+        let (x, y) = (black_box([0.999f32; $lanes]), black_box([0.001f32; $lanes]));
+        for _ in 0..$steps {
+            for acc in &mut acc {
+                for lane in 0..$lanes {
+                    acc[lane] = $fma(acc[lane], x[lane], y[lane]);
+                }
+            }
+        }
+        black_box(acc);
+        2 * $n * $lanes
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn wide(steps: usize) -> usize {
+    chains!(16, 16, steps, f32::mul_add)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn middle(steps: usize) -> usize {
+    chains!(12, 8, steps, f32::mul_add)
+}
+
+fn narrow(steps: usize) -> usize {
+    chains!(12, 4, steps, |a, x, y| a * x + y)
+}
