@@ -152,17 +152,16 @@ fn best(calls: usize, mut f: impl FnMut()) -> f64 {
 
 /// GFLOP/s of independent multiply-adds on registers.
 fn peak(features: Features, pool: &Pool) -> f64 {
-    const STEPS: usize = 100_000;
     let kernel: fn() -> usize = match features.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the instruction set was found.
-        Isa::Avx512 => || unsafe { wide(STEPS) },
+        Isa::Avx512 => || unsafe { x86::wide() },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx2 => || unsafe { middle(STEPS) },
-        _ => || narrow(STEPS),
+        Isa::Avx2 => || unsafe { x86::middle() },
+        _ => narrow,
     };
-    let flops = kernel() * STEPS * pool.threads();
+    let flops = kernel() * pool.threads();
     let seconds = best(1, || {
         pool.run(pool.threads(), &|_| {
             black_box(kernel());
@@ -171,35 +170,54 @@ fn peak(features: Features, pool: &Pool) -> f64 {
     1e-9 * flops as f64 / seconds
 }
 
-/// `$n` accumulators of `$lanes`; gives the operations of a step.
-macro_rules! chains {
-    ($n:literal, $lanes:literal, $steps:expr, $fma:expr) => {{
-        let mut acc = [[1.0f32; $lanes]; $n];
-        let (x, y) = (black_box([0.999f32; $lanes]), black_box([0.001f32; $lanes]));
-        for _ in 0..$steps {
+const STEPS: usize = 100_000;
+
+/// Multiplies and adds on twelve registers of four lanes; gives the number of operations.
+fn narrow() -> usize {
+    let mut acc = [[1.0f32; 4]; 12];
+    let (x, y) = black_box(([0.999f32; 4], [0.001f32; 4]));
+    for _ in 0..STEPS {
+        acc = acc.map(|acc| std::array::from_fn(|lane| acc[lane] * x[lane] + y[lane]));
+    }
+    black_box(acc);
+    2 * 12 * 4 * STEPS
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::STEPS;
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    #[target_feature(enable = "avx512f")]
+    pub fn wide() -> usize {
+        let mut acc = [_mm512_set1_ps(1.0); 16];
+        let (x, y) = (
+            _mm512_set1_ps(black_box(0.999)),
+            _mm512_set1_ps(black_box(0.001)),
+        );
+        for _ in 0..STEPS {
             for acc in &mut acc {
-                for lane in 0..$lanes {
-                    acc[lane] = $fma(acc[lane], x[lane], y[lane]);
-                }
+                *acc = _mm512_fmadd_ps(*acc, x, y);
             }
         }
-        black_box(acc);
-        2 * $n * $lanes
-    }};
-}
+        black_box(acc.into_iter().reduce(|a, b| _mm512_add_ps(a, b)));
+        2 * 16 * 16 * STEPS
+    }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-fn wide(steps: usize) -> usize {
-    chains!(16, 16, steps, f32::mul_add)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn middle(steps: usize) -> usize {
-    chains!(12, 8, steps, f32::mul_add)
-}
-
-fn narrow(steps: usize) -> usize {
-    chains!(12, 4, steps, |a, x, y| a * x + y)
+    #[target_feature(enable = "avx2,fma")]
+    pub fn middle() -> usize {
+        let mut acc = [_mm256_set1_ps(1.0); 12];
+        let (x, y) = (
+            _mm256_set1_ps(black_box(0.999)),
+            _mm256_set1_ps(black_box(0.001)),
+        );
+        for _ in 0..STEPS {
+            for acc in &mut acc {
+                *acc = _mm256_fmadd_ps(*acc, x, y);
+            }
+        }
+        black_box(acc.into_iter().reduce(|a, b| _mm256_add_ps(a, b)));
+        2 * 12 * 8 * STEPS
+    }
 }

@@ -24,6 +24,7 @@ const LEAST_DEPTH: usize = 128;
 
 /// Cuts `batch` products of m rows, `vectors` vectors of columns and depth k, of `flops` operations in all.
 pub fn split(batch: usize, m: usize, vectors: usize, k: usize, flops: usize) -> Split {
+    let batch = batch.max(1);
     let mut split = Split {
         rows: 1,
         columns: 1,
