@@ -3,6 +3,7 @@
 //! Data goes one way, and each module uses only those above it in this list:
 //!
 //! ```text
+//! bytes          numbers as bytes, aligned buffers
 //! span, diag     positions; coded diagnostics and how they are shown
 //! syntax         text -> tree (pest), comments kept; the formatter
 //! library        the standard library, written in nn
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod backend;
+pub mod bytes;
 pub mod check;
 pub mod cli;
 pub mod data;

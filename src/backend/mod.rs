@@ -8,7 +8,7 @@
 pub mod cpu;
 pub mod interp;
 
-use crate::ir::Graph;
+use crate::ir::{Graph, OutputRole, Tensor};
 
 /// How to compile.
 #[derive(Clone, Debug)]
@@ -43,4 +43,40 @@ pub trait Executable: Send {
     /// # Safety
     /// Every buffer has its type's size and is 64-byte aligned; none overlaps another.
     unsafe fn run(&mut self, inputs: &[*mut u8], results: &[*mut u8]);
+}
+
+/// Runs `executable` once on copies of `inputs`: the values of all outputs of its
+/// graph, in order, those that update an input included.
+///
+/// # Panics
+/// If `inputs` are not of the types of the graph's inputs.
+pub fn run_on(executable: &mut dyn Executable, inputs: &[Tensor]) -> Vec<Tensor> {
+    let graph = executable.graph().clone();
+    let expected = graph.inputs.iter().map(|i| graph.ty(i.value).clone());
+    let found: Vec<_> = inputs.iter().map(Tensor::ty).collect();
+    assert_eq!(found, expected.collect::<Vec<_>>(), "types of the inputs");
+
+    let mut inputs = inputs.to_vec();
+    let is_result = |role: &OutputRole| *role == OutputRole::Result;
+    let mut results: Vec<Tensor> = graph
+        .outputs
+        .iter()
+        .filter(|o| is_result(&o.role))
+        .map(|o| Tensor::of_type(graph.ty(o.value)).expect("a type without symbols"))
+        .collect();
+    let pointers = |tensors: &mut [Tensor]| -> Vec<*mut u8> {
+        tensors.iter_mut().map(Tensor::as_mut_ptr).collect()
+    };
+    let (ins, outs) = (pointers(&mut inputs), pointers(&mut results));
+    // SAFETY: the types were checked, and tensors are aligned and apart.
+    unsafe { executable.run(&ins, &outs) };
+
+    let mut results = results.into_iter();
+    let outputs = graph.outputs.iter();
+    outputs
+        .map(|o| match o.role {
+            OutputRole::Update(input) => inputs[input].clone(),
+            OutputRole::Result => results.next().expect("one for every result"),
+        })
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! Files -> columns -> batches.
 //!
 //! ```text
-//! error, element        what can be wrong; numbers as bytes
+//! error                 what can be wrong
 //! table                 named columns in memory
 //! shuffle, split        seeded permutations, parts
 //! write                 whole files or none
@@ -12,12 +12,12 @@
 //! take and what they must hold.
 
 pub mod batch;
-pub mod element;
 pub mod error;
 pub mod shuffle;
 pub mod table;
 pub mod write;
 
+pub use crate::bytes as element;
 pub use batch::{Batch, Batches, Epoch, Order};
 pub use error::DataError;
 pub use table::{Column, ColumnData, ElementType, Storage, Table};

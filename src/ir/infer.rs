@@ -355,6 +355,8 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
             arity(args, 2)?;
             want(0, args[0].elem, args[0].elem == Elem::I32, "i32")?;
             let (index, update) = (args[0], args[1]);
+            let number = matches!(update.elem, Elem::F32 | Elem::F64 | Elem::I32);
+            want(1, update.elem, number, "a number")?;
             if update.rank() < index.rank() + axis {
                 return Err(TypeError::Rank {
                     argument: 1,

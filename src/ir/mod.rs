@@ -7,10 +7,12 @@ pub mod infer;
 pub mod prim;
 pub mod random;
 pub mod specialize;
+pub mod tensor;
 pub mod ty;
 
 pub use dim::{Bindings, Dim, DimError};
 pub use graph::{Graph, Input, Node, Origin, OriginId, Output, OutputRole, Role, Value};
 pub use infer::TypeError;
 pub use prim::Prim;
+pub use tensor::Tensor;
 pub use ty::{Elem, Shape, Type};

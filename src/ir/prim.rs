@@ -31,7 +31,7 @@ pub enum Prim {
         elem: Elem,
     },
     /// Uniform on [0, 1), 24 bits, `F32`. Argument: a draw counter, `I32[]`.
-    /// Element i of the draw depends on seed, `site`, counter and i alone.
+    /// Element i of the draw depends on seed, `site`, counter (as `u32`) and i alone: see [`super::random`].
     Random {
         site: Arc<str>,
         shape: Shape,
@@ -42,7 +42,7 @@ pub enum Prim {
     Compare(Compare),
     /// `Bool` condition, then, otherwise.
     Select,
-    /// Float to integer truncates; `Bool` is 0 or 1; anything to `Bool` is `!= 0`.
+    /// To an integer: truncates, then saturates, NaN is 0. `Bool` is 0 or 1; anything to `Bool` is `!= 0`.
     Cast(Elem),
     /// The identity, with no gradient.
     StopGradient,
@@ -74,12 +74,13 @@ pub enum Prim {
     Reverse {
         axes: Vec<usize>,
     },
-    /// Removes `axes` (increasing). An empty sum is 0, an empty product 1.
+    /// Removes `axes` (increasing). An empty sum is 0, an empty product 1, an empty
+    /// largest or smallest the lowest or highest value there is (an infinity).
     Reduce {
         op: Reduce,
         axes: Vec<usize>,
     },
-    /// Index of the largest along `axis`, the first of equals; `I32`.
+    /// Index of the largest along `axis`, the first of equals; `I32`. NaN is the largest.
     ArgMax {
         axis: usize,
     },
@@ -92,7 +93,7 @@ pub enum Prim {
         axis: usize,
     },
     /// Indices `i`, updates `u` of the shape that `Gather` gives: a tensor of zeros
-    /// whose axis `axis` has size `size`, with `u` added at `i`.
+    /// whose axis `axis` has size `size`, with `u` added at `i` (clamped likewise).
     ScatterAdd {
         axis: usize,
         size: Dim,
@@ -109,7 +110,8 @@ pub enum Prim {
         conv: ConvDims,
         kernel: Vec<Dim>,
     },
-    /// Largest or sum over windows of the spatial axes of `[B, s.., c]`; padding counts as -inf or 0.
+    /// Largest (NaN if any is) or sum over windows of the spatial axes of `[B, s.., c]`;
+    /// padding counts as -inf or 0.
     Window {
         op: WindowOp,
         dims: WindowDims,
@@ -155,6 +157,7 @@ pub enum Unary {
     Not,
 }
 
+/// Integers wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Binary {
     Add,
@@ -162,7 +165,7 @@ pub enum Binary {
     Mul,
     /// Integers: truncating; by zero gives 0.
     Div,
-    /// Of the sign of the divisor, as Python's `%`.
+    /// Of the sign of the divisor, as Python's `%`; integers by zero give 0.
     Rem,
     /// Floats only.
     Pow,

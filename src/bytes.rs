@@ -6,7 +6,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 #[cfg(target_endian = "big")]
-compile_error!("data files are read into memory as little-endian numbers");
+compile_error!("numbers are read from files as they lie in memory: little-endian");
 
 /// Alignment of [`AlignedBytes`]: a cache line, and the widest vector.
 pub const ALIGN: usize = 64;
@@ -71,6 +71,14 @@ impl AlignedBytes {
     fn layout(len: usize) -> Layout {
         Layout::from_size_align(len.max(1), ALIGN)
             .unwrap_or_else(|_| panic!("{len} bytes exceed the address space"))
+    }
+}
+
+impl Clone for AlignedBytes {
+    fn clone(&self) -> AlignedBytes {
+        let mut copy = AlignedBytes::zeroed(self.len);
+        copy.copy_from_slice(self);
+        copy
     }
 }
 
