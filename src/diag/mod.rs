@@ -3,6 +3,10 @@
 //! mends it. `render` shows them to people, `json` to programs; `codes` lists
 //! every code with its page for `nnc explain`.
 
+pub mod codes;
+pub mod json;
+pub mod render;
+
 use crate::span::Span;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]

@@ -272,9 +272,9 @@ pub enum IndexItem {
     At(Expr),
     /// `start:end:step`, each optional.
     Slice {
-        start: Option<Expr>,
-        end: Option<Expr>,
-        step: Option<Expr>,
+        start: Option<Box<Expr>>,
+        end: Option<Box<Expr>>,
+        step: Option<Box<Expr>>,
         span: Span,
     },
 }

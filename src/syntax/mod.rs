@@ -1,3 +1,22 @@
 //! Text -> tree. [`parse`] gives the declarations that parsed and every syntax error.
+//!
+//! ```text
+//! lexer     tokens, one at a time
+//! layout    which newlines end statements; comments; the pieces of a file; brackets
+//! grammar   grammar/nn.pest, read piece by piece
+//! parse     pieces -> declarations; build, expr: pairs -> nodes
+//! explain   where the grammar stopped -> what to say about it
+//! ```
 
 pub mod ast;
+mod build;
+mod explain;
+mod expr;
+mod grammar;
+pub mod keywords;
+mod layout;
+mod lexer;
+mod parse;
+mod slips;
+
+pub use parse::{MAX_SHOWN, MAX_SOURCE, parse};

@@ -1,0 +1,444 @@
+//! Where the grammar stopped -> what to say about it.
+//!
+//! A [`Failure`] is the place and what pest could have read there. First come
+//! the [`super::slips`], the mistakes people make who know another language;
+//! what is none of them is told as found and expected.
+
+use std::ops::Range;
+
+use pest::error::{Error, ErrorVariant, InputLocation};
+
+use super::grammar::Rule;
+use super::keywords::{self, DATA_ITEMS, DECLARATIONS, STATEMENTS};
+use super::lexer::{self, Kind, Token};
+use super::slips;
+use crate::diag::{Diagnostic, codes, did_you_mean};
+use crate::span::{SourceId, Span};
+
+/// Which part of a declaration was being read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place<'a> {
+    /// Up to its `{`; a whole `import` or `const`.
+    Head(&'static str),
+    /// One item of its body.
+    Body {
+        keyword: &'static str,
+        name: &'a str,
+    },
+}
+
+/// A piece of text that does not follow the grammar.
+pub struct Failure<'a> {
+    pub source: SourceId,
+    pub text: &'a str,
+    /// With its comments and newlines.
+    pub original: &'a str,
+    pub place: Place<'a>,
+    /// Of the piece, without newlines that end nothing.
+    pub tokens: Vec<Token>,
+    /// Index of the token that could not be read; past the last one at the end.
+    pub at: usize,
+    pub expected: Vec<Rule>,
+    end: usize,
+}
+
+impl<'a> Failure<'a> {
+    pub fn new(
+        source: SourceId,
+        text: &'a str,
+        original: &'a str,
+        range: Range<usize>,
+        error: &Error<Rule>,
+        place: Place<'a>,
+    ) -> Failure<'a> {
+        let offset = match error.location {
+            InputLocation::Pos(p) => p,
+            InputLocation::Span((start, _)) => start,
+        };
+        let expected = match &error.variant {
+            ErrorVariant::ParsingError { positives, .. } => positives.clone(),
+            ErrorVariant::CustomError { .. } => Vec::new(),
+        };
+        let end = range.start + text[range.clone()].trim_end().len();
+        let mut tokens = Vec::new();
+        let mut next = range.start;
+        while let Some(token) = lexer::next(text, next).filter(|t| t.start < end) {
+            tokens.push(token);
+            next = token.end;
+        }
+        let at = tokens.partition_point(|t| t.end <= range.start + offset);
+        Failure {
+            source,
+            text,
+            original,
+            place,
+            tokens,
+            at,
+            expected,
+            end,
+        }
+    }
+
+    /// The text of a token; empty at the end of the piece.
+    pub fn word(&self, index: usize) -> &'a str {
+        self.tokens
+            .get(index)
+            .map_or("", |t| &self.text[t.start..t.end])
+    }
+
+    pub fn found(&self) -> &'a str {
+        self.word(self.at)
+    }
+
+    /// The token before the one that could not be read.
+    pub fn previous(&self) -> &'a str {
+        self.at.checked_sub(1).map_or("", |i| self.word(i))
+    }
+
+    pub fn kind(&self, index: usize) -> Option<Kind> {
+        self.tokens.get(index).map(|t| t.kind)
+    }
+
+    pub fn span(&self, index: usize) -> Span {
+        match self.tokens.get(index) {
+            Some(t) if t.kind == Kind::Newline => Span::new(self.source, t.start, t.start),
+            Some(t) => Span::new(self.source, t.start, t.end),
+            None => Span::new(self.source, self.end, self.end),
+        }
+    }
+
+    pub fn expects(&self, rule: Rule) -> bool {
+        self.expected.contains(&rule)
+    }
+
+    /// A value could stand here.
+    pub fn expects_value(&self) -> bool {
+        use Rule::*;
+        self.expected.iter().any(|r| {
+            matches!(
+                r,
+                expr | arg | postfix | number | string | stmt | neg | paren | list | index_item
+            )
+        })
+    }
+
+    /// A value has been read and could go on.
+    pub fn expects_operator(&self) -> bool {
+        self.expects(Rule::add) || self.expects(Rule::pipe)
+    }
+
+    pub fn at_line_end(&self) -> bool {
+        matches!(self.kind(self.at), None | Some(Kind::Newline)) || self.found() == ";"
+    }
+
+    /// The innermost bracket of the piece that is open at the mistake.
+    pub fn open_bracket(&self) -> Option<usize> {
+        let mut open = Vec::new();
+        for i in 0..self.at {
+            match self.word(i) {
+                "(" | "[" | "{" => open.push(i),
+                ")" | "]" | "}" => {
+                    open.pop();
+                }
+                _ => {}
+            }
+        }
+        open.pop()
+    }
+
+    /// Index of the first token of the operand that ends just before `end`.
+    pub fn operand_start(&self, end: usize) -> usize {
+        let mut depth = 0usize;
+        for i in (0..end).rev() {
+            match self.word(i) {
+                ")" | "]" | "}" => depth += 1,
+                "(" | "[" | "{" if depth == 0 => return i + 1,
+                "(" | "[" | "{" => depth -= 1,
+                "," | ";" | "=" | ":" | "if" | "require" | "penalize" | "+=" | "-=" | "*="
+                | "/="
+                    if depth == 0 =>
+                {
+                    return i + 1;
+                }
+                _ if depth == 0 && self.kind(i) == Some(Kind::Newline) => return i + 1,
+                _ => {}
+            }
+        }
+        0
+    }
+
+    /// "in the train block of `Digits`"
+    pub fn context(&self) -> String {
+        match self.place {
+            Place::Head(keyword @ ("import" | "const")) => format!("in this `{keyword}`"),
+            Place::Head(keyword @ ("data" | "train" | "sweep")) => {
+                format!("at the head of this {keyword} block")
+            }
+            Place::Head(keyword) => format!("at the head of this {keyword}"),
+            Place::Body {
+                keyword: keyword @ ("data" | "sweep"),
+                name,
+            } => format!("in the {keyword} block `{name}`"),
+            Place::Body {
+                keyword: "train",
+                name,
+            } => format!("in the train block of `{name}`"),
+            Place::Body { keyword, name } => format!("in the body of {keyword} `{name}`"),
+        }
+    }
+
+    /// What was found, in words.
+    pub fn described(&self) -> String {
+        describe(self.kind(self.at), self.found())
+    }
+}
+
+pub fn describe(kind: Option<Kind>, text: &str) -> String {
+    match kind {
+        None => "the end".to_owned(),
+        Some(Kind::Newline) => "the end of the line".to_owned(),
+        Some(Kind::Number) => format!("the number `{text}`"),
+        Some(Kind::String { .. }) => {
+            let short: String = text.chars().take(24).collect();
+            let dots = if short.len() < text.len() { "…" } else { "" };
+            format!("the text {short}{dots}")
+        }
+        Some(Kind::Word) if keywords::RESERVED.contains(&text) => format!("the keyword `{text}`"),
+        Some(Kind::Word) => format!("the name `{text}`"),
+        _ => format!("`{text}`"),
+    }
+}
+
+pub fn explain(failure: &Failure<'_>) -> Diagnostic {
+    slips::find(failure).unwrap_or_else(|| generic(failure))
+}
+
+fn generic(failure: &Failure<'_>) -> Diagnostic {
+    let span = failure.span(failure.at);
+    let expected = expected_words(failure);
+    let mut diagnostic = Diagnostic::error(
+        codes::E0001,
+        format!("unexpected {} {}", failure.described(), failure.context()),
+    );
+    diagnostic = diagnostic.label(
+        span,
+        if expected.is_empty() {
+            "this does not fit here".to_owned()
+        } else {
+            format!("expected {}", list_words(&expected))
+        },
+    );
+    if failure.at > 0 && failure.expects_operator() && !failure.at_line_end() {
+        let before = failure.span(failure.at - 1);
+        diagnostic = diagnostic.label(before, "after this");
+    }
+    diagnostic
+}
+
+/// What could stand at the mistake, in words, most telling first.
+fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
+    use Rule::*;
+    let mut words: Vec<&'static str> = Vec::new();
+    let mut operator = false;
+    let mut value = false;
+    for rule in &failure.expected {
+        let phrase = match rule {
+            ident | word | setting_key => "a name",
+            decl_name => "a name",
+            string if !failure.expects(number) => "a text in double quotes",
+            type_expr | plain_type | tuple_type => "a type",
+            dims => "`[`",
+            dim => "a size",
+            rest => "`..`",
+            params => "a list of parameters, `(...)`",
+            param => "a parameter",
+            block | lbrace => "`{`",
+            lparen if !failure.expects(add) => "`(`",
+            rparen => "`)`",
+            rbracket => "`]`",
+            rbrace => "`}`",
+            comma => "`,`",
+            colon => "`:`",
+            arrow | result => "`->`",
+            assign => "`=`",
+            kw_on => "`on`",
+            kw_in => "`in`",
+            kw_else => "`else`",
+            kw_from => "`from`",
+            kw_along => "`along`",
+            scan_pair => "`name in value`",
+            carry => "`name = value`",
+            named_arg => "`name = value`",
+            split_part => "a part and its share, as in `train 80%`",
+            state_decl => "`name = value`",
+            data_item => "an item of a data block",
+            kw_source | source_item => "`source`",
+            kw_column | column_item => "`column`",
+            kw_split | split_item => "`split`",
+            kw_fit | fit_item => "`fit`",
+            kw_input | input_item => "`input`",
+            kw_target | target_item => "`target`",
+            train_item | setting => "a setting",
+            sweep_item | axis => "`name in values`",
+            EOI => match failure.place {
+                Place::Head("import" | "const") => "the end of the line",
+                Place::Head(_) => "`{`",
+                Place::Body { .. } => "the end of the line",
+            },
+            stmt => "a statement",
+            expr | arg | postfix | number | paren | list | index_item => {
+                value = true;
+                continue;
+            }
+            add | sub | mul | div | eq | ne | le | ge | lt | gt | pow | matmul | rem | range
+            | and | or | pipe => {
+                operator = true;
+                continue;
+            }
+            _ => continue,
+        };
+        if !words.contains(&phrase) {
+            words.push(phrase);
+        }
+    }
+    if value {
+        words.retain(|w| *w != "a name");
+        words.insert(0, "a value");
+    }
+    if operator {
+        words.push("an operator");
+    }
+    words
+}
+
+pub fn list_words(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [init @ .., last] => format!("{} or {last}", init.join(", ")),
+    }
+}
+
+/// The name after the keyword at `keyword_at`; for a train block all before `on`.
+pub fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
+    let head = &text[keyword_at..end.max(keyword_at)];
+    let Some(keyword) = lexer::next(head, 0) else {
+        return "";
+    };
+    let Some(name) = lexer::next(head, keyword.end).filter(|t| t.kind == Kind::Word) else {
+        return "";
+    };
+    &head[name.start..name.end]
+}
+
+/// Text where a declaration should start.
+pub fn not_a_declaration(source: SourceId, text: &str, range: Range<usize>) -> Diagnostic {
+    let piece = &text[range.clone()];
+    let first_line = piece.lines().next().unwrap_or("");
+    let first = lexer::next(text, range.start);
+    let word = first.map_or("", |t| &text[t.start..t.end]);
+    let kind = first.map(|t| t.kind);
+    let span = Span::new(
+        source,
+        range.start,
+        range.start + word.len().max(1).min(piece.len()),
+    );
+    if word == "@" {
+        return Diagnostic::error(codes::E0002, "an attribute without a declaration")
+            .label(
+                Span::new(
+                    source,
+                    range.start,
+                    range.start + first_line.trim_end().len(),
+                ),
+                "nothing follows it",
+            )
+            .help("write the declaration it belongs to on the next line");
+    }
+    if let Some(diagnostic) = slips::foreign_declaration(source, text, range.start, word) {
+        return diagnostic;
+    }
+    let more = piece.trim_end().lines().count();
+    let mut diagnostic = Diagnostic::error(
+        codes::E0002,
+        format!("{} does not start a declaration", describe(kind, word)),
+    );
+    diagnostic = diagnostic.label(
+        span,
+        if more > 1 {
+            format!("{more} lines from here on belong to no declaration")
+        } else {
+            "this line belongs to no declaration".to_owned()
+        },
+    );
+    let near = (kind == Some(Kind::Word)).then(|| {
+        did_you_mean(word, DECLARATIONS.iter().copied()).filter(|near| {
+            first_line[word.len()..]
+                .trim_start()
+                .starts_with(|c: char| c.is_alphanumeric() || c == '"')
+                && *near != word
+        })
+    });
+    if let Some(near) = near.flatten() {
+        return diagnostic
+            .help(format!("did you mean `{near}`?"))
+            .fix(span, near);
+    }
+    let assigns = first_line[word.len().min(first_line.len())..]
+        .trim_start()
+        .strip_prefix('=')
+        .is_some_and(|r| !r.starts_with('='));
+    if kind == Some(Kind::Word) && assigns {
+        return diagnostic
+            .help(format!(
+                "a value for the whole file is a `const`: `const {word} = ...`"
+            ))
+            .fix(span.before(), "const ");
+    }
+    let item = DATA_ITEMS.contains(&word) || STATEMENTS.contains(&word);
+    if item {
+        return diagnostic.help(format!(
+            "`{word}` belongs inside the braces of a declaration; is a `}}` too early?"
+        ));
+    }
+    diagnostic.help(format!(
+        "at the top of a file stand {}",
+        list_words(&DECLARATIONS.iter().map(|d| &**d).collect::<Vec<_>>())
+    ))
+}
+
+/// A declaration that needs a body and has none.
+pub fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diagnostic {
+    let what = match keyword {
+        "data" | "train" | "sweep" => format!("this {keyword} block has no body"),
+        _ => format!("{keyword} `{name}` has no body"),
+    };
+    let diagnostic = Diagnostic::error(codes::E0023, what);
+    match found {
+        Some(found) => diagnostic
+            .label(at, format!("expected `{{` here, found {found}"))
+            .help("the body stands in braces: `{ ... }`"),
+        None => diagnostic
+            .label(at, "expected `{` here")
+            .help("the body stands in braces, and its `{` on this line"),
+    }
+}
+
+/// Text between a declaration's `}` and the end of its line.
+pub fn after_body(source: SourceId, text: &str, close: usize, at: usize) -> Diagnostic {
+    let token = lexer::next(text, at);
+    let (word, kind) = token.map_or(("", None), |t| (&text[t.start..t.end], Some(t.kind)));
+    Diagnostic::error(
+        codes::E0002,
+        format!("{} after the end of a declaration", describe(kind, word)),
+    )
+    .label(
+        Span::new(source, at, at + word.len()),
+        "this belongs to no declaration",
+    )
+    .label(
+        Span::new(source, close, close + 1),
+        "the declaration ends here",
+    )
+    .help("start the next declaration on a line of its own")
+}

@@ -1,0 +1,5 @@
+//! The parser that pest derives from `grammar/nn.pest`.
+
+#[derive(pest_derive::Parser)]
+#[grammar = "../grammar/nn.pest"]
+pub struct Grammar;

@@ -1,0 +1,791 @@
+//! The pass before the grammar: one walk over the bytes that decides what a
+//! line is.
+//!
+//! It gives back the text with the same byte offsets, in which comments are
+//! blank and a newline that does not end a statement is a blank; the comments;
+//! and the text's pieces: declarations, and inside a braced declaration its
+//! items. Each piece is then read by the grammar on its own, so that a mistake
+//! in one leaves the others readable. Whatever could make the later phases
+//! recurse or grow without bound (brackets nested too deep, statements too
+//! long) is refused here.
+//!
+//! A newline does not end a statement inside `( )` or `[ ]`; after a binary
+//! operator, `,`, `=`, `|>`, `->` or `:`; before `|>`, `->`, `else` or `{`; or
+//! after an attribute.
+//!
+//! Where brackets do not match, reading resumes at the next line that starts in
+//! column 0 with what can only be the head of a declaration.
+
+use super::ast::Comment;
+use super::keywords::{DECLARATIONS, JOINING_WORDS};
+use super::lexer::{self, Kind};
+use crate::diag::{Diagnostic, codes};
+use crate::span::{SourceId, Span};
+
+/// Brackets may nest this deep.
+pub const MAX_DEPTH: usize = 200;
+/// A statement's tree may be this high: its operators, calls and brackets, summed.
+pub const MAX_HEIGHT: u32 = 2_000;
+/// A statement may be this long, in bytes.
+pub const MAX_STATEMENT: usize = 256 * 1024;
+/// Where operators nest to the right, each counts for this many.
+const NESTING_COST: u32 = 10;
+
+pub struct Layout {
+    /// As long as the source, byte for byte.
+    pub text: String,
+    pub comments: Vec<Comment>,
+    pub pieces: Vec<Piece>,
+    pub diagnostics: Vec<Diagnostic>,
+    /// The deepest nesting of brackets.
+    pub depth: usize,
+}
+
+/// A declaration, or a run of lines that are none.
+#[derive(Debug)]
+pub struct Piece {
+    pub start: usize,
+    pub end: usize,
+    /// The keyword that makes it a declaration.
+    pub keyword: Option<&'static str>,
+    /// Where the keyword stands, after the attributes.
+    pub keyword_at: usize,
+    pub body: Option<Body>,
+    /// A mistake outside of its items has been reported.
+    pub damaged: bool,
+}
+
+/// `{ items }`
+#[derive(Debug)]
+pub struct Body {
+    pub open: usize,
+    /// Of the `}`; the end of the piece where there is none.
+    pub close: usize,
+    pub items: Vec<Item>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    pub start: usize,
+    pub end: usize,
+    /// A mistake in it has been reported.
+    pub damaged: bool,
+}
+
+struct Open {
+    bracket: u8,
+    at: usize,
+    /// Column of the first character of its line.
+    indent: usize,
+    height: u32,
+    tallest: u32,
+}
+
+struct Scanner<'a> {
+    source: SourceId,
+    text: &'a str,
+    out: Vec<u8>,
+    comments: Vec<Comment>,
+    pieces: Vec<Piece>,
+    diagnostics: Vec<Diagnostic>,
+    stack: Vec<Open>,
+    depth: usize,
+    piece: Option<Piece>,
+    item: Option<Item>,
+    /// Start of the run of newlines and comments before the current token.
+    newline: Option<usize>,
+    line_start: usize,
+    /// Column of the current line's first token, once seen.
+    indent: Option<usize>,
+    /// The last token wants something after it.
+    joins: bool,
+    /// The last token ends an operand.
+    operand: bool,
+    last_end: usize,
+    height: u32,
+    /// The declaration's body did not open: all is swallowed until the next head.
+    orphan: bool,
+    /// A `}` less indented than the `{` it closes.
+    suspect: Option<(usize, usize)>,
+}
+
+pub fn layout(source: SourceId, text: &str) -> Layout {
+    let mut scanner = Scanner {
+        source,
+        text,
+        out: text.as_bytes().to_vec(),
+        comments: Vec::new(),
+        pieces: Vec::new(),
+        diagnostics: Vec::new(),
+        stack: Vec::new(),
+        depth: 0,
+        piece: None,
+        item: None,
+        newline: None,
+        line_start: 0,
+        indent: None,
+        joins: false,
+        operand: false,
+        last_end: 0,
+        height: 0,
+        orphan: false,
+        suspect: None,
+    };
+    scanner.run();
+    Layout {
+        // Only whole characters were replaced, by blanks.
+        text: String::from_utf8(scanner.out).unwrap_or_else(|_| text.to_owned()),
+        comments: scanner.comments,
+        pieces: scanner.pieces,
+        diagnostics: scanner.diagnostics,
+        depth: scanner.depth,
+    }
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        let mut at = 0;
+        // A byte order mark is no text.
+        if self.text.starts_with('\u{feff}') {
+            at = '\u{feff}'.len_utf8();
+            self.blank(0, at);
+            self.line_start = at;
+        }
+        while let Some(token) = lexer::next(self.text, at) {
+            at = token.end;
+            match token.kind {
+                Kind::Newline => {
+                    self.newline.get_or_insert(token.start);
+                    self.line_start = token.end;
+                    self.indent = None;
+                    continue;
+                }
+                Kind::Comment => {
+                    self.comment(token.start, token.end);
+                    continue;
+                }
+                _ => {}
+            }
+            self.indent.get_or_insert(token.start - self.line_start);
+            if self.newline.is_some() || self.last_end == 0 {
+                self.line(token.start, &self.text[token.start..token.end]);
+            }
+            if !self.token(token.kind, token.start, token.end) {
+                at = self.skip(token.end);
+            }
+            self.last_end = at.min(token.end);
+        }
+        if !self.stack.is_empty() {
+            self.unclosed(None);
+        }
+        self.end_item();
+        self.end_piece();
+    }
+
+    fn comment(&mut self, start: usize, end: usize) {
+        let text = &self.text[start..end];
+        if text.starts_with("//") || text.starts_with("/*") {
+            let first = !self.diagnostics.iter().any(|d| d.code == codes::E0010);
+            if first {
+                let marker = &text[..2];
+                self.diagnostics.push(
+                    Diagnostic::error(codes::E0010, format!("`{marker}` does not start a comment"))
+                        .label(self.span(start, start + 2), "comments start with `#`")
+                        .help("write `#`, or `##` to document the declaration below; there is no `//` operator either")
+                        .fix(self.span(start, start + 2), "#"),
+                );
+            }
+        } else {
+            let body = text.trim_start_matches('#');
+            self.comments.push(Comment {
+                text: body.trim_end().to_owned(),
+                doc: text.starts_with("##") && !text.starts_with("###"),
+                own_line: self.text[self.line_start..start].trim().is_empty(),
+                span: self.span(start, start + text.trim_end().len()),
+            });
+        }
+        self.blank(start, end);
+    }
+
+    /// A token begins a line: decides whether the statement before it ends there.
+    fn line(&mut self, at: usize, token: &str) {
+        let newline = self.newline.take();
+        let column_0 = at == self.line_start;
+        if column_0 && !self.stack.is_empty() && is_head(&self.text[at..]) {
+            self.unclosed(Some(at));
+            self.end_item();
+            self.end_piece();
+            return;
+        }
+        let Some(newline) = newline else { return };
+        let top = self.stack.last().map(|o| o.bracket);
+        let before_keyword = top.is_none()
+            && self
+                .piece
+                .as_ref()
+                .is_some_and(|p| p.keyword.is_none() && self.text[p.start..].starts_with('@'));
+        let new_head = top.is_none() && column_0 && is_head(&self.text[at..]);
+        let joined = matches!(top, Some(b'(' | b'['))
+            || (self.joins && !new_head)
+            || (before_keyword && self.last_end > 0)
+            || matches!(token, "|>" | "->" | "else" | "{");
+        if joined {
+            self.blank(newline, at);
+            return;
+        }
+        self.end_statement();
+        if self.stack.is_empty() {
+            self.orphan |= self.wants_body();
+            if column_0 && (new_head || is_declaration(token)) {
+                self.orphan = false;
+            }
+            if !self.orphan {
+                self.end_piece();
+            }
+        }
+    }
+
+    /// The current declaration needs a body and has none yet.
+    fn wants_body(&self) -> bool {
+        self.piece.as_ref().is_some_and(|p| {
+            p.body.is_none() && p.keyword.is_some_and(|k| !matches!(k, "const" | "import"))
+        })
+    }
+
+    /// False: nothing more can be made of this declaration.
+    fn token(&mut self, kind: Kind, start: usize, end: usize) -> bool {
+        let text = &self.text[start..end];
+        let closes = matches!(text, ")" | "]" | "}") && kind == Kind::Symbol;
+        if closes && self.stack.is_empty() {
+            self.stray_closer(start, end);
+            return true;
+        }
+        self.begin(kind, start, end);
+        let (mut joins, mut operand) = (false, true);
+        match kind {
+            Kind::Word => {
+                joins = JOINING_WORDS.contains(&text);
+                operand = !joins;
+                match text {
+                    "not" | "if" => self.grow(NESTING_COST, start),
+                    "and" | "or" => self.grow(1, start),
+                    _ => {}
+                }
+            }
+            Kind::Number => {}
+            Kind::String { closed } => self.string(start, end, closed),
+            Kind::SingleQuoted => self.single_quoted(start, end),
+            Kind::Stray => {
+                self.stray_character(start, end);
+                operand = false;
+            }
+            Kind::Symbol => match text {
+                "(" | "[" | "{" => {
+                    if self.operand {
+                        self.grow(1, start);
+                    }
+                    operand = false;
+                    if !self.open(start) {
+                        return false;
+                    }
+                }
+                ")" | "]" | "}" => self.close(start),
+                ";" => {
+                    operand = false;
+                    self.end_statement();
+                    if self.stack.is_empty() && !self.orphan {
+                        self.end_piece();
+                    }
+                }
+                "," => {
+                    (joins, operand) = (true, false);
+                    self.rest();
+                }
+                "." => {
+                    operand = false;
+                    self.grow(1, start);
+                }
+                _ => {
+                    let percent = text == "%" && lexer::is_percent(self.text, start);
+                    joins = !percent;
+                    operand = percent;
+                    let nests = text == "^" || (!self.operand && matches!(text, "-" | "+" | "!"));
+                    if !matches!(text, "=" | ":" | "%") {
+                        self.grow(if nests { NESTING_COST } else { 1 }, start);
+                    }
+                }
+            },
+            Kind::Newline | Kind::Comment => {}
+        }
+        self.joins = joins;
+        self.operand = operand;
+        true
+    }
+
+    /// Opens the piece and the item that this token starts.
+    fn begin(&mut self, kind: Kind, start: usize, end: usize) {
+        let text = &self.text[start..end];
+        if text == ";" {
+            return;
+        }
+        let piece = self.piece.get_or_insert(Piece {
+            start,
+            end,
+            keyword: None,
+            keyword_at: start,
+            body: None,
+            damaged: false,
+        });
+        piece.end = end;
+        let attributes_only = piece.keyword.is_none()
+            && (piece.start == start || self.text[piece.start..].starts_with('@'));
+        if attributes_only && kind == Kind::Word && self.stack.is_empty() {
+            let after_at = self.text[..start].ends_with('@');
+            if let (Some(&word), false) = (DECLARATIONS.iter().find(|k| **k == text), after_at) {
+                piece.keyword = Some(word);
+                piece.keyword_at = start;
+            }
+        }
+        let in_body = self.stack.len() == 1
+            && piece
+                .body
+                .as_ref()
+                .is_some_and(|b| b.open == self.stack[0].at);
+        if in_body && self.item.is_none() && text != "}" {
+            self.item = Some(Item {
+                start,
+                end,
+                damaged: false,
+            });
+        }
+    }
+
+    fn open(&mut self, at: usize) -> bool {
+        let bracket = self.out[at];
+        if self.stack.len() >= MAX_DEPTH {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    codes::E0011,
+                    format!("brackets are nested more than {MAX_DEPTH} deep"),
+                )
+                .label(self.span(at, at + 1), "this one is one too many")
+                .label(
+                    self.span(self.stack[0].at, self.stack[0].at + 1),
+                    "the outermost",
+                )
+                .help("give the inner parts names of their own"),
+            );
+            self.damage();
+            return false;
+        }
+        if bracket == b'{'
+            && self.stack.is_empty()
+            && !self.orphan
+            && self.wants_body()
+            && let Some(piece) = &mut self.piece
+        {
+            piece.body = Some(Body {
+                open: at,
+                close: usize::MAX,
+                items: Vec::new(),
+            });
+        }
+        self.stack.push(Open {
+            bracket,
+            at,
+            indent: self.indent.unwrap_or(0),
+            height: std::mem::take(&mut self.height),
+            tallest: 0,
+        });
+        self.depth = self.depth.max(self.stack.len());
+        true
+    }
+
+    /// `)`, `]` or `}` with something open.
+    fn close(&mut self, at: usize) {
+        let bracket = self.out[at];
+        let wanted = opener_of(bracket);
+        let top = self.stack.len() - 1;
+        let matching = self.stack.iter().rposition(|o| o.bracket == wanted);
+        match matching {
+            Some(i) if i == top => {}
+            Some(i) => {
+                self.mismatch(at);
+                while self.stack.len() > i + 1 {
+                    self.pop();
+                }
+            }
+            None if self.stack[top].bracket == b'{' => {
+                self.stray_inside(at);
+                return;
+            }
+            None => self.mismatch(at),
+        }
+        if bracket == b'}' {
+            let open = &self.stack[self.stack.len() - 1];
+            let first_of_line = self.text[self.line_start..at].trim().is_empty();
+            let column = at - self.line_start;
+            if first_of_line && column < open.indent && self.suspect.is_none() {
+                self.suspect = Some((open.at, at));
+            }
+        }
+        if self.stack.len() == 1 {
+            let body_at = self.stack[0].at;
+            self.end_item();
+            if let Some(body) = self.piece.as_mut().and_then(|p| p.body.as_mut())
+                && body.open == body_at
+            {
+                body.close = at;
+            }
+        }
+        self.pop();
+    }
+
+    fn pop(&mut self) {
+        if let Some(open) = self.stack.pop() {
+            self.height = open.height + open.tallest.max(self.height) + 1;
+        }
+    }
+
+    /// A statement or an element of a list is over: the next starts from the ground.
+    fn rest(&mut self) {
+        if let Some(open) = self.stack.last_mut() {
+            open.tallest = open.tallest.max(self.height);
+        }
+        self.height = 0;
+    }
+
+    fn end_statement(&mut self) {
+        self.rest();
+        self.joins = false;
+        self.operand = false;
+        if self.stack.len() <= 1 {
+            self.end_item();
+        }
+    }
+
+    fn end_item(&mut self) {
+        let Some(mut item) = self.item.take() else {
+            return;
+        };
+        item.end = self.last_end.max(item.start);
+        if item.end - item.start > MAX_STATEMENT && !item.damaged {
+            self.too_long(item.start);
+            item.damaged = true;
+        }
+        if let Some(body) = self.piece.as_mut().and_then(|p| p.body.as_mut()) {
+            body.items.push(item);
+        }
+    }
+
+    fn end_piece(&mut self) {
+        self.stack.clear();
+        self.suspect = None;
+        self.orphan = false;
+        self.height = 0;
+        self.joins = false;
+        self.operand = false;
+        let Some(mut piece) = self.piece.take() else {
+            return;
+        };
+        piece.end = self.last_end.max(piece.start);
+        match &mut piece.body {
+            Some(body) => body.close = body.close.min(piece.end),
+            None if piece.keyword.is_some() && piece.end - piece.start > MAX_STATEMENT => {
+                if !piece.damaged {
+                    self.too_long(piece.start);
+                }
+                piece.damaged = true;
+            }
+            None => {}
+        }
+        match self.pieces.last_mut() {
+            Some(last) if last.keyword.is_none() && piece.keyword.is_none() => {
+                last.end = piece.end;
+                last.damaged |= piece.damaged;
+            }
+            _ => self.pieces.push(piece),
+        }
+    }
+
+    fn grow(&mut self, by: u32, at: usize) {
+        let before = self.height;
+        self.height += by;
+        if before <= MAX_HEIGHT && self.height > MAX_HEIGHT {
+            self.too_long(at);
+            self.damage();
+        }
+    }
+
+    /// From here to the next line that can only start a declaration: not read.
+    fn skip(&mut self, from: usize) -> usize {
+        let mut at = from;
+        self.last_end = from;
+        self.end_item();
+        self.end_piece();
+        while let Some(newline) = self.text[at..].find('\n') {
+            let line = at + newline + 1;
+            if is_head(&self.text[line..]) {
+                self.line_start = line;
+                self.newline = Some(line - 1);
+                self.indent = None;
+                return line;
+            }
+            at = line;
+        }
+        self.text.len()
+    }
+
+    fn damage(&mut self) {
+        match (&mut self.item, &mut self.piece) {
+            (Some(item), _) => item.damaged = true,
+            (None, Some(piece)) => piece.damaged = true,
+            (None, None) => {}
+        }
+    }
+
+    fn blank(&mut self, start: usize, end: usize) {
+        self.out[start..end].fill(b' ');
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, start, end)
+    }
+
+    fn too_long(&mut self, at: usize) {
+        self.diagnostics.push(
+            Diagnostic::error(codes::E0012, "this statement is too long")
+                .label(self.span(at, at + 1), "it goes on past this place")
+                .help("give parts of it names of their own; keep tables of numbers in a file and read them with `csv` or `npy`")
+                .note(format!(
+                    "a statement may hold {MAX_HEIGHT} operators in a row and {} kB of text",
+                    MAX_STATEMENT / 1024
+                )),
+        );
+    }
+
+    fn mismatch(&mut self, at: usize) {
+        let open = &self.stack[self.stack.len() - 1];
+        let (opener, closer) = (open.bracket as char, self.out[at] as char);
+        let open_at = open.at;
+        let wanted = closer_of(open.bracket) as char;
+        self.diagnostics.push(
+            Diagnostic::error(codes::E0004, format!("`{opener}` is closed by `{closer}`"))
+                .label(
+                    self.span(at, at + 1),
+                    format!("`{wanted}` is missing before this"),
+                )
+                .label(
+                    self.span(open_at, open_at + 1),
+                    format!("this `{opener}` is still open"),
+                )
+                .help(format!("close it with `{wanted}`")),
+        );
+        self.damage();
+    }
+
+    fn stray_inside(&mut self, at: usize) {
+        let closer = self.out[at] as char;
+        let opener = opener_of(self.out[at]) as char;
+        self.diagnostics.push(
+            Diagnostic::error(codes::E0005, format!("`{closer}` closes nothing"))
+                .label(
+                    self.span(at, at + 1),
+                    format!("there is no `{opener}` before it"),
+                )
+                .help(format!("remove it, or add the `{opener}` it should close")),
+        );
+        self.blank(at, at + 1);
+        self.damage();
+    }
+
+    fn stray_closer(&mut self, start: usize, end: usize) {
+        self.blank(start, end);
+        if self.orphan {
+            return;
+        }
+        let closer = &self.text[start..end];
+        // Lines after a body that closed too early are the same mistake.
+        self.end_piece();
+        if self.pieces.last().is_some_and(|p| p.keyword.is_none()) {
+            self.pieces.pop();
+        }
+        let mut diagnostic = Diagnostic::error(codes::E0005, format!("`{closer}` closes nothing"))
+            .label(
+                self.span(start, end),
+                format!(
+                    "there is no `{}` open here",
+                    opener_of(closer.as_bytes()[0]) as char
+                ),
+            );
+        if let Some(Body { close, .. }) = self.pieces.last().and_then(|p| p.body.as_ref())
+            && self.out.get(*close) == Some(&b'}')
+        {
+            diagnostic = diagnostic.label(
+                self.span(*close, close + 1),
+                "the declaration before it ends here already",
+            );
+        }
+        self.diagnostics
+            .push(diagnostic.help("remove one of the two, or add what it should close"));
+    }
+
+    /// Brackets are open at the head of the next declaration, or at the end of the file.
+    fn unclosed(&mut self, head: Option<usize>) {
+        let open = &self.stack[self.stack.len() - 1];
+        let closer = closer_of(open.bracket) as char;
+        let opener = open.bracket as char;
+        let at = match self.suspect {
+            Some((suspect, _)) if opener == '{' => suspect,
+            _ => open.at,
+        };
+        let mut diagnostic = Diagnostic::error(codes::E0003, format!("`{opener}` is never closed"))
+            .label(self.span(at, at + 1), format!("no `{closer}` for this one"));
+        if let (Some((_, close)), '{') = (self.suspect, opener) {
+            diagnostic = diagnostic.label(
+                self.span(close, close + 1),
+                "this closes it, going by the count, but is indented for another",
+            );
+        }
+        if let Some(head) = head {
+            let line = self.text[head..].lines().next().unwrap_or("");
+            let word = line.split_whitespace().next().unwrap_or(line);
+            diagnostic = diagnostic.label(
+                self.span(head, head + word.len()),
+                "the next declaration starts here",
+            );
+        }
+        self.diagnostics
+            .push(diagnostic.help(format!("add `{closer}` where it should end")));
+        self.damage();
+        if let Some(piece) = &mut self.piece {
+            piece.damaged = true;
+        }
+    }
+
+    fn string(&mut self, start: usize, end: usize, closed: bool) {
+        if !closed {
+            self.diagnostics.push(
+                Diagnostic::error(codes::E0006, "this string is not closed on its line")
+                    .label(self.span(start, start + 1), "it starts here")
+                    .label(self.span(end, end), "and needs its `\"` by here")
+                    .help("a string stands on one line; write a line break as `\\n`")
+                    .fix(self.span(end, end), "\""),
+            );
+            self.damage();
+            return;
+        }
+        let body = &self.text[start..end];
+        let mut escaped = false;
+        for (i, c) in body.char_indices() {
+            if escaped && !matches!(c, '"' | '\\' | 'n' | 't') {
+                let at = start + i - 1;
+                self.diagnostics.push(
+                    Diagnostic::error(codes::E0007, format!("`\\{c}` means nothing in a string"))
+                        .label(self.span(at, start + i + c.len_utf8()), "unknown escape")
+                        .help("there are `\\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`")
+                        .fix(self.span(at, at + 1), "\\\\"),
+                );
+                self.damage();
+                return;
+            }
+            escaped = c == '\\' && !escaped;
+        }
+    }
+
+    fn single_quoted(&mut self, start: usize, end: usize) {
+        let inner = &self.text[start + 1..end];
+        let inner = inner.strip_suffix('\'').unwrap_or(inner);
+        let fixed = format!("\"{}\"", inner.replace('"', "\\\""));
+        self.diagnostics.push(
+            Diagnostic::error(codes::E0008, "strings take double quotes")
+                .label(self.span(start, end), "written with single quotes")
+                .help("put it in double quotes")
+                .fix(self.span(start, end), fixed),
+        );
+        self.damage();
+    }
+
+    fn stray_character(&mut self, start: usize, end: usize) {
+        let on_this_line = self.diagnostics.last().is_some_and(|d| {
+            d.code == codes::E0009 && d.labels[0].span.start as usize >= self.line_start
+        });
+        if !on_this_line {
+            let text = &self.text[start..end];
+            let c = text.chars().next().unwrap_or(' ');
+            let shown = if c.is_control() || c.is_whitespace() {
+                format!("U+{:04X}", c as u32)
+            } else {
+                format!("`{c}`")
+            };
+            let mut diagnostic =
+                Diagnostic::error(codes::E0009, format!("{shown} is not part of the language"))
+                    .label(self.span(start, start + c.len_utf8()), "this character");
+            if let Some((name, plain)) = lexer::look_alike(c) {
+                diagnostic = diagnostic
+                    .help(format!("this is {name}; write the plain `{plain}`"))
+                    .fix(self.span(start, start + c.len_utf8()), plain);
+            } else if c == '$' || c == '?' || c == '~' || c == '`' {
+                diagnostic = diagnostic.help("remove it");
+            } else if c.is_alphabetic() {
+                diagnostic = diagnostic.help(
+                    "names are made of the letters a-z, A-Z, digits and `_`; other text belongs in strings and comments",
+                );
+            }
+            self.diagnostics.push(diagnostic);
+        }
+        self.damage();
+    }
+}
+
+fn opener_of(closer: u8) -> u8 {
+    match closer {
+        b')' => b'(',
+        b']' => b'[',
+        _ => b'{',
+    }
+}
+
+fn closer_of(opener: u8) -> u8 {
+    match opener {
+        b'(' => b')',
+        b'[' => b']',
+        _ => b'}',
+    }
+}
+
+fn is_declaration(word: &str) -> bool {
+    word == "@" || DECLARATIONS.contains(&word)
+}
+
+/// The line can only be the head of a declaration, not a setting or a statement
+/// that lost its indentation.
+fn is_head(text: &str) -> bool {
+    let line = &text[..text.find('\n').unwrap_or(text.len())];
+    let line = &line[..line.find('#').unwrap_or(line.len())];
+    if let Some(rest) = line.strip_prefix('@') {
+        return rest.starts_with(|c: char| c.is_ascii_alphabetic());
+    }
+    let word_end = line
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(line.len());
+    let (word, rest) = line.split_at(word_end);
+    if !DECLARATIONS.contains(&word) || !rest.starts_with([' ', '\t']) {
+        return false;
+    }
+    let rest = rest.trim();
+    let name_end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
+    let (name, after) = rest.split_at(name_end);
+    let after = after.trim_start();
+    match word {
+        "import" => rest.starts_with('"'),
+        _ if name.is_empty() => false,
+        "const" => after.starts_with('=') && !after.starts_with("=="),
+        "data" | "sweep" => after.starts_with('{'),
+        "train" => after.contains("on ") && after.contains('{'),
+        "loss" | "optimizer" => after.contains('{'),
+        _ => after.starts_with(['(', '{']),
+    }
+}
