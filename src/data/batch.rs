@@ -15,6 +15,7 @@ use super::element::{AlignedBytes, Number, numbers_of};
 use super::error::DataError;
 use super::shuffle::shuffle;
 use super::table::{Storage, Table};
+use crate::ir::random::site_key;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -332,7 +333,7 @@ impl Plan {
     /// Orders `rows`, given as listed, for `epoch`.
     fn permute(&self, rows: &mut [u32], epoch: u64) {
         match self.order {
-            Order::Shuffled { seed } => shuffle(rows, seed, epoch),
+            Order::Shuffled { seed } => shuffle(rows, site_key(seed, "shuffle"), epoch),
             Order::Sequential => {}
         }
     }

@@ -104,7 +104,7 @@ pub enum DataError {
         lines: u64,
     },
 
-    #[error("{}: there is no column `{name}`{}; it has {}", path.display(), did_you_mean(suggestion), list(names))]
+    #[error("{}: there is no column `{name}`{}; {}", path.display(), did_you_mean(suggestion), list(names))]
     UnknownColumn {
         path: PathBuf,
         name: String,
@@ -141,11 +141,11 @@ pub enum DataError {
         classes: u32,
     },
 
-    #[error("{}:{line}: a field that starts in this row is longer than {} MB{}", path.display(), limit >> 20,
-        "; is a quote left open?")]
+    #[error("{}:{line}: a {what} that starts here is longer than {} MB: is a quote left open?", path.display(), limit >> 20)]
     FieldTooLong {
         path: PathBuf,
         line: u64,
+        what: &'static str,
         limit: u64,
     },
 
@@ -186,7 +186,7 @@ pub enum DataError {
         rows: usize,
     },
 
-    #[error("the parts of the split take {asked} of {rows} rows{}", if asked.ends_with('%') { ": more than all" } else { "" })]
+    #[error("the parts of the split take {asked}; together they must take all of the {rows} rows")]
     SplitSum { asked: String, rows: usize },
 
     #[error("the part `{part}` takes {share}: {expected}")]
@@ -344,9 +344,9 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 fn list(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
     match names.len() {
-        0 => "none".into(),
-        n if n > 8 => format!("{} and {} more", shown.join(", "), n - 8),
-        _ => shown.join(", "),
+        0 => "its columns have no names: choose them by index".into(),
+        n if n > 8 => format!("it has {} and {} more", shown.join(", "), n - 8),
+        _ => format!("it has {}", shown.join(", ")),
     }
 }
 

@@ -3,7 +3,10 @@
 //! ```text
 //! error                 what can be wrong
 //! table                 named columns in memory
+//! source, decode        files opened, gzip or not; numbers of files
+//! idx, csv, npy         formats read, and written by `nnc predict`
 //! shuffle, split        seeded permutations, parts
+//! fit                   statistics of chosen rows
 //! write                 whole files or none
 //! batch                 rows gathered ahead on a thread
 //! ```
@@ -12,8 +15,15 @@
 //! take and what they must hold.
 
 pub mod batch;
+pub mod csv;
+mod decode;
 pub mod error;
+pub mod fit;
+pub mod idx;
+pub mod npy;
 pub mod shuffle;
+mod source;
+pub mod split;
 pub mod table;
 pub mod write;
 

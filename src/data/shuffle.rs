@@ -1,11 +1,18 @@
 //! Permutations from counter-based randomness.
 //!
-//! A permutation is a function of seed, stream and length alone: Fisher-Yates,
+//! A permutation is a function of key, stream and length alone: Fisher-Yates,
 //! from the last place to the first, drawing 64 bits a place.
 
-/// Permutes `items`; different streams of a seed are independent.
-pub fn shuffle<T>(items: &mut [T], seed: u64, stream: u64) {
-    let mut draws = Draws::new(seed, stream);
+use crate::ir::random::{Key, philox};
+
+/// Permutes `items`; different streams of a key are independent.
+pub fn shuffle<T>(items: &mut [T], key: Key, stream: u64) {
+    let mut draws = Draws {
+        key,
+        stream: split(stream),
+        block: 0,
+        spare: None,
+    };
     for i in (1..items.len()).rev() {
         items.swap(i, draws.below(i + 1));
     }
@@ -13,29 +20,20 @@ pub fn shuffle<T>(items: &mut [T], seed: u64, stream: u64) {
 
 /// 64-bit draws of one stream, two a Philox block.
 struct Draws {
-    key: [u32; 2],
+    key: Key,
     stream: [u32; 2],
     block: u64,
     spare: Option<u64>,
 }
 
 impl Draws {
-    fn new(seed: u64, stream: u64) -> Draws {
-        Draws {
-            key: split(seed),
-            stream: split(stream),
-            block: 0,
-            spare: None,
-        }
-    }
-
     fn next(&mut self) -> u64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
         let [low, high] = split(self.block);
         self.block += 1;
-        let [a, b, c, d] = philox([low, high, self.stream[0], self.stream[1]], self.key);
+        let [a, b, c, d] = philox(self.key, [low, high, self.stream[0], self.stream[1]]);
         self.spare = Some(u64::from(c) | u64::from(d) << 32);
         u64::from(a) | u64::from(b) << 32
     }
@@ -50,37 +48,18 @@ fn split(x: u64) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]
 }
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for _ in 0..10 {
-        let a = u64::from(counter[0]) * 0xD251_1F53;
-        let b = u64::from(counter[2]) * 0xCD9E_8D57;
-        counter = [
-            (b >> 32) as u32 ^ counter[1] ^ key[0],
-            b as u32,
-            (a >> 32) as u32 ^ counter[3] ^ key[1],
-            a as u32,
-        ];
-        key = [
-            key[0].wrapping_add(0x9E37_79B9),
-            key[1].wrapping_add(0xBB67_AE85),
-        ];
-    }
-    counter
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn permutation(n: u32, seed: u64, stream: u64) -> Vec<u32> {
+    fn permutation(n: u32, seed: u32, stream: u64) -> Vec<u32> {
         let mut items: Vec<u32> = (0..n).collect();
-        shuffle(&mut items, seed, stream);
+        shuffle(&mut items, [seed, 0], stream);
         items
     }
 
     #[test]
-    fn a_permutation_is_one_and_depends_on_seed_and_stream() {
+    fn a_permutation_is_one_and_depends_on_key_and_stream() {
         let first = permutation(1000, 1, 0);
         let mut sorted = first.clone();
         sorted.sort();
