@@ -171,6 +171,10 @@ struct Metered {
     source: Source,
     budget: Rc<Cell<u64>>,
     last: u8,
+    /// Lines end in CR LF; told by the first of them.
+    crlf: Option<bool>,
+    /// The end of the file was met.
+    ended: bool,
 }
 
 /// A row went over its budget.
@@ -186,13 +190,19 @@ impl Read for Metered {
         }
         let most = to.len().min(usize::try_from(budget).unwrap_or(usize::MAX));
         let mut n = self.source.read(&mut to[..most])?;
+        if self.crlf.is_none()
+            && let Some(at) = to[..n].iter().position(|&b| b == b'\n')
+        {
+            let before = at.checked_sub(1).map_or(self.last, |i| to[i]);
+            self.crlf = Some(before == b'\r');
+        }
         match n.checked_sub(1) {
             Some(last) => self.last = to[last],
             // a last line without its end gets one: lines are then counted alike
             None if self.last != b'\n' && most > 0 => {
                 (to[0], self.last, n) = (b'\n', b'\n', 1);
             }
-            None => {}
+            None => self.ended = true,
         }
         self.budget.set(budget - n as u64);
         Ok(n)
@@ -208,6 +218,8 @@ impl Rows {
             source,
             budget: budget.clone(),
             last: b'\n',
+            crlf: None,
+            ended: false,
         };
         let reader = ReaderBuilder::new()
             .delimiter(delimiter)
@@ -289,6 +301,20 @@ impl Rows {
         let line = self.reader.position().line();
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => Ok(false),
+            // every row but one that ends inside a quote has its line break
+            Ok(true) if self.reader.get_ref().ended => {
+                let inner = self
+                    .record
+                    .as_slice()
+                    .iter()
+                    .filter(|&&b| b == b'\n')
+                    .count() as u64;
+                let line = self.reader.position().line().saturating_sub(inner).max(1);
+                Err(DataError::OpenQuote {
+                    path: self.path().to_owned(),
+                    line,
+                })
+            }
             Ok(true) if self.record.as_slice().len() as u64 <= MAX_FIELD => Ok(true),
             Ok(true) => match self
                 .record
@@ -328,9 +354,10 @@ impl Rows {
             .iter()
             .filter(|&&b| b == b'\n')
             .count() as u64;
-        // the reader stands behind the row's last line break
+        // the reader stands behind the row's LF, or between its CR and LF
+        let behind = u64::from(self.reader.get_ref().crlf != Some(true));
         let next = self.reader.position().line();
-        (next.saturating_sub(inner + 1).max(1), inner + 1)
+        (next.saturating_sub(inner + behind).max(1), inner + 1)
     }
 
     fn place(&self, field: usize) -> Box<Place> {

@@ -149,6 +149,9 @@ pub enum DataError {
         limit: u64,
     },
 
+    #[error("{}:{line}: a quote is opened in the row that starts here and never closed", path.display())]
+    OpenQuote { path: PathBuf, line: u64 },
+
     #[error("{}: cannot tell what kind of file this is; expected .csv, .tsv, .npy, .npz or IDX", path.display())]
     UnknownFormat { path: PathBuf },
 
@@ -249,6 +252,7 @@ impl DataError {
             DataError::NoRows { .. } => "E0929",
             DataError::RowIndex { .. } => "E0930",
             DataError::BatchSize => "E0931",
+            DataError::OpenQuote { .. } => "E0932",
         }
     }
 

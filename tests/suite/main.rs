@@ -1,3 +1,5 @@
 //! All integration tests in one binary: linking is what costs.
 
 mod syntax;
+mod allocations;
+mod data;
