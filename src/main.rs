@@ -1,1 +1,5 @@
-fn main() {}
+//! `nnc`: see `src/cli`.
+
+fn main() -> std::process::ExitCode {
+    nnc::cli::main()
+}

@@ -1,1 +1,101 @@
-//! See ARCHITECTURE.md.
+//! The command line: arguments, what is said where, exit codes.
+//!
+//! What programs read goes to stdout (events, diagnostics as JSON, emitted text,
+//! predictions); what only people read goes to stderr, save that without `--json` a
+//! run's lines go to stdout. Exit codes: 0 fine; 1 the program is wrong; 2 wrong
+//! usage; 3 data or run time failed; 70 a bug in nnc; 130 stopped by Ctrl-C.
+
+mod check;
+mod common;
+mod console;
+mod emit;
+mod evaluate;
+mod explain;
+mod fmt;
+mod interrupt;
+mod load;
+mod predict;
+mod progress;
+mod run;
+mod summary;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::{Parser, Subcommand};
+
+pub use common::Failure;
+
+#[derive(Parser)]
+#[command(
+    name = "nnc",
+    version,
+    about = "A compiler for a small declarative language of neural networks",
+    after_help = "Start with: nnc run models/digits.nn",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find every mistake in a file, without reading its data
+    Check(check::Args),
+    /// Train the model of a file
+    Run(run::Args),
+    /// Loss and metrics of saved weights
+    Evaluate(evaluate::Args),
+    /// A model's outputs for the rows of a CSV or npy file
+    Predict(predict::Args),
+    /// Layers, shapes, parameters, memory and work
+    Summary(summary::Args),
+    /// What a stage of the compiler makes of a file
+    Emit(emit::Args),
+    /// What an error code or a name of the standard library means
+    Explain(explain::Args),
+    /// Format files in place
+    Fmt(fmt::Args),
+}
+
+/// Parses the arguments and does what they ask.
+pub fn main() -> ExitCode {
+    static PANIC: Mutex<String> = Mutex::new(String::new());
+    let cli = Cli::parse();
+    std::panic::set_hook(Box::new(|info| {
+        if let Ok(mut text) = PANIC.lock()
+            && text.is_empty()
+        {
+            *text = info.to_string();
+        }
+    }));
+    let code = catch_unwind(AssertUnwindSafe(|| dispatch(cli.command)));
+    ExitCode::from(code.unwrap_or_else(|_| {
+        let text = PANIC.lock().map(|t| t.clone()).unwrap_or_default();
+        console::note(&format!(
+            "nnc: internal error: {text}\n  \
+             This is a bug in nnc {}, not in your program. Please report it with the file and the command.",
+            env!("CARGO_PKG_VERSION")
+        ));
+        common::exit::BUG
+    }))
+}
+
+fn dispatch(command: Command) -> u8 {
+    let (result, json) = match command {
+        Command::Check(args) => (check::check(&args), args.json),
+        Command::Run(args) => (run::run(&args), args.common.json),
+        Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
+        Command::Predict(args) => (predict::predict(&args), args.common.json),
+        Command::Summary(args) => (summary::summary(&args), args.common.json),
+        Command::Emit(args) => (emit::emit(&args), false),
+        Command::Explain(args) => (explain::explain(&args), false),
+        Command::Fmt(args) => (fmt::fmt(&args), false),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(json),
+    }
+}

@@ -122,34 +122,37 @@ pub fn csv_header(
 /// Writes a table with a header line. A column of shape `[n]` takes n fields, `name_0` and on.
 pub fn write_csv(path: &Path, table: &Table) -> Result<(), DataError> {
     let delimiter = CsvOptions::detect().delimiter(path);
-    replace(path, |out| {
-        let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(out);
+    replace(path, |out| write_to(out, delimiter, table))
+}
+
+/// Writes a table as text, with a header line.
+pub fn write_to(out: impl io::Write, delimiter: u8, table: &Table) -> io::Result<()> {
+    let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(out);
+    for column in table.columns() {
+        if column.shape().is_empty() {
+            writer.write_field(&column.name)?;
+        } else {
+            for i in 0..column.per_row() {
+                writer.write_field(format!("{}_{i}", column.name))?;
+            }
+        }
+    }
+    writer.write_record(None::<&[u8]>)?;
+    for row in 0..table.rows() {
         for column in table.columns() {
-            if column.shape().is_empty() {
-                writer.write_field(&column.name)?;
-            } else {
-                for i in 0..column.per_row() {
-                    writer.write_field(format!("{}_{i}", column.name))?;
+            let fields = row * column.per_row()..(row + 1) * column.per_row();
+            for i in fields {
+                match column.data() {
+                    ColumnData::U8(v) => writer.write_field(v[i].to_string())?,
+                    ColumnData::I32(v) => writer.write_field(v[i].to_string())?,
+                    ColumnData::F32(v) => writer.write_field(format!("{:?}", v[i]))?,
+                    ColumnData::Text(v) => writer.write_field(v.get(i).unwrap_or_default())?,
                 }
             }
         }
         writer.write_record(None::<&[u8]>)?;
-        for row in 0..table.rows() {
-            for column in table.columns() {
-                let fields = row * column.per_row()..(row + 1) * column.per_row();
-                for i in fields {
-                    match column.data() {
-                        ColumnData::U8(v) => writer.write_field(v[i].to_string())?,
-                        ColumnData::I32(v) => writer.write_field(v[i].to_string())?,
-                        ColumnData::F32(v) => writer.write_field(format!("{:?}", v[i]))?,
-                        ColumnData::Text(v) => writer.write_field(v.get(i).unwrap_or_default())?,
-                    }
-                }
-            }
-            writer.write_record(None::<&[u8]>)?;
-        }
-        writer.flush()
-    })
+    }
+    writer.flush()
 }
 
 /// The rows of a file, one at a time.

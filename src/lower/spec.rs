@@ -46,6 +46,17 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    pub const ALL: [Part; 3] = [Part::Train, Part::Val, Part::Test];
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Val => "val",
+            Part::Test => "test",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnSpec {
     pub name: String,
@@ -152,7 +163,22 @@ pub struct TrainSpec {
     pub shuffle: bool,
     /// `loss`, then the metrics, in the order in which they are shown.
     pub metrics: Vec<String>,
-    /// The model's outputs by name, as `predict` gives them.
-    pub outputs: Vec<String>,
+    /// The model's outputs, in the order of the results of `Programs::predict`.
+    pub outputs: Vec<OutputSpec>,
     pub span: Span,
+}
+
+/// An output of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputSpec {
+    pub name: String,
+    pub meaning: Meaning,
+}
+
+/// What the numbers of an output are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Real,
+    /// Probabilities: of each class along the last axis, or of "yes" where it has size 1.
+    Prob,
 }

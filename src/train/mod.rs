@@ -1,3 +1,30 @@
-//! The loop, metrics, weights, history.
+//! From graphs and batches to trained weights.
+//!
+//! ```text
+//! error        what can go wrong while a program runs
+//! weights      safetensors
+//! store        the buffers that outlive a step
+//! session      executables by batch size, bound to the store and to batches
+//! fit          the epoch loop
+//! watch        what the loop tells of itself
+//! dataset      what a `data` block names, in memory
+//! output       the folder of a run: weights.safetensors, history.csv
+//! memory       how much memory a run will take
+//! ```
 
+pub mod dataset;
+pub mod device;
+pub mod error;
+pub mod fit;
+pub mod memory;
+pub mod output;
+pub mod session;
+pub mod store;
+pub mod watch;
 pub mod weights;
+
+pub use error::RunError;
+pub use fit::{Fit, Outcome, Parts, Stopped, fit};
+pub use session::{Compile, Kind, Session};
+pub use store::Store;
+pub use watch::{EpochRow, Watch};

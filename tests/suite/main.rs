@@ -1,5 +1,6 @@
 //! All integration tests in one binary: linking is what costs.
 
-mod syntax;
 mod allocations;
 mod data;
+mod syntax;
+mod train;

@@ -1,0 +1,189 @@
+//! What the subcommands share: options, failures, devices.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::backend::Options;
+use crate::cli::console;
+use crate::train::RunError;
+use crate::train::device::{Device, Target};
+
+/// Exit codes.
+pub mod exit {
+    pub const FINE: u8 = 0;
+    pub const PROGRAM: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const RUN: u8 = 3;
+    pub const BUG: u8 = 70;
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Options of everything that compiles a file.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Common {
+    /// The program
+    #[arg(value_name = "FILE.nn")]
+    pub file: PathBuf,
+    /// Another value for a `const`; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
+    pub set: Vec<(String, String)>,
+    /// One JSON object a line on stdout; what is for people goes to stderr
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of everything that runs a program.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Machine {
+    /// What computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
+    /// Threads of the CPU; results do not depend on it [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Where the data files are [default: the folder of FILE.nn]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Show errors and warnings only
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DeviceName {
+    /// The fastest that this machine has
+    Auto,
+    /// Compiled for this processor
+    Cpu,
+    /// An NVIDIA GPU
+    Cuda,
+    /// The interpreter: slow, and the reference for all others
+    Interp,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The program is wrong; its diagnostics have been shown.
+    Program,
+    Usage {
+        message: String,
+        help: Option<String>,
+    },
+    Run(Box<RunError>),
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Failure {
+        Failure::Run(Box::new(error))
+    }
+}
+
+impl From<crate::data::DataError> for Failure {
+    fn from(error: crate::data::DataError) -> Failure {
+        Failure::Run(Box::new(error.into()))
+    }
+}
+
+impl From<crate::train::weights::WeightsError> for Failure {
+    fn from(error: crate::train::weights::WeightsError) -> Failure {
+        Failure::Run(Box::new(error.into()))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        RunError::file("<stdout>".as_ref(), "write to it", &error).into()
+    }
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::Usage {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// Tells about it; gives the exit code.
+    pub fn report(&self, json: bool) -> u8 {
+        let (code, message, help, exit) = match self {
+            Failure::Program => return exit::PROGRAM,
+            Failure::Usage { message, help } => (None, message.clone(), help.clone(), exit::USAGE),
+            Failure::Run(error) => (
+                Some(error.code()),
+                error.to_string(),
+                error.help(),
+                exit::RUN,
+            ),
+        };
+        if json {
+            let event = json!({"event": "error", "code": code, "message": message, "help": help});
+            // the exit code tells it all the same
+            let _ = console::line(&event.to_string());
+        }
+        let code = code.map(|c| format!("[{c}]")).unwrap_or_default();
+        console::note(&format!("error{code}: {message}"));
+        if let Some(help) = help {
+            console::note(&format!("  help: {help}"));
+        }
+        exit
+    }
+}
+
+impl Machine {
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            Some(n) => usize::from(n),
+            None => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        }
+    }
+
+    /// Refuses what this build cannot run on.
+    pub fn device(&self, seed: u64) -> Result<Device, Failure> {
+        let target = match self.device {
+            DeviceName::Auto | DeviceName::Cpu => Target::Cpu,
+            DeviceName::Interp => Target::Interp,
+            DeviceName::Cuda => {
+                return Err(Failure::Usage {
+                    message: "this build of nnc has no CUDA yet".into(),
+                    help: Some("leave --device out, or use --device cpu".into()),
+                });
+            }
+        };
+        let options = Options {
+            seed,
+            threads: self.threads(),
+        };
+        Ok(Device::new(target, options))
+    }
+
+    /// The device, for people and for events.
+    pub fn describe(&self) -> String {
+        match self.device {
+            DeviceName::Interp => "interpreter".into(),
+            _ => format!("cpu, {} threads", self.threads()),
+        }
+    }
+}
+
+impl DeviceName {
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceName::Auto | DeviceName::Cpu => "cpu",
+            DeviceName::Cuda => "cuda",
+            DeviceName::Interp => "interp",
+        }
+    }
+}
+
+fn name_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().into(), value.trim().into()))
+        }
+        _ => Err("write it as name=value, as in --set width=256".into()),
+    }
+}

@@ -1,0 +1,72 @@
+//! `nnc evaluate FILE.nn --weights FILE`: loss and metrics of saved weights over a part of the data.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::progress::Progress;
+use crate::cli::{load, run};
+use crate::data::Order;
+use crate::lower::spec;
+use crate::train::store::Saved;
+use crate::train::weights::WeightsFile;
+use crate::train::{Kind, Session, fit};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// What `nnc run` saved
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Which rows [default: test if the data have such a part, else val]
+    #[arg(long, value_enum)]
+    pub part: Option<Part>,
+    /// Rows at a time, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Seed of the split, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Part {
+    Train,
+    Val,
+    Test,
+}
+
+pub fn evaluate(args: &Args) -> Result<u8, Failure> {
+    let mut loaded = load::load(&args.common)?;
+    loaded.train.seed = args.seed.unwrap_or(loaded.train.seed);
+    let device = args.machine.device(loaded.train.seed)?;
+    let mut file = WeightsFile::open(&args.weights)?;
+    let mut session = Session::new(&loaded.programs, Box::new(|graph| device.compile(graph)))?;
+    session.store_mut().load(&mut file, Saved::Model)?;
+    let data = run::dataset(&loaded, &args.machine, &[Kind::Eval])?;
+    let part = match args.part {
+        Some(Part::Train) => spec::Part::Train,
+        Some(Part::Val) => spec::Part::Val,
+        Some(Part::Test) => spec::Part::Test,
+        None if data.rows(spec::Part::Test) > 0 => spec::Part::Test,
+        None if data.rows(spec::Part::Val) > 0 => spec::Part::Val,
+        None => spec::Part::Train,
+    };
+    let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
+    let columns = session.columns(Kind::Eval);
+    let mut batches = data
+        .batches(part, &columns, size, Order::Sequential)?
+        .ok_or_else(|| run::no_part(part))?;
+    let values = fit::evaluate(&mut session, &mut batches)?;
+    let progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
+    progress.say(&format!("{}  {}", part.name(), progress.shown("", &values)));
+    let mut fields = progress.fields("", &values);
+    fields.insert("rows".into(), json!(batches.rows()));
+    progress.event(part.name(), Value::Object(fields));
+    Ok(exit::FINE)
+}

@@ -1,0 +1,26 @@
+//! Ctrl-C and SIGTERM: the first asks a run to finish its step and save, a second
+//! ends the process at once.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use crate::cli::common::exit;
+use crate::cli::console;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Set once the user wants to stop.
+pub fn flag() -> &'static AtomicBool {
+    &STOP
+}
+
+/// Starts to listen. Where the system does not let us, Ctrl-C ends the process as ever.
+pub fn listen() {
+    let installed = ctrlc::set_handler(|| {
+        if STOP.swap(true, SeqCst) {
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        }
+    });
+    if let Err(e) = installed {
+        console::note(&format!("warning: Ctrl-C will not save the weights: {e}"));
+    }
+}

@@ -1,0 +1,289 @@
+//! `nnc run FILE.nn`: train, validate, test, save.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::load::{self, Loaded};
+use crate::cli::progress::{Progress, seconds, thousands};
+use crate::cli::{console, interrupt};
+use crate::data::Order;
+use crate::lower::spec::Part;
+use crate::train::dataset::{Dataset, Places};
+use crate::train::fit::Position;
+use crate::train::output::{self, Identity, Output};
+use crate::train::store::Saved;
+use crate::train::weights::WeightsFile;
+use crate::train::{Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Epochs to train for, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Rows a step, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Seed of everything random, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where to write weights.safetensors and history.csv [default: a new folder runs/NAME-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Start from these weights
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub weights: Option<PathBuf>,
+    /// Go on with a run that was stopped, from the weights that it saved
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N")]
+    pub limit_steps: Option<u64>,
+}
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let common = &args.common;
+    let mut loaded = load::load(common)?;
+    let spec = &mut loaded.train;
+    spec.epochs = args.epochs.map_or(spec.epochs, |n| n as usize);
+    spec.batch = args.batch.map_or(spec.batch, |n| n as usize);
+    spec.seed = args.seed.unwrap_or(spec.seed);
+    let spec = &loaded.train;
+    let device = args.machine.device(spec.seed)?;
+    let compile = Box::new(|graph| device.compile(graph));
+    let mut session = Session::new(&loaded.programs, compile)?;
+    let data = dataset(&loaded, &args.machine, &[Kind::Train, Kind::Eval])?;
+    data.fill(session.store_mut());
+    let identity = loaded.identity();
+    let from = start(args, &mut session, &identity)?;
+    if from.epoch >= spec.epochs && args.resume.is_some() {
+        return Err(Failure::Usage {
+            message: format!("this run has done its {} epochs", from.epoch),
+            help: Some(format!("go on with --epochs {}", from.epoch + spec.epochs)),
+        });
+    }
+    let mut parts = parts(&loaded, &session, &data)?;
+    let out = Output::create(args.out.as_deref(), &loaded.name)?;
+    let mut progress = Progress::new(session.metric_names(), common.json, args.machine.quiet);
+    introduce(&progress, args, &loaded, &session, &data);
+    interrupt::listen();
+    let names = session.metric_names().to_vec();
+    let mut history = |rows: &[_]| out.save_history(&names, rows);
+    let plan = Fit {
+        epochs: spec.epochs,
+        from,
+        limit: args.limit_steps,
+        stop: interrupt::flag(),
+    };
+    let trained = fit(&mut session, &mut parts, &plan, &mut progress, &mut history);
+    let outcome = match trained {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // a folder that nothing was written to is not worth keeping
+            let _ = std::fs::remove_dir(out.folder());
+            return Err(error.into());
+        }
+    };
+    let steps = session.steps();
+    out.save_weights(session.store_mut(), &outcome, steps, &identity)?;
+    conclude(&progress, args, &loaded, &out, &outcome, steps);
+    Ok(match outcome.stopped {
+        Some(Stopped::Interrupted) => exit::INTERRUPTED,
+        Some(Stopped::Limit) | None => exit::FINE,
+    })
+}
+
+/// Reads what the programs of `kinds` take.
+pub fn dataset(loaded: &Loaded, machine: &Machine, kinds: &[Kind]) -> Result<Dataset, Failure> {
+    let programs = &loaded.programs;
+    let needed: BTreeSet<&str> = kinds
+        .iter()
+        .flat_map(|&kind| crate::train::session::columns(programs, kind))
+        .collect();
+    let places = Places {
+        program: loaded.folder.clone(),
+        asked: machine.data.clone(),
+    };
+    Ok(Dataset::load(
+        &loaded.data,
+        &places,
+        &needed,
+        loaded.train.seed,
+    )?)
+}
+
+/// The weights to start from, and where.
+fn start(args: &Args, session: &mut Session, identity: &Identity) -> Result<Position, Failure> {
+    if let Some(path) = &args.resume {
+        let (steps, position) = output::resume(path, session.store_mut(), identity)?;
+        session.set_steps(steps);
+        return Ok(position);
+    }
+    if let Some(path) = &args.weights {
+        let mut file = WeightsFile::open(path)?;
+        session.store_mut().load(&mut file, Saved::Start)?;
+    }
+    Ok(Position::default())
+}
+
+fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
+    let spec = &loaded.train;
+    let order = if spec.shuffle {
+        Order::Shuffled { seed: spec.seed }
+    } else {
+        Order::Sequential
+    };
+    let (train, eval) = (session.columns(Kind::Train), session.columns(Kind::Eval));
+    let held = |part| data.batches(part, &eval, spec.batch, Order::Sequential);
+    let train = data.batches(Part::Train, &train, spec.batch, order)?;
+    Ok(Parts {
+        train: train.ok_or_else(|| Failure::usage("the data have no `train` part"))?,
+        val: held(Part::Val)?,
+        test: held(Part::Test)?,
+    })
+}
+
+fn introduce(progress: &Progress, args: &Args, loaded: &Loaded, session: &Session, data: &Dataset) {
+    let spec = &loaded.train;
+    let rows: Vec<(&str, usize)> = Part::ALL
+        .iter()
+        .map(|&part| (part.name(), data.rows(part)))
+        .filter(|(_, rows)| *rows > 0)
+        .collect();
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|(part, rows)| format!("{} {part}", thousands(*rows)))
+        .collect();
+    let parameters = session.store().parameters();
+    progress.say(&format!(
+        "{}: {} parameters, rows {}, batch {}, seed {}, {}",
+        spec.models.join(", "),
+        thousands(parameters),
+        shown.join(" / "),
+        spec.batch,
+        spec.seed,
+        args.machine.describe(),
+    ));
+    progress.event(
+        "start",
+        json!({
+            "file": args.common.file.display().to_string(),
+            "models": spec.models,
+            "parameters": parameters,
+            "rows": rows.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "epochs": spec.epochs,
+            "batch": spec.batch,
+            "seed": spec.seed,
+            "device": args.machine.device.name(),
+            "threads": args.machine.threads(),
+        }),
+    );
+}
+
+fn conclude(
+    progress: &Progress,
+    args: &Args,
+    loaded: &Loaded,
+    out: &Output,
+    outcome: &Outcome,
+    steps: u64,
+) {
+    let weights = out.weights();
+    let total: f64 = outcome.history.iter().map(|r| r.seconds).sum();
+    progress.event(
+        "saved",
+        json!({
+            "weights": weights.display().to_string(),
+            "history": out.history().is_file().then(|| out.history().display().to_string()),
+            "epoch": outcome.position.epoch,
+            "steps": steps,
+            "stopped": outcome.stopped.map(|s| match s {
+                Stopped::Interrupted => "interrupted",
+                Stopped::Limit => "limit",
+            }),
+        }),
+    );
+    progress.say(&format!(
+        "saved {}  ({} steps, {})",
+        weights.display(),
+        thousands(steps as usize),
+        seconds(total)
+    ));
+    match outcome.stopped {
+        Some(Stopped::Interrupted) => console::note(&format!(
+            "stopped in epoch {} of {}; go on with:\n  nnc run {} --resume {}",
+            outcome.position.epoch + 1,
+            loaded.train.epochs,
+            arguments(args),
+            weights.display()
+        )),
+        Some(Stopped::Limit) => {}
+        None => progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights))),
+    }
+}
+
+/// One thing worth doing next.
+fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> String {
+    let epochs = loaded.train.epochs;
+    let losses: Option<Vec<f64>> = outcome
+        .history
+        .iter()
+        .map(|r| r.val.as_ref().and_then(|v| v.first()).copied())
+        .collect();
+    if let Some(losses) = losses
+        && losses.len() > 2
+    {
+        let best = (0..losses.len()).fold(0, |b, i| if losses[i] < losses[b] { i } else { b });
+        if best + 1 == losses.len() {
+            return format!(
+                "nnc run {} --epochs {}  (val_loss was still falling)",
+                arguments(args),
+                epochs * 2
+            );
+        }
+        if losses[losses.len() - 1] > losses[best] * 1.1 {
+            return format!(
+                "nnc run {} --epochs {}  (val_loss was least then)",
+                arguments(args),
+                outcome.history[best].epoch
+            );
+        }
+    }
+    format!(
+        "nnc predict {} --weights {} --input ROWS.csv",
+        args.common.file.display(),
+        weights.display()
+    )
+}
+
+/// The arguments that make the same run again, but for its epochs and its output.
+fn arguments(args: &Args) -> String {
+    let mut text = args.common.file.display().to_string();
+    for (name, value) in &args.common.set {
+        text += &format!(" --set {name}={value}");
+    }
+    if let Some(n) = args.batch {
+        text += &format!(" --batch {n}");
+    }
+    if let Some(n) = args.seed {
+        text += &format!(" --seed {n}");
+    }
+    if let Some(data) = &args.machine.data {
+        text += &format!(" --data {}", data.display());
+    }
+    text
+}
+
+/// What is wrong with a run that has no such part.
+pub fn no_part(part: Part) -> RunError {
+    RunError::Usage {
+        what: format!("the data have no `{}` part", part.name()),
+        reason: "give it a share in `split` or a source".into(),
+    }
+}

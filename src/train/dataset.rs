@@ -1,0 +1,373 @@
+//! What a `data` block names, in memory: tables, the rows of each part, fitted
+//! statistics.
+//!
+//! Only the columns that are needed are read. Sources without a part are pooled
+//! and divided by the split; where every source has a part, the split divides
+//! the training source (so that a file with `train` and `test` can set `val` aside).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::bytes::bytes_of;
+use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
+use crate::data::fit::{Over, statistics};
+use crate::data::split::{self, Share};
+use crate::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table, idx, npy};
+use crate::lower::spec::{
+    Amount, ColumnKind, ColumnSpec, DataSpec, Format, Part, Selector, SourceSpec, Statistic,
+};
+use crate::train::store::Store;
+
+/// Tables and parts of one `data` block.
+pub struct Dataset {
+    parts: BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
+    /// `NAME.mean` and so on.
+    fits: Vec<(String, Vec<f32>)>,
+}
+
+/// Where data files are looked for.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The folder of the program.
+    pub program: PathBuf,
+    /// `--data`, which replaces it.
+    pub asked: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Reads the columns in `needed`, and those that the split and the fits need.
+    pub fn load(
+        spec: &DataSpec,
+        places: &Places,
+        needed: &BTreeSet<&str>,
+        seed: u64,
+    ) -> Result<Dataset, DataError> {
+        let mut wanted = needed.clone();
+        wanted.extend(spec.split.iter().filter_map(|s| s.stratify.as_deref()));
+        wanted.extend(spec.fits.iter().map(|f| f.column.as_str()));
+        let columns: Vec<&ColumnSpec> = spec
+            .columns
+            .iter()
+            .filter(|c| wanted.contains(c.name.as_str()))
+            .collect();
+        let mut tables: BTreeMap<Option<Part>, Vec<Table>> = BTreeMap::new();
+        for source in &spec.sources {
+            let table = read(source, &columns, places)?;
+            tables.entry(source.part).or_default().push(table);
+        }
+        let mut parts = BTreeMap::new();
+        for (part, tables) in tables {
+            let table = Arc::new(stack(tables)?);
+            let rows: Vec<u32> = (0..table.rows() as u32).collect();
+            parts.insert(part, (table, rows));
+        }
+        let pool = if parts.contains_key(&None) {
+            None
+        } else {
+            Some(Part::Train)
+        };
+        let mut named = BTreeMap::new();
+        if let Some((table, rows)) = parts.remove(&pool) {
+            for (part, rows) in divide(spec, &table, rows, seed)? {
+                named.insert(part, (table.clone(), rows));
+            }
+        }
+        for (part, entry) in parts {
+            if let Some(part) = part {
+                named.insert(part, entry);
+            }
+        }
+        let fits = fit(spec, &named)?;
+        Ok(Dataset { parts: named, fits })
+    }
+
+    /// Rows in a part; 0 if there is no such part.
+    pub fn rows(&self, part: Part) -> usize {
+        self.parts.get(&part).map_or(0, |(_, rows)| rows.len())
+    }
+
+    /// Bytes of all tables.
+    pub fn bytes(&self) -> usize {
+        let mut seen: Vec<*const Table> = Vec::new();
+        let tables = self.parts.values().map(|(table, _)| table);
+        tables
+            .filter(|t| {
+                let new = !seen.contains(&Arc::as_ptr(t));
+                seen.push(Arc::as_ptr(t));
+                new
+            })
+            .map(|t| t.bytes())
+            .sum()
+    }
+
+    /// The batches of a part, if there is one.
+    pub fn batches(
+        &self,
+        part: Part,
+        columns: &[&str],
+        size: usize,
+        order: Order,
+    ) -> Result<Option<Batches>, DataError> {
+        let Some((table, rows)) = self.parts.get(&part) else {
+            return Ok(None);
+        };
+        let indices = indices(table, columns)?;
+        Batches::new(table.clone(), &indices, rows.clone(), size, order).map(Some)
+    }
+
+    /// Fills the `Fit` buffers.
+    pub fn fill(&self, store: &mut Store) {
+        for (name, values) in &self.fits {
+            store.set(name, bytes_of(values));
+        }
+    }
+}
+
+/// Where columns are in a table.
+pub fn indices(table: &Table, columns: &[&str]) -> Result<Vec<usize>, DataError> {
+    columns
+        .iter()
+        .map(|name| {
+            table.find(name).ok_or_else(|| DataError::UnknownColumn {
+                path: "<data>".into(),
+                name: (*name).into(),
+                names: table.columns().iter().map(|c| c.name.clone()).collect(),
+                suggestion: None,
+            })
+        })
+        .collect()
+}
+
+/// What a column is asked to hold.
+pub fn element(kind: ColumnKind) -> ElementType {
+    match kind {
+        ColumnKind::U8 => ElementType::U8,
+        ColumnKind::I32 => ElementType::I32,
+        ColumnKind::F32 => ElementType::F32,
+        ColumnKind::Class(n) | ColumnKind::Token(n) => {
+            ElementType::Class(u32::try_from(n).unwrap_or(u32::MAX))
+        }
+        ColumnKind::Bool => ElementType::Class(2),
+    }
+}
+
+/// The column in the shape that is asked for; `[]` and `[1]` are the same to it.
+pub fn shaped(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataError> {
+    let scalar = |s: &[usize]| s.iter().all(|&d| d == 1);
+    if column.shape() == shape {
+        return Ok(column);
+    }
+    if scalar(column.shape()) && scalar(shape) {
+        return column.reshaped(shape.to_vec());
+    }
+    Err(DataError::Shape {
+        path: path.to_owned(),
+        column: column.name.clone(),
+        found: column.shape().to_vec(),
+        expected: shape.to_vec(),
+    })
+}
+
+impl Places {
+    /// Where a file named in the program is.
+    pub fn find(&self, path: &str) -> PathBuf {
+        let Some(folder) = &self.asked else {
+            return self.program.join(path);
+        };
+        let whole = folder.join(path);
+        let name = Path::new(path).file_name().unwrap_or_default();
+        let gz = |p: &Path| {
+            let mut name = p.as_os_str().to_owned();
+            name.push(".gz");
+            PathBuf::from(name)
+        };
+        let there = |p: &Path| p.exists() || gz(p).exists() || p.with_extension("").is_file();
+        let short = folder.join(name);
+        if !there(&whole) && there(&short) {
+            short
+        } else {
+            whole
+        }
+    }
+}
+
+fn read(source: &SourceSpec, columns: &[&ColumnSpec], places: &Places) -> Result<Table, DataError> {
+    match &source.format {
+        Format::Csv {
+            path,
+            delimiter,
+            header,
+        } => {
+            let options = CsvOptions {
+                delimiter: Some(*delimiter),
+                header: if *header {
+                    HeaderLine::Present
+                } else {
+                    HeaderLine::Absent
+                },
+            };
+            csv::read_csv(&places.find(path), options, &csv_columns(columns))
+        }
+        Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
+        Format::Npy { files } => each_file(files, columns, places, npy::read_npy),
+        Format::Npz { path } => {
+            let path = places.find(path);
+            let members: Vec<_> = columns
+                .iter()
+                .map(|c| (member(c), c.name.as_str(), Some(element(c.kind))))
+                .collect();
+            let table = npy::read_npz(&path, &members)?;
+            let shaped = table
+                .into_columns()
+                .into_iter()
+                .zip(columns)
+                .map(|(column, spec)| shaped(&path, column, &spec.shape));
+            Table::new(shaped.collect::<Result<_, _>>()?)
+        }
+    }
+}
+
+/// How the CSV reader is asked for `columns`.
+pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
+    columns
+        .iter()
+        .map(|c| csv::ColumnSpec {
+            name: c.name.clone(),
+            select: match &c.selector {
+                Selector::Name(name) => Select::Name(name.clone()),
+                Selector::Index(i) => Select::Index(*i),
+                Selector::Names(a, b) => Select::Names(a.clone(), b.clone()),
+                Selector::Indices(a, b) => Select::Indices(*a, *b),
+            },
+            element: element(c.kind),
+            shape: Some(c.shape.clone()),
+        })
+        .collect()
+}
+
+/// The file or the array that a column is.
+fn member(column: &ColumnSpec) -> &str {
+    match &column.selector {
+        Selector::Name(name) => name,
+        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => &column.name,
+    }
+}
+
+/// A file a column.
+fn each_file(
+    files: &[(String, String)],
+    columns: &[&ColumnSpec],
+    places: &Places,
+    read: impl Fn(&Path, &str, Option<ElementType>) -> Result<Column, DataError>,
+) -> Result<Table, DataError> {
+    let columns = columns.iter().map(|spec| {
+        let wanted = member(spec);
+        let (_, path) = files
+            .iter()
+            .find(|(name, _)| name == wanted || *name == spec.name)
+            .ok_or_else(|| DataError::UnknownColumn {
+                path: places.find(""),
+                name: wanted.into(),
+                names: files.iter().map(|(name, _)| name.clone()).collect(),
+                suggestion: None,
+            })?;
+        let path = places.find(path);
+        let column = read(&path, &spec.name, Some(element(spec.kind)))?;
+        shaped(&path, column, &spec.shape)
+    });
+    Table::new(columns.collect::<Result<_, _>>()?)
+}
+
+/// Tables of the same columns, one under another.
+fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
+    if tables.len() == 1 {
+        return Ok(tables.swap_remove(0));
+    }
+    let mut stacked: Vec<Column> = Vec::new();
+    for table in tables {
+        let columns = table.into_columns();
+        if stacked.is_empty() {
+            stacked = columns;
+            continue;
+        }
+        let both = stacked.into_iter().zip(columns);
+        stacked = both
+            .map(|(above, below)| {
+                let (name, shape) = (above.name.clone(), above.shape().to_vec());
+                Column::new(name, shape, append(above.data(), below.data()))
+            })
+            .collect::<Result<_, _>>()?;
+    }
+    Table::new(stacked)
+}
+
+/// One after the other; as i32 where one is u8 and the other i32.
+fn append(a: &ColumnData, b: &ColumnData) -> ColumnData {
+    use ColumnData::{F32, I32, Text, U8};
+    let wide = |v: &[u8]| v.iter().map(|&x| i32::from(x)).collect::<Vec<i32>>();
+    match (a, b) {
+        (U8(a), U8(b)) => U8([&a[..], b].concat()),
+        (I32(a), I32(b)) => I32([&a[..], b].concat()),
+        (F32(a), F32(b)) => F32([&a[..], b].concat()),
+        (U8(a), I32(b)) => I32([&wide(a), &b[..]].concat()),
+        (I32(a), U8(b)) => I32([&a[..], &wide(b)].concat()),
+        (Text(a), Text(b)) => Text(a.iter().chain(b.iter()).collect()),
+        // one column asked for as one type is read as that type
+        (F32(_) | Text(_), _) | (_, F32(_) | Text(_)) => a.clone(),
+    }
+}
+
+/// The parts of the pooled rows; all of them are for training where there is no split.
+fn divide(
+    spec: &DataSpec,
+    table: &Table,
+    rows: Vec<u32>,
+    seed: u64,
+) -> Result<Vec<(Part, Vec<u32>)>, DataError> {
+    let Some(split) = &spec.split else {
+        return Ok(vec![(Part::Train, rows)]);
+    };
+    let parts: Vec<split::Part> = split
+        .parts
+        .iter()
+        .map(|(part, amount)| split::Part {
+            name: part.name().into(),
+            share: match amount {
+                Amount::Fraction(f) => Share::Fraction(*f),
+                Amount::Rows(n) => Share::Count(*n),
+            },
+        })
+        .collect();
+    let stratify = match &split.stratify {
+        Some(name) => Some(&table.columns()[indices(table, &[name])?[0]]),
+        None => None,
+    };
+    let divided = split::split(&rows, &parts, stratify, split.seed.unwrap_or(seed))?;
+    Ok(split.parts.iter().map(|(p, _)| *p).zip(divided).collect())
+}
+
+fn fit(
+    spec: &DataSpec,
+    parts: &BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
+) -> Result<Vec<(String, Vec<f32>)>, DataError> {
+    let Some((table, rows)) = parts.get(&Part::Train) else {
+        return Ok(Vec::new());
+    };
+    let mut fits = Vec::new();
+    for fit in &spec.fits {
+        let column = &table.columns()[indices(table, &[&fit.column])?[0]];
+        let found = statistics(column, rows, Over::Element)?;
+        for &which in &fit.statistics {
+            let values = match which {
+                Statistic::Mean => &found.mean,
+                Statistic::Std => &found.std,
+                Statistic::Min => &found.min,
+                Statistic::Max => &found.max,
+            };
+            let values = values.iter().map(|&x| x as f32).collect();
+            fits.push((format!("{}.{}", fit.name, which.name()), values));
+        }
+    }
+    Ok(fits)
+}

@@ -1,0 +1,98 @@
+//! What can go wrong while a program runs. Like diagnostics, each has a stable
+//! code; unlike them, the fault is in the data, the numbers or the machine.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::DataError;
+use crate::train::weights::WeightsError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+
+    #[error("the loss is {value} in epoch {epoch}, after step {step}")]
+    NotFinite {
+        value: f64,
+        /// From 1.
+        epoch: usize,
+        /// Steps done since training began.
+        step: u64,
+    },
+
+    #[error("a batch of {rows} rows does not fit the model: {reason}")]
+    Size { rows: usize, reason: String },
+
+    #[error("cannot compile for this device: {reason}")]
+    Compile { reason: String },
+
+    #[error("{}: cannot {doing}: {reason}", path.display())]
+    File {
+        path: PathBuf,
+        doing: &'static str,
+        reason: String,
+    },
+
+    #[error("column `{column}` holds {found} a row, but the model takes {expected}")]
+    Column {
+        column: String,
+        found: String,
+        expected: String,
+    },
+
+    #[error("{}: not a place to go on from: {reason}", path.display())]
+    Resume { path: PathBuf, reason: String },
+
+    #[error("{what}: {reason}")]
+    Usage { what: String, reason: String },
+
+    /// A graph broke a rule that the compiler should have kept.
+    #[error("inconsistent program: {0}")]
+    Program(String),
+}
+
+impl RunError {
+    /// Stable code, as `nnc explain` takes it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            RunError::Data(error) => error.code(),
+            RunError::Weights(error) => error.code(),
+            RunError::NotFinite { .. } => "E0951",
+            RunError::Size { .. } => "E0952",
+            RunError::Compile { .. } => "E0953",
+            RunError::File { .. } => "E0954",
+            RunError::Column { .. } => "E0955",
+            RunError::Resume { .. } => "E0956",
+            RunError::Usage { .. } => "E0957",
+            RunError::Program(_) => "E0958",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            RunError::NotFinite { .. } => {
+                "a smaller learning rate, scaled inputs or a clipped gradient usually mend it"
+                    .into()
+            }
+            RunError::Resume { .. } => {
+                "give the weights.safetensors of a run of this very file".into()
+            }
+            RunError::Program(_) => {
+                "this is a bug in nnc, not in your program; please report it".into()
+            }
+            _ => return None,
+        })
+    }
+
+    pub fn file(path: &Path, doing: &'static str, error: &std::io::Error) -> RunError {
+        RunError::File {
+            path: path.to_owned(),
+            doing,
+            reason: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Executables by kind and batch size, compiled when first needed, bound to the
+//! store and to batches. A step allocates nothing.
+
+use crate::backend::Executable;
+use crate::bytes::AlignedBytes;
+use crate::data::Batch;
+use crate::data::table::Storage;
+use crate::ir::{Bindings, Elem, Graph, OutputRole, Role};
+use crate::lower::Programs;
+use crate::train::RunError;
+use crate::train::store::Store;
+
+/// Graph without symbols -> something that runs: passes and a back end.
+pub type Compile<'a> = dyn Fn(Graph) -> Result<Box<dyn Executable>, RunError> + 'a;
+
+/// The programs that take batches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Train,
+    Eval,
+    Predict,
+}
+
+pub struct Session<'a> {
+    programs: &'a Programs,
+    compile: Box<Compile<'a>>,
+    store: Store,
+    compiled: Vec<(Kind, usize, Compiled)>,
+    metrics: Compiled,
+    /// Of each result of `metrics`.
+    values: Vec<f64>,
+    names: Vec<String>,
+    /// Offsets of the `F64[]` accumulators that the loss is made of.
+    loss: Vec<usize>,
+    steps: u64,
+}
+
+/// An executable, and where its inputs and results are.
+struct Compiled {
+    run: Box<dyn Executable>,
+    inputs: Vec<Source>,
+    results: Vec<Target>,
+    /// What `run` is handed; filled anew each time.
+    pointers: (Vec<*mut u8>, Vec<*mut u8>),
+}
+
+enum Source {
+    /// At an offset in the store.
+    Store(usize),
+    /// A column of the batch.
+    Column {
+        name: String,
+        /// Bytes in a batch, as the graph takes them.
+        bytes: usize,
+        elem: Elem,
+        /// Holds the column where the batch's own buffer is not aligned or of another type.
+        staging: Option<AlignedBytes>,
+    },
+}
+
+enum Target {
+    Store(usize),
+    Own(AlignedBytes),
+}
+
+impl<'a> Session<'a> {
+    /// Runs `init` once; no other program is compiled yet, apart from `metrics`.
+    pub fn new(programs: &'a Programs, compile: Box<Compile<'a>>) -> Result<Session<'a>, RunError> {
+        let mut store = Store::new(programs)?;
+        let mut init = Compiled::new(compile(programs.init.clone())?, &store, Results::InStore)?;
+        init.run(&mut store, None)?;
+        drop(init);
+        store.accumulators_are_fresh();
+        let metrics = Compiled::new(compile(programs.metrics.clone())?, &store, Results::Own)?;
+        let names: Vec<String> = results(&programs.metrics).map(|(n, _)| n.into()).collect();
+        let loss = loss_accumulators(&programs.metrics)
+            .filter_map(|name| store.find(&name).map(super::store::Buffer::offset))
+            .collect();
+        Ok(Session {
+            programs,
+            compile,
+            values: vec![0.0; names.len()],
+            store,
+            compiled: Vec::new(),
+            metrics,
+            names,
+            loss,
+            steps: 0,
+        })
+    }
+
+    /// The columns that a program takes, in the order in which its batches must hold them.
+    pub fn columns(&self, kind: Kind) -> Vec<&'a str> {
+        columns(self.programs, kind)
+    }
+
+    /// One step of training.
+    pub fn train(&mut self, batch: &Batch) -> Result<(), RunError> {
+        self.run(Kind::Train, batch)?;
+        self.set_steps(self.steps + 1);
+        Ok(())
+    }
+
+    /// Adds a batch to the metric accumulators.
+    pub fn evaluate(&mut self, batch: &Batch) -> Result<(), RunError> {
+        self.run(Kind::Eval, batch).map(drop)
+    }
+
+    /// The model's outputs for a batch, as bytes, in the order of [`Session::outputs`].
+    pub fn predict(&mut self, batch: &Batch) -> Result<impl Iterator<Item = &[u8]>, RunError> {
+        let i = self.run(Kind::Predict, batch)?;
+        Ok(self.compiled[i].2.results.iter().filter_map(|t| match t {
+            Target::Own(bytes) => Some(&**bytes),
+            Target::Store(_) => None,
+        }))
+    }
+
+    /// Names and types of the model's outputs; their first axis is the batch.
+    pub fn outputs(&self) -> Vec<(&'a str, &'a crate::ir::Type)> {
+        results(&self.programs.predict).collect()
+    }
+
+    /// Steps done since training began.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+        // I32: wraps after two billion steps, where only the draws of old steps come again
+        let counter = (steps as i32).to_le_bytes();
+        let name = self
+            .store
+            .buffers()
+            .iter()
+            .find(|b| b.role == Role::Step)
+            .map(|b| b.name.clone());
+        if let Some(name) = name {
+            self.store.set(&name, &counter);
+        }
+    }
+
+    pub fn reset_metrics(&mut self) {
+        self.store.reset_accumulators();
+    }
+
+    /// What the accumulators amount to now, in the order of [`Session::metric_names`].
+    pub fn metrics(&mut self) -> Result<&[f64], RunError> {
+        self.metrics.run(&mut self.store, None)?;
+        for (value, target) in self.values.iter_mut().zip(&self.metrics.results) {
+            if let Target::Own(bytes) = target
+                && let Some(bytes) = bytes.first_chunk()
+            {
+                *value = f64::from_le_bytes(*bytes);
+            }
+        }
+        Ok(&self.values)
+    }
+
+    pub fn metric_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// False once a NaN or an infinity has got into the loss.
+    pub fn loss_is_finite(&mut self) -> bool {
+        let base = self.store.base();
+        // SAFETY: the offsets are those of F64 scalars in the store.
+        let read = |&at: &usize| unsafe { base.add(at).cast::<f64>().read() };
+        self.loss.iter().all(|at| read(at).is_finite())
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    pub fn programs(&self) -> &'a Programs {
+        self.programs
+    }
+
+    /// Compiles a program for batches of `rows`, unless it has been.
+    pub fn prepare(&mut self, kind: Kind, rows: usize) -> Result<&dyn Executable, RunError> {
+        let i = self.index(kind, rows)?;
+        Ok(&*self.compiled[i].2.run)
+    }
+
+    fn run(&mut self, kind: Kind, batch: &Batch) -> Result<usize, RunError> {
+        let i = self.index(kind, batch.rows())?;
+        self.compiled[i].2.run(&mut self.store, Some(batch))?;
+        Ok(i)
+    }
+
+    fn index(&mut self, kind: Kind, rows: usize) -> Result<usize, RunError> {
+        let known = self
+            .compiled
+            .iter()
+            .position(|(k, r, _)| (*k, *r) == (kind, rows));
+        if let Some(i) = known {
+            return Ok(i);
+        }
+        let graph = sized(graph(self.programs, kind), rows)?;
+        let compiled = Compiled::new((self.compile)(graph)?, &self.store, Results::Own)?;
+        self.compiled.push((kind, rows, compiled));
+        Ok(self.compiled.len() - 1)
+    }
+}
+
+/// The columns that a program takes.
+pub fn columns(programs: &Programs, kind: Kind) -> Vec<&str> {
+    let inputs = graph(programs, kind).inputs.iter();
+    inputs
+        .filter(|i| i.role == Role::Data)
+        .map(|i| &*i.name)
+        .collect()
+}
+
+fn graph(programs: &Programs, kind: Kind) -> &Graph {
+    match kind {
+        Kind::Train => &programs.train,
+        Kind::Eval => &programs.eval,
+        Kind::Predict => &programs.predict,
+    }
+}
+
+/// A graph for batches of `rows`.
+pub fn sized(graph: &Graph, rows: usize) -> Result<Graph, RunError> {
+    let bindings = Bindings::from([("B".into(), rows as i64)]);
+    graph.specialize(&bindings).map_err(|e| RunError::Size {
+        rows,
+        reason: e.to_string(),
+    })
+}
+
+/// Where results go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Results {
+    InStore,
+    Own,
+}
+
+impl Compiled {
+    fn new(run: Box<dyn Executable>, store: &Store, to: Results) -> Result<Compiled, RunError> {
+        let graph = run.graph();
+        let unknown = |name: &str| RunError::Program(format!("nothing fills `{name}`"));
+        let bytes = |v| {
+            let ty = graph.ty(v);
+            match ty.sizes() {
+                Some(_) => Ok(ty.bytes()),
+                None => Err(RunError::Program(format!("{ty} has no size yet"))),
+            }
+        };
+        let inputs = graph
+            .inputs
+            .iter()
+            .map(|input| match input.role {
+                Role::Data => Ok(Source::Column {
+                    name: input.name.to_string(),
+                    bytes: bytes(input.value)?,
+                    elem: graph.ty(input.value).elem,
+                    staging: None,
+                }),
+                _ => {
+                    let buffer = store
+                        .find(&input.name)
+                        .ok_or_else(|| unknown(&input.name))?;
+                    Ok(Source::Store(buffer.offset()))
+                }
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        let results = results(graph)
+            .zip(
+                graph
+                    .outputs
+                    .iter()
+                    .filter(|o| o.role == OutputRole::Result),
+            )
+            .map(|((name, _), output)| match to {
+                Results::InStore => {
+                    let buffer = store.find(name).ok_or_else(|| unknown(name))?;
+                    Ok(Target::Store(buffer.offset()))
+                }
+                Results::Own => Ok(Target::Own(AlignedBytes::zeroed(bytes(output.value)?))),
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        let pointers = (
+            Vec::with_capacity(inputs.len()),
+            Vec::with_capacity(results.len()),
+        );
+        Ok(Compiled {
+            run,
+            inputs,
+            results,
+            pointers,
+        })
+    }
+
+    fn run(&mut self, store: &mut Store, batch: Option<&Batch>) -> Result<(), RunError> {
+        let base = store.base();
+        let (inputs, results) = &mut self.pointers;
+        inputs.clear();
+        results.clear();
+        let mut column = 0;
+        for source in &mut self.inputs {
+            inputs.push(match source {
+                // SAFETY: an offset of a buffer in the store.
+                Source::Store(offset) => unsafe { base.add(*offset) },
+                Source::Column {
+                    name,
+                    bytes,
+                    elem,
+                    staging,
+                } => {
+                    let batch = batch
+                        .filter(|b| column < b.columns())
+                        .ok_or_else(|| RunError::Program(format!("no column `{name}`")))?;
+                    let from = batch.column(column);
+                    column += 1;
+                    place(name, from, *bytes, *elem, staging)?
+                }
+            });
+        }
+        for target in &mut self.results {
+            results.push(match target {
+                // SAFETY: as above.
+                Target::Store(offset) => unsafe { base.add(*offset) },
+                Target::Own(bytes) => bytes.as_mut_ptr(),
+            });
+        }
+        // SAFETY: every buffer has its type's size (checked when it was bound, columns just
+        // now) and is aligned; buffers of the store, of results and of batches are distinct.
+        unsafe { self.run.run(inputs, results) };
+        Ok(())
+    }
+}
+
+/// Names and types of a graph's results.
+fn results(graph: &Graph) -> impl Iterator<Item = (&str, &crate::ir::Type)> {
+    graph
+        .outputs
+        .iter()
+        .filter(|o| o.role == OutputRole::Result)
+        .map(|o| (&*o.name, graph.ty(o.value)))
+}
+
+/// Where the executable finds a column: in the batch, or in `staging`, where it is
+/// copied if it is not aligned, and converted if the file stores it otherwise.
+fn place(
+    name: &str,
+    from: crate::data::batch::BatchColumn,
+    bytes: usize,
+    elem: Elem,
+    staging: &mut Option<AlignedBytes>,
+) -> Result<*mut u8, RunError> {
+    let same = matches!(
+        (from.storage, elem),
+        (Storage::U8, Elem::U8 | Elem::Bool)
+            | (Storage::I32, Elem::I32)
+            | (Storage::F32, Elem::F32)
+    );
+    let size = from.storage.size().unwrap_or(1);
+    if from.bytes.len() / size != bytes / elem.size() {
+        return Err(RunError::Column {
+            column: name.into(),
+            found: format!("{:?}", from.shape),
+            expected: format!("{} values a batch", bytes / elem.size()),
+        });
+    }
+    let aligned = (from.as_ptr() as usize).is_multiple_of(crate::bytes::ALIGN);
+    if same && aligned {
+        return Ok(from.as_ptr().cast_mut());
+    }
+    let to = staging.get_or_insert_with(|| AlignedBytes::zeroed(bytes));
+    if same {
+        to.copy_from_slice(from.bytes);
+    } else {
+        let (i32s, f32s) = (to.as_mut_ptr().cast::<i32>(), to.as_mut_ptr().cast::<f32>());
+        let count = bytes / elem.size();
+        // SAFETY: `to` is aligned and holds `count` elements of the type written.
+        match (from.storage, elem) {
+            (Storage::U8, Elem::I32) => (from.bytes.iter().take(count).enumerate())
+                .for_each(|(i, &x)| unsafe { i32s.add(i).write(i32::from(x)) }),
+            (Storage::U8, Elem::F32) => (from.bytes.iter().take(count).enumerate())
+                .for_each(|(i, &x)| unsafe { f32s.add(i).write(f32::from(x)) }),
+            (Storage::I32, Elem::F32) => (from
+                .i32s()
+                .unwrap_or_default()
+                .iter()
+                .take(count)
+                .enumerate())
+            .for_each(|(i, &x)| unsafe { f32s.add(i).write(x as f32) }),
+            (storage, elem) => {
+                return Err(RunError::Column {
+                    column: name.into(),
+                    found: storage.name().into(),
+                    expected: elem.name().into(),
+                });
+            }
+        }
+    }
+    Ok(to.as_mut_ptr())
+}
+
+/// Names of the scalar accumulators that the result `loss` is computed from.
+fn loss_accumulators(metrics: &Graph) -> impl Iterator<Item = std::sync::Arc<str>> {
+    let mut needed = vec![false; metrics.value_count()];
+    if let Some(o) = metrics.outputs.iter().find(|o| &*o.name == "loss") {
+        needed[o.value.0 as usize] = true;
+    }
+    for node in metrics.nodes.iter().rev() {
+        if node.values().any(|v| needed[v.0 as usize]) {
+            node.args.iter().for_each(|a| needed[a.0 as usize] = true);
+        }
+    }
+    metrics.inputs.iter().filter_map(move |i| {
+        let ty = metrics.ty(i.value);
+        (needed[i.value.0 as usize] && ty.elem == Elem::F64 && ty.rank() == 0)
+            .then(|| i.name.clone())
+    })
+}

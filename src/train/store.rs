@@ -1,0 +1,315 @@
+//! The buffers that outlive a step: parameters, states, optimizer slots,
+//! hyperparameters, metric accumulators, fitted statistics and the step counter.
+//!
+//! One allocation; every buffer starts at a multiple of 64 bytes. Buffers are
+//! found by name: an input of one graph and an output of another with the same
+//! name are the same buffer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bytes::{ALIGN, AlignedBytes};
+use crate::ir::{Elem, Graph, OutputRole, Role, Type};
+use crate::lower::Programs;
+use crate::train::RunError;
+use crate::train::weights::{
+    self, Mismatch, TensorRef, TensorSpec, TensorType, WeightsError, WeightsFile,
+};
+
+/// Metadata of a weights file: names of the tensors that only training needs, a line each.
+const TRAINING: &str = "training_only";
+
+#[derive(Debug)]
+pub struct Store {
+    buffers: Vec<Buffer>,
+    by_name: HashMap<Arc<str>, usize>,
+    memory: AlignedBytes,
+    /// What the accumulators hold at the start of an epoch, in the order of `buffers`.
+    fresh: Vec<u8>,
+}
+
+/// Where a buffer is, and what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    pub name: Arc<str>,
+    pub role: Role,
+    pub elem: Elem,
+    pub shape: Vec<usize>,
+    offset: usize,
+    len: usize,
+}
+
+/// Which buffers a weights file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Saved {
+    /// Parameters and states: what a new run starts from.
+    Start,
+    /// Also fitted statistics: what `evaluate` and `predict` need.
+    Model,
+    /// Also slots and hyperparameters: what training needs to go on at an epoch's start.
+    Training,
+    /// Also the metric accumulators: what training needs to go on in an epoch's midst.
+    Everything,
+}
+
+impl Store {
+    /// A buffer, still zero, for everything that the graphs keep. Fails on graphs that
+    /// disagree about a name.
+    pub fn new(programs: &Programs) -> Result<Store, RunError> {
+        let mut found: Vec<(Arc<str>, Role, Type)> = Vec::new();
+        let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut add = |name: &Arc<str>, role: &Role, ty: &Type| match by_name.get(name) {
+            Some(&i) => {
+                let (_, known_role, known) = &mut found[i];
+                if known != ty {
+                    return Err(RunError::Program(format!(
+                        "`{name}` is {known} and also {ty}"
+                    )));
+                }
+                if *known_role == Role::Plain {
+                    *known_role = role.clone();
+                }
+                Ok(())
+            }
+            None => {
+                by_name.insert(name.clone(), found.len());
+                found.push((name.clone(), role.clone(), ty.clone()));
+                Ok(())
+            }
+        };
+        for o in &programs.init.outputs {
+            if o.role == OutputRole::Result {
+                add(&o.name, &Role::Plain, programs.init.ty(o.value))?;
+            }
+        }
+        for graph in graphs(programs) {
+            for input in graph.inputs.iter().filter(|i| i.role != Role::Data) {
+                add(&input.name, &input.role, graph.ty(input.value))?;
+            }
+        }
+        let mut size = 0;
+        let buffers = found
+            .into_iter()
+            .map(|(name, role, ty)| {
+                let shape = ty.sizes().ok_or_else(|| {
+                    RunError::Program(format!("the size of `{name}` is not known: {ty}"))
+                })?;
+                let len = shape
+                    .iter()
+                    .try_fold(ty.elem.size(), |n, &d| n.checked_mul(d));
+                let offset = size;
+                let len = len
+                    .filter(|&n| n <= isize::MAX as usize / 2)
+                    .ok_or_else(|| RunError::Program(format!("`{name}` is too large: {ty}")))?;
+                size += len.next_multiple_of(ALIGN);
+                if size > isize::MAX as usize / 2 {
+                    return Err(RunError::Program("the weights are too large".into()));
+                }
+                Ok(Buffer {
+                    name,
+                    role,
+                    elem: ty.elem,
+                    shape: shape.to_vec(),
+                    offset,
+                    len,
+                })
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        Ok(Store {
+            buffers,
+            by_name,
+            memory: AlignedBytes::zeroed(size),
+            fresh: Vec::new(),
+        })
+    }
+
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Buffer> {
+        self.by_name.get(name).map(|&i| &self.buffers[i])
+    }
+
+    /// Numbers that training changes.
+    pub fn parameters(&self) -> usize {
+        let params = self.buffers.iter().filter(|b| b.role == Role::Param);
+        params.map(Buffer::elements).sum()
+    }
+
+    /// Bytes of all buffers.
+    pub fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+    }
+
+    pub fn bytes(&self, buffer: &Buffer) -> &[u8] {
+        &self.memory[buffer.offset..][..buffer.len]
+    }
+
+    /// Fills a buffer; false if it is not there or of another size.
+    pub fn set(&mut self, name: &str, bytes: &[u8]) -> bool {
+        let Some(&i) = self.by_name.get(name) else {
+            return false;
+        };
+        let Buffer { offset, len, .. } = self.buffers[i];
+        let fits = len == bytes.len();
+        if fits {
+            self.memory[offset..][..len].copy_from_slice(bytes);
+        }
+        fits
+    }
+
+    /// Where the buffers start; valid until the store is used otherwise.
+    pub(super) fn base(&mut self) -> *mut u8 {
+        self.memory.as_mut_ptr()
+    }
+
+    /// Remembers what the accumulators hold now as an epoch's start.
+    pub(super) fn accumulators_are_fresh(&mut self) {
+        self.fresh = self.accumulators();
+    }
+
+    /// What the metric accumulators hold, one after another.
+    pub fn accumulators(&self) -> Vec<u8> {
+        let metrics = self.buffers.iter().filter(|b| b.role == Role::Metric);
+        metrics.flat_map(|b| self.bytes(b)).copied().collect()
+    }
+
+    /// Puts back what [`Store::accumulators`] gave.
+    pub fn set_accumulators(&mut self, from: &[u8]) {
+        set_accumulators(&self.buffers, &mut self.memory, from);
+    }
+
+    /// Accumulators as at an epoch's start.
+    pub fn reset_accumulators(&mut self) {
+        set_accumulators(&self.buffers, &mut self.memory, &self.fresh);
+    }
+
+    /// Writes a weights file.
+    pub fn save(
+        &self,
+        path: &Path,
+        saved: Saved,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<(), RunError> {
+        let held = || self.buffers.iter().filter(|b| saved.holds(&b.role));
+        let tensors: Vec<TensorRef> = held()
+            .map(|b| TensorRef {
+                name: &b.name,
+                element: tensor_type(b.elem),
+                shape: &b.shape,
+                bytes: self.bytes(b),
+            })
+            .collect();
+        let training: Vec<&str> = held()
+            .filter(|b| !Saved::Model.holds(&b.role))
+            .map(|b| &*b.name)
+            .collect();
+        let mut metadata = metadata.clone();
+        if !training.is_empty() {
+            metadata.insert(TRAINING.into(), training.join("\n"));
+        }
+        Ok(weights::save(path, &tensors, &metadata)?)
+    }
+
+    /// Fills the buffers that `wanted` names from a file. Every disagreement is reported
+    /// at once; what only training needs may be in the file unwanted.
+    pub fn load(&mut self, file: &mut WeightsFile, wanted: Saved) -> Result<(), RunError> {
+        let held = || self.buffers.iter().filter(|b| wanted.holds(&b.role));
+        let expected: Vec<TensorSpec> = held()
+            .map(|b| TensorSpec {
+                name: b.name.to_string(),
+                element: tensor_type(b.elem),
+                shape: b.shape.clone(),
+            })
+            .collect();
+        if let Err(error) = file.verify(&expected) {
+            let WeightsError::Mismatch { path, mismatches } = error else {
+                return Err(error.into());
+            };
+            let training = file.metadata().get(TRAINING).map_or("", String::as_str);
+            let known = |name: &str| {
+                training.lines().any(|t| t == name)
+                    || self.find(name).is_some_and(|b| b.role == Role::Fit)
+            };
+            let unwanted = |m: &Mismatch| matches!(m, Mismatch::Unexpected { name } if known(name));
+            let mismatches: Vec<Mismatch> =
+                mismatches.into_iter().filter(|m| !unwanted(m)).collect();
+            if !mismatches.is_empty() {
+                return Err(WeightsError::Mismatch { path, mismatches }.into());
+            }
+        }
+        for b in self.buffers.iter().filter(|b| wanted.holds(&b.role)) {
+            file.read_into(&b.name, &mut self.memory[b.offset..][..b.len])?;
+        }
+        Ok(())
+    }
+}
+
+impl Buffer {
+    /// Bytes from the start of the store.
+    pub(super) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Bytes of its elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Saved {
+    fn holds(self, role: &Role) -> bool {
+        match role {
+            Role::Param | Role::State => true,
+            Role::Fit => self != Saved::Start,
+            Role::Slot | Role::Hyper => matches!(self, Saved::Training | Saved::Everything),
+            Role::Metric => self == Saved::Everything,
+            // counted in the metadata
+            Role::Step => false,
+            Role::Data | Role::Plain => false,
+        }
+    }
+}
+
+/// Every graph but `init`.
+fn graphs(programs: &Programs) -> [&Graph; 4] {
+    [
+        &programs.train,
+        &programs.eval,
+        &programs.predict,
+        &programs.metrics,
+    ]
+}
+
+fn set_accumulators(buffers: &[Buffer], memory: &mut AlignedBytes, mut from: &[u8]) {
+    for b in buffers.iter().filter(|b| b.role == Role::Metric) {
+        let Some((bytes, rest)) = from.split_at_checked(b.len) else {
+            return;
+        };
+        memory[b.offset..][..b.len].copy_from_slice(bytes);
+        from = rest;
+    }
+}
+
+fn tensor_type(elem: Elem) -> TensorType {
+    match elem {
+        Elem::F32 => TensorType::F32,
+        Elem::F64 => TensorType::F64,
+        Elem::I32 => TensorType::I32,
+        Elem::U8 | Elem::Bool => TensorType::U8,
+    }
+}
