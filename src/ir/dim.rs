@@ -250,10 +250,10 @@ impl Dim {
         if terms.is_empty() {
             return Dim::ZERO;
         }
-        if terms.len() == 1 {
-            if let Some(c) = terms.get(&Vec::new()) {
-                return Dim::Const(*c);
-            }
+        if terms.len() == 1
+            && let Some(c) = terms.get(&Vec::new())
+        {
+            return Dim::Const(*c);
         }
         Dim::Poly(Arc::new(Poly { terms }))
     }

@@ -9,6 +9,7 @@ pub mod random;
 pub mod specialize;
 pub mod tensor;
 pub mod ty;
+pub mod verify;
 
 pub use dim::{Bindings, Dim, DimError};
 pub use graph::{Graph, Input, Node, Origin, OriginId, Output, OutputRole, Role, Value};
@@ -16,3 +17,4 @@ pub use infer::TypeError;
 pub use prim::Prim;
 pub use tensor::Tensor;
 pub use ty::{Elem, Shape, Type};
+pub use verify::{Stage, VerifyError, verify};

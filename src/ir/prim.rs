@@ -239,6 +239,85 @@ pub struct Scan {
     pub reverse: bool,
 }
 
+impl Prim {
+    /// What the text form and messages call it; the operator of those that have one.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Prim::Const { .. } => "const",
+            Prim::Size { .. } => "size",
+            Prim::Iota { .. } => "iota",
+            Prim::Random { .. } => "random",
+            Prim::Unary(op) => op.name(),
+            Prim::Binary(op) => op.name(),
+            Prim::Compare(op) => op.name(),
+            Prim::Select => "select",
+            Prim::Cast(_) => "cast",
+            Prim::StopGradient => "stop_gradient",
+            Prim::Reshape(_) => "reshape",
+            Prim::Transpose(_) => "transpose",
+            Prim::Broadcast { .. } => "broadcast",
+            Prim::Slice { .. } => "slice",
+            Prim::Pad { .. } => "pad",
+            Prim::Concat { .. } => "concat",
+            Prim::Reverse { .. } => "reverse",
+            Prim::Reduce { op, .. } => op.reduce_name(),
+            Prim::ArgMax { .. } => "arg_max",
+            Prim::Dot(_) => "dot",
+            Prim::Gather { .. } => "gather",
+            Prim::ScatterAdd { .. } => "scatter_add",
+            Prim::Conv(_) => "conv",
+            Prim::ConvInputGrad { .. } => "conv_input_grad",
+            Prim::ConvKernelGrad { .. } => "conv_kernel_grad",
+            Prim::Window { op, .. } => match op {
+                WindowOp::Max => "window_max",
+                WindowOp::Sum => "window_sum",
+            },
+            Prim::WindowGrad { op, .. } => match op {
+                WindowOp::Max => "window_max_grad",
+                WindowOp::Sum => "window_sum_grad",
+            },
+            Prim::Scan(_) => "scan",
+            Prim::Gradient => "gradient",
+        }
+    }
+    /// Calls `f` with every size among the attributes, those inside a region left out.
+    pub fn each_dim(&self, f: &mut dyn FnMut(&Dim)) {
+        let mut all = |lists: &[&[Dim]]| lists.iter().copied().flatten().for_each(&mut *f);
+        match self {
+            Prim::Size { dim, .. } => f(dim),
+            Prim::Iota { shape, .. }
+            | Prim::Random { shape, .. }
+            | Prim::Reshape(shape)
+            | Prim::Broadcast { shape, .. } => all(&[shape]),
+            Prim::Slice { starts, ends, .. } => all(&[starts, ends]),
+            Prim::Pad { low, high, .. } => all(&[low, high]),
+            Prim::ScatterAdd { size, .. } => f(size),
+            Prim::Conv(c) => all(&[&c.low, &c.high]),
+            Prim::ConvInputGrad { conv, spatial } => all(&[&conv.low, &conv.high, spatial]),
+            Prim::ConvKernelGrad { conv, kernel } => all(&[&conv.low, &conv.high, kernel]),
+            Prim::Window { dims, .. } | Prim::WindowGrad { dims, .. } => {
+                all(&[&dims.low, &dims.high]);
+            }
+            Prim::Scan(scan) => f(&scan.length),
+            Prim::Const { .. }
+            | Prim::Unary(_)
+            | Prim::Binary(_)
+            | Prim::Compare(_)
+            | Prim::Select
+            | Prim::Cast(_)
+            | Prim::StopGradient
+            | Prim::Transpose(_)
+            | Prim::Concat { .. }
+            | Prim::Reverse { .. }
+            | Prim::Reduce { .. }
+            | Prim::ArgMax { .. }
+            | Prim::Dot(_)
+            | Prim::Gather { .. }
+            | Prim::Gradient => {}
+        }
+    }
+}
+
 impl Unary {
     pub const ALL: [Unary; 17] = [
         Unary::Neg,
@@ -340,6 +419,15 @@ impl Reduce {
             Reduce::Prod => "prod",
             Reduce::Max => "max",
             Reduce::Min => "min",
+        }
+    }
+    /// The primitive's name: `max` alone is the binary one.
+    pub fn reduce_name(self) -> &'static str {
+        match self {
+            Reduce::Sum => "reduce_sum",
+            Reduce::Prod => "reduce_prod",
+            Reduce::Max => "reduce_max",
+            Reduce::Min => "reduce_min",
         }
     }
 }

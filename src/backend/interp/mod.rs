@@ -26,7 +26,7 @@ use array::Array;
 
 use super::{Cost, Executable, Options, run_on};
 use crate::ir::prim::Scan;
-use crate::ir::{Dim, Graph, OutputRole, Prim, Tensor, Type, Value};
+use crate::ir::{Dim, Graph, OutputRole, Prim, Stage, Tensor, Type, VerifyError, verify};
 
 /// A graph without symbols and gradients, ready to run.
 pub struct Interpreter {
@@ -34,18 +34,24 @@ pub struct Interpreter {
     seed: u64,
 }
 
-/// What keeps a graph from being run.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum CompileError {
-    #[error("the size {0} is not known")]
-    Symbol(Dim),
-    #[error("a gradient has not been derived")]
-    Gradient,
+/// What the verifier says of a graph that cannot be run: a symbol or a gradient is left, or worse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompileError(pub Vec<VerifyError>);
+
+impl std::error::Error for CompileError {}
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error}", if i > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 impl Interpreter {
     pub fn compile(graph: &Graph, options: &Options) -> Result<Interpreter, CompileError> {
-        check(graph)?;
+        verify(graph, Stage::Specialized).map_err(CompileError)?;
         Ok(Interpreter {
             graph: graph.clone(),
             seed: options.seed,
@@ -56,7 +62,7 @@ impl Interpreter {
 /// Runs `graph` once: the values of all its outputs, in order.
 ///
 /// # Panics
-/// If the graph has symbols or gradients left, or `inputs` are not of its inputs' types.
+/// If the verifier refuses the graph at [`Stage::Specialized`], or `inputs` are not of its inputs' types.
 pub fn evaluate(graph: &Graph, inputs: &[Tensor], seed: u64) -> Vec<Tensor> {
     let options = Options { seed, threads: 1 };
     let mut interpreter = Interpreter::compile(graph, &options).expect("a graph that can be run");
@@ -199,24 +205,6 @@ fn run_scan(scan: &Scan, args: &[&Array], types: &[&Type], seed: u64) -> Vec<Arr
         carries = outputs;
     }
     carries.into_iter().chain(stacked).collect()
-}
-
-fn check(graph: &Graph) -> Result<(), CompileError> {
-    for v in 0..graph.value_count() as u32 {
-        let unknown = |d: &&Dim| !matches!(d, Dim::Const(0..));
-        if let Some(d) = graph.ty(Value(v)).shape.iter().find(unknown) {
-            return Err(CompileError::Symbol(d.clone()));
-        }
-    }
-    for node in &graph.nodes {
-        if node.prim == Prim::Gradient {
-            return Err(CompileError::Gradient);
-        }
-        if let Prim::Scan(scan) = &node.prim {
-            check(&scan.body)?;
-        }
-    }
-    Ok(())
 }
 
 /// Bytes of all values that nodes make, those of a region once.
