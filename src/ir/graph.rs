@@ -168,6 +168,39 @@ impl Graph {
         });
         (first.0..first.0 + count).map(Value).collect()
     }
+    /// Gives node `index` another primitive and arguments. Its results are new values
+    /// and at least as many as before: the first of them take the place of the old
+    /// ones in every node and output. The old values stay undefined until the graph
+    /// is rebuilt.
+    pub fn replace_node(
+        &mut self,
+        index: usize,
+        prim: Prim,
+        args: &[Value],
+    ) -> Result<SmallVec<[Value; 2]>, TypeError> {
+        let types = {
+            let args: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
+            infer::infer(&prim, &args)?
+        };
+        let (old, count) = (self.nodes[index].first.0, self.nodes[index].results);
+        let first = self.types.len() as u32;
+        let results = types.len() as u32;
+        self.types.extend(types);
+        let node = &mut self.nodes[index];
+        node.prim = prim;
+        node.args = args.iter().copied().collect();
+        node.first = Value(first);
+        node.results = results;
+        let renamed = |v: &mut Value| {
+            if (old..old + count).contains(&v.0) {
+                v.0 += first - old;
+            }
+        };
+        let later = self.nodes[index + 1..].iter_mut();
+        later.for_each(|n| n.args.iter_mut().for_each(renamed));
+        self.outputs.iter_mut().for_each(|o| renamed(&mut o.value));
+        Ok((first..first + results).map(Value).collect())
+    }
     pub fn origin(&mut self, origin: Origin) -> OriginId {
         if self.origins.last() != Some(&origin) {
             self.origins.push(origin);

@@ -1,1 +1,5 @@
-//! See ARCHITECTURE.md.
+//! Graph to graph.
+
+pub mod autodiff;
+pub(crate) mod build;
+pub mod dce;
