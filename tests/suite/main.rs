@@ -2,5 +2,6 @@
 
 mod allocations;
 mod data;
+mod gradients;
 mod syntax;
 mod train;

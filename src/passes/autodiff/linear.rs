@@ -124,11 +124,7 @@ pub(super) fn dot_operand(
     let mine = free_axes(ranks[side], taken(side));
     let theirs = free_axes(ranks[1 - side], taken(1 - side));
     let nb = dims.batch.len();
-    let (my_start, their_start) = if side == 0 {
-        (nb, nb + mine.len())
-    } else {
-        (nb + theirs.len(), nb)
-    };
+    let their_start = if side == 0 { nb + mine.len() } else { nb };
     let shift = usize::from(stacked);
     let mut pairs = DotDims::default();
     for (i, pair) in dims.batch.iter().enumerate() {
@@ -140,16 +136,6 @@ pub(super) fn dot_operand(
     for (k, a) in theirs.iter().enumerate() {
         pairs.contract.push((their_start + k + shift, a + shift));
     }
-    debug_assert_eq!(
-        b.rank(g),
-        my_start.max(their_start)
-            + if my_start > their_start {
-                mine.len()
-            } else {
-                theirs.len()
-            }
-            + shift
-    );
     let mut contracted: Vec<&(usize, usize)> = dims.contract.iter().collect();
     contracted.sort_by_key(|p| axis(p, 1 - side));
     let batch = dims.batch.iter().map(|p| axis(p, side));

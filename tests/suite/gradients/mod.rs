@@ -1,0 +1,191 @@
+//! Every primitive's gradient against central differences in f64, first and second order.
+//!
+//! A case builds some value `y` from its inputs; the loss is `sum(y * v)` with fixed
+//! weights `v`, so that no two entries weigh the same. The second order checks the
+//! gradient of `sum(dloss/dx * u)`, by the same inputs. [`cases`] matches on every
+//! primitive: a new one does not compile without an entry.
+
+mod cases;
+mod loops;
+
+use nnc::backend::interp::evaluate;
+use nnc::ir::prim::{Binary, Prim, Reduce};
+use nnc::ir::{Elem, Graph, OriginId, OutputRole, Role, Stage, Tensor, Type, Value, verify};
+use nnc::passes::autodiff::autodiff;
+
+/// A function of some tensors, and where to differentiate it.
+pub struct Case {
+    pub name: String,
+    pub inputs: Vec<Tensor>,
+    /// Which inputs are differentiated.
+    pub wrt: Vec<usize>,
+    pub build: Build,
+    /// Whether the gradient's gradient is checked too.
+    pub second: bool,
+}
+
+/// Writes a function of its inputs.
+pub type Build = Box<dyn Fn(&mut Writer, &[Value]) -> Value>;
+
+/// A graph under construction, for tests: what is wrong is a failed test.
+pub struct Writer {
+    pub graph: Graph,
+}
+
+impl Writer {
+    pub fn new() -> Writer {
+        let graph = Graph::new("test");
+        Writer { graph }
+    }
+    pub fn push(&mut self, prim: Prim, args: &[Value]) -> Value {
+        self.push_all(prim, args)[0]
+    }
+    pub fn push_all(&mut self, prim: Prim, args: &[Value]) -> Vec<Value> {
+        let results = self.graph.push(prim, args, OriginId::default());
+        results.expect("a well typed node").to_vec()
+    }
+    pub fn input(&mut self, name: &str, like: &Tensor) -> Value {
+        self.graph.input(name, Role::Plain, like.ty())
+    }
+    pub fn constant(&mut self, value: f64, elem: Elem) -> Value {
+        self.graph.constant(value, elem)
+    }
+    pub fn fill(&mut self, value: f64, like: Value) -> Value {
+        let ty = self.graph.ty(like).clone();
+        let c = self.constant(value, ty.elem);
+        let (shape, axes) = (ty.shape, Vec::new());
+        self.push(Prim::Broadcast { shape, axes }, &[c])
+    }
+    pub fn binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
+        self.push(Prim::Binary(op), &[a, b])
+    }
+    pub fn sum_all(&mut self, x: Value) -> Value {
+        let axes = (0..self.graph.ty(x).rank()).collect();
+        let op = Reduce::Sum;
+        self.push(Prim::Reduce { op, axes }, &[x])
+    }
+    /// `sum(x * weights)`, with weights from -1 to 1 that follow from `salt`.
+    pub fn weigh(&mut self, x: Value, salt: f64) -> Value {
+        let ty = self.graph.ty(x).clone();
+        let count = ty.elements();
+        let flat = Type::of(ty.elem, &[count]);
+        let iota = Prim::Iota {
+            axis: 0,
+            shape: flat.shape,
+            elem: ty.elem,
+        };
+        let index = self.push(iota, &[]);
+        let salt = self.fill(salt, index);
+        let angle = self.binary(Binary::Mul, index, salt);
+        let angle = self.binary(Binary::Add, angle, salt);
+        let weights = self.push(Prim::Unary(nnc::ir::prim::Unary::Sin), &[angle]);
+        let weights = self.push(Prim::Reshape(ty.shape), &[weights]);
+        let weighted = self.binary(Binary::Mul, x, weights);
+        self.sum_all(weighted)
+    }
+    pub fn gradient(&mut self, loss: Value, wrt: &[Value]) -> Vec<Value> {
+        let args: Vec<Value> = [loss].iter().chain(wrt).copied().collect();
+        self.push_all(Prim::Gradient, &args)
+    }
+}
+
+/// The loss, and for `order` 2 the weighted sum of its gradients; gradients of it if `differentiate`.
+fn graph_of(case: &Case, order: usize, differentiate: bool) -> Graph {
+    let mut w = Writer::new();
+    let named = |i: usize| format!("x{i}");
+    let args: Vec<Value> = case
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(i, t)| w.input(&named(i), t))
+        .collect();
+    let wrt: Vec<Value> = case.wrt.iter().map(|i| args[*i]).collect();
+    let y = (case.build)(&mut w, &args);
+    let mut loss = w.weigh(y, 0.7);
+    if order == 2 {
+        let mut total = None;
+        for (i, g) in w.gradient(loss, &wrt).into_iter().enumerate() {
+            let part = w.weigh(g, 1.3 + i as f64);
+            total = Some(match total {
+                None => part,
+                Some(t) => w.binary(Binary::Add, t, part),
+            });
+        }
+        loss = total.expect("a gradient");
+    }
+    if differentiate {
+        for (i, g) in w.gradient(loss, &wrt).into_iter().enumerate() {
+            w.graph.output(&named(i), OutputRole::Result, g);
+        }
+    } else {
+        w.graph.output("loss", OutputRole::Result, loss);
+    }
+    let graph = autodiff(&w.graph).expect("sizes that fit");
+    let checked = verify(&graph, Stage::Specialized);
+    assert!(checked.is_ok(), "{}: {checked:?}", case.name);
+    graph
+}
+
+/// Compares every entry of every gradient with central differences.
+pub fn check(case: &Case) {
+    for order in 1..=(1 + usize::from(case.second)) {
+        let loss = graph_of(case, order, false);
+        let gradients = evaluate(&graph_of(case, order, true), &case.inputs, 0);
+        for (input, gradient) in case.wrt.iter().zip(&gradients) {
+            assert_eq!(gradient.ty(), case.inputs[*input].ty(), "{}", case.name);
+            for entry in 0..gradient.len() {
+                let h = 1e-4;
+                let at = |delta: f64| {
+                    let mut inputs = case.inputs.clone();
+                    let mut values = inputs[*input].values();
+                    values[entry] += delta;
+                    let shape = inputs[*input].shape().to_vec();
+                    inputs[*input] = Tensor::from_f64(&shape, &values);
+                    evaluate(&loss, &inputs, 0)[0].item()
+                };
+                // Fourth order: the error is of the order of h^4.
+                let (near, far) = (at(h) - at(-h), at(2.0 * h) - at(-2.0 * h));
+                let expected = (8.0 * near - far) / (12.0 * h);
+                let found = gradient.values()[entry];
+                assert!(
+                    (expected - found).abs() <= 1e-6 * (1.0 + expected.abs()),
+                    "{}: order {order}, input {input}, entry {entry}: {found}, by differences {expected}",
+                    case.name
+                );
+            }
+        }
+    }
+}
+
+/// The gradients of a case, where differences do not give them (ties, zeros).
+pub fn gradients(case: &Case) -> Vec<Vec<f64>> {
+    let graph = graph_of(case, 1, true);
+    let found = evaluate(&graph, &case.inputs, 0);
+    found.iter().map(Tensor::values).collect()
+}
+
+/// Some values that are neither equal nor near a point where a primitive has a kink.
+pub fn values(shape: &[usize], salt: usize) -> Tensor {
+    let count = shape.iter().product();
+    let value = |i: usize| {
+        let unit = ((i * 37 + salt * 101 + 13) % 97) as f64 / 97.0;
+        let sign = if (i * 7 + salt).is_multiple_of(3) {
+            -1.0
+        } else {
+            1.0
+        };
+        sign * (0.25 + 1.5 * unit)
+    };
+    let all: Vec<f64> = (0..count).map(value).collect();
+    Tensor::from_f64(shape, &all)
+}
+
+/// Values from 0.25 to 1.75.
+pub fn positive(shape: &[usize], salt: usize) -> Tensor {
+    let all: Vec<f64> = values(shape, salt)
+        .values()
+        .iter()
+        .map(|v| v.abs())
+        .collect();
+    Tensor::from_f64(shape, &all)
+}
