@@ -120,20 +120,34 @@ fn shapes() -> Vec<(String, Shape)> {
 /// Seconds that one product takes.
 fn product(shape: &Shape, features: Features, pool: &Pool) -> f64 {
     let batch: usize = shape.batch.iter().map(|axis| axis.len).product();
-    let fill = |len: usize| (0..len).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<f32>>();
-    let (a, b) = (
-        fill(batch * shape.m * shape.k),
-        fill(batch * shape.k * shape.n),
+    let (mut a, mut b) = (
+        aligned(batch * shape.m * shape.k),
+        aligned(batch * shape.k * shape.n),
     );
-    let mut c = fill(batch * shape.m * shape.n);
+    let mut c = aligned(batch * shape.m * shape.n);
+    for matrix in [&mut a, &mut b] {
+        for (i, x) in matrix.iter_mut().flat_map(|line| &mut line.0).enumerate() {
+            *x = (i % 7) as f32 - 3.0;
+        }
+    }
     let gemm = Gemm::new(shape.clone(), features);
-    let mut scratch = vec![0u64; gemm.scratch_bytes() / 8 + 8];
+    let mut scratch = aligned(gemm.scratch_bytes() / 4);
     let flops = (2 * batch * shape.m * shape.n * shape.k) as f64;
-    let (c, scratch) = (c.as_mut_ptr(), scratch.as_mut_ptr().cast());
+    let (a, b) = (a.as_ptr().cast(), b.as_ptr().cast());
+    let (c, scratch) = (c.as_mut_ptr().cast(), scratch.as_mut_ptr().cast());
     // SAFETY: the vectors are as long as the shape says.
     best((2e7 / flops) as usize + 1, || unsafe {
-        gemm.run(pool, a.as_ptr(), b.as_ptr(), c, scratch, Epilogue::None)
+        gemm.run(pool, a, b, c, scratch, Epilogue::None)
     })
+}
+
+#[derive(Clone)]
+#[repr(align(64))]
+struct Line([f32; 16]);
+
+/// At least `len` floats, aligned to cache lines as a plan's buffers are.
+fn aligned(len: usize) -> Vec<Line> {
+    vec![Line([0.0; 16]); len.div_ceil(16)]
 }
 
 /// The least seconds per call over many runs of `calls` calls.

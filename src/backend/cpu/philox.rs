@@ -57,43 +57,32 @@ fn fill_groups<T>(
     block: u64,
     map: impl Fn(u32) -> T,
 ) {
-    for (group, first) in groups.iter_mut().zip((block..).step_by(LANES)) {
-        // Groups start at multiples of LANES, so only the last bits of the block number differ: no carry.
-        let words: [[u64; LANES]; 4] = rounds(key, draw, first);
-        for (out, words) in group.as_chunks_mut::<LANES>().0.iter_mut().zip(&words) {
-            for (out, &word) in out.iter_mut().zip(words) {
-                *out = map(word as u32);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn rounds(mut key: Key, draw: u64, first: u64) -> [[u64; LANES]; 4] {
     const LOW: u64 = 0xffff_ffff;
-    let mut c = [
-        [0; LANES],
-        [first >> 32; LANES],
-        [draw & LOW; LANES],
-        [draw >> 32; LANES],
-    ];
-    for (lane, word) in c[0].iter_mut().enumerate() {
-        *word = first | lane as u64;
-    }
-    for _ in 0..ROUNDS {
-        let mut next = [[0; LANES]; 4];
+    let keys: [Key; ROUNDS] = std::array::from_fn(|round| {
+        let round = round as u32;
+        [
+            key[0].wrapping_add(WEYL[0].wrapping_mul(round)),
+            key[1].wrapping_add(WEYL[1].wrapping_mul(round)),
+        ]
+    });
+    for (group, first) in groups.iter_mut().zip((block..).step_by(LANES)) {
         for lane in 0..LANES {
-            let p0 = (c[0][lane] & LOW) * u64::from(MULTIPLIERS[0]);
-            let p1 = (c[2][lane] & LOW) * u64::from(MULTIPLIERS[1]);
-            next[0][lane] = (p1 >> 32) ^ c[1][lane] ^ u64::from(key[0]);
-            next[1][lane] = p1;
-            next[2][lane] = (p0 >> 32) ^ c[3][lane] ^ u64::from(key[1]);
-            next[3][lane] = p0;
+            // A group starts at a multiple of LANES: no carry.
+            let [mut c0, mut c1, mut c2, mut c3] =
+                [first | lane as u64, first >> 32, draw, draw >> 32];
+            for key in keys {
+                let p0 = (c0 & LOW) * u64::from(MULTIPLIERS[0]);
+                let p1 = (c2 & LOW) * u64::from(MULTIPLIERS[1]);
+                c0 = (p1 >> 32) ^ c1 ^ u64::from(key[0]);
+                c2 = (p0 >> 32) ^ c3 ^ u64::from(key[1]);
+                (c1, c3) = (p1, p0);
+            }
+            group[lane] = map(c0 as u32);
+            group[LANES + lane] = map(c1 as u32);
+            group[2 * LANES + lane] = map(c2 as u32);
+            group[3 * LANES + lane] = map(c3 as u32);
         }
-        c = next;
-        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
-    c
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -36,7 +36,7 @@ pub struct Args {
 pub type Kernel = unsafe fn(&Args);
 
 /// Transposes `k` x `cols` elements of B (element (l, j) at `l + j * cs`) into a panel whose rows are `ld` apart, up to
-/// a multiple of the lanes, with zeros after `cols`.
+/// a multiple of the lanes; what is after `cols` means nothing.
 pub type Transpose =
     unsafe fn(packed: *mut f32, ld: usize, b: *const f32, cs: usize, k: usize, cols: usize);
 
@@ -230,32 +230,22 @@ unsafe fn transpose<V: Simd>(
     cols: usize,
 ) {
     unsafe {
-        let zero = V::splat(0.0);
         for j in (0..cols).step_by(V::LANES) {
-            let width = V::LANES.min(cols - j);
+            let last = V::LANES.min(cols - j) - 1;
             for l in (0..k).step_by(V::LANES) {
                 let depth = V::LANES.min(k - l);
                 let mask = V::mask(depth);
-                let mut block = [zero; 16];
                 let from = b.add(l + j * cs);
-                if width == V::LANES {
-                    for (i, row) in block[..V::LANES].iter_mut().enumerate() {
-                        *row = V::load_part(from.add(i * cs), mask);
-                    }
-                } else {
-                    for (i, row) in block[..width].iter_mut().enumerate() {
-                        *row = V::load_part(from.add(i * cs), mask);
-                    }
+                let to = packed.add(l * ld + j);
+                // Loops of constant length, so that the block stays in registers.
+                let mut block = [V::splat(0.0); 16];
+                for i in 0..V::LANES {
+                    block[i] = V::load_part(from.add(i.min(last) * cs), mask);
                 }
                 V::transpose(&mut block);
-                let to = packed.add(l * ld + j);
-                if depth == V::LANES {
-                    for (i, row) in block[..V::LANES].iter().enumerate() {
-                        row.store(to.add(i * ld));
-                    }
-                } else {
-                    for (i, row) in block[..depth].iter().enumerate() {
-                        row.store(to.add(i * ld));
+                for i in 0..V::LANES {
+                    if i < depth {
+                        block[i].store(to.add(i * ld));
                     }
                 }
             }

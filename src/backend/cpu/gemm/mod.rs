@@ -371,7 +371,7 @@ impl Block {
         let depth = self.k.1 - self.k.0;
         let blocks = match packing {
             Packing::None if rows <= most => 1,
-            _ => depth.div_ceil(PANEL / (nv * lanes)).max(1),
+            _ => depth.div_ceil(PANEL / (nv * lanes) / 16 * 16).max(1),
         };
         let direct = core.c.1 == 1;
         let in_kernel = direct && !self.swapped;
@@ -381,8 +381,10 @@ impl Block {
         let tile = tile.0.as_mut_ptr().cast::<f32>();
         // SAFETY: all indices are within the operands, and within the panel by the size of a block.
         unsafe {
+            // Blocks of equal depth, whole cache lines of a transposed B.
+            let step = depth.div_ceil(blocks).next_multiple_of(16);
             for block in 0..blocks {
-                let (k0, k1) = part(depth, blocks, block);
+                let (k0, k1) = (depth.min(block * step), depth.min((block + 1) * step));
                 let last = block + 1 == blocks;
                 let add = self.add || block > 0;
                 let b = operands
