@@ -8,6 +8,10 @@ pub mod prim;
 pub mod random;
 pub mod specialize;
 pub mod tensor;
+pub mod text;
+mod text_attr;
+mod text_lex;
+pub mod text_parse;
 pub mod ty;
 pub mod verify;
 
