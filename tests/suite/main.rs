@@ -3,5 +3,7 @@
 mod allocations;
 mod data;
 mod gradients;
+mod ir;
+mod support;
 mod syntax;
 mod train;
