@@ -25,6 +25,7 @@ mod tests;
 use array::Array;
 
 use super::{Cost, Executable, Options, run_on};
+use crate::ir::cost::known_flops;
 use crate::ir::prim::Scan;
 use crate::ir::{Dim, Graph, OutputRole, Prim, Stage, Tensor, Type, VerifyError, verify};
 
@@ -77,7 +78,7 @@ impl Executable for Interpreter {
         Cost {
             arena_bytes: value_bytes(&self.graph),
             scratch_bytes: 0,
-            flops: 0,
+            flops: known_flops(&self.graph),
         }
     }
     unsafe fn run(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
