@@ -1,1 +1,296 @@
-//! See ARCHITECTURE.md.
+//! Checking: from the tree to a program in which every mistake that can be found
+//! before data are read has been found, and the graphs that a run needs.
+//!
+//! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
+
+mod block;
+mod builtins;
+mod call;
+mod data;
+mod elab;
+mod errors;
+mod expr;
+mod generic;
+mod load;
+mod mismatch;
+mod naming;
+mod ops;
+mod scope;
+mod signature;
+mod sweep;
+mod train;
+mod unused;
+mod value;
+mod world;
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use builtins::{BUILTINS, Builtin};
+pub use elab::LayerUse;
+
+use crate::diag::{Diagnostic, Severity};
+use crate::lower::Programs;
+use crate::lower::spec::{DataSpec, TrainSpec};
+use crate::span::SourceMap;
+use crate::syntax::ast::{self, DeclKind};
+
+use elab::{Elab, Mode};
+use train::Run;
+use value::{DefRef, Val};
+
+/// Where sources come from.
+pub trait Files {
+    /// The text of a file; `path` is as written, relative to the importing file's folder
+    /// already resolved. The error is a sentence.
+    fn read(&self, path: &str) -> Result<String, String>;
+}
+
+/// A program without errors.
+#[derive(Debug)]
+pub struct Checked {
+    pub data: Option<DataSpec>,
+    pub train: Option<TrainSpec>,
+    /// What a `train` block compiles to.
+    pub programs: Option<Programs>,
+    /// The applied layers of the trained model (or the first), in order.
+    pub layers: Vec<LayerUse>,
+    /// Names of the file's models.
+    pub models: Vec<String>,
+}
+
+/// The result of checking: diagnostics in order of place, and the program if none is an error.
+pub struct Report {
+    pub checked: Option<Checked>,
+    pub diagnostics: Vec<Diagnostic>,
+    pub map: SourceMap,
+}
+
+/// Checks a file with what it imports. `overrides` replace the values of `const`s.
+pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+    let mut loaded = load::load(files, path, overrides);
+    let mut diags = std::mem::take(&mut loaded.diagnostics);
+    let checked = check_decls(&loaded, &mut diags);
+    let mut seen = HashSet::new();
+    diags.retain(|d| seen.insert((d.code, d.span(), d.span().is_none().then(|| d.message.clone()))));
+    diags.sort_by_key(|d| d.span().map_or((u32::MAX, 0), |s| (s.source.0, s.start)));
+    let failed = diags.iter().any(|d| d.severity == Severity::Error);
+    let map = loaded.world.map.into_inner();
+    Report { checked: checked.filter(|_| !failed), diagnostics: diags, map }
+}
+
+fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
+    let world = &loaded.world;
+    let generic = Mode { training: true, generic: true };
+    let mut bad = HashSet::new();
+    let mut walk = Elab::new(world, generic, "generic");
+    let mut defs: Vec<&Arc<ast::Def>> = Vec::new();
+    for decl in &loaded.decls {
+        match &decl.kind {
+            DeclKind::Def(def) => defs.push(def),
+            DeclKind::Const(c) => {
+                walk.name(&c.name);
+            }
+            _ => {}
+        }
+    }
+    for def in defs {
+        let mut one = Elab::new(world, generic, "generic");
+        if !one.generic(&DefRef { def: def.clone(), library: false }) {
+            bad.insert(Arc::as_ptr(def) as usize);
+        }
+        walk.diags.append(&mut one.diags);
+    }
+    diags.append(&mut walk.diags);
+    let bad = Rc::new(bad);
+    for decl in &loaded.decls {
+        unused::check(decl, diags);
+    }
+
+    let mut models = Vec::new();
+    let mut trains = Vec::new();
+    let mut sweeps = Vec::new();
+    for decl in &loaded.decls {
+        match &decl.kind {
+            DeclKind::Model(m) => models.push(m.clone()),
+            DeclKind::Train(t) => trains.push((t, decl.span)),
+            DeclKind::Sweep(s) => sweeps.push((s, decl.span)),
+            _ => {}
+        }
+    }
+    let blocks: Vec<(&ast::Data, crate::span::Span)> = loaded
+        .decls
+        .iter()
+        .filter_map(|d| if let DeclKind::Data(data) = &d.kind { Some((data, d.span)) } else { None })
+        .collect();
+    let step = |training| Mode { training, generic: false };
+    let mut checked = Checked {
+        data: None,
+        train: None,
+        programs: None,
+        layers: Vec::new(),
+        models: models.iter().map(|m| m.name.text.to_string()).collect(),
+    };
+    if let [_, (_, second), ..] = trains.as_slice() {
+        diags.push(Diagnostic::error("E0611", "a file has one train block").label(*second, "a second one"));
+    }
+    let mut trained: HashSet<Arc<str>> = HashSet::new();
+    if let Some((t, span)) = trains.first() {
+        trained.extend(t.models.iter().map(|m| m.text.clone()));
+        let data = blocks.iter().find(|(d, _)| d.name.text == t.data.text);
+        match data {
+            Some((d, at)) => check_train(world, t, *span, d, *at, &bad, &mut checked, diags),
+            None => {
+                let mut e = Elab::new(world, step(true), "train");
+                let known: Vec<&str> = blocks.iter().map(|(d, _)| &*d.name.text).collect();
+                let mut r = Diagnostic::error("E0613", format!("there is no data block `{}`", t.data.text)).label(t.data.span, "not declared");
+                if let Some(near) = crate::diag::did_you_mean(&t.data.text, known) {
+                    r = r.help(format!("did you mean `{near}`?")).fix(t.data.span, near);
+                }
+                e.report(r);
+                diags.append(&mut e.diags);
+            }
+        }
+    }
+    // Data blocks and models that nothing trains are checked all the same.
+    for (d, at) in &blocks {
+        if trains.first().is_some_and(|(t, _)| t.data.text == d.name.text) {
+            continue;
+        }
+        let mut e = Elab::new(world, step(true), "data");
+        e.bad = bad.clone();
+        let env = e.data_block(d, *at);
+        for f in env.inputs.iter().chain(&env.targets) {
+            e.feed(f, &env);
+        }
+        if checked.data.is_none() {
+            checked.data = Some(env.spec);
+        }
+        diags.append(&mut e.diags);
+    }
+    for m in &models {
+        if trained.contains(&m.name.text) {
+            continue;
+        }
+        for training in [true, false] {
+            let mut e = Elab::new(world, step(training), "model");
+            e.bad = bad.clone();
+            e.model_alone(m);
+            if training && checked.layers.is_empty() {
+                checked.layers = std::mem::take(&mut e.layers);
+            }
+            diags.append(&mut e.diags);
+        }
+    }
+    for (s, span) in sweeps {
+        let mut e = Elab::new(world, step(true), "sweep");
+        e.sweep(s, span);
+        diags.append(&mut e.diags);
+    }
+    Some(checked)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one caller; the parts of one check")]
+fn check_train(
+    world: &world::World,
+    t: &ast::Train,
+    span: crate::span::Span,
+    d: &ast::Data,
+    data_span: crate::span::Span,
+    bad: &Rc<HashSet<usize>>,
+    checked: &mut Checked,
+    diags: &mut Vec<Diagnostic>,
+) {
+    let elab = |training: bool, name: &str| {
+        let mut e = Elab::new(world, Mode { training, generic: false }, name);
+        e.bad = bad.clone();
+        e
+    };
+    let mut e = elab(true, "train");
+    let env = e.data_block(d, data_span);
+    let mut spec = e.train_spec(t, span);
+    let metrics = e.run(t, &env, Run::Train, &mut spec);
+    let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
+    let mut layers = std::mem::take(&mut e.layers);
+    diags.append(&mut e.diags);
+
+    let mut e = elab(false, "eval");
+    e.run(t, &env, Run::Eval, &mut spec);
+    let eval = e.take_step("eval");
+    diags.append(&mut e.diags);
+
+    let mut e = elab(false, "predict");
+    let mut shown = spec.clone();
+    e.run(t, &env, Run::Predict, &mut shown);
+    spec.outputs = shown.outputs;
+    let predict = e.take_step("predict");
+    if t.models.len() == 1 {
+        layers = std::mem::take(&mut e.layers);
+    }
+    diags.append(&mut e.diags);
+
+    let mut e = elab(false, "metrics");
+    e.metric_values(&metrics);
+    let values = e.take_step("metrics");
+    diags.append(&mut e.diags);
+
+    checked.data = Some(env.spec);
+    checked.train = Some(spec);
+    checked.layers = layers;
+    checked.programs = Some(Programs { init, train, eval, predict, metrics: values });
+}
+
+impl Elab<'_> {
+    /// A model that nothing trains, on inputs of its declared types.
+    fn model_alone(&mut self, m: &Arc<ast::Model>) {
+        let mut args = Vec::new();
+        for p in &m.inputs {
+            let Some(Ok(pattern)) = p.ty.as_ref().map(signature::tensor_pattern) else {
+                args.push(Val::Error);
+                continue;
+            };
+            let Some(shape) = self.shape_of(pattern.dims) else { return };
+            let mut t = self.fresh(&signature::Pattern { dims: &[], ..pattern.clone() }, &p.name.text);
+            t.ty.shape = std::iter::once(crate::ir::Dim::symbol("B")).chain(shape).collect();
+            t.value = self.step.input(&p.name.text, crate::ir::Role::Data, t.ty.clone());
+            args.push(Val::Tensor(t));
+        }
+        let args = args
+            .into_iter()
+            .zip(&m.inputs)
+            .map(|(val, p)| value::ArgVal { name: None, val, span: p.span, symbol: None })
+            .collect();
+        let model = Rc::new((**m).clone());
+        self.apply_model_at(&model, args, m.name.span, "".into());
+    }
+}
+
+/// What a name stands for, for `nnc explain NAME`: library definitions and primitives.
+pub fn library_definitions(name: &str) -> Vec<(Arc<ast::Def>, String)> {
+    let world = world::World::default();
+    let Some(defs) = world.library(name) else { return Vec::new() };
+    let docs = library_docs();
+    defs.iter()
+        .map(|r| {
+            let doc = docs.iter().find(|(n, k, _)| *n == *r.def.name.text && *k == r.def.kind).map_or(String::new(), |d| d.2.clone());
+            (r.def.clone(), doc)
+        })
+        .collect()
+}
+
+/// Name, kind and documentation of every library definition, in order of file and place.
+pub fn library_docs() -> Vec<(String, ast::DefKind, String)> {
+    let mut map = SourceMap::default();
+    let mut out = Vec::new();
+    for (name, text) in crate::library::FILES {
+        let id = map.add(*name, *text, true);
+        let (file, _) = crate::syntax::parse(id, text);
+        for decl in file.decls {
+            if let DeclKind::Def(def) = &decl.kind {
+                out.push((def.name.text.to_string(), def.kind, decl.doc.clone()));
+            }
+        }
+    }
+    out
+}

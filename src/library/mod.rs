@@ -1,1 +1,55 @@
-//! See ARCHITECTURE.md.
+//! The standard library, written in nn and embedded in the compiler.
+//!
+//! Files are parsed when a name in them is first needed: the index below is
+//! made from the lines that begin a definition, without parsing.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// Name and text of every library file.
+pub const FILES: &[(&str, &str)] = &[
+    ("library/activations.nn", include_str!("activations.nn")),
+    ("library/functions.nn", include_str!("functions.nn")),
+    ("library/initializers.nn", include_str!("initializers.nn")),
+    ("library/layers.nn", include_str!("layers.nn")),
+    ("library/losses.nn", include_str!("losses.nn")),
+    ("library/metrics.nn", include_str!("metrics.nn")),
+    ("library/optimizers.nn", include_str!("optimizers.nn")),
+    ("library/regularizers.nn", include_str!("regularizers.nn")),
+    ("library/schedules.nn", include_str!("schedules.nn")),
+];
+
+const KEYWORDS: &[&str] =
+    &["layer", "fn", "loss", "metric", "optimizer", "schedule", "initializer", "regularizer", "constraint"];
+
+/// Files (indices of [`FILES`]) that define each name or alias.
+pub fn index() -> &'static HashMap<&'static str, Vec<usize>> {
+    static INDEX: OnceLock<HashMap<&'static str, Vec<usize>>> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let mut index: HashMap<&'static str, Vec<usize>> = HashMap::new();
+        for (i, (_, text)) in FILES.iter().enumerate() {
+            for name in text.lines().filter_map(declared) {
+                let files = index.entry(name).or_default();
+                if !files.contains(&i) {
+                    files.push(i);
+                }
+            }
+        }
+        index
+    })
+}
+
+/// Every name the library defines, for suggestions, documentation and editors.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    index().keys().copied()
+}
+
+/// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.
+fn declared(line: &'static str) -> Option<&'static str> {
+    if let Some(alias) = line.strip_prefix("@alias(") {
+        return alias.split(')').next();
+    }
+    let (keyword, rest) = line.split_once(' ')?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    KEYWORDS.contains(&keyword).then(|| &rest[..end])
+}

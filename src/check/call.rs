@@ -1,0 +1,516 @@
+//! Calls: which definition is meant, arguments to parameters, layers and their names.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::span::Span;
+use crate::syntax::ast::{self, Def, DefKind, Param};
+
+use super::elab::{Elab, LayerUse};
+use super::scope::{Declares, Frame, VarRole};
+use super::signature::{MeaningPattern, Mismatch, ParamType, param_type, pattern_text};
+use super::value::{ArgVal, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val};
+
+/// The list that configures a definition, and the list that takes tensors.
+pub fn lists(def: &Def) -> (&[Param], &[Param]) {
+    match (def.lists.as_slice(), def.kind) {
+        ([config, inputs], _) => (config, inputs),
+        ([one], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => (&[], one),
+        ([one], _) => (one, &[]),
+        _ => (&[], &[]),
+    }
+}
+
+impl Elab<'_> {
+    /// `callee(args)`.
+    pub fn call(&mut self, callee: Val, args: Vec<ArgVal>, span: Span, hint: Option<Arc<str>>) -> Val {
+        match callee {
+            Val::Error => Val::Error,
+            Val::Builtin(b) => (b.run)(self, &super::builtins::Args { builtin: b, args, span }),
+            Val::Layer(instance) => self.apply_layer(&instance, args, span),
+            Val::Def(c) => self.call_def(&c, args, span, hint),
+            Val::Model(m) => self.apply_model(&m, args, span),
+            other => {
+                let what = other.describe();
+                let d = Diagnostic::error("E0311", format!("{what} cannot be called")).label(span, "called here");
+                self.report(d)
+            }
+        }
+    }
+
+    fn call_def(&mut self, c: &Rc<Configured>, args: Vec<ArgVal>, span: Span, hint: Option<Arc<str>>) -> Val {
+        let def = c.defs[0].def.clone();
+        let (config, inputs) = lists(&def);
+        let configures = match def.kind {
+            DefKind::Optimizer | DefKind::Regularizer | DefKind::Constraint => true,
+            DefKind::Schedule => true,
+            // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
+            DefKind::Initializer => {
+                if let [ArgVal { val: Val::List(_), name: None, .. }] = args.as_slice() {
+                    return self.initial_of(c, &args[0], span);
+                }
+                true
+            }
+            DefKind::Fn if config.is_empty() => false,
+            DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {
+                let tensor = args.iter().any(|a| a.name.is_none() && matches!(a.val, Val::Tensor(_) | Val::Error));
+                !(tensor && !inputs.is_empty())
+            }
+        };
+        let configured = |args| Rc::new(Configured { defs: c.defs.clone(), args, span });
+        match (def.kind, configures) {
+            (DefKind::Layer, true) => {
+                let all = c.args.iter().cloned().chain(args).collect();
+                self.instance(configured(all), span, hint)
+            }
+            (DefKind::Layer, false) => match self.instance(c.clone(), span, hint) {
+                Val::Layer(instance) => self.apply_layer(&instance, args, span),
+                other => other,
+            },
+            (_, true) => {
+                if !c.args.is_empty() {
+                    return self.error("E0311", span, format!("`{}` is configured already", def.name.text), "configured again here");
+                }
+                let made = configured(args);
+                // Mistakes in the configuration are found where it is written.
+                if !self.check_config(&made) { Val::Error } else { Val::Def(made) }
+            }
+            (_, false) => self.apply(c, args, span, "".into()),
+        }
+    }
+
+    /// A layer with a name: that of its binding, or Keras' automatic one.
+    pub fn instance(&mut self, configured: Rc<Configured>, span: Span, hint: Option<Arc<str>>) -> Val {
+        if !self.check_config(&configured) {
+            return Val::Error;
+        }
+        let name = match hint {
+            Some(n) => n.to_string(),
+            None => self.auto_name(&configured.defs[0].def.name.text),
+        };
+        let path = self.top().path.clone();
+        let path: Arc<str> = if path.is_empty() { name.into() } else { format!("{path}/{name}").into() };
+        Val::Layer(Rc::new(Instance { configured, path, span }))
+    }
+
+    pub fn apply_layer(&mut self, instance: &Rc<Instance>, args: Vec<ArgVal>, span: Span) -> Val {
+        self.reset_names(&instance.path);
+        let outer = self.top().path.is_empty() || self.frames.len() <= 2;
+        let result = self.apply(&instance.configured, args, span, instance.path.clone());
+        if let (true, Val::Tensor(t)) = (outer, &result) {
+            let class = instance.configured.defs[0].def.name.text.to_string();
+            let record = LayerUse {
+                path: instance.path.clone(),
+                class,
+                output: t.to_string(),
+                shape: t.ty.shape.to_vec(),
+                span: self.user_span(span),
+            };
+            self.layers.push(record);
+        }
+        result
+    }
+
+    /// Runs a definition on its inputs; with several of the name, the first whose types fit.
+    pub fn apply(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span, path: Arc<str>) -> Val {
+        if args.iter().any(|a| a.val.is_error()) {
+            return Val::Error;
+        }
+        let chosen = if c.defs.len() == 1 { &c.defs[0] } else { self.choose(c, &args) };
+        if self.bad.contains(&(Arc::as_ptr(&chosen.def) as usize)) {
+            return Val::Error;
+        }
+        let chosen = chosen.clone();
+        if !self.enter(span) {
+            return Val::Error;
+        }
+        let path = if path.is_empty() { self.top().path.clone() } else { path };
+        let draws = self.top().draws;
+        self.push_frame(&chosen, path, span);
+        if chosen.def.kind == DefKind::Layer {
+            // Each application of a layer draws anew.
+            let path = self.top().path.clone();
+            let application = self.application(&path);
+            self.frame().draws = application << 16;
+        } else {
+            self.frame().draws = draws;
+        }
+        let result = if self.bind_config(c, &chosen) && self.bind_inputs(&chosen, args, span) {
+            self.run_body(&chosen, span)
+        } else {
+            Val::Error
+        };
+        let done = self.frames.pop().expect("pushed above");
+        if chosen.def.kind != DefKind::Layer {
+            self.frame().draws = done.draws;
+        }
+        self.leave();
+        result
+    }
+
+    /// Among overloads, the first whose inputs fit, without reports; else the first.
+    pub fn choose<'c>(&mut self, c: &'c Configured, args: &[ArgVal]) -> &'c DefRef {
+        for candidate in c.defs.iter() {
+            let (_, inputs) = lists(&candidate.def);
+            self.push_frame(candidate, "".into(), c.span);
+            let fits = inputs.len() >= args.len()
+                && inputs.iter().zip(args).all(|(p, a)| match (param_type(p.ty.as_ref()), &a.val) {
+                    (Ok(ParamType::Tensor(pattern)), Val::Tensor(t)) => {
+                        let meaning = match &pattern.meaning {
+                            MeaningPattern::Prob => t.meaning == Meaning::Prob,
+                            MeaningPattern::Class(_) => matches!(t.meaning, Meaning::Class(_)),
+                            MeaningPattern::Token(_) => matches!(t.meaning, Meaning::Token(_)),
+                            MeaningPattern::Real => !t.meaning.is_id(),
+                            MeaningPattern::Any | MeaningPattern::Int | MeaningPattern::Bool | MeaningPattern::U8 => true,
+                        };
+                        let quiet = self.diags.len();
+                        let ok = meaning && self.unify(&pattern, t.clone(), a.span).is_ok();
+                        self.diags.truncate(quiet);
+                        ok
+                    }
+                    _ => true,
+                });
+            self.frames.pop();
+            if fits {
+                return candidate;
+            }
+        }
+        let meaning = |a: &ArgVal| matches!(&a.val, Val::Tensor(t) if matches!(t.meaning, Meaning::Class(_)));
+        let classes = args.iter().any(meaning);
+        let close = c.defs.iter().find(|d| {
+            lists(&d.def).1.iter().any(|p| {
+                matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(p)) if matches!(p.meaning, MeaningPattern::Class(_)))
+            }) == classes
+        });
+        close.unwrap_or(&c.defs[0])
+    }
+
+    pub fn push_frame(&mut self, r: &DefRef, path: Arc<str>, call: Span) {
+        let mut frame = Frame::new(path, r.def.name.text.to_string(), r.library, Some(call));
+        frame.declares = match r.def.kind {
+            DefKind::Layer => Declares::Layer,
+            DefKind::Optimizer => Declares::Slots,
+            DefKind::Metric => Declares::Metric,
+            _ => Declares::Nothing,
+        };
+        self.frames.push(frame);
+    }
+
+    /// Binds the configuration in the frame just pushed.
+    pub fn bind_config(&mut self, c: &Configured, r: &DefRef) -> bool {
+        let (config, _) = lists(&r.def);
+        self.bind_params(config, &c.args, c.span, r)
+    }
+
+    pub fn bind_inputs(&mut self, r: &DefRef, args: Vec<ArgVal>, span: Span) -> bool {
+        let (_, inputs) = lists(&r.def);
+        self.bind_params(inputs, &args, span, r)
+    }
+
+    /// Checks a configuration by binding it in a frame of its own.
+    fn check_config(&mut self, c: &Configured) -> bool {
+        let r = c.defs[0].clone();
+        let path = self.top().path.clone();
+        self.push_frame(&r, path, c.span);
+        let ok = self.bind_config(c, &r);
+        self.frames.pop();
+        ok
+    }
+
+    /// Arguments to parameters, by position and name; defaults fill the rest.
+    fn bind_params(&mut self, params: &[Param], args: &[ArgVal], span: Span, r: &DefRef) -> bool {
+        let what = r.def.name.text.clone();
+        let mut given: Vec<Option<&ArgVal>> = vec![None; params.len()];
+        let mut ok = true;
+        let mut position = 0;
+        for a in args {
+            let slot = match &a.name {
+                None => {
+                    position += 1;
+                    if position > params.len() {
+                        let takes = match params.len() {
+                            0 => "no arguments".into(),
+                            1 => "1 argument".into(),
+                            n => format!("{n} arguments"),
+                        };
+                        let d = Diagnostic::error("E0107", format!("`{what}` takes {takes} here")).label(a.span, "one too many");
+                        self.report_call(d);
+                        return false;
+                    }
+                    position - 1
+                }
+                Some(name) => match params.iter().position(|p| p.name.text == name.text) {
+                    Some(i) => i,
+                    None => {
+                        self.unknown_argument(name, params, r);
+                        ok = false;
+                        continue;
+                    }
+                },
+            };
+            if given[slot].is_some() {
+                let d = Diagnostic::error("E0105", format!("`{}` is given twice", params[slot].name.text))
+                    .label(a.span, "given again here")
+                    .label(given[slot].expect("just seen").span, "first given here");
+                self.report_call(d);
+                ok = false;
+                continue;
+            }
+            given[slot] = Some(a);
+        }
+        for (p, arg) in params.iter().zip(given) {
+            let val = match (arg, &p.default) {
+                (Some(a), _) => self.check_arg(p, a, r),
+                (None, Some(default)) => {
+                    if let (Ok(ParamType::Symbol(names)), ast::ExprKind::Name(n)) = (param_type(p.ty.as_ref()), &default.kind) {
+                        if names.contains(&&*n.text) { Some(Val::Symbol(n.text.clone())) } else { Some(Val::Error) }
+                    } else {
+                        Some(self.eval(default))
+                    }
+                }
+                (None, None) => {
+                    let d = Diagnostic::error("E0106", format!("`{what}` needs `{}`", p.name.text))
+                        .label(span, format!("`{}` is not given", p.name.text))
+                        .note(format!("{}", signature_note(&r.def)));
+                    self.report_call(d);
+                    return false;
+                }
+            };
+            match val {
+                Some(v) => {
+                    let frame = self.frame();
+                    frame.bind(&p.name.text, v, arg.map_or(p.span, |a| a.span), VarRole::Given);
+                }
+                None => ok = false,
+            }
+        }
+        ok
+    }
+
+    fn unknown_argument(&mut self, name: &ast::Ident, params: &[Param], r: &DefRef) {
+        let (config, inputs) = lists(&r.def);
+        let what = &r.def.name.text;
+        let mut d = Diagnostic::error("E0104", format!("`{what}` has no argument `{}`", name.text))
+            .label(name.span, "unknown argument");
+        if let Some(near) = did_you_mean(&name.text, params.iter().map(|p| &*p.name.text)) {
+            d = d.help(format!("did you mean `{near}`?")).fix(name.span, near);
+        } else if config.is_empty() && inputs.is_empty() {
+            d = d.note(format!("`{what}` takes no arguments"));
+        } else {
+            let names: Vec<&str> = params.iter().map(|p| &*p.name.text).collect();
+            d = d.note(format!("it takes: {}", names.join(", ")));
+        }
+        self.report_call(d);
+    }
+
+    /// Checks one argument against its parameter; `None` if reported.
+    fn check_arg(&mut self, p: &Param, a: &ArgVal, r: &DefRef) -> Option<Val> {
+        let ty = match param_type(p.ty.as_ref()) {
+            Ok(ty) => ty,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return None;
+            }
+        };
+        if let ParamType::Symbol(names) = &ty {
+            if let Val::Symbol(s) = &a.val {
+                if names.contains(&&**s) {
+                    return Some(a.val.clone());
+                }
+            }
+            if let Some(s) = &a.symbol {
+                if names.contains(&&*s.text) {
+                    return Some(Val::Symbol(s.text.clone()));
+                }
+            }
+            let found = a.symbol.as_ref().map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
+            let mut d = Diagnostic::error("E0313", format!("`{}` is one of {}", p.name.text, names.join(", ")))
+                .label(a.span, format!("this is {found}"));
+            let near = a.symbol.as_ref().and_then(|s| did_you_mean(&s.text, names.iter().copied()));
+            if let Some(near) = near {
+                d = d.help(format!("did you mean `{near}`?")).fix(a.span, near);
+            }
+            self.report_call(d);
+            return None;
+        }
+        if let (Some(s), true) = (&a.symbol, a.val.is_error()) {
+            let s = s.clone();
+            self.unknown_name(&s);
+            return None;
+        }
+        if a.val.is_error() {
+            return None;
+        }
+        match ty {
+            ParamType::Anything => Some(a.val.clone()),
+            ParamType::Tensor(pattern) => {
+                let t = match &a.val {
+                    Val::Tensor(t) => t.clone(),
+                    Val::Int(_) | Val::Float(_) | Val::Unknown(_) => {
+                        return self.number_as_input(&a.val, &pattern, a.span).map(Val::Tensor);
+                    }
+                    other => {
+                        let d = Diagnostic::error(
+                            "E0312",
+                            format!("`{}` of `{}` takes a tensor, not {}", p.name.text, r.def.name.text, other.describe()),
+                        )
+                        .label(a.span, "here");
+                        self.report_call(d);
+                        return None;
+                    }
+                };
+                match self.unify(&pattern, t.clone(), a.span) {
+                    Ok(t) => Some(Val::Tensor(t)),
+                    Err(m) => {
+                        self.mismatch(m, p, &pattern_text(&pattern), &t, a.span, r);
+                        None
+                    }
+                }
+            }
+            ParamType::Kind(kind) => self.check_kind(kind, p, a),
+            ParamType::List => match &a.val {
+                Val::List(_) => Some(a.val.clone()),
+                _ => self.wrong_kind("a list", p, a),
+            },
+            ParamType::Def(word) => self.check_def(word, p, a),
+            ParamType::Symbol(_) => None,
+        }
+    }
+
+    fn check_kind(&mut self, kind: Kind, p: &Param, a: &ArgVal) -> Option<Val> {
+        match (kind, &a.val) {
+            (Kind::Int, Val::Int(_)) | (Kind::Bool, Val::Bool(_)) | (Kind::Text, Val::Str(_)) => Some(a.val.clone()),
+            (Kind::Float, Val::Int(_) | Val::Float(_)) => Some(a.val.clone()),
+            // A schedule stands for a number that changes; so does a scalar.
+            (Kind::Float, Val::Def(c)) if c.defs[0].def.kind == DefKind::Schedule => Some(a.val.clone()),
+            (Kind::Float, Val::Tensor(t)) if t.ty.rank() == 0 => Some(a.val.clone()),
+            (k, Val::Unknown(u)) if *u == k || k == Kind::Float => Some(a.val.clone()),
+            _ => self.wrong_kind(kind.describe(), p, a),
+        }
+    }
+
+    fn check_def(&mut self, word: &str, p: &Param, a: &ArgVal) -> Option<Val> {
+        let fits = match &a.val {
+            Val::None => true,
+            Val::Def(c) => c.defs[0].def.kind.keyword() == word,
+            Val::Builtin(_) | Val::Layer(_) => word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_))),
+            Val::Tensor(_) if word == "initializer" => true,
+            _ => false,
+        };
+        if fits { Some(a.val.clone()) } else { self.wrong_kind(&format!("{} {word}", article(word)), p, a) }
+    }
+
+    fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
+        let d = Diagnostic::error("E0301", format!("`{}` must be {expected}", p.name.text))
+            .label(a.span, format!("this is {}", a.val.describe()));
+        self.report_call(d);
+        None
+    }
+
+    /// A number where a tensor is wanted: of the pattern's shape, where its sizes are all known.
+    fn number_as_input(&mut self, v: &Val, pattern: &super::signature::Pattern, span: Span) -> Option<Tensor> {
+        let shape = self.shape_of(pattern.dims)?;
+        let (elem, meaning) = match &pattern.meaning {
+            MeaningPattern::Class(e) => match self.eval(e) {
+                Val::Int(n) => (crate::ir::Elem::I32, Meaning::Class(n)),
+                _ => return None,
+            },
+            MeaningPattern::Prob => (crate::ir::Elem::F32, Meaning::Prob),
+            _ => (crate::ir::Elem::F32, Meaning::Real),
+        };
+        let scalar = self.as_tensor(v, elem, span)?;
+        let scalar = Tensor { meaning, ..scalar };
+        self.stretch(scalar, &shape, span)
+    }
+
+    /// Evaluates the body in the frame on top and checks the declared result.
+    fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
+        let value = self.block(&r.def.body);
+        let Some(value) = value else {
+            return self.error("E0401", r.def.name.span, format!("`{}` gives no value", r.def.name.text), "its body ends without an expression");
+        };
+        let _ = span;
+        match &r.def.result {
+            Some(ty) => self.check_result(value, ty, r),
+            None => value,
+        }
+    }
+
+    fn check_result(&mut self, value: Val, ty: &ast::TypeExpr, r: &DefRef) -> Val {
+        let Val::Tensor(t) = &value else { return value };
+        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else { return value };
+        let declared = pattern.meaning.clone();
+        pattern.meaning = MeaningPattern::Any;
+        // In a result, `..` may be another run than the inputs'.
+        let run = self.frame().rest.clone();
+        let fits = match self.unify(&pattern, t.clone(), ty.span) {
+            Ok(_) => true,
+            Err(_) => {
+                self.frame().rest = None;
+                let fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
+                self.frame().rest = run;
+                fits
+            }
+        };
+        if !fits {
+            let d = Diagnostic::error("E0213", format!("`{}` gives {t}, but declares {}", r.def.name.text, pattern_text(&pattern)))
+                .label(r.def.body.value.as_ref().map_or(ty.span, |v| v.span), format!("this is {t}"))
+                .label(ty.span, "declared here");
+            return self.report(d);
+        }
+        let meaning = match declared {
+            MeaningPattern::Prob => Meaning::Prob,
+            _ => t.meaning.clone(),
+        };
+        Val::Tensor(Tensor { meaning, ..t.clone() })
+    }
+
+    /// A configured initializer drawn as a tensor of a given shape.
+    fn initial_of(&mut self, c: &Configured, shape: &ArgVal, span: Span) -> Val {
+        let Val::List(items) = &shape.val else { return Val::Error };
+        let mut dims = crate::ir::Shape::new();
+        for v in items.iter() {
+            let Some(d) = self.positive_size(v.clone(), shape.span) else { return Val::Error };
+            dims.push(d);
+        }
+        self.run_initializer(c, &dims, span)
+    }
+
+    /// Reports a mistake in a call: its places are the caller's, so the callee's frame steps aside.
+    pub fn report_call(&mut self, d: Diagnostic) -> Val {
+        let frame = self.frames.pop();
+        let v = self.report(d);
+        self.frames.extend(frame);
+        v
+    }
+
+    fn mismatch(&mut self, m: Mismatch, p: &Param, pattern: &str, t: &Tensor, span: Span, r: &DefRef) {
+        let d = super::mismatch::describe(&m, p, pattern, t, r);
+        if let Some(d) = d {
+            let d = super::mismatch::place(d, span, t);
+            self.report_call(d);
+        }
+    }
+}
+
+/// `Dense(units, activation = .., ...)`: what a call may name.
+pub fn signature_note(def: &Def) -> String {
+    let lists: Vec<String> = def
+        .lists
+        .iter()
+        .map(|l| {
+            let names: Vec<String> = l
+                .iter()
+                .map(|p| if p.default.is_some() { format!("{} = ..", p.name.text) } else { p.name.text.to_string() })
+                .collect();
+            format!("({})", names.join(", "))
+        })
+        .collect();
+    format!("its signature is {}{}", def.name.text, lists.concat())
+}
+
+pub fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}

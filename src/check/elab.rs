@@ -1,0 +1,337 @@
+//! The elaborator's state and the services every part of it uses: graphs and
+//! homes, frames, naming, reports.
+//!
+//! Checking and building are one walk: a shape can only be wrong where a graph
+//! would be built. The walk runs over symbolic sizes (`B`, the sizes of a
+//! generic signature), so nothing here reads data.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use smallvec::SmallVec;
+
+use crate::diag::Diagnostic;
+use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
+use crate::span::Span;
+
+use super::scope::Frame;
+use super::value::{Home, Meaning, Tensor, Val};
+use super::world::World;
+
+/// How a body is elaborated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mode {
+    pub training: bool,
+    /// Sizes and some numbers are unknown: a definition is checked for every use at once.
+    pub generic: bool,
+}
+
+/// A trained parameter.
+#[derive(Clone, Debug)]
+pub struct ParamInfo {
+    pub tensor: Tensor,
+    pub span: Span,
+    pub trainable: bool,
+    pub constraint: Option<Val>,
+}
+
+/// A state kept by a layer, an optimizer or a metric.
+#[derive(Clone, Debug)]
+pub struct StateInfo {
+    /// Index among the step graph's inputs.
+    pub input: usize,
+    pub ty: Type,
+    /// Its value at this point of the step.
+    pub current: Tensor,
+    pub assigned: bool,
+}
+
+/// One application of a layer, for `nnc summary`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerUse {
+    pub path: Arc<str>,
+    pub class: String,
+    pub output: String,
+    pub shape: Vec<Dim>,
+    pub span: Span,
+}
+
+pub struct ScanScope {
+    pub graph: Graph,
+    /// What the body closes over: the outer tensor and its input in the body.
+    pub captured: Vec<(Tensor, Value)>,
+    /// The index of the iteration, once something needs it.
+    pub index: Option<Value>,
+    pub length: Dim,
+}
+
+pub struct Elab<'w> {
+    pub world: &'w World,
+    pub mode: Mode,
+    pub diags: Vec<Diagnostic>,
+    pub step: Graph,
+    pub init: Graph,
+    pub scans: Vec<ScanScope>,
+    /// `Step` or `Init`, below the scans.
+    pub base: Home,
+    pub frames: Vec<Frame>,
+    pub params: IndexMap<Arc<str>, ParamInfo>,
+    pub states: IndexMap<Arc<str>, StateInfo>,
+    pub penalties: Vec<Tensor>,
+    pub layers: Vec<LayerUse>,
+    /// The name that a binding gives to the layer it creates.
+    pub hint: Option<Arc<str>>,
+    /// Definitions whose generic check failed: their uses say nothing more.
+    pub bad: Rc<HashSet<usize>>,
+    pub inits: HashSet<Arc<str>>,
+    /// Types of fitted statistics by `fit` name.
+    pub fitted: HashMap<String, Type>,
+    counters: HashMap<(Arc<str>, String), usize>,
+    applications: HashMap<Arc<str>, u32>,
+    seen: HashSet<(&'static str, Span)>,
+    step_input: Option<Value>,
+    pub depth: usize,
+}
+
+/// Calls nested deeper than this are a mistake (or recursion).
+const MAX_DEPTH: usize = 64;
+
+impl<'w> Elab<'w> {
+    pub fn new(world: &'w World, mode: Mode, name: &str) -> Elab<'w> {
+        Elab {
+            world,
+            mode,
+            diags: Vec::new(),
+            step: Graph::new(name),
+            init: Graph::new("init"),
+            scans: Vec::new(),
+            base: Home::Step,
+            frames: vec![Frame::new("".into(), "the file".into(), false, None)],
+            params: IndexMap::new(),
+            states: IndexMap::new(),
+            penalties: Vec::new(),
+            layers: Vec::new(),
+            hint: None,
+            bad: Rc::default(),
+            inits: HashSet::new(),
+            fitted: HashMap::new(),
+            counters: HashMap::new(),
+            applications: HashMap::new(),
+            seen: HashSet::new(),
+            step_input: None,
+            depth: 0,
+        }
+    }
+
+    pub fn frame(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("the elaborator always has a frame")
+    }
+    pub fn top(&self) -> &Frame {
+        self.frames.last().expect("the elaborator always has a frame")
+    }
+
+    /// Where new nodes go.
+    pub fn home(&self) -> Home {
+        match self.scans.len() {
+            0 => self.base,
+            n => Home::Scan(n as u32 - 1),
+        }
+    }
+    pub fn graph(&mut self) -> &mut Graph {
+        match (self.scans.last_mut(), self.base) {
+            (Some(scan), _) => &mut scan.graph,
+            (None, Home::Init) => &mut self.init,
+            (None, _) => &mut self.step,
+        }
+    }
+
+    /// The value of a tensor in the current graph; scans close over what is outside.
+    /// `None` (reported) if it belongs to a graph that cannot be reached from here.
+    pub fn reach(&mut self, t: &Tensor, span: Span) -> Option<Value> {
+        let home = self.home();
+        if t.home == home {
+            return Some(t.value);
+        }
+        let depth = self.scans.len();
+        let from = match t.home {
+            Home::Scan(k) if (k as usize) < depth => k as usize + 1,
+            other if other == self.base => 0,
+            _ => {
+                self.error(
+                    "E0406",
+                    span,
+                    "an initial value cannot depend on the data",
+                    format!("this is {t}, known only during a step"),
+                );
+                return None;
+            }
+        };
+        let mut outer = t.clone();
+        for level in from..depth {
+            let known = self.scans[level].captured.iter().find(|(c, _)| c.value == outer.value && c.home == outer.home);
+            let value = match known {
+                Some((_, v)) => *v,
+                None => {
+                    let n = self.scans[level].captured.len();
+                    let v = self.scans[level].graph.input(&format!("captured{n}"), Role::Plain, t.ty.clone());
+                    self.scans[level].captured.push((outer.clone(), v));
+                    v
+                }
+            };
+            outer = Tensor { value, home: Home::Scan(level as u32), ..outer };
+        }
+        Some(outer.value)
+    }
+
+    /// Adds a node of one result.
+    pub fn emit(&mut self, prim: Prim, args: &[&Tensor], meaning: Meaning, span: Span) -> Val {
+        let mut values: SmallVec<[Value; 4]> = SmallVec::new();
+        for a in args {
+            let Some(v) = self.reach(a, span) else { return Val::Error };
+            values.push(v);
+        }
+        let origin = self.origin(span);
+        match self.graph().push1(prim, &values, origin) {
+            Ok(value) => Val::Tensor(self.tensor(value, meaning)),
+            Err(e) => self.type_error(e, span),
+        }
+    }
+    /// A value of the current graph as a tensor.
+    pub fn tensor(&mut self, value: Value, meaning: Meaning) -> Tensor {
+        let home = self.home();
+        let ty = self.graph().ty(value).clone();
+        Tensor { value, home, ty, meaning }
+    }
+    pub fn constant(&mut self, value: f64, elem: Elem) -> Tensor {
+        let v = self.graph().constant(value, elem);
+        self.tensor(v, Meaning::Real)
+    }
+    /// A size as a scalar tensor.
+    pub fn size(&mut self, dim: &Dim, elem: Elem, span: Span) -> Val {
+        match dim.as_const() {
+            Some(c) => Val::Tensor(self.constant(c as f64, elem)),
+            None => self.emit(Prim::Size { dim: dim.clone(), elem }, &[], Meaning::Real, span),
+        }
+    }
+    /// Steps done before this one, `i32[]`.
+    pub fn step_counter(&mut self) -> Tensor {
+        let value = match self.step_input {
+            Some(v) => v,
+            None => {
+                let v = self.step.input("step", Role::Step, Type::scalar(Elem::I32));
+                self.step_input = Some(v);
+                v
+            }
+        };
+        Tensor { value, home: Home::Step, ty: Type::scalar(Elem::I32), meaning: Meaning::Real }
+    }
+    pub fn origin(&mut self, span: Span) -> OriginId {
+        let span = self.user_span(span);
+        let path = self.top().path.clone();
+        self.graph().origin(Origin { span: Some(span), path })
+    }
+
+    /// The place in the user's text: the innermost call that is not inside the library.
+    pub fn user_span(&self, span: Span) -> Span {
+        let mut at = span;
+        for frame in self.frames.iter().rev() {
+            if !frame.library {
+                break;
+            }
+            at = frame.call.unwrap_or(at);
+        }
+        at
+    }
+
+    /// Reports an error at `span`; inside the library, at the user's call that led there.
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Val {
+        let d = Diagnostic::error(code, message).label(span, label);
+        self.report(d)
+    }
+
+    /// Reports once a code and place. The first label moves out of the library.
+    pub fn report(&mut self, mut d: Diagnostic) -> Val {
+        if let Some(first) = d.labels.first_mut() {
+            let at = self.user_span(first.span);
+            if at != first.span {
+                let place = self.world.place(first.span);
+                first.span = at;
+                d.notes.push(format!("in `{}`, {place}", self.top().what));
+            } else if self.frames.len() > 2 && !self.mode.generic {
+                // A mistake in the user's own definition that only this use brings out.
+                if let Some(call) = self.top().call {
+                    let call = self.user_span_of_call(call);
+                    if call != at {
+                        d = d.label(call, "in this use");
+                    }
+                }
+            }
+        }
+        let key = (d.code, d.span().unwrap_or_default());
+        if self.seen.insert(key) {
+            self.diags.push(d);
+        }
+        Val::Error
+    }
+
+    /// Turns what the type rules found into a report.
+    pub fn type_error(&mut self, e: TypeError, span: Span) -> Val {
+        if self.mode.generic && super::errors::may_hold(&e) {
+            return Val::Error;
+        }
+        let d = super::errors::describe(&e).label(span, "here");
+        self.report(d)
+    }
+
+    /// A name for a layer without one: `dense`, `dense_1`, ... within its path.
+    pub fn auto_name(&mut self, class: &str) -> String {
+        let base = super::naming::snake_case(class);
+        let path = self.top().path.clone();
+        let count = self.counters.entry((path, base.clone())).or_insert(0);
+        *count += 1;
+        if *count == 1 { base } else { format!("{base}_{}", *count - 1) }
+    }
+    /// Names inside `path` start anew: the layer is applied again and shares its weights.
+    pub fn reset_names(&mut self, path: &str) {
+        let inside = |p: &str| p == path || p.strip_prefix(path).is_some_and(|r| r.starts_with('/'));
+        self.counters.retain(|(p, _), _| !inside(p));
+    }
+    /// How often the layer at `path` has been applied before.
+    pub fn application(&mut self, path: &Arc<str>) -> u32 {
+        let n = self.applications.entry(path.clone()).or_insert(0);
+        *n += 1;
+        *n - 1
+    }
+    /// Guards against recursion without end; balanced by `leave`.
+    pub fn enter(&mut self, span: Span) -> bool {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            self.depth -= 1;
+            self.error("E0111", span, "definitions call each other without end", "this call leads back to itself");
+            return false;
+        }
+        true
+    }
+    pub fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn user_span_of_call(&self, call: Span) -> Span {
+        let mut at = call;
+        for frame in self.frames.iter().rev().skip(1) {
+            if !frame.library {
+                break;
+            }
+            at = frame.call.unwrap_or(at);
+        }
+        at
+    }
+}

@@ -1,0 +1,132 @@
+//! Each of the user's definitions is checked once for every use: sizes are
+//! symbols, numbers without a default are unknown.
+
+use crate::diag::Diagnostic;
+use crate::ir::{Dim, Elem, Role, Type};
+use crate::span::Span;
+use crate::syntax::ast::{DefKind, ExprKind, Param};
+
+use super::call::lists;
+use super::elab::Elab;
+use super::scope::VarRole;
+use super::signature::{ParamType, param_type};
+use super::value::{DefRef, Home, Kind, Meaning, Tensor, Val};
+
+impl Elab<'_> {
+    /// Checks a definition; whether it is free of mistakes.
+    pub fn generic(&mut self, r: &DefRef) -> bool {
+        let before = self.diags.len();
+        let def = &r.def;
+        self.check_lists(r);
+        let span = def.name.span;
+        let path = super::naming::snake_case(&def.name.text);
+        self.push_frame(r, path.as_str().into(), span);
+        let (config, inputs) = lists(def);
+        for p in config.iter().chain(inputs) {
+            if let Some(v) = self.generic_param(p) {
+                self.frame().bind(&p.name.text, v, p.span, VarRole::Given);
+            }
+        }
+        for (name, v) in self.implied(def.kind, span) {
+            self.frame().bind_given(&name.into(), v, span);
+        }
+        match self.block(&def.body) {
+            Some(v) => self.generic_result(r, v),
+            None => {
+                self.error("E0401", span, format!("`{}` gives no value", def.name.text), "its body ends without an expression");
+            }
+        }
+        self.frames.pop();
+        self.diags.len() == before
+    }
+
+    fn check_lists(&mut self, r: &DefRef) {
+        let one_list = matches!(
+            r.def.kind,
+            DefKind::Optimizer | DefKind::Schedule | DefKind::Initializer | DefKind::Regularizer | DefKind::Constraint
+        );
+        if one_list && r.def.lists.len() > 1 {
+            let kind = r.def.kind.keyword();
+            let d = Diagnostic::error("E0412", format!("{} {kind} has one list of parameters", super::call::article(kind)))
+                .label(r.def.name.span, "two are declared")
+                .help("what it works on (`param`, `grad`, `step`, `shape`) is given by its kind");
+            self.report(d);
+        }
+        if matches!(r.def.kind, DefKind::Loss | DefKind::Metric) && lists(&r.def).1.len() != 2 {
+            let kind = r.def.kind.keyword();
+            let d = Diagnostic::error("E0412", format!("a {kind} compares two tensors: the prediction and the target"))
+                .label(r.def.name.span, format!("write `{kind} {}(p: [..], y: [..])`", r.def.name.text));
+            self.report(d);
+        }
+    }
+
+    fn generic_param(&mut self, p: &Param) -> Option<Val> {
+        let ty = match param_type(p.ty.as_ref()) {
+            Ok(ty) => ty,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return Some(Val::Error);
+            }
+        };
+        if let (ParamType::Symbol(_), Some(ExprKind::Name(n))) = (&ty, p.default.as_ref().map(|d| &d.kind)) {
+            return Some(Val::Symbol(n.text.clone()));
+        }
+        match (&ty, &p.default) {
+            // A default is one value among many: sizes stay open, choices take it.
+            (ParamType::Kind(Kind::Int), Some(d)) if matches!(d.kind, ExprKind::Int(_)) => Some(self.eval(d)),
+            (_, Some(d)) => Some(self.eval(d)),
+            (ParamType::Tensor(pattern), None) => {
+                let t = self.fresh(pattern, &p.name.text);
+                Some(Val::Tensor(t))
+            }
+            (ParamType::Kind(Kind::Int), None) => Some(Val::Int(Dim::symbol(&p.name.text))),
+            (ParamType::Kind(k), None) => Some(Val::Unknown(*k)),
+            _ => Some(Val::Error),
+        }
+    }
+
+    /// The names that a kind of definition finds in scope.
+    fn implied(&mut self, kind: DefKind, span: Span) -> Vec<(&'static str, Val)> {
+        let _ = span;
+        let tensor = |el: &mut Self, name: &str, dims: &[&str]| {
+            let ty = Type::new(Elem::F32, dims.iter().map(|d| Dim::symbol(d)));
+            let value = el.step.input(name, Role::Plain, ty.clone());
+            Val::Tensor(Tensor { value, home: Home::Step, ty, meaning: Meaning::Real })
+        };
+        match kind {
+            DefKind::Optimizer => vec![
+                ("param", tensor(self, "param", &["n", "m"])),
+                ("grad", tensor(self, "grad", &["n", "m"])),
+                ("step", tensor(self, "step", &[])),
+            ],
+            DefKind::Schedule => vec![("step", tensor(self, "step", &[]))],
+            DefKind::Regularizer | DefKind::Constraint => vec![("param", tensor(self, "param", &["n", "m"]))],
+            DefKind::Initializer => {
+                let sym = |n: &str| Val::Int(Dim::symbol(n));
+                vec![("shape", Val::list([sym("n"), sym("m")])), ("fan_in", sym("n")), ("fan_out", sym("m"))]
+            }
+            DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => Vec::new(),
+        }
+    }
+
+    fn generic_result(&mut self, r: &DefRef, v: Val) {
+        let (Val::Tensor(t), Some(ty)) = (&v, &r.def.result) else { return };
+        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else { return };
+        pattern.meaning = super::signature::MeaningPattern::Any;
+        let run = self.frame().rest.clone();
+        let mut fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
+        if !fits {
+            self.frame().rest = None;
+            fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
+            self.frame().rest = run;
+        }
+        if !fits {
+            let at = r.def.body.value.as_ref().map_or(ty.span, |e| e.span);
+            let d = Diagnostic::error("E0213", format!("`{}` gives {t}, but declares {}", r.def.name.text, super::signature::pattern_text(&pattern)))
+                .label(at, format!("this is {t}"))
+                .label(ty.span, "declared here");
+            self.report(d);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What an expression stands for while a program is elaborated: compile-time
+//! numbers, lists and definitions, and tensors that live in a graph.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::ir::{self, Dim, Elem, Type};
+use crate::span::Span;
+use crate::syntax::ast;
+
+/// What a tensor's numbers mean.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Meaning {
+    /// Quantities (or, with an integer element type, counts).
+    Real,
+    /// Probabilities.
+    Prob,
+    /// Class indices below a bound.
+    Class(Dim),
+    /// Ids of a vocabulary of a size.
+    Token(Dim),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    pub value: ir::Value,
+    /// Which graph of the elaboration it lives in.
+    pub home: Home,
+    pub ty: Type,
+    pub meaning: Meaning,
+}
+
+/// Initial values are computed in a graph of their own, and so are metric results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    Step,
+    Init,
+    /// The body of a scan, by nesting; a value of an outer home is closed over.
+    Scan(u32),
+}
+
+#[derive(Clone, Debug)]
+pub enum Val {
+    /// Stands for anything after a mistake has been reported.
+    Error,
+    None,
+    Int(Dim),
+    Float(f64),
+    /// A number or a truth value that a generic check does not know.
+    Unknown(Kind),
+    Bool(bool),
+    Str(Arc<str>),
+    /// `same`, `valid`: one of the names that a parameter lists.
+    Symbol(Arc<str>),
+    Elem(Elem),
+    Tensor(Tensor),
+    Tuple(Rc<Vec<(Option<Arc<str>>, Val)>>),
+    List(Rc<Vec<Val>>),
+    Def(Rc<Configured>),
+    Layer(Rc<Instance>),
+    Model(Rc<ast::Model>),
+    Builtin(&'static super::builtins::Builtin),
+    /// `fit` results by field name.
+    Fitted(Rc<str>),
+    Weighted(f64, Box<Val>),
+}
+
+/// Kinds of compile-time values, for parameters and messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Int,
+    Float,
+    Bool,
+    Text,
+}
+
+/// Definitions of one name (several where the argument types choose), with
+/// configuration arguments as evaluated, not yet bound.
+#[derive(Debug)]
+pub struct Configured {
+    pub defs: Rc<Vec<DefRef>>,
+    pub args: Vec<ArgVal>,
+    /// Where it was configured.
+    pub span: Span,
+}
+
+/// A definition and the source that holds it.
+#[derive(Clone, Debug)]
+pub struct DefRef {
+    pub def: Arc<ast::Def>,
+    pub library: bool,
+}
+
+/// A layer with its configuration and its name: applying it twice shares its weights.
+#[derive(Debug)]
+pub struct Instance {
+    pub configured: Rc<Configured>,
+    /// Full path: `residual/dense_1`.
+    pub path: Arc<str>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct ArgVal {
+    pub name: Option<ast::Ident>,
+    pub val: Val,
+    pub span: Span,
+    /// A bare name that stands for nothing in scope: a symbol, if the parameter takes one.
+    pub symbol: Option<ast::Ident>,
+}
+
+impl Val {
+    pub fn is_error(&self) -> bool {
+        matches!(self, Val::Error)
+    }
+    pub fn list(items: impl IntoIterator<Item = Val>) -> Val {
+        Val::List(Rc::new(items.into_iter().collect()))
+    }
+    /// With its article: "an integer", "a tensor f32[B, 10]".
+    pub fn describe(&self) -> String {
+        match self {
+            Val::Error => "an error".into(),
+            Val::None => "none".into(),
+            Val::Int(d) => format!("the integer {d}"),
+            Val::Float(x) => format!("the number {x}"),
+            Val::Unknown(k) => k.describe().into(),
+            Val::Bool(b) => format!("{b}"),
+            Val::Str(s) => format!("the text \"{s}\""),
+            Val::Symbol(s) => format!("the option `{s}`"),
+            Val::Elem(e) => format!("the element type {}", e.name()),
+            Val::Tensor(t) => format!("{t}"),
+            Val::Tuple(t) => format!("a tuple of {}", t.len()),
+            Val::List(l) => format!("a list of {}", l.len()),
+            Val::Def(c) => {
+                let def = &c.defs[0].def;
+                format!("the {} `{}`", def.kind.keyword(), def.name.text)
+            }
+            Val::Layer(i) => format!("the layer `{}`", i.configured.defs[0].def.name.text),
+            Val::Model(m) => format!("the model `{}`", m.name.text),
+            Val::Builtin(b) => format!("the function `{}`", b.name),
+            Val::Fitted(n) => format!("the fitted `{n}`"),
+            Val::Weighted(..) => "a weighted loss".into(),
+        }
+    }
+}
+
+impl Kind {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Kind::Int => "an integer",
+            Kind::Float => "a number",
+            Kind::Bool => "true or false",
+            Kind::Text => "a text",
+        }
+    }
+}
+
+impl Meaning {
+    fn name(&self, elem: Elem) -> String {
+        match self {
+            Meaning::Real => elem.name().into(),
+            Meaning::Prob => "prob".into(),
+            Meaning::Class(n) => format!("class[{n}]"),
+            Meaning::Token(n) => format!("token[{n}]"),
+        }
+    }
+    /// Ids, not quantities.
+    pub fn is_id(&self) -> bool {
+        matches!(self, Meaning::Class(_) | Meaning::Token(_))
+    }
+}
+
+/// `f32[B, 784]`, `prob[B, 10]`, `class[10][B]`
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&type_text(&self.meaning, &self.ty))
+    }
+}
+
+pub fn type_text(meaning: &Meaning, ty: &Type) -> String {
+    format!("{}{}", meaning.name(ty.elem), ir::ty::ShapeText(&ty.shape))
+}
