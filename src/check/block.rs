@@ -7,7 +7,9 @@ use crate::diag::Diagnostic;
 use crate::ir::prim::Scan as ScanPrim;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Shape, Type};
 use crate::span::Span;
-use crate::syntax::ast::{self, Block, DimExpr, Expr, ExprKind, ParamDecl, Scan, StateDecl, Stmt, StmtKind, TypeKind};
+use crate::syntax::ast::{
+    self, Block, DimExpr, Expr, ExprKind, ParamDecl, Scan, StateDecl, Stmt, StmtKind, TypeKind,
+};
 
 use super::elab::{Elab, ParamInfo, ScanScope, StateInfo};
 use super::scope::{Declares, VarRole};
@@ -65,15 +67,28 @@ impl Elab<'_> {
             Val::List(l) => l.to_vec(),
             Val::Error => vec![Val::Error; targets.len()],
             other => {
-                let d = Diagnostic::error("E0405", format!("{} names on the left, one value on the right", targets.len()))
-                    .label(value.span, format!("this is {}", other.describe()));
+                let d = Diagnostic::error(
+                    "E0405",
+                    format!(
+                        "{} names on the left, one value on the right",
+                        targets.len()
+                    ),
+                )
+                .label(value.span, format!("this is {}", other.describe()));
                 self.report(d);
                 vec![Val::Error; targets.len()]
             }
         };
         if parts.len() != targets.len() {
-            let d = Diagnostic::error("E0405", format!("{} names on the left, {} values on the right", targets.len(), parts.len()))
-                .label(value.span, format!("this gives {}", parts.len()));
+            let d = Diagnostic::error(
+                "E0405",
+                format!(
+                    "{} names on the left, {} values on the right",
+                    targets.len(),
+                    parts.len()
+                ),
+            )
+            .label(value.span, format!("this gives {}", parts.len()));
             self.report(d);
         }
         for (i, target) in targets.iter().enumerate() {
@@ -84,41 +99,76 @@ impl Elab<'_> {
 
     /// Binds a name, or gives a state its next value.
     fn assign(&mut self, target: &ast::Ident, v: Val, span: Span) {
-        match self.top().get(&target.text).map(|var| (var.role.clone(), var.span)) {
+        match self
+            .top()
+            .get(&target.text)
+            .map(|var| (var.role.clone(), var.span))
+        {
             Some((VarRole::State(full), _)) => self.assign_state(&full, v, span),
             Some((VarRole::Param, declared)) => {
-                let d = Diagnostic::error("E0114", format!("`{}` is a trained parameter: only the optimizer changes it", target.text))
-                    .label(target.span, "assigned here")
-                    .label(declared, "declared here")
-                    .help("declare it with `state` to update it yourself, or use another name");
+                let d = Diagnostic::error(
+                    "E0114",
+                    format!(
+                        "`{}` is a trained parameter: only the optimizer changes it",
+                        target.text
+                    ),
+                )
+                .label(target.span, "assigned here")
+                .label(declared, "declared here")
+                .help("declare it with `state` to update it yourself, or use another name");
                 self.report(d);
             }
-            Some((VarRole::Local, _)) if self.scans.is_empty() || self.top().get(&target.text).is_some() => {
+            Some((VarRole::Local, _))
+                if self.scans.is_empty() || self.top().get(&target.text).is_some() =>
+            {
                 // An assignment in an inner block reaches the outer binding.
                 if let Some(var) = self.frame().get_mut(&target.text) {
                     var.val = v;
                 }
             }
-            _ => self.frame().bind(&target.text, v, target.span, VarRole::Local),
+            _ => self
+                .frame()
+                .bind(&target.text, v, target.span, VarRole::Local),
         }
     }
 
     fn assign_state(&mut self, full: &Arc<str>, v: Val, span: Span) {
-        let Some(info) = self.states.get(full).cloned() else { return };
+        let Some(info) = self.states.get(full).cloned() else {
+            return;
+        };
         if v.is_error() {
             return;
         }
         if !self.scans.is_empty() {
-            self.error("E0404", span, "a state cannot be assigned inside a scan", "carry it with `from` instead");
+            self.error(
+                "E0404",
+                span,
+                "a state cannot be assigned inside a scan",
+                "carry it with `from` instead",
+            );
             return;
         }
-        let Some(t) = self.as_tensor(&v, info.ty.elem, span) else { return };
-        let Some(t) = self.cast(t, info.ty.elem, span) else { return };
-        let t = if t.ty.rank() == 0 { self.stretch(t, &info.ty.shape, span) } else { Some(t) };
+        let Some(t) = self.as_tensor(&v, info.ty.elem, span) else {
+            return;
+        };
+        let Some(t) = self.cast(t, info.ty.elem, span) else {
+            return;
+        };
+        let t = if t.ty.rank() == 0 {
+            self.stretch(t, &info.ty.shape, span)
+        } else {
+            Some(t)
+        };
         let Some(t) = t else { return };
         if t.ty != info.ty {
-            let d = Diagnostic::error("E0404", format!("a state keeps its type: this is {t}, the state is {}", info.ty))
-                .label(span, "assigned here");
+            let d = Diagnostic::error(
+                "E0404",
+                format!(
+                    "a state keeps its type: this is {t}, the state is {}",
+                    info.ty
+                ),
+            )
+            .label(span, "assigned here");
             self.report(d);
             return;
         }
@@ -133,11 +183,13 @@ impl Elab<'_> {
                 .label(span, "declared here")
                 .help("make this definition a `layer`");
             self.report(d);
-            self.frame().bind(&p.name.text, Val::Error, p.name.span, VarRole::Param);
+            self.frame()
+                .bind(&p.name.text, Val::Error, p.name.span, VarRole::Param);
             return;
         }
         let v = self.make_param(p, span).map_or(Val::Error, Val::Tensor);
-        self.frame().bind(&p.name.text, v, p.name.span, VarRole::Param);
+        self.frame()
+            .bind(&p.name.text, v, p.name.span, VarRole::Param);
     }
 
     fn make_param(&mut self, p: &ParamDecl, span: Span) -> Option<Tensor> {
@@ -157,23 +209,41 @@ impl Elab<'_> {
         }
         for d in &shape {
             if d.mentions("B") && !self.mode.generic {
-                let d = Diagnostic::error("E0409", format!("the shape of `{full}` depends on the batch size"))
-                    .label(p.ty.span, format!("{}", crate::ir::ty::ShapeText(&shape)));
+                let d = Diagnostic::error(
+                    "E0409",
+                    format!("the shape of `{full}` depends on the batch size"),
+                )
+                .label(p.ty.span, format!("{}", crate::ir::ty::ShapeText(&shape)));
                 self.report(d);
                 return None;
             }
         }
-        let ty = Type { elem: Elem::F32, shape };
+        let ty = Type {
+            elem: Elem::F32,
+            shape,
+        };
         if let Err(e) = crate::ir::infer::count(&ty.shape).and_then(|n| match n.as_const() {
-            Some(elements) if elements > crate::ir::infer::MAX_ELEMENTS => Err(crate::ir::TypeError::TooLarge { elements }),
+            Some(elements) if elements > crate::ir::infer::MAX_ELEMENTS => {
+                Err(crate::ir::TypeError::TooLarge { elements })
+            }
             _ => Ok(()),
         }) {
             self.type_error(e, span);
             return None;
         }
         let value = self.step.input(&full, Role::Param, ty.clone());
-        let tensor = Tensor { value, home: Home::Step, ty: ty.clone(), meaning: Meaning::Real };
-        let mut info = ParamInfo { tensor: tensor.clone(), span: self.user_span(span), trainable: true, constraint: None };
+        let tensor = Tensor {
+            value,
+            home: Home::Step,
+            ty: ty.clone(),
+            meaning: Meaning::Real,
+        };
+        let mut info = ParamInfo {
+            tensor: tensor.clone(),
+            span: self.user_span(span),
+            trainable: true,
+            constraint: None,
+        };
         for o in &p.options {
             let v = self.eval(&o.value);
             match o.name.as_ref().map(|n| &*n.text) {
@@ -182,18 +252,32 @@ impl Elab<'_> {
                     Val::Def(_) => info.constraint = Some(v),
                     Val::None | Val::Error => {}
                     other => {
-                        self.error("E0301", o.span, "`constraint` must be a constraint", format!("this is {}", other.describe()));
+                        self.error(
+                            "E0301",
+                            o.span,
+                            "`constraint` must be a constraint",
+                            format!("this is {}", other.describe()),
+                        );
                     }
                 },
                 Some("trainable") => match v {
                     Val::Bool(b) => info.trainable = b,
                     Val::Unknown(_) | Val::Error => {}
                     other => {
-                        self.error("E0301", o.span, "`trainable` is true or false", format!("this is {}", other.describe()));
+                        self.error(
+                            "E0301",
+                            o.span,
+                            "`trainable` is true or false",
+                            format!("this is {}", other.describe()),
+                        );
                     }
                 },
                 _ => {
-                    let d = Diagnostic::error("E0104", "a parameter takes `regularizer`, `constraint` and `trainable`").label(o.span, "unknown option");
+                    let d = Diagnostic::error(
+                        "E0104",
+                        "a parameter takes `regularizer`, `constraint` and `trainable`",
+                    )
+                    .label(o.span, "unknown option");
                     self.report(d);
                 }
             }
@@ -208,7 +292,11 @@ impl Elab<'_> {
         match &ty.kind {
             TypeKind::Plain { name, brackets } => {
                 if let Some(n) = name.as_ref().filter(|n| &*n.text != "real") {
-                    let d = Diagnostic::error("E0403", format!("a parameter holds real numbers, not `{}`", n.text)).label(ty.span, "here");
+                    let d = Diagnostic::error(
+                        "E0403",
+                        format!("a parameter holds real numbers, not `{}`", n.text),
+                    )
+                    .label(ty.span, "here");
                     self.report(d);
                     return None;
                 }
@@ -216,7 +304,12 @@ impl Elab<'_> {
                 self.shape_of(dims)
             }
             TypeKind::Tuple(_) => {
-                self.error("E0403", ty.span, "a parameter is one tensor", "this is a tuple");
+                self.error(
+                    "E0403",
+                    ty.span,
+                    "a parameter is one tensor",
+                    "this is a tuple",
+                );
                 None
             }
         }
@@ -224,7 +317,11 @@ impl Elab<'_> {
 
     fn full_name(&self, name: &str) -> Arc<str> {
         let path = &self.top().path;
-        if path.is_empty() { name.into() } else { format!("{path}/{name}").into() }
+        if path.is_empty() {
+            name.into()
+        } else {
+            format!("{path}/{name}").into()
+        }
     }
 
     /// Computes an initial value in the init graph and makes it a result there.
@@ -240,7 +337,8 @@ impl Elab<'_> {
                 self.initial_tensor(v, ty, e.span, full)
             }
             None => {
-                let d = Diagnostic::error("E0410", format!("`{full}` has no initial value")).label(span, "add `= zeros`, or another initializer");
+                let d = Diagnostic::error("E0410", format!("`{full}` has no initial value"))
+                    .label(span, "add `= zeros`, or another initializer");
                 self.report(d);
                 None
             }
@@ -264,19 +362,32 @@ impl Elab<'_> {
                 }
             }
             Val::Error => return None,
-            Val::Int(_) | Val::Float(_) | Val::Tensor(_) | Val::Unknown(_) => self.as_tensor(&v, ty.elem, span)?,
+            Val::Int(_) | Val::Float(_) | Val::Tensor(_) | Val::Unknown(_) => {
+                self.as_tensor(&v, ty.elem, span)?
+            }
             other => {
-                let d = Diagnostic::error("E0410", "an initial value is an initializer, a number or a tensor")
-                    .label(span, format!("this is {}", other.describe()));
+                let d = Diagnostic::error(
+                    "E0410",
+                    "an initial value is an initializer, a number or a tensor",
+                )
+                .label(span, format!("this is {}", other.describe()));
                 self.report(d);
                 return None;
             }
         };
         let t = self.cast(t, ty.elem, span)?;
-        let t = if t.ty.rank() == 0 { self.stretch(t, &ty.shape, span)? } else { t };
+        let t = if t.ty.rank() == 0 {
+            self.stretch(t, &ty.shape, span)?
+        } else {
+            t
+        };
         if t.ty != *ty {
             if !self.mode.generic {
-                let d = Diagnostic::error("E0410", format!("the initial value is {t}, but `{full}` is {ty}")).label(span, "here");
+                let d = Diagnostic::error(
+                    "E0410",
+                    format!("the initial value is {t}, but `{full}` is {ty}"),
+                )
+                .label(span, "here");
                 self.report(d);
             }
             return None;
@@ -301,7 +412,11 @@ impl Elab<'_> {
             Err(e) => return self.type_error(e.into(), span),
         };
         let list = Val::list(shape.iter().cloned().map(Val::Int));
-        let given = [("shape", list), ("fan_in", Val::Int(fan_in)), ("fan_out", Val::Int(fan_out))];
+        let given = [
+            ("shape", list),
+            ("fan_in", Val::Int(fan_in)),
+            ("fan_out", Val::Int(fan_out)),
+        ];
         self.run_with(c, &given, span)
     }
 
@@ -315,12 +430,18 @@ impl Elab<'_> {
         self.push_frame(&r, path, span);
         self.frame().draws = draws;
         for (name, v) in given {
-            self.frame().bind_given(&Arc::from(*name), v.clone(), r.def.name.span);
+            self.frame()
+                .bind_given(&Arc::from(*name), v.clone(), r.def.name.span);
         }
         let result = if self.bind_config(c, &r) {
             match self.block(&r.def.body) {
                 Some(v) => v,
-                None => self.error("E0401", r.def.name.span, format!("`{}` gives no value", r.def.name.text), "its body ends without an expression"),
+                None => self.error(
+                    "E0401",
+                    r.def.name.span,
+                    format!("`{}` gives no value", r.def.name.text),
+                    "its body ends without an expression",
+                ),
             }
         } else {
             Val::Error
@@ -339,7 +460,12 @@ impl Elab<'_> {
                 self.penalize(p, span);
             }
             other => {
-                self.error("E0301", span, "`regularizer` must be a regularizer", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    span,
+                    "`regularizer` must be a regularizer",
+                    format!("this is {}", other.describe()),
+                );
             }
         }
     }
@@ -347,14 +473,27 @@ impl Elab<'_> {
     /// Adds the sum of a tensor to the training loss.
     pub fn penalize(&mut self, v: Val, span: Span) {
         let Val::Tensor(t) = v else {
-            if !matches!(v, Val::Error | Val::Int(_) | Val::Float(_) | Val::Unknown(_)) {
-                self.error("E0312", span, "a penalty is a tensor", format!("this is {}", v.describe()));
+            if !matches!(
+                v,
+                Val::Error | Val::Int(_) | Val::Float(_) | Val::Unknown(_)
+            ) {
+                self.error(
+                    "E0312",
+                    span,
+                    "a penalty is a tensor",
+                    format!("this is {}", v.describe()),
+                );
             }
             return;
         };
-        let Some(t) = self.cast(t, Elem::F32, span) else { return };
+        let Some(t) = self.cast(t, Elem::F32, span) else {
+            return;
+        };
         let axes = (0..t.ty.rank()).collect();
-        let reduce = Prim::Reduce { op: crate::ir::prim::Reduce::Sum, axes };
+        let reduce = Prim::Reduce {
+            op: crate::ir::prim::Reduce::Sum,
+            axes,
+        };
         if let Val::Tensor(t) = self.emit(reduce, &[&t], Meaning::Real, span) {
             self.penalties.push(t);
         }
@@ -367,7 +506,11 @@ impl Elab<'_> {
             Declares::Slots => self.slot(d),
             Declares::Metric => self.metric_state(d),
             Declares::Nothing => {
-                let report = Diagnostic::error("E0403", "only a layer, an optimizer or a metric keeps a state").label(d.span, "declared here");
+                let report = Diagnostic::error(
+                    "E0403",
+                    "only a layer, an optimizer or a metric keeps a state",
+                )
+                .label(d.span, "declared here");
                 self.report(report);
                 None
             }
@@ -382,25 +525,46 @@ impl Elab<'_> {
 
     fn layer_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
         let Some(ty) = &d.ty else {
-            let report = Diagnostic::error("E0403", format!("the state `{}` needs a shape", d.name.text))
-                .label(d.span, format!("write `state {}: [..] = ..`", d.name.text));
+            let report = Diagnostic::error(
+                "E0403",
+                format!("the state `{}` needs a shape", d.name.text),
+            )
+            .label(d.span, format!("write `state {}: [..] = ..`", d.name.text));
             self.report(report);
             return None;
         };
         let shape = self.declared_shape(ty)?;
         let full = self.full_name(&d.name.text);
-        self.kept(full, Type { elem: Elem::F32, shape }, Role::State, d)
+        self.kept(
+            full,
+            Type {
+                elem: Elem::F32,
+                shape,
+            },
+            Role::State,
+            d,
+        )
     }
 
     /// An optimizer's state: of the parameter's shape unless declared otherwise.
     fn slot(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
-        let Some(Val::Tensor(param)) = self.top().get("param").map(|v| v.val.clone()) else { return None };
+        let Some(Val::Tensor(param)) = self.top().get("param").map(|v| v.val.clone()) else {
+            return None;
+        };
         let shape = match &d.ty {
             Some(ty) => self.declared_shape(ty)?,
             None => param.ty.shape.clone(),
         };
         let full = self.full_name(&d.name.text);
-        self.kept(full, Type { elem: Elem::F32, shape }, Role::Slot, d)
+        self.kept(
+            full,
+            Type {
+                elem: Elem::F32,
+                shape,
+            },
+            Role::Slot,
+            d,
+        )
     }
 
     /// A metric's accumulator: a scalar unless declared otherwise, in f64.
@@ -410,10 +574,24 @@ impl Elab<'_> {
             None => Shape::new(),
         };
         let full = self.full_name(&d.name.text);
-        self.kept(full, Type { elem: Elem::F64, shape }, Role::Metric, d)
+        self.kept(
+            full,
+            Type {
+                elem: Elem::F64,
+                shape,
+            },
+            Role::Metric,
+            d,
+        )
     }
 
-    fn kept(&mut self, full: Arc<str>, ty: Type, role: Role, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
+    fn kept(
+        &mut self,
+        full: Arc<str>,
+        ty: Type,
+        role: Role,
+        d: &StateDecl,
+    ) -> Option<(Arc<str>, Tensor)> {
         if let Some(known) = self.states.get(&full) {
             let tensor = known.current.clone();
             return Some((full, tensor));
@@ -427,8 +605,21 @@ impl Elab<'_> {
     pub fn keep(&mut self, full: &Arc<str>, ty: Type, role: Role) -> Tensor {
         let input = self.step.inputs.len();
         let value = self.step.input(full, role, ty.clone());
-        let tensor = Tensor { value, home: Home::Step, ty: ty.clone(), meaning: Meaning::Real };
-        self.states.insert(full.clone(), StateInfo { input, ty, current: tensor.clone(), assigned: false });
+        let tensor = Tensor {
+            value,
+            home: Home::Step,
+            ty: ty.clone(),
+            meaning: Meaning::Real,
+        };
+        self.states.insert(
+            full.clone(),
+            StateInfo {
+                input,
+                ty,
+                current: tensor.clone(),
+                assigned: false,
+            },
+        );
         tensor
     }
 
@@ -458,10 +649,20 @@ impl Elab<'_> {
                 }
             }
             Val::Tensor(t) => {
-                self.error("E0308", cond.span, "a requirement is decided while the program is compiled", format!("this is {t}"));
+                self.error(
+                    "E0308",
+                    cond.span,
+                    "a requirement is decided while the program is compiled",
+                    format!("this is {t}"),
+                );
             }
             other => {
-                self.error("E0308", cond.span, "a requirement is true or false", format!("this is {}", other.describe()));
+                self.error(
+                    "E0308",
+                    cond.span,
+                    "a requirement is true or false",
+                    format!("this is {}", other.describe()),
+                );
             }
         }
     }
@@ -472,7 +673,9 @@ impl Elab<'_> {
             ExprKind::Name(n) => {
                 let var = self.top().get(&n.text)?;
                 let call = self.top().call?;
-                let inside = var.span.source == call.source && var.span.start >= call.start && var.span.end <= call.end;
+                let inside = var.span.source == call.source
+                    && var.span.start >= call.start
+                    && var.span.end <= call.end;
                 (var.role == VarRole::Given && inside).then(|| (n.text.clone(), var.span))
             }
             ExprKind::Binary(_, a, b) => self.named_argument(a).or_else(|| self.named_argument(b)),
@@ -488,7 +691,9 @@ impl Elab<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             out.push_str(before);
-            let Some((name, tail)) = after.split_once('}') else { break };
+            let Some((name, tail)) = after.split_once('}') else {
+                break;
+            };
             match self.top().get(name).map(|v| &v.val) {
                 Some(Val::Int(d)) => out.push_str(&d.to_string()),
                 Some(Val::Float(x)) => out.push_str(&x.to_string()),
@@ -508,19 +713,39 @@ impl Elab<'_> {
             Some(e) => match self.eval(e) {
                 Val::Int(Dim::Const(a)) if a >= 0 => a as usize,
                 Val::Error => return Val::Error,
-                other => return self.error("E0301", e.span, "an axis is a number from 0", format!("this is {}", other.describe())),
+                other => {
+                    return self.error(
+                        "E0301",
+                        e.span,
+                        "an axis is a number from 0",
+                        format!("this is {}", other.describe()),
+                    );
+                }
             },
         };
         let mut scanned = Vec::new();
         let mut length: Option<Dim> = None;
         for (name, e) in &s.elements {
-            let Val::Tensor(t) = self.eval(e) else { return Val::Error };
+            let Val::Tensor(t) = self.eval(e) else {
+                return Val::Error;
+            };
             let Some(size) = t.ty.shape.get(axis).cloned() else {
-                return self.error("E0207", e.span, format!("{t} has no axis {axis} to scan along"), "scanned here");
+                return self.error(
+                    "E0207",
+                    e.span,
+                    format!("{t} has no axis {axis} to scan along"),
+                    "scanned here",
+                );
             };
             if length.as_ref().is_some_and(|l| *l != size) {
-                let d = Diagnostic::error("E0203", format!("scanned tensors differ in length: {} and {size}", length.expect("just seen")))
-                    .label(e.span, format!("this is {t}"));
+                let d = Diagnostic::error(
+                    "E0203",
+                    format!(
+                        "scanned tensors differ in length: {} and {size}",
+                        length.expect("just seen")
+                    ),
+                )
+                .label(e.span, format!("this is {t}"));
                 return self.report(d);
             }
             length = Some(size);
@@ -528,22 +753,40 @@ impl Elab<'_> {
             perm.remove(axis);
             perm.insert(0, axis);
             let meaning = t.meaning.clone();
-            let moved = if axis == 0 { Val::Tensor(t) } else { self.emit(Prim::Transpose(perm), &[&t], meaning, e.span) };
-            let Val::Tensor(t) = moved else { return Val::Error };
+            let moved = if axis == 0 {
+                Val::Tensor(t)
+            } else {
+                self.emit(Prim::Transpose(perm), &[&t], meaning, e.span)
+            };
+            let Val::Tensor(t) = moved else {
+                return Val::Error;
+            };
             scanned.push((name, t));
         }
         let Some(length) = length else {
-            return self.error("E0411", span, "a scan needs something to scan", "write `scan x in xs ...`");
+            return self.error(
+                "E0411",
+                span,
+                "a scan needs something to scan",
+                "write `scan x in xs ...`",
+            );
         };
         let mut carries = Vec::new();
         for (name, e) in &s.carries {
             let v = self.eval(e);
-            let Some(t) = self.as_tensor(&v, Elem::F32, e.span) else { return Val::Error };
+            let Some(t) = self.as_tensor(&v, Elem::F32, e.span) else {
+                return Val::Error;
+            };
             carries.push((name, t, e.span));
         }
 
         let k = self.scans.len() as u32;
-        self.scans.push(ScanScope { graph: Graph::new("body"), captured: Vec::new(), index: None, length: length.clone() });
+        self.scans.push(ScanScope {
+            graph: Graph::new("body"),
+            captured: Vec::new(),
+            index: None,
+            length: length.clone(),
+        });
         self.frame().push_block();
         for (name, t, _) in &carries {
             self.body_input(k, name, t.ty.clone(), t.meaning.clone());
@@ -557,16 +800,25 @@ impl Elab<'_> {
         let mut outputs = Vec::new();
         let mut failed = false;
         for (name, t, at) in &carries {
-            let v = self.top().get(&name.text).map_or(Val::Error, |v| v.val.clone());
-            let Some(next) = self.as_tensor(&v, t.ty.elem, *at).and_then(|n| self.cast(n, t.ty.elem, *at)) else {
+            let v = self
+                .top()
+                .get(&name.text)
+                .map_or(Val::Error, |v| v.val.clone());
+            let Some(next) = self
+                .as_tensor(&v, t.ty.elem, *at)
+                .and_then(|n| self.cast(n, t.ty.elem, *at))
+            else {
                 failed = true;
                 continue;
             };
             if next.ty != t.ty {
                 if !(self.mode.generic && next.ty.rank() == t.ty.rank()) {
-                    let d = Diagnostic::error("E0215", format!("`{}` changes its type from step to step", name.text))
-                        .label(*at, format!("it begins as {t}"))
-                        .label(name.span, format!("and is {next} after a step"));
+                    let d = Diagnostic::error(
+                        "E0215",
+                        format!("`{}` changes its type from step to step", name.text),
+                    )
+                    .label(*at, format!("it begins as {t}"))
+                    .label(name.span, format!("and is {next} after a step"));
                     self.report(d);
                 }
                 failed = true;
@@ -607,12 +859,27 @@ impl Elab<'_> {
         for (i, v) in values.iter().enumerate() {
             scope.graph.output(&format!("o{i}"), OutputRole::Result, *v);
         }
-        let mut args: Vec<Tensor> = carries.iter().map(|(_, t, _)| t.clone()).chain(scanned.into_iter().map(|(_, t)| t)).collect();
+        let mut args: Vec<Tensor> = carries
+            .iter()
+            .map(|(_, t, _)| t.clone())
+            .chain(scanned.into_iter().map(|(_, t)| t))
+            .collect();
         let mut scanned_count = args.len() - carries.len();
         if let Some(index) = scope.index {
-            let iota = Prim::Iota { axis: 0, shape: Shape::from_iter([length.clone()]), elem: Elem::I32 };
-            let Val::Tensor(t) = self.emit(iota, &[], Meaning::Real, span) else { return Val::Error };
-            let at = scope.graph.inputs.iter().position(|i| i.value == index).expect("the index is an input");
+            let iota = Prim::Iota {
+                axis: 0,
+                shape: Shape::from_iter([length.clone()]),
+                elem: Elem::I32,
+            };
+            let Val::Tensor(t) = self.emit(iota, &[], Meaning::Real, span) else {
+                return Val::Error;
+            };
+            let at = scope
+                .graph
+                .inputs
+                .iter()
+                .position(|i| i.value == index)
+                .expect("the index is an input");
             let input = scope.graph.inputs.remove(at);
             scope.graph.inputs.insert(args.len(), input);
             args.push(t);
@@ -628,7 +895,9 @@ impl Elab<'_> {
         });
         let mut reached = Vec::new();
         for t in &args {
-            let Some(v) = self.reach(t, span) else { return Val::Error };
+            let Some(v) = self.reach(t, span) else {
+                return Val::Error;
+            };
             reached.push(v);
         }
         let origin = self.origin(span);
@@ -644,7 +913,11 @@ impl Elab<'_> {
             let t = self.tensor(results[carries.len()], meaning.clone());
             let mut perm: Vec<usize> = (1..t.ty.rank()).collect();
             perm.insert(axis.min(t.ty.rank() - 1), 0);
-            let stacked = if axis == 0 { Val::Tensor(t) } else { self.emit(Prim::Transpose(perm), &[&t], meaning, span) };
+            let stacked = if axis == 0 {
+                Val::Tensor(t)
+            } else {
+                self.emit(Prim::Transpose(perm), &[&t], meaning, span)
+            };
             finals.insert(0, stacked);
         }
         if finals.len() == 1 {
@@ -656,8 +929,14 @@ impl Elab<'_> {
     fn body_input(&mut self, k: u32, name: &ast::Ident, ty: Type, meaning: Meaning) {
         let graph = &mut self.scans.last_mut().expect("inside a scan").graph;
         let value = graph.input(&name.text, Role::Plain, ty.clone());
-        let t = Tensor { value, home: Home::Scan(k), ty, meaning };
-        self.frame().bind(&name.text, Val::Tensor(t), name.span, VarRole::Local);
+        let t = Tensor {
+            value,
+            home: Home::Scan(k),
+            ty,
+            meaning,
+        };
+        self.frame()
+            .bind(&name.text, Val::Tensor(t), name.span, VarRole::Local);
     }
 }
 

@@ -24,22 +24,42 @@ pub fn lists(def: &Def) -> (&[Param], &[Param]) {
 
 impl Elab<'_> {
     /// `callee(args)`.
-    pub fn call(&mut self, callee: Val, args: Vec<ArgVal>, span: Span, hint: Option<Arc<str>>) -> Val {
+    pub fn call(
+        &mut self,
+        callee: Val,
+        args: Vec<ArgVal>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
         match callee {
             Val::Error => Val::Error,
-            Val::Builtin(b) => (b.run)(self, &super::builtins::Args { builtin: b, args, span }),
+            Val::Builtin(b) => (b.run)(
+                self,
+                &super::builtins::Args {
+                    builtin: b,
+                    args,
+                    span,
+                },
+            ),
             Val::Layer(instance) => self.apply_layer(&instance, args, span),
             Val::Def(c) => self.call_def(&c, args, span, hint),
             Val::Model(m) => self.apply_model(&m, args, span),
             other => {
                 let what = other.describe();
-                let d = Diagnostic::error("E0311", format!("{what} cannot be called")).label(span, "called here");
+                let d = Diagnostic::error("E0311", format!("{what} cannot be called"))
+                    .label(span, "called here");
                 self.report(d)
             }
         }
     }
 
-    fn call_def(&mut self, c: &Rc<Configured>, args: Vec<ArgVal>, span: Span, hint: Option<Arc<str>>) -> Val {
+    fn call_def(
+        &mut self,
+        c: &Rc<Configured>,
+        args: Vec<ArgVal>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
         let def = c.defs[0].def.clone();
         let (config, inputs) = lists(&def);
         let configures = match def.kind {
@@ -47,18 +67,33 @@ impl Elab<'_> {
             DefKind::Schedule => true,
             // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
             DefKind::Initializer => {
-                if let [ArgVal { val: Val::List(_), name: None, .. }] = args.as_slice() {
+                if let [
+                    ArgVal {
+                        val: Val::List(_),
+                        name: None,
+                        ..
+                    },
+                ] = args.as_slice()
+                {
                     return self.initial_of(c, &args[0], span);
                 }
                 true
             }
             DefKind::Fn if config.is_empty() => false,
             DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {
-                let tensor = args.iter().any(|a| a.name.is_none() && matches!(a.val, Val::Tensor(_) | Val::Error));
+                let tensor = args
+                    .iter()
+                    .any(|a| a.name.is_none() && matches!(a.val, Val::Tensor(_) | Val::Error));
                 !(tensor && !inputs.is_empty())
             }
         };
-        let configured = |args| Rc::new(Configured { defs: c.defs.clone(), args, span });
+        let configured = |args| {
+            Rc::new(Configured {
+                defs: c.defs.clone(),
+                args,
+                span,
+            })
+        };
         match (def.kind, configures) {
             (DefKind::Layer, true) => {
                 let all = c.args.iter().cloned().chain(args).collect();
@@ -70,18 +105,32 @@ impl Elab<'_> {
             },
             (_, true) => {
                 if !c.args.is_empty() {
-                    return self.error("E0311", span, format!("`{}` is configured already", def.name.text), "configured again here");
+                    return self.error(
+                        "E0311",
+                        span,
+                        format!("`{}` is configured already", def.name.text),
+                        "configured again here",
+                    );
                 }
                 let made = configured(args);
                 // Mistakes in the configuration are found where it is written.
-                if !self.check_config(&made) { Val::Error } else { Val::Def(made) }
+                if !self.check_config(&made) {
+                    Val::Error
+                } else {
+                    Val::Def(made)
+                }
             }
             (_, false) => self.apply(c, args, span, "".into()),
         }
     }
 
     /// A layer with a name: that of its binding, or Keras' automatic one.
-    pub fn instance(&mut self, configured: Rc<Configured>, span: Span, hint: Option<Arc<str>>) -> Val {
+    pub fn instance(
+        &mut self,
+        configured: Rc<Configured>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
         if !self.check_config(&configured) {
             return Val::Error;
         }
@@ -90,8 +139,16 @@ impl Elab<'_> {
             None => self.auto_name(&configured.defs[0].def.name.text),
         };
         let path = self.top().path.clone();
-        let path: Arc<str> = if path.is_empty() { name.into() } else { format!("{path}/{name}").into() };
-        Val::Layer(Rc::new(Instance { configured, path, span }))
+        let path: Arc<str> = if path.is_empty() {
+            name.into()
+        } else {
+            format!("{path}/{name}").into()
+        };
+        Val::Layer(Rc::new(Instance {
+            configured,
+            path,
+            span,
+        }))
     }
 
     pub fn apply_layer(&mut self, instance: &Rc<Instance>, args: Vec<ArgVal>, span: Span) -> Val {
@@ -117,7 +174,11 @@ impl Elab<'_> {
         if args.iter().any(|a| a.val.is_error()) {
             return Val::Error;
         }
-        let chosen = if c.defs.len() == 1 { &c.defs[0] } else { self.choose(c, &args) };
+        let chosen = if c.defs.len() == 1 {
+            &c.defs[0]
+        } else {
+            self.choose(c, &args)
+        };
         if self.bad.contains(&(Arc::as_ptr(&chosen.def) as usize)) {
             return Val::Error;
         }
@@ -125,7 +186,11 @@ impl Elab<'_> {
         if !self.enter(span) {
             return Val::Error;
         }
-        let path = if path.is_empty() { self.top().path.clone() } else { path };
+        let path = if path.is_empty() {
+            self.top().path.clone()
+        } else {
+            path
+        };
         let draws = self.top().draws;
         self.push_frame(&chosen, path, span);
         if chosen.def.kind == DefKind::Layer {
@@ -155,28 +220,34 @@ impl Elab<'_> {
             let (_, inputs) = lists(&candidate.def);
             self.push_frame(candidate, "".into(), c.span);
             let fits = inputs.len() >= args.len()
-                && inputs.iter().zip(args).all(|(p, a)| match (param_type(p.ty.as_ref()), &a.val) {
-                    (Ok(ParamType::Tensor(pattern)), Val::Tensor(t)) => {
-                        let meaning = match &pattern.meaning {
-                            MeaningPattern::Prob => t.meaning == Meaning::Prob,
-                            MeaningPattern::Class(_) => matches!(t.meaning, Meaning::Class(_)),
-                            MeaningPattern::Token(_) => matches!(t.meaning, Meaning::Token(_)),
-                            MeaningPattern::Real => !t.meaning.is_id(),
-                            MeaningPattern::Any | MeaningPattern::Int | MeaningPattern::Bool | MeaningPattern::U8 => true,
-                        };
-                        let quiet = self.diags.len();
-                        let ok = meaning && self.unify(&pattern, t.clone(), a.span).is_ok();
-                        self.diags.truncate(quiet);
-                        ok
+                && inputs.iter().zip(args).all(|(p, a)| {
+                    match (param_type(p.ty.as_ref()), &a.val) {
+                        (Ok(ParamType::Tensor(pattern)), Val::Tensor(t)) => {
+                            let meaning = match &pattern.meaning {
+                                MeaningPattern::Prob => t.meaning == Meaning::Prob,
+                                MeaningPattern::Class(_) => matches!(t.meaning, Meaning::Class(_)),
+                                MeaningPattern::Token(_) => matches!(t.meaning, Meaning::Token(_)),
+                                MeaningPattern::Real => !t.meaning.is_id(),
+                                MeaningPattern::Any
+                                | MeaningPattern::Int
+                                | MeaningPattern::Bool
+                                | MeaningPattern::U8 => true,
+                            };
+                            let quiet = self.diags.len();
+                            let ok = meaning && self.unify(&pattern, t.clone(), a.span).is_ok();
+                            self.diags.truncate(quiet);
+                            ok
+                        }
+                        _ => true,
                     }
-                    _ => true,
                 });
             self.frames.pop();
             if fits {
                 return candidate;
             }
         }
-        let meaning = |a: &ArgVal| matches!(&a.val, Val::Tensor(t) if matches!(t.meaning, Meaning::Class(_)));
+        let meaning =
+            |a: &ArgVal| matches!(&a.val, Val::Tensor(t) if matches!(t.meaning, Meaning::Class(_)));
         let classes = args.iter().any(meaning);
         let close = c.defs.iter().find(|d| {
             lists(&d.def).1.iter().any(|p| {
@@ -234,7 +305,8 @@ impl Elab<'_> {
                             1 => "1 argument".into(),
                             n => format!("{n} arguments"),
                         };
-                        let d = Diagnostic::error("E0107", format!("`{what}` takes {takes} here")).label(a.span, "one too many");
+                        let d = Diagnostic::error("E0107", format!("`{what}` takes {takes} here"))
+                            .label(a.span, "one too many");
                         self.report_call(d);
                         return false;
                     }
@@ -250,9 +322,12 @@ impl Elab<'_> {
                 },
             };
             if given[slot].is_some() {
-                let d = Diagnostic::error("E0105", format!("`{}` is given twice", params[slot].name.text))
-                    .label(a.span, "given again here")
-                    .label(given[slot].expect("just seen").span, "first given here");
+                let d = Diagnostic::error(
+                    "E0105",
+                    format!("`{}` is given twice", params[slot].name.text),
+                )
+                .label(a.span, "given again here")
+                .label(given[slot].expect("just seen").span, "first given here");
                 self.report_call(d);
                 ok = false;
                 continue;
@@ -263,8 +338,14 @@ impl Elab<'_> {
             let val = match (arg, &p.default) {
                 (Some(a), _) => self.check_arg(p, a, r),
                 (None, Some(default)) => {
-                    if let (Ok(ParamType::Symbol(names)), ast::ExprKind::Name(n)) = (param_type(p.ty.as_ref()), &default.kind) {
-                        if names.contains(&&*n.text) { Some(Val::Symbol(n.text.clone())) } else { Some(Val::Error) }
+                    if let (Ok(ParamType::Symbol(names)), ast::ExprKind::Name(n)) =
+                        (param_type(p.ty.as_ref()), &default.kind)
+                    {
+                        if names.contains(&&*n.text) {
+                            Some(Val::Symbol(n.text.clone()))
+                        } else {
+                            Some(Val::Error)
+                        }
                     } else {
                         Some(self.eval(default))
                     }
@@ -280,7 +361,12 @@ impl Elab<'_> {
             match val {
                 Some(v) => {
                     let frame = self.frame();
-                    frame.bind(&p.name.text, v, arg.map_or(p.span, |a| a.span), VarRole::Given);
+                    frame.bind(
+                        &p.name.text,
+                        v,
+                        arg.map_or(p.span, |a| a.span),
+                        VarRole::Given,
+                    );
                 }
                 None => ok = false,
             }
@@ -294,7 +380,9 @@ impl Elab<'_> {
         let mut d = Diagnostic::error("E0104", format!("`{what}` has no argument `{}`", name.text))
             .label(name.span, "unknown argument");
         if let Some(near) = did_you_mean(&name.text, params.iter().map(|p| &*p.name.text)) {
-            d = d.help(format!("did you mean `{near}`?")).fix(name.span, near);
+            d = d
+                .help(format!("did you mean `{near}`?"))
+                .fix(name.span, near);
         } else if config.is_empty() && inputs.is_empty() {
             d = d.note(format!("`{what}` takes no arguments"));
         } else {
@@ -325,10 +413,19 @@ impl Elab<'_> {
                     return Some(Val::Symbol(s.text.clone()));
                 }
             }
-            let found = a.symbol.as_ref().map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
-            let mut d = Diagnostic::error("E0313", format!("`{}` is one of {}", p.name.text, names.join(", ")))
-                .label(a.span, format!("this is {found}"));
-            let near = a.symbol.as_ref().and_then(|s| did_you_mean(&s.text, names.iter().copied()));
+            let found = a
+                .symbol
+                .as_ref()
+                .map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
+            let mut d = Diagnostic::error(
+                "E0313",
+                format!("`{}` is one of {}", p.name.text, names.join(", ")),
+            )
+            .label(a.span, format!("this is {found}"));
+            let near = a
+                .symbol
+                .as_ref()
+                .and_then(|s| did_you_mean(&s.text, names.iter().copied()));
             if let Some(near) = near {
                 d = d.help(format!("did you mean `{near}`?")).fix(a.span, near);
             }
@@ -349,12 +446,19 @@ impl Elab<'_> {
                 let t = match &a.val {
                     Val::Tensor(t) => t.clone(),
                     Val::Int(_) | Val::Float(_) | Val::Unknown(_) => {
-                        return self.number_as_input(&a.val, &pattern, a.span).map(Val::Tensor);
+                        return self
+                            .number_as_input(&a.val, &pattern, a.span)
+                            .map(Val::Tensor);
                     }
                     other => {
                         let d = Diagnostic::error(
                             "E0312",
-                            format!("`{}` of `{}` takes a tensor, not {}", p.name.text, r.def.name.text, other.describe()),
+                            format!(
+                                "`{}` of `{}` takes a tensor, not {}",
+                                p.name.text,
+                                r.def.name.text,
+                                other.describe()
+                            ),
                         )
                         .label(a.span, "here");
                         self.report_call(d);
@@ -381,10 +485,14 @@ impl Elab<'_> {
 
     fn check_kind(&mut self, kind: Kind, p: &Param, a: &ArgVal) -> Option<Val> {
         match (kind, &a.val) {
-            (Kind::Int, Val::Int(_)) | (Kind::Bool, Val::Bool(_)) | (Kind::Text, Val::Str(_)) => Some(a.val.clone()),
+            (Kind::Int, Val::Int(_)) | (Kind::Bool, Val::Bool(_)) | (Kind::Text, Val::Str(_)) => {
+                Some(a.val.clone())
+            }
             (Kind::Float, Val::Int(_) | Val::Float(_)) => Some(a.val.clone()),
             // A schedule stands for a number that changes; so does a scalar.
-            (Kind::Float, Val::Def(c)) if c.defs[0].def.kind == DefKind::Schedule => Some(a.val.clone()),
+            (Kind::Float, Val::Def(c)) if c.defs[0].def.kind == DefKind::Schedule => {
+                Some(a.val.clone())
+            }
             (Kind::Float, Val::Tensor(t)) if t.ty.rank() == 0 => Some(a.val.clone()),
             (k, Val::Unknown(u)) if *u == k || k == Kind::Float => Some(a.val.clone()),
             _ => self.wrong_kind(kind.describe(), p, a),
@@ -395,11 +503,17 @@ impl Elab<'_> {
         let fits = match &a.val {
             Val::None => true,
             Val::Def(c) => c.defs[0].def.kind.keyword() == word,
-            Val::Builtin(_) | Val::Layer(_) => word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_))),
+            Val::Builtin(_) | Val::Layer(_) => {
+                word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_)))
+            }
             Val::Tensor(_) if word == "initializer" => true,
             _ => false,
         };
-        if fits { Some(a.val.clone()) } else { self.wrong_kind(&format!("{} {word}", article(word)), p, a) }
+        if fits {
+            Some(a.val.clone())
+        } else {
+            self.wrong_kind(&format!("{} {word}", article(word)), p, a)
+        }
     }
 
     fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
@@ -410,7 +524,12 @@ impl Elab<'_> {
     }
 
     /// A number where a tensor is wanted: of the pattern's shape, where its sizes are all known.
-    fn number_as_input(&mut self, v: &Val, pattern: &super::signature::Pattern, span: Span) -> Option<Tensor> {
+    fn number_as_input(
+        &mut self,
+        v: &Val,
+        pattern: &super::signature::Pattern,
+        span: Span,
+    ) -> Option<Tensor> {
         let shape = self.shape_of(pattern.dims)?;
         let (elem, meaning) = match &pattern.meaning {
             MeaningPattern::Class(e) => match self.eval(e) {
@@ -429,7 +548,12 @@ impl Elab<'_> {
     fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
         let value = self.block(&r.def.body);
         let Some(value) = value else {
-            return self.error("E0401", r.def.name.span, format!("`{}` gives no value", r.def.name.text), "its body ends without an expression");
+            return self.error(
+                "E0401",
+                r.def.name.span,
+                format!("`{}` gives no value", r.def.name.text),
+                "its body ends without an expression",
+            );
         };
         let _ = span;
         match &r.def.result {
@@ -440,7 +564,9 @@ impl Elab<'_> {
 
     fn check_result(&mut self, value: Val, ty: &ast::TypeExpr, r: &DefRef) -> Val {
         let Val::Tensor(t) = &value else { return value };
-        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else { return value };
+        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else {
+            return value;
+        };
         let declared = pattern.meaning.clone();
         pattern.meaning = MeaningPattern::Any;
         // In a result, `..` may be another run than the inputs'.
@@ -455,24 +581,41 @@ impl Elab<'_> {
             }
         };
         if !fits {
-            let d = Diagnostic::error("E0213", format!("`{}` gives {t}, but declares {}", r.def.name.text, pattern_text(&pattern)))
-                .label(r.def.body.value.as_ref().map_or(ty.span, |v| v.span), format!("this is {t}"))
-                .label(ty.span, "declared here");
+            let d = Diagnostic::error(
+                "E0213",
+                format!(
+                    "`{}` gives {t}, but declares {}",
+                    r.def.name.text,
+                    pattern_text(&pattern)
+                ),
+            )
+            .label(
+                r.def.body.value.as_ref().map_or(ty.span, |v| v.span),
+                format!("this is {t}"),
+            )
+            .label(ty.span, "declared here");
             return self.report(d);
         }
         let meaning = match declared {
             MeaningPattern::Prob => Meaning::Prob,
             _ => t.meaning.clone(),
         };
-        Val::Tensor(Tensor { meaning, ..t.clone() })
+        Val::Tensor(Tensor {
+            meaning,
+            ..t.clone()
+        })
     }
 
     /// A configured initializer drawn as a tensor of a given shape.
     fn initial_of(&mut self, c: &Configured, shape: &ArgVal, span: Span) -> Val {
-        let Val::List(items) = &shape.val else { return Val::Error };
+        let Val::List(items) = &shape.val else {
+            return Val::Error;
+        };
         let mut dims = crate::ir::Shape::new();
         for v in items.iter() {
-            let Some(d) = self.positive_size(v.clone(), shape.span) else { return Val::Error };
+            let Some(d) = self.positive_size(v.clone(), shape.span) else {
+                return Val::Error;
+            };
             dims.push(d);
         }
         self.run_initializer(c, &dims, span)
@@ -486,7 +629,15 @@ impl Elab<'_> {
         v
     }
 
-    fn mismatch(&mut self, m: Mismatch, p: &Param, pattern: &str, t: &Tensor, span: Span, r: &DefRef) {
+    fn mismatch(
+        &mut self,
+        m: Mismatch,
+        p: &Param,
+        pattern: &str,
+        t: &Tensor,
+        span: Span,
+        r: &DefRef,
+    ) {
         let d = super::mismatch::describe(&m, p, pattern, t, r);
         if let Some(d) = d {
             let d = super::mismatch::place(d, span, t);
@@ -503,7 +654,13 @@ pub fn signature_note(def: &Def) -> String {
         .map(|l| {
             let names: Vec<String> = l
                 .iter()
-                .map(|p| if p.default.is_some() { format!("{} = ..", p.name.text) } else { p.name.text.to_string() })
+                .map(|p| {
+                    if p.default.is_some() {
+                        format!("{} = ..", p.name.text)
+                    } else {
+                        p.name.text.to_string()
+                    }
+                })
                 .collect();
             format!("({})", names.join(", "))
         })
@@ -512,5 +669,9 @@ pub fn signature_note(def: &Def) -> String {
 }
 
 pub fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }

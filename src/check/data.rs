@@ -51,32 +51,65 @@ impl Elab<'_> {
             fits: Vec::new(),
             span,
         };
-        let mut env = DataEnv { spec, inputs: Vec::new(), targets: Vec::new(), columns: HashMap::new(), fits: HashMap::new() };
+        let mut env = DataEnv {
+            spec,
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            columns: HashMap::new(),
+            fits: HashMap::new(),
+        };
         let mut names: HashMap<Arc<str>, Span> = HashMap::new();
         for item in &d.items {
             match &item.kind {
-                DataItemKind::Column { name, .. } | DataItemKind::Fit { name, .. } | DataItemKind::Input { name, .. } | DataItemKind::Target { name, .. } => {
-                    let feed_of_column = matches!(item.kind, DataItemKind::Input { .. } | DataItemKind::Target { .. });
+                DataItemKind::Column { name, .. }
+                | DataItemKind::Fit { name, .. }
+                | DataItemKind::Input { name, .. }
+                | DataItemKind::Target { name, .. } => {
+                    let feed_of_column = matches!(
+                        item.kind,
+                        DataItemKind::Input { .. } | DataItemKind::Target { .. }
+                    );
                     let known = names.insert(name.text.clone(), name.span);
-                    if let Some(first) = known.filter(|_| !(feed_of_column && env.columns.contains_key(&name.text))) {
-                        let d = Diagnostic::error("E0102", format!("`{}` is declared twice", name.text))
-                            .label(name.span, "declared again here")
-                            .label(first, "first declared here");
+                    if let Some(first) =
+                        known.filter(|_| !(feed_of_column && env.columns.contains_key(&name.text)))
+                    {
+                        let d = Diagnostic::error(
+                            "E0102",
+                            format!("`{}` is declared twice", name.text),
+                        )
+                        .label(name.span, "declared again here")
+                        .label(first, "first declared here");
                         self.report(d);
                     }
                 }
                 DataItemKind::Source { .. } | DataItemKind::Split { .. } => {}
             }
             match &item.kind {
-                DataItemKind::Source { part, value } => self.source(part.as_ref(), value, item.span, &mut env),
-                DataItemKind::Column { name, ty, selector } => self.column(name, ty, selector.as_ref(), item.span, &mut env),
-                DataItemKind::Split { method, parts } => self.split_item(method.as_ref(), parts, item.span, &mut env),
+                DataItemKind::Source { part, value } => {
+                    self.source(part.as_ref(), value, item.span, &mut env)
+                }
+                DataItemKind::Column { name, ty, selector } => {
+                    self.column(name, ty, selector.as_ref(), item.span, &mut env)
+                }
+                DataItemKind::Split { method, parts } => {
+                    self.split_item(method.as_ref(), parts, item.span, &mut env)
+                }
                 DataItemKind::Fit { name, value } => self.fit(name, value, item.span, &mut env),
                 DataItemKind::Input { name, ty, value } => {
-                    env.inputs.push(Feed { name: name.clone(), ty: ty.clone(), value: value.clone(), span: item.span });
+                    env.inputs.push(Feed {
+                        name: name.clone(),
+                        ty: ty.clone(),
+                        value: value.clone(),
+                        span: item.span,
+                    });
                 }
                 DataItemKind::Target { name, ty, value } => {
-                    env.targets.push(Feed { name: name.clone(), ty: ty.clone(), value: value.clone(), span: item.span });
+                    env.targets.push(Feed {
+                        name: name.clone(),
+                        ty: ty.clone(),
+                        value: value.clone(),
+                        span: item.span,
+                    });
                 }
             }
         }
@@ -98,26 +131,44 @@ impl Elab<'_> {
             },
         };
         let ExprKind::Call { callee, args, .. } = &value.kind else {
-            self.error("E0501", value.span, "a source is a call such as `csv(\"file.csv\")`", "not a call");
+            self.error(
+                "E0501",
+                value.span,
+                "a source is a call such as `csv(\"file.csv\")`",
+                "not a call",
+            );
             return;
         };
         let ExprKind::Name(reader) = &callee.kind else {
-            self.error("E0501", callee.span, "a source is a call such as `csv(\"file.csv\")`", "not a reader's name");
+            self.error(
+                "E0501",
+                callee.span,
+                "a source is a call such as `csv(\"file.csv\")`",
+                "not a reader's name",
+            );
             return;
         };
         let format = match &*reader.text {
             "csv" => self.table_source(reader, args, b','),
             "tsv" => self.table_source(reader, args, b'\t'),
-            "idx" => self.file_per_column(args).map(|files| Format::Idx { files }),
-            "npy" => self.file_per_column(args).map(|files| Format::Npy { files }),
-            "npz" => self.one_path(reader, args, &[]).map(|(path, _)| Format::Npz { path }),
+            "idx" => self
+                .file_per_column(args)
+                .map(|files| Format::Idx { files }),
+            "npy" => self
+                .file_per_column(args)
+                .map(|files| Format::Npy { files }),
+            "npz" => self
+                .one_path(reader, args, &[])
+                .map(|(path, _)| Format::Npz { path }),
             other => {
                 let known = ["csv", "tsv", "idx", "npy", "npz"];
                 let mut d = Diagnostic::error("E0501", format!("unknown source `{other}`"))
                     .label(reader.span, "not a reader")
                     .note(format!("readers: {}", known.join(", ")));
                 if let Some(near) = did_you_mean(other, known) {
-                    d = d.help(format!("did you mean `{near}`?")).fix(reader.span, near);
+                    d = d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(reader.span, near);
                 }
                 self.report(d);
                 None
@@ -134,28 +185,51 @@ impl Elab<'_> {
             None | Some((_, Val::Bool(true))) => true,
             Some((_, Val::Bool(false))) => false,
             Some((span, other)) => {
-                self.error("E0301", span, "`header` is true or false", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    span,
+                    "`header` is true or false",
+                    format!("this is {}", other.describe()),
+                );
                 return None;
             }
         };
-        Some(Format::Csv { path, delimiter, header })
+        Some(Format::Csv {
+            path,
+            delimiter,
+            header,
+        })
     }
 
-    fn one_path(&mut self, reader: &Ident, args: &[Arg], options: &[&str]) -> Option<(String, Vec<(Span, Val)>)> {
+    fn one_path(
+        &mut self,
+        reader: &Ident,
+        args: &[Arg],
+        options: &[&str],
+    ) -> Option<(String, Vec<(Span, Val)>)> {
         let mut path = None;
         let mut found = Vec::new();
         for a in args {
             match &a.name {
                 None if path.is_none() => path = Some(self.text(&a.value)?),
                 None => {
-                    self.error("E0107", a.span, format!("`{}` takes one path", reader.text), "one too many");
+                    self.error(
+                        "E0107",
+                        a.span,
+                        format!("`{}` takes one path", reader.text),
+                        "one too many",
+                    );
                 }
                 Some(n) if options.contains(&&*n.text) => {
                     let v = self.eval(&a.value);
                     found.push((a.span, v));
                 }
                 Some(n) => {
-                    let mut d = Diagnostic::error("E0104", format!("`{}` has no argument `{}`", reader.text, n.text)).label(n.span, "unknown argument");
+                    let mut d = Diagnostic::error(
+                        "E0104",
+                        format!("`{}` has no argument `{}`", reader.text, n.text),
+                    )
+                    .label(n.span, "unknown argument");
                     if let Some(near) = did_you_mean(&n.text, options.iter().copied()) {
                         d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                     }
@@ -164,7 +238,12 @@ impl Elab<'_> {
             }
         }
         if path.is_none() {
-            self.error("E0106", reader.span, format!("`{}` needs a path", reader.text), "write `csv(\"file.csv\")`");
+            self.error(
+                "E0106",
+                reader.span,
+                format!("`{}` needs a path", reader.text),
+                "write `csv(\"file.csv\")`",
+            );
         }
         path.map(|p| (p, found))
     }
@@ -189,7 +268,12 @@ impl Elab<'_> {
             Val::Str(s) => Some(s.to_string()),
             Val::Error => None,
             other => {
-                self.error("E0301", e.span, "a path is a text in quotes", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    e.span,
+                    "a path is a text in quotes",
+                    format!("this is {}", other.describe()),
+                );
                 None
             }
         }
@@ -201,7 +285,8 @@ impl Elab<'_> {
             "val" => Some(Part::Val),
             "test" => Some(Part::Test),
             other => {
-                let mut d = Diagnostic::error("E0504", format!("unknown part `{other}`")).label(p.span, "parts are train, val and test");
+                let mut d = Diagnostic::error("E0504", format!("unknown part `{other}`"))
+                    .label(p.span, "parts are train, val and test");
                 if let Some(near) = did_you_mean(other, ["train", "val", "test"]) {
                     d = d.help(format!("did you mean `{near}`?")).fix(p.span, near);
                 } else if matches!(other, "validation" | "valid" | "dev") {
@@ -213,13 +298,20 @@ impl Elab<'_> {
         }
     }
 
-    fn column(&mut self, name: &Ident, ty: &TypeExpr, selector: Option<&Expr>, span: Span, env: &mut DataEnv) {
+    fn column(
+        &mut self,
+        name: &Ident,
+        ty: &TypeExpr,
+        selector: Option<&Expr>,
+        span: Span,
+        env: &mut DataEnv,
+    ) {
         let pattern = match tensor_pattern(ty) {
             Ok(p) => p,
             Err(word) if &*word.text == "text" => {
-                let d = Diagnostic::error("E0502", "text columns are not supported yet").label(ty.span, "here").help(
-                    "number columns, classes and ids can be read today",
-                );
+                let d = Diagnostic::error("E0502", "text columns are not supported yet")
+                    .label(ty.span, "here")
+                    .help("number columns, classes and ids can be read today");
                 self.report(d);
                 return;
             }
@@ -233,13 +325,23 @@ impl Elab<'_> {
                 Val::Int(d) => match d.as_const() {
                     Some(n) if n > 0 => Some((n as usize, d)),
                     _ => {
-                        el.error("E0210", e.span, format!("there must be at least one, and this is {d}"), "here");
+                        el.error(
+                            "E0210",
+                            e.span,
+                            format!("there must be at least one, and this is {d}"),
+                            "here",
+                        );
                         None
                     }
                 },
                 Val::Error => None,
                 other => {
-                    el.error("E0301", e.span, "a number of classes or words is an integer", format!("this is {}", other.describe()));
+                    el.error(
+                        "E0301",
+                        e.span,
+                        "a number of classes or words is an integer",
+                        format!("this is {}", other.describe()),
+                    );
                     None
                 }
             }
@@ -259,27 +361,57 @@ impl Elab<'_> {
                 None => return,
             },
         };
-        let Some(shape) = self.shape_of(pattern.dims) else { return };
-        let Some(sizes) = Type::new(Elem::F32, shape.iter().cloned()).sizes() else {
-            self.error("E0502", ty.span, "the sizes of a column are numbers", "a size here is not known");
+        let Some(shape) = self.shape_of(pattern.dims) else {
             return;
         };
-        let Some(selector) = self.selector(selector, name) else { return };
+        let Some(sizes) = Type::new(Elem::F32, shape.iter().cloned()).sizes() else {
+            self.error(
+                "E0502",
+                ty.span,
+                "the sizes of a column are numbers",
+                "a size here is not known",
+            );
+            return;
+        };
+        let Some(selector) = self.selector(selector, name) else {
+            return;
+        };
         if let (Selector::Indices(a, b), [n]) = (&selector, sizes.as_slice()) {
             if b + 1 - a != *n {
-                let d = Diagnostic::error("E0509", format!("{a} .. {b} selects {} fields, but the column holds {n}", b + 1 - a)).label(span, "here");
+                let d = Diagnostic::error(
+                    "E0509",
+                    format!(
+                        "{a} .. {b} selects {} fields, but the column holds {n}",
+                        b + 1 - a
+                    ),
+                )
+                .label(span, "here");
                 self.report(d);
                 return;
             }
         }
         let elem = kind.elem();
-        env.spec.columns.push(ColumnSpec { name: name.text.to_string(), kind, shape: sizes.to_vec(), selector, span });
+        env.spec.columns.push(ColumnSpec {
+            name: name.text.to_string(),
+            kind,
+            shape: sizes.to_vec(),
+            selector,
+            span,
+        });
         let whole = std::iter::once(Dim::symbol("B")).chain(shape);
-        env.columns.insert(name.text.clone(), Column { ty: Type::new(elem, whole), meaning });
+        env.columns.insert(
+            name.text.clone(),
+            Column {
+                ty: Type::new(elem, whole),
+                meaning,
+            },
+        );
     }
 
     fn selector(&mut self, e: Option<&Expr>, name: &Ident) -> Option<Selector> {
-        let Some(e) = e else { return Some(Selector::Name(name.text.to_string())) };
+        let Some(e) = e else {
+            return Some(Selector::Name(name.text.to_string()));
+        };
         let word = |e: &Expr| match &e.kind {
             ExprKind::Name(n) => Some(n.text.to_string()),
             ExprKind::Str(s) => Some(s.clone()),
@@ -295,18 +427,29 @@ impl Elab<'_> {
                 (_, _, Some(a), Some(b)) if a <= b => Some(Selector::Indices(a, b)),
                 _ => None,
             },
-            _ => word(e).map(Selector::Name).or_else(|| index(e).map(Selector::Index)),
+            _ => word(e)
+                .map(Selector::Name)
+                .or_else(|| index(e).map(Selector::Index)),
         };
         if found.is_none() {
-            let d = Diagnostic::error("E0509", "a column is a field's name, its number from 0, or a range of either")
-                .label(e.span, "not one of these")
-                .help("such as `age`, `\"blood pressure\"`, `8`, `preg .. age` or `0 .. 63`");
+            let d = Diagnostic::error(
+                "E0509",
+                "a column is a field's name, its number from 0, or a range of either",
+            )
+            .label(e.span, "not one of these")
+            .help("such as `age`, `\"blood pressure\"`, `8`, `preg .. age` or `0 .. 63`");
             self.report(d);
         }
         found
     }
 
-    fn split_item(&mut self, method: Option<&Expr>, parts: &[(Ident, Expr)], span: Span, env: &mut DataEnv) {
+    fn split_item(
+        &mut self,
+        method: Option<&Expr>,
+        parts: &[(Ident, Expr)],
+        span: Span,
+        env: &mut DataEnv,
+    ) {
         if env.spec.split.is_some() {
             self.error("E0109", span, "the data are split twice", "a second split");
             return;
@@ -318,7 +461,12 @@ impl Elab<'_> {
                 .help("move `split` above `fit`: a statistic may see training rows only");
             self.report(d);
         }
-        let mut spec = SplitSpec { stratify: None, parts: Vec::new(), seed: None, span };
+        let mut spec = SplitSpec {
+            stratify: None,
+            parts: Vec::new(),
+            seed: None,
+            span,
+        };
         if let Some(m) = method {
             self.split_method(m, env, &mut spec);
         }
@@ -327,7 +475,12 @@ impl Elab<'_> {
         for (p, amount) in parts {
             let Some(part) = self.part(p) else { continue };
             if spec.parts.iter().any(|(q, _)| *q == part) {
-                self.error("E0109", p.span, format!("the part `{}` is given twice", p.text), "again here");
+                self.error(
+                    "E0109",
+                    p.span,
+                    format!("the part `{}` is given twice", p.text),
+                    "again here",
+                );
                 continue;
             }
             let amount = match (&amount.kind, self.eval(amount)) {
@@ -335,7 +488,12 @@ impl Elab<'_> {
                 (_, Val::Float(x)) if x > 0.0 && x <= 1.0 => Amount::Fraction(x),
                 (_, Val::Error) => continue,
                 _ => {
-                    self.error("E0503", amount.span, "a part is a share such as 80% or a number of rows", "neither");
+                    self.error(
+                        "E0503",
+                        amount.span,
+                        "a part is a share such as 80% or a number of rows",
+                        "neither",
+                    );
                     continue;
                 }
             };
@@ -346,12 +504,23 @@ impl Elab<'_> {
             spec.parts.push((part, amount));
         }
         if all_fractions && !spec.parts.is_empty() && (total - 1.0).abs() > 1e-9 {
-            let d = Diagnostic::error("E0503", format!("the parts add up to {}%, not 100%", (total * 1e6).round() / 1e4))
-                .label(span, "these parts");
+            let d = Diagnostic::error(
+                "E0503",
+                format!(
+                    "the parts add up to {}%, not 100%",
+                    (total * 1e6).round() / 1e4
+                ),
+            )
+            .label(span, "these parts");
             self.report(d);
         }
         if !spec.parts.iter().any(|(p, _)| *p == Part::Train) {
-            self.error("E0503", span, "a split needs a `train` part", "nothing is left to train on");
+            self.error(
+                "E0503",
+                span,
+                "a split needs a `train` part",
+                "nothing is left to train on",
+            );
         }
         env.spec.split = Some(spec);
     }
@@ -362,12 +531,22 @@ impl Elab<'_> {
             ExprKind::Call { callee, args, .. } => match &callee.kind {
                 ExprKind::Name(n) => (n, args),
                 _ => {
-                    self.error("E0510", m.span, "a split is `random` or `stratify(column)`", "neither");
+                    self.error(
+                        "E0510",
+                        m.span,
+                        "a split is `random` or `stratify(column)`",
+                        "neither",
+                    );
                     return;
                 }
             },
             _ => {
-                self.error("E0510", m.span, "a split is `random` or `stratify(column)`", "neither");
+                self.error(
+                    "E0510",
+                    m.span,
+                    "a split is `random` or `stratify(column)`",
+                    "neither",
+                );
                 return;
             }
         };
@@ -375,9 +554,12 @@ impl Elab<'_> {
             "random" => false,
             "stratify" => true,
             other => {
-                let mut d = Diagnostic::error("E0510", format!("unknown way to split `{other}`")).label(name.span, "`random` or `stratify(column)`");
+                let mut d = Diagnostic::error("E0510", format!("unknown way to split `{other}`"))
+                    .label(name.span, "`random` or `stratify(column)`");
                 if let Some(near) = did_you_mean(other, ["random", "stratify"]) {
-                    d = d.help(format!("did you mean `{near}`?")).fix(name.span, near);
+                    d = d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near);
                 }
                 self.report(d);
                 return;
@@ -393,27 +575,51 @@ impl Elab<'_> {
                     }
                 },
                 (Some(n), _) => {
-                    self.error("E0104", n.span, format!("`{}` has no argument `{}`", name.text, n.text), "unknown argument");
+                    self.error(
+                        "E0104",
+                        n.span,
+                        format!("`{}` has no argument `{}`", name.text, n.text),
+                        "unknown argument",
+                    );
                 }
                 (None, ExprKind::Name(c)) if stratify => match env.columns.get(&c.text) {
-                    Some(Column { meaning: Meaning::Class(_), ty }) if ty.rank() == 1 => spec.stratify = Some(c.text.to_string()),
+                    Some(Column {
+                        meaning: Meaning::Class(_),
+                        ty,
+                    }) if ty.rank() == 1 => spec.stratify = Some(c.text.to_string()),
                     Some(_) => {
-                        self.error("E0510", c.span, "only a `class` column can be stratified", format!("`{}` is not one", c.text));
+                        self.error(
+                            "E0510",
+                            c.span,
+                            "only a `class` column can be stratified",
+                            format!("`{}` is not one", c.text),
+                        );
                     }
                     None => self.unknown_column(c, env),
                 },
                 _ => {
-                    self.error("E0510", a.span, "a split by proportions names a column: `stratify(label)`", "not a column");
+                    self.error(
+                        "E0510",
+                        a.span,
+                        "a split by proportions names a column: `stratify(label)`",
+                        "not a column",
+                    );
                 }
             }
         }
         if stratify && spec.stratify.is_none() && args.is_empty() {
-            self.error("E0510", m.span, "`stratify` needs a column", "write `stratify(label)`");
+            self.error(
+                "E0510",
+                m.span,
+                "`stratify` needs a column",
+                "write `stratify(label)`",
+            );
         }
     }
 
     fn unknown_column(&mut self, c: &Ident, env: &DataEnv) {
-        let mut d = Diagnostic::error("E0110", format!("unknown column `{}`", c.text)).label(c.span, "not declared in this block");
+        let mut d = Diagnostic::error("E0110", format!("unknown column `{}`", c.text))
+            .label(c.span, "not declared in this block");
         if let Some(near) = did_you_mean(&c.text, env.columns.keys().map(|k| &**k)) {
             d = d.help(format!("did you mean `{near}`?")).fix(c.span, near);
         }
@@ -430,7 +636,9 @@ impl Elab<'_> {
         match &callee.kind {
             ExprKind::Name(f) if &*f.text == "statistics" => {}
             ExprKind::Name(f) => {
-                let d = Diagnostic::error("E0511", format!("unknown fit `{}`", f.text)).label(f.span, "`statistics` is the one there is").help(usage);
+                let d = Diagnostic::error("E0511", format!("unknown fit `{}`", f.text))
+                    .label(f.span, "`statistics` is the one there is")
+                    .help(usage);
                 self.report(d);
                 return;
             }
@@ -439,7 +647,14 @@ impl Elab<'_> {
                 return;
             }
         }
-        let [Arg { name: None, value: column, .. }] = args.as_slice() else {
+        let [
+            Arg {
+                name: None,
+                value: column,
+                ..
+            },
+        ] = args.as_slice()
+        else {
             self.error("E0511", value.span, usage, "it takes one column");
             return;
         };
@@ -479,9 +694,16 @@ impl Elab<'_> {
                 return;
             }
         }
-        let Some(c) = env.columns.get(&column.text) else { return self.unknown_column(column, env) };
+        let Some(c) = env.columns.get(&column.text) else {
+            return self.unknown_column(column, env);
+        };
         if c.meaning.is_id() {
-            self.error("E0302", column.span, "ids are names, not quantities: they have no mean", format!("`{}` holds ids", column.text));
+            self.error(
+                "E0302",
+                column.span,
+                "ids are names, not quantities: they have no mean",
+                format!("`{}` holds ids", column.text),
+            );
             return;
         }
         env.spec.fits.push(FitSpec {
@@ -495,7 +717,12 @@ impl Elab<'_> {
 
     /// Evaluates an `input` or `target`, making graph inputs of the columns it uses.
     pub fn feed(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
-        self.frames.push(super::scope::Frame::new("data".into(), format!("`{}`", f.name.text), false, None));
+        self.frames.push(super::scope::Frame::new(
+            "data".into(),
+            format!("`{}`", f.name.text),
+            false,
+            None,
+        ));
         let t = self.feed_value(f, env);
         self.frames.pop();
         let t = t?;
@@ -507,7 +734,13 @@ impl Elab<'_> {
                 return None;
             }
         };
-        self.per_sample(&pattern, t, f.ty.span, f.value.as_ref().map_or(f.span, |v| v.span), &f.name.text)
+        self.per_sample(
+            &pattern,
+            t,
+            f.ty.span,
+            f.value.as_ref().map_or(f.span, |v| v.span),
+            &f.name.text,
+        )
     }
 
     fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
@@ -527,7 +760,12 @@ impl Elab<'_> {
                     if env.columns.contains_key(&n.text) {
                         self.bind_column(n, env);
                     } else if env.fits.contains_key(&n.text) {
-                        self.frame().bind(&n.text, Val::Fitted(Rc::from(&*n.text)), n.span, VarRole::Given);
+                        self.frame().bind(
+                            &n.text,
+                            Val::Fitted(Rc::from(&*n.text)),
+                            n.span,
+                            VarRole::Given,
+                        );
                     } else if !env.columns.is_empty() && self.is_unknown_name(&n.text) {
                         // A column is what was meant, more likely than anything of the library.
                         if did_you_mean(&n.text, env.columns.keys().map(|k| &**k)).is_some() {
@@ -545,7 +783,12 @@ impl Elab<'_> {
             Val::Error => None,
             other => {
                 let at = f.value.as_ref().map_or(f.span, |v| v.span);
-                self.error("E0507", at, format!("`{}` must be made of columns", f.name.text), format!("this is {}", other.describe()));
+                self.error(
+                    "E0507",
+                    at,
+                    format!("`{}` must be made of columns", f.name.text),
+                    format!("this is {}", other.describe()),
+                );
                 None
             }
         }
@@ -561,16 +804,30 @@ impl Elab<'_> {
     fn fits_in_scope(&mut self, env: &DataEnv) {
         for (name, column) in &env.fits {
             let c = &env.columns[column.as_str()];
-            self.fitted.insert(name.to_string(), Type::new(Elem::F32, c.ty.shape[1..].iter().cloned()));
+            self.fitted.insert(
+                name.to_string(),
+                Type::new(Elem::F32, c.ty.shape[1..].iter().cloned()),
+            );
         }
     }
 
     fn bind_column(&mut self, n: &Ident, env: &DataEnv) {
         let c = &env.columns[&n.text];
-        let known = self.step.inputs.iter().find(|i| i.role == Role::Data && i.name == n.text).map(|i| i.value);
+        let known = self
+            .step
+            .inputs
+            .iter()
+            .find(|i| i.role == Role::Data && i.name == n.text)
+            .map(|i| i.value);
         let value = known.unwrap_or_else(|| self.step.input(&n.text, Role::Data, c.ty.clone()));
-        let t = Tensor { value, home: Home::Step, ty: c.ty.clone(), meaning: c.meaning.clone() };
-        self.frame().bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
+        let t = Tensor {
+            value,
+            home: Home::Step,
+            ty: c.ty.clone(),
+            meaning: c.meaning.clone(),
+        };
+        self.frame()
+            .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
     }
 
     /// `scale.mean`: a constant computed from the training rows.
@@ -581,19 +838,40 @@ impl Elab<'_> {
                 .label(field.span, "unknown statistic")
                 .note(format!("it has: {}", known.join(", ")));
             if let Some(near) = did_you_mean(&field.text, known) {
-                d = d.help(format!("did you mean `{near}`?")).fix(field.span, near);
+                d = d
+                    .help(format!("did you mean `{near}`?"))
+                    .fix(field.span, near);
             }
             return self.report(d);
         }
-        let Some(ty) = self.fitted.get(fit).cloned() else { return Val::Error };
+        let Some(ty) = self.fitted.get(fit).cloned() else {
+            return Val::Error;
+        };
         let name = format!("{fit}.{}", field.text);
-        let found = self.step.inputs.iter().find(|i| i.role == Role::Fit && *i.name == *name).map(|i| i.value);
+        let found = self
+            .step
+            .inputs
+            .iter()
+            .find(|i| i.role == Role::Fit && *i.name == *name)
+            .map(|i| i.value);
         let value = found.unwrap_or_else(|| self.step.input(&name, Role::Fit, ty.clone()));
-        Val::Tensor(Tensor { value, home: Home::Step, ty, meaning: Meaning::Real })
+        Val::Tensor(Tensor {
+            value,
+            home: Home::Step,
+            ty,
+            meaning: Meaning::Real,
+        })
     }
 
     /// Checks a tensor against a per-sample type: the batch axis is implied.
-    pub fn per_sample(&mut self, pattern: &super::signature::Pattern, t: Tensor, ty_span: Span, at: Span, name: &str) -> Option<Tensor> {
+    pub fn per_sample(
+        &mut self,
+        pattern: &super::signature::Pattern,
+        t: Tensor,
+        ty_span: Span,
+        at: Span,
+        name: &str,
+    ) -> Option<Tensor> {
         let report = |el: &mut Self, what: String| {
             let d = Diagnostic::error("E0507", what)
                 .label(at, format!("this gives {} a sample", per_sample_text(&t)))
@@ -601,20 +879,49 @@ impl Elab<'_> {
             el.report(d);
             None::<Tensor>
         };
-        self.frames.push(super::scope::Frame::new("".into(), name.into(), false, None));
-        let meaning = super::signature::Pattern { meaning: pattern.meaning.clone(), dims: &[], span: pattern.span };
+        self.frames.push(super::scope::Frame::new(
+            "".into(),
+            name.into(),
+            false,
+            None,
+        ));
+        let meaning = super::signature::Pattern {
+            meaning: pattern.meaning.clone(),
+            dims: &[],
+            span: pattern.span,
+        };
         let declared = self.shape_of(pattern.dims);
         let fitted = {
-            let scalar = Tensor { ty: Type { elem: t.ty.elem, shape: t.ty.shape.clone() }, ..t.clone() };
+            let scalar = Tensor {
+                ty: Type {
+                    elem: t.ty.elem,
+                    shape: t.ty.shape.clone(),
+                },
+                ..t.clone()
+            };
             self.unify_meaning_only(&meaning, scalar, at)
         };
         self.frames.pop();
         let declared = declared?;
         let Some(fitted) = fitted else {
-            return report(self, format!("`{name}` is declared {}, but its values are {}", super::signature::pattern_text(pattern), per_sample_text(&t)));
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    super::signature::pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
         };
         if fitted.ty.shape.len() != declared.len() + 1 || fitted.ty.shape[1..] != declared[..] {
-            return report(self, format!("`{name}` is declared {}, but its values are {}", super::signature::pattern_text(pattern), per_sample_text(&t)));
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    super::signature::pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
         }
         Some(fitted)
     }
@@ -627,7 +934,9 @@ pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
         ExprKind::List(items) => items.iter().for_each(|i| names_in(i, out)),
         ExprKind::Tuple(items) => items.iter().for_each(|a| names_in(&a.value, out)),
         ExprKind::Unary(_, a) => names_in(a, out),
-        ExprKind::Binary(_, a, b) | ExprKind::Range(a, b) | ExprKind::Pipe { value: a, stage: b } => {
+        ExprKind::Binary(_, a, b)
+        | ExprKind::Range(a, b)
+        | ExprKind::Pipe { value: a, stage: b } => {
             names_in(a, out);
             names_in(b, out);
         }
@@ -641,14 +950,23 @@ pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
                 match i {
                     ast::IndexItem::Rest(_) => {}
                     ast::IndexItem::At(e) => names_in(e, out),
-                    ast::IndexItem::Slice { start, end, step, .. } => {
-                        [start, end, step].into_iter().flatten().for_each(|e| names_in(e, out));
+                    ast::IndexItem::Slice {
+                        start, end, step, ..
+                    } => {
+                        [start, end, step]
+                            .into_iter()
+                            .flatten()
+                            .for_each(|e| names_in(e, out));
                     }
                 }
             }
         }
         ExprKind::Field { base, .. } => names_in(base, out),
-        ExprKind::If { cond, then, otherwise } => {
+        ExprKind::If {
+            cond,
+            then,
+            otherwise,
+        } => {
             names_in(cond, out);
             for b in std::iter::once(then).chain(otherwise) {
                 if let Some(v) = &b.value {
@@ -656,7 +974,16 @@ pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
                 }
             }
         }
-        ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Percent(_) | ExprKind::Str(_) | ExprKind::Bool(_) | ExprKind::None => {}
-        ExprKind::Scan(s) => s.elements.iter().chain(&s.carries).for_each(|(_, e)| names_in(e, out)),
+        ExprKind::Int(_)
+        | ExprKind::Float(_)
+        | ExprKind::Percent(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bool(_)
+        | ExprKind::None => {}
+        ExprKind::Scan(s) => s
+            .elements
+            .iter()
+            .chain(&s.carries)
+            .for_each(|(_, e)| names_in(e, out)),
     }
 }

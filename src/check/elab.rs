@@ -126,10 +126,14 @@ impl<'w> Elab<'w> {
     }
 
     pub fn frame(&mut self) -> &mut Frame {
-        self.frames.last_mut().expect("the elaborator always has a frame")
+        self.frames
+            .last_mut()
+            .expect("the elaborator always has a frame")
     }
     pub fn top(&self) -> &Frame {
-        self.frames.last().expect("the elaborator always has a frame")
+        self.frames
+            .last()
+            .expect("the elaborator always has a frame")
     }
 
     /// Where new nodes go.
@@ -170,17 +174,28 @@ impl<'w> Elab<'w> {
         };
         let mut outer = t.clone();
         for level in from..depth {
-            let known = self.scans[level].captured.iter().find(|(c, _)| c.value == outer.value && c.home == outer.home);
+            let known = self.scans[level]
+                .captured
+                .iter()
+                .find(|(c, _)| c.value == outer.value && c.home == outer.home);
             let value = match known {
                 Some((_, v)) => *v,
                 None => {
                     let n = self.scans[level].captured.len();
-                    let v = self.scans[level].graph.input(&format!("captured{n}"), Role::Plain, t.ty.clone());
+                    let v = self.scans[level].graph.input(
+                        &format!("captured{n}"),
+                        Role::Plain,
+                        t.ty.clone(),
+                    );
                     self.scans[level].captured.push((outer.clone(), v));
                     v
                 }
             };
-            outer = Tensor { value, home: Home::Scan(level as u32), ..outer };
+            outer = Tensor {
+                value,
+                home: Home::Scan(level as u32),
+                ..outer
+            };
         }
         Some(outer.value)
     }
@@ -189,7 +204,9 @@ impl<'w> Elab<'w> {
     pub fn emit(&mut self, prim: Prim, args: &[&Tensor], meaning: Meaning, span: Span) -> Val {
         let mut values: SmallVec<[Value; 4]> = SmallVec::new();
         for a in args {
-            let Some(v) = self.reach(a, span) else { return Val::Error };
+            let Some(v) = self.reach(a, span) else {
+                return Val::Error;
+            };
             values.push(v);
         }
         let origin = self.origin(span);
@@ -202,7 +219,12 @@ impl<'w> Elab<'w> {
     pub fn tensor(&mut self, value: Value, meaning: Meaning) -> Tensor {
         let home = self.home();
         let ty = self.graph().ty(value).clone();
-        Tensor { value, home, ty, meaning }
+        Tensor {
+            value,
+            home,
+            ty,
+            meaning,
+        }
     }
     pub fn constant(&mut self, value: f64, elem: Elem) -> Tensor {
         let v = self.graph().constant(value, elem);
@@ -212,7 +234,15 @@ impl<'w> Elab<'w> {
     pub fn size(&mut self, dim: &Dim, elem: Elem, span: Span) -> Val {
         match dim.as_const() {
             Some(c) => Val::Tensor(self.constant(c as f64, elem)),
-            None => self.emit(Prim::Size { dim: dim.clone(), elem }, &[], Meaning::Real, span),
+            None => self.emit(
+                Prim::Size {
+                    dim: dim.clone(),
+                    elem,
+                },
+                &[],
+                Meaning::Real,
+                span,
+            ),
         }
     }
     /// Steps done before this one, `i32[]`.
@@ -225,12 +255,20 @@ impl<'w> Elab<'w> {
                 v
             }
         };
-        Tensor { value, home: Home::Step, ty: Type::scalar(Elem::I32), meaning: Meaning::Real }
+        Tensor {
+            value,
+            home: Home::Step,
+            ty: Type::scalar(Elem::I32),
+            meaning: Meaning::Real,
+        }
     }
     pub fn origin(&mut self, span: Span) -> OriginId {
         let span = self.user_span(span);
         let path = self.top().path.clone();
-        self.graph().origin(Origin { span: Some(span), path })
+        self.graph().origin(Origin {
+            span: Some(span),
+            path,
+        })
     }
 
     /// The place in the user's text: the innermost call that is not inside the library.
@@ -297,11 +335,16 @@ impl<'w> Elab<'w> {
         let path = self.top().path.clone();
         let count = self.counters.entry((path, base.clone())).or_insert(0);
         *count += 1;
-        if *count == 1 { base } else { format!("{base}_{}", *count - 1) }
+        if *count == 1 {
+            base
+        } else {
+            format!("{base}_{}", *count - 1)
+        }
     }
     /// Names inside `path` start anew: the layer is applied again and shares its weights.
     pub fn reset_names(&mut self, path: &str) {
-        let inside = |p: &str| p == path || p.strip_prefix(path).is_some_and(|r| r.starts_with('/'));
+        let inside =
+            |p: &str| p == path || p.strip_prefix(path).is_some_and(|r| r.starts_with('/'));
         self.counters.retain(|(p, _), _| !inside(p));
     }
     /// How often the layer at `path` has been applied before.
@@ -315,7 +358,12 @@ impl<'w> Elab<'w> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             self.depth -= 1;
-            self.error("E0111", span, "definitions call each other without end", "this call leads back to itself");
+            self.error(
+                "E0111",
+                span,
+                "definitions call each other without end",
+                "this call leads back to itself",
+            );
             return false;
         }
         true

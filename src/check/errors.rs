@@ -10,13 +10,25 @@ pub fn may_hold(e: &TypeError) -> bool {
     let unsure = |a: &Dim, b: &Dim| a.sub(b).map_or(true, |d| d.as_const().is_none());
     match e {
         TypeError::Size { left, right, .. } => unsure(left, right),
-        TypeError::Reshape { from_count, to_count, .. } => unsure(from_count, to_count),
-        TypeError::Type { found, expected, .. } => {
+        TypeError::Reshape {
+            from_count,
+            to_count,
+            ..
+        } => unsure(from_count, to_count),
+        TypeError::Type {
+            found, expected, ..
+        } => {
             found.elem == expected.elem
                 && found.rank() == expected.rank()
-                && found.shape.iter().zip(&expected.shape).all(|(a, b)| a == b || unsure(a, b))
+                && found
+                    .shape
+                    .iter()
+                    .zip(&expected.shape)
+                    .all(|(a, b)| a == b || unsure(a, b))
         }
-        TypeError::Slice { start, end, size, .. } => [start, end, size].iter().any(|d| d.as_const().is_none()),
+        TypeError::Slice {
+            start, end, size, ..
+        } => [start, end, size].iter().any(|d| d.as_const().is_none()),
         TypeError::Window { size, .. } => size.as_const().is_none(),
         TypeError::Arity { .. }
         | TypeError::Elem { .. }
@@ -31,42 +43,80 @@ pub fn may_hold(e: &TypeError) -> bool {
 /// Code and message; the caller adds the places.
 pub fn describe(e: &TypeError) -> Diagnostic {
     match e {
-        TypeError::Size { left, right, .. } => {
-            Diagnostic::error("E0203", format!("shapes do not agree: {left} meets {right}"))
-        }
-        TypeError::Rank { found, expected, .. } => Diagnostic::error(
-            "E0201",
-            format!("a tensor of {} is needed here, and this has {}", axes(*expected), axes(*found)),
+        TypeError::Size { left, right, .. } => Diagnostic::error(
+            "E0203",
+            format!("shapes do not agree: {left} meets {right}"),
         ),
-        TypeError::Reshape { from, to, from_count, to_count } => Diagnostic::error(
+        TypeError::Rank {
+            found, expected, ..
+        } => Diagnostic::error(
+            "E0201",
+            format!(
+                "a tensor of {} is needed here, and this has {}",
+                axes(*expected),
+                axes(*found)
+            ),
+        ),
+        TypeError::Reshape {
+            from,
+            to,
+            from_count,
+            to_count,
+        } => Diagnostic::error(
             "E0206",
-            format!("cannot reshape {} to {}", ShapeText(&from.shape), ShapeText(&to.shape)),
+            format!(
+                "cannot reshape {} to {}",
+                ShapeText(&from.shape),
+                ShapeText(&to.shape)
+            ),
         )
-        .note(format!("the first has {from_count} elements, the second {to_count}")),
-        TypeError::Axis { axis, rank } => {
-            Diagnostic::error("E0207", format!("there is no axis {axis} in a tensor of {}", axes(*rank)))
-        }
-        TypeError::Slice { axis, start, end, size } => {
-            Diagnostic::error("E0208", format!("{start}:{end} reaches outside axis {axis}, which has size {size}"))
-        }
-        TypeError::Window { window, size, .. } => {
-            Diagnostic::error("E0209", format!("a window of {window} does not fit into an axis of {size}"))
-                .help("use a smaller window, `padding = same`, or fewer pooling layers before it")
-        }
+        .note(format!(
+            "the first has {from_count} elements, the second {to_count}"
+        )),
+        TypeError::Axis { axis, rank } => Diagnostic::error(
+            "E0207",
+            format!("there is no axis {axis} in a tensor of {}", axes(*rank)),
+        ),
+        TypeError::Slice {
+            axis,
+            start,
+            end,
+            size,
+        } => Diagnostic::error(
+            "E0208",
+            format!("{start}:{end} reaches outside axis {axis}, which has size {size}"),
+        ),
+        TypeError::Window { window, size, .. } => Diagnostic::error(
+            "E0209",
+            format!("a window of {window} does not fit into an axis of {size}"),
+        )
+        .help("use a smaller window, `padding = same`, or fewer pooling layers before it"),
         TypeError::Dim(DimError::Overflow) => {
-            Diagnostic::error("E0211", "a size overflows 64 bits").help("no tensor can be this large; check the factors")
+            Diagnostic::error("E0211", "a size overflows 64 bits")
+                .help("no tensor can be this large; check the factors")
         }
-        TypeError::Dim(DimError::DivisionByZero) => Diagnostic::error("E0211", "a size is divided by zero"),
-        TypeError::TooLarge { elements } => {
-            Diagnostic::error("E0212", format!("a tensor of {elements} elements is too large"))
-                .note(format!("the limit is {MAX_ELEMENTS} elements, 4 TiB of f32"))
+        TypeError::Dim(DimError::DivisionByZero) => {
+            Diagnostic::error("E0211", "a size is divided by zero")
         }
-        TypeError::Type { found, expected, .. } => {
-            Diagnostic::error("E0203", format!("shapes do not agree: {found} where {expected} is needed"))
-        }
-        TypeError::Elem { found, expected, .. } => {
-            Diagnostic::error("E0309", format!("the elements are {found}, but must be {expected}"))
-        }
+        TypeError::TooLarge { elements } => Diagnostic::error(
+            "E0212",
+            format!("a tensor of {elements} elements is too large"),
+        )
+        .note(format!(
+            "the limit is {MAX_ELEMENTS} elements, 4 TiB of f32"
+        )),
+        TypeError::Type {
+            found, expected, ..
+        } => Diagnostic::error(
+            "E0203",
+            format!("shapes do not agree: {found} where {expected} is needed"),
+        ),
+        TypeError::Elem {
+            found, expected, ..
+        } => Diagnostic::error(
+            "E0309",
+            format!("the elements are {found}, but must be {expected}"),
+        ),
         TypeError::Arity { expected, found } => {
             Diagnostic::error("E0106", format!("takes {expected} tensors, got {found}"))
         }

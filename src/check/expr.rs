@@ -25,12 +25,22 @@ impl Elab<'_> {
             ExprKind::Name(n) => self.bare_name(n, hint, e.span),
             ExprKind::List(items) => {
                 let items: Vec<Val> = items.iter().map(|i| self.eval(i)).collect();
-                if items.iter().any(Val::is_error) { Val::Error } else { Val::list(items) }
+                if items.iter().any(Val::is_error) {
+                    Val::Error
+                } else {
+                    Val::list(items)
+                }
             }
             ExprKind::Tuple(items) => match items.as_slice() {
-                [Arg { name: None, value, .. }] => self.eval(value),
+                [
+                    Arg {
+                        name: None, value, ..
+                    },
+                ] => self.eval(value),
                 _ => {
-                    let items = items.iter().map(|a| (a.name.as_ref().map(|n| n.text.clone()), self.eval(&a.value)));
+                    let items = items
+                        .iter()
+                        .map(|a| (a.name.as_ref().map(|n| n.text.clone()), self.eval(&a.value)));
                     Val::Tuple(Rc::new(items.collect()))
                 }
             },
@@ -53,10 +63,17 @@ impl Elab<'_> {
                 self.index(v, items, e.span)
             }
             ExprKind::Field { base, name } => self.field(base, name),
-            ExprKind::If { cond, then, otherwise } => self.eval_if(cond, then, otherwise.as_ref(), e.span),
-            ExprKind::Range(..) => {
-                self.error("E0308", e.span, "a range stands only in a sweep or a column", "not as a value")
-            }
+            ExprKind::If {
+                cond,
+                then,
+                otherwise,
+            } => self.eval_if(cond, then, otherwise.as_ref(), e.span),
+            ExprKind::Range(..) => self.error(
+                "E0308",
+                e.span,
+                "a range stands only in a sweep or a column",
+                "not as a value",
+            ),
             ExprKind::Scan(s) => self.scan(s, e.span),
         }
     }
@@ -69,13 +86,22 @@ impl Elab<'_> {
                     ExprKind::Name(n) if !self.is_known(&n.text) => Some(n.clone()),
                     _ => None,
                 };
-                let val = if symbol.is_some() { Val::Error } else { self.eval(&a.value) };
+                let val = if symbol.is_some() {
+                    Val::Error
+                } else {
+                    self.eval(&a.value)
+                };
                 // A word of the language may be a listed word too: `padding = same`.
                 let symbol = symbol.or_else(|| match &a.value.kind {
                     ExprKind::Name(n) if !matches!(val, Val::Symbol(_)) => Some(n.clone()),
                     _ => None,
                 });
-                ArgVal { name: a.name.clone(), val, span: a.value.span, symbol }
+                ArgVal {
+                    name: a.name.clone(),
+                    val,
+                    span: a.value.span,
+                    symbol,
+                }
             })
             .collect()
     }
@@ -91,7 +117,9 @@ impl Elab<'_> {
     /// A name as a value: a layer bound to a name becomes one layer.
     fn bare_name(&mut self, n: &Ident, hint: Option<Arc<str>>, span: Span) -> Val {
         match (self.name(n), hint) {
-            (Val::Def(c), Some(hint)) if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer => {
+            (Val::Def(c), Some(hint))
+                if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer =>
+            {
                 self.instance(c, span, Some(hint))
             }
             (v, _) => v,
@@ -114,11 +142,20 @@ impl Elab<'_> {
                 match global {
                     Global::Const => return self.constant_value(n),
                     Global::Defs(defs) => {
-                        return Val::Def(Rc::new(Configured { defs: defs.clone(), args: Vec::new(), span: n.span }));
+                        return Val::Def(Rc::new(Configured {
+                            defs: defs.clone(),
+                            args: Vec::new(),
+                            span: n.span,
+                        }));
                     }
                     Global::Model(m) => return Val::Model(Rc::new((**m).clone())),
                     Global::Data => {
-                        return self.error("E0103", n.span, format!("`{}` is a data set, not a value", n.text), "here");
+                        return self.error(
+                            "E0103",
+                            n.span,
+                            format!("`{}` is a data set, not a value", n.text),
+                            "here",
+                        );
                     }
                 }
             }
@@ -134,16 +171,24 @@ impl Elab<'_> {
             return Val::Builtin(b);
         }
         if let Some(defs) = self.world.library(&n.text) {
-            return Val::Def(Rc::new(Configured { defs, args: Vec::new(), span: n.span }));
+            return Val::Def(Rc::new(Configured {
+                defs,
+                args: Vec::new(),
+                span: n.span,
+            }));
         }
         self.unknown_name(n)
     }
 
     pub fn unknown_name(&mut self, n: &Ident) -> Val {
-        let mut d = Diagnostic::error("E0101", format!("unknown name `{}`", n.text)).label(n.span, "not declared anywhere");
+        let mut d = Diagnostic::error("E0101", format!("unknown name `{}`", n.text))
+            .label(n.span, "not declared anywhere");
         let known = self.world.names();
         let local: Vec<String> = self.top().names().map(String::from).collect();
-        let all = local.iter().map(String::as_str).chain(known.iter().map(|k| &**k));
+        let all = local
+            .iter()
+            .map(String::as_str)
+            .chain(known.iter().map(|k| &**k));
         if let Some(near) = did_you_mean(&n.text, all) {
             d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
         }
@@ -151,12 +196,18 @@ impl Elab<'_> {
     }
 
     pub fn unknown_type(&mut self, word: &Ident) {
-        let known = ["real", "int", "bool", "u8", "prob", "class", "token", "any", "float", "text", "list", "fn", "layer"];
-        let mut d = Diagnostic::error("E0314", format!("unknown type `{}`", word.text)).label(word.span, "not a type");
+        let known = [
+            "real", "int", "bool", "u8", "prob", "class", "token", "any", "float", "text", "list",
+            "fn", "layer",
+        ];
+        let mut d = Diagnostic::error("E0314", format!("unknown type `{}`", word.text))
+            .label(word.span, "not a type");
         if matches!(&*word.text, "class" | "token") {
             d = d.help(format!("write `{}[n]`, with the number of them", word.text));
         } else if let Some(near) = did_you_mean(&word.text, known) {
-            d = d.help(format!("did you mean `{near}`?")).fix(word.span, near);
+            d = d
+                .help(format!("did you mean `{near}`?"))
+                .fix(word.span, near);
         }
         self.report(d);
     }
@@ -166,20 +217,39 @@ impl Elab<'_> {
         let state = self.world.consts.borrow().get(&n.text).cloned();
         match state {
             Some(ConstState::Done(v)) => v,
-            Some(ConstState::Busy) => {
-                self.error("E0111", n.span, format!("`{}` is defined by itself", n.text), "here it needs its own value")
-            }
+            Some(ConstState::Busy) => self.error(
+                "E0111",
+                n.span,
+                format!("`{}` is defined by itself", n.text),
+                "here it needs its own value",
+            ),
             Some(ConstState::Pending(e)) => {
-                self.world.consts.borrow_mut().insert(n.text.clone(), ConstState::Busy);
+                self.world
+                    .consts
+                    .borrow_mut()
+                    .insert(n.text.clone(), ConstState::Busy);
                 let frames = std::mem::take(&mut self.frames);
-                self.frames.push(super::scope::Frame::new("".into(), format!("const {}", n.text), false, None));
+                self.frames.push(super::scope::Frame::new(
+                    "".into(),
+                    format!("const {}", n.text),
+                    false,
+                    None,
+                ));
                 let v = self.eval(&e);
                 self.frames = frames;
                 let v = match v {
-                    Val::Tensor(_) => self.error("E0315", e.span, "a const is a number, a text, a list or a definition", "this is a tensor"),
+                    Val::Tensor(_) => self.error(
+                        "E0315",
+                        e.span,
+                        "a const is a number, a text, a list or a definition",
+                        "this is a tensor",
+                    ),
                     v => v,
                 };
-                self.world.consts.borrow_mut().insert(n.text.clone(), ConstState::Done(v.clone()));
+                self.world
+                    .consts
+                    .borrow_mut()
+                    .insert(n.text.clone(), ConstState::Done(v.clone()));
                 v
             }
             None => Val::Error,
@@ -217,7 +287,12 @@ impl Elab<'_> {
             return v;
         }
         let span = stage.span;
-        let input = ArgVal { name: None, val: v, span: value.span, symbol: None };
+        let input = ArgVal {
+            name: None,
+            val: v,
+            span: value.span,
+            symbol: None,
+        };
         match &stage.kind {
             ExprKind::Call { callee, args, .. } => {
                 let f = self.eval(callee);
@@ -226,7 +301,8 @@ impl Elab<'_> {
                     Val::Builtin(_) | Val::Layer(_) | Val::Model(_) => true,
                     Val::Def(c) => {
                         let def = &c.defs[0].def;
-                        def.kind == crate::syntax::ast::DefKind::Fn && super::call::lists(def).0.is_empty()
+                        def.kind == crate::syntax::ast::DefKind::Fn
+                            && super::call::lists(def).0.is_empty()
                     }
                     _ => false,
                 };
@@ -245,9 +321,21 @@ impl Elab<'_> {
 
     fn apply_stage(&mut self, f: Val, input: ArgVal, span: Span) -> Val {
         match f {
-            Val::Tensor(_) | Val::Int(_) | Val::Float(_) | Val::List(_) | Val::Tuple(_) | Val::Str(_) | Val::Bool(_) => {
-                let d = Diagnostic::error("E0311", format!("a stage of `|>` is a layer or a function, not {}", f.describe()))
-                    .label(span, "here");
+            Val::Tensor(_)
+            | Val::Int(_)
+            | Val::Float(_)
+            | Val::List(_)
+            | Val::Tuple(_)
+            | Val::Str(_)
+            | Val::Bool(_) => {
+                let d = Diagnostic::error(
+                    "E0311",
+                    format!(
+                        "a stage of `|>` is a layer or a function, not {}",
+                        f.describe()
+                    ),
+                )
+                .label(span, "here");
                 self.report(d)
             }
             Val::Def(c) if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer => {
@@ -270,14 +358,23 @@ impl Elab<'_> {
                 Some((_, v)) => v.clone(),
                 None => {
                     let known: Vec<&str> = items.iter().filter_map(|(n, _)| n.as_deref()).collect();
-                    let mut d = Diagnostic::error("E0110", format!("there is no `{}` in this", name.text)).label(name.span, "unknown field");
+                    let mut d =
+                        Diagnostic::error("E0110", format!("there is no `{}` in this", name.text))
+                            .label(name.span, "unknown field");
                     if let Some(near) = did_you_mean(&name.text, known) {
-                        d = d.help(format!("did you mean `{near}`?")).fix(name.span, near);
+                        d = d
+                            .help(format!("did you mean `{near}`?"))
+                            .fix(name.span, near);
                     }
                     self.report(d)
                 }
             },
-            other => self.error("E0110", name.span, format!("{} has no fields", other.describe()), "here"),
+            other => self.error(
+                "E0110",
+                name.span,
+                format!("{} has no fields", other.describe()),
+                "here",
+            ),
         }
     }
 
@@ -291,7 +388,12 @@ impl Elab<'_> {
     ) -> Val {
         let c = self.eval(cond);
         let missing = |el: &mut Self| {
-            el.error("E0401", span, "an `if` without `else` gives no value", "its value is needed here")
+            el.error(
+                "E0401",
+                span,
+                "an `if` without `else` gives no value",
+                "its value is needed here",
+            )
         };
         match c {
             Val::Bool(true) => self.nested(then).unwrap_or(Val::None),
@@ -303,7 +405,13 @@ impl Elab<'_> {
                 let a = self.nested(then);
                 let b = match otherwise {
                     Some(b) => self.nested(b),
-                    None => return if a.is_some() { missing(self) } else { Val::None },
+                    None => {
+                        return if a.is_some() {
+                            missing(self)
+                        } else {
+                            Val::None
+                        };
+                    }
                 };
                 match (a, b) {
                     (Some(Val::Tensor(x)), Some(Val::Tensor(y))) if x.ty == y.ty => Val::Tensor(x),
@@ -318,7 +426,12 @@ impl Elab<'_> {
                     .help("`select(condition, a, b)` chooses element by element");
                 self.report(d)
             }
-            other => self.error("E0308", cond.span, "a condition is true or false", format!("this is {}", other.describe())),
+            other => self.error(
+                "E0308",
+                cond.span,
+                "a condition is true or false",
+                format!("this is {}", other.describe()),
+            ),
         }
     }
 
@@ -338,16 +451,31 @@ impl Elab<'_> {
                         let at = if i < 0 { i + list.len() as i64 } else { i };
                         match usize::try_from(at).ok().and_then(|i| list.get(i)) {
                             Some(v) => v.clone(),
-                            None => self.error("E0208", e.span, format!("a list of {} has no item {i}", list.len()), "outside"),
+                            None => self.error(
+                                "E0208",
+                                e.span,
+                                format!("a list of {} has no item {i}", list.len()),
+                                "outside",
+                            ),
                         }
                     }
                     Val::Error | Val::Unknown(_) => Val::Error,
-                    other => self.error("E0301", e.span, "an index is an integer", format!("this is {}", other.describe())),
+                    other => self.error(
+                        "E0301",
+                        e.span,
+                        "an index is an integer",
+                        format!("this is {}", other.describe()),
+                    ),
                 },
                 _ => self.error("E0301", span, "a list takes one index", "here"),
             },
             Val::Tensor(t) => self.slice(t, items, span),
-            other => self.error("E0301", span, format!("{} cannot be indexed", other.describe()), "here"),
+            other => self.error(
+                "E0301",
+                span,
+                format!("{} cannot be indexed", other.describe()),
+                "here",
+            ),
         }
     }
 
@@ -356,17 +484,24 @@ impl Elab<'_> {
         let rest = items.iter().position(|i| matches!(i, IndexItem::Rest(_)));
         let named = items.len() - usize::from(rest.is_some());
         if named > t.ty.rank() {
-            return self.error("E0201", span, format!("{named} indices for {t}"), "too many");
+            return self.error(
+                "E0201",
+                span,
+                format!("{named} indices for {t}"),
+                "too many",
+            );
         }
         let skip = t.ty.rank() - named;
-        let (mut starts, mut ends, mut steps): (Vec<Dim>, Vec<Dim>, Vec<usize>) = Default::default();
+        let (mut starts, mut ends, mut steps): (Vec<Dim>, Vec<Dim>, Vec<usize>) =
+            Default::default();
         let mut kept = Shape::new();
         let mut dropped = false;
-        let whole = |axis: usize, starts: &mut Vec<Dim>, ends: &mut Vec<Dim>, steps: &mut Vec<usize>| {
-            starts.push(Dim::ZERO);
-            ends.push(t.ty.shape[axis].clone());
-            steps.push(1);
-        };
+        let whole =
+            |axis: usize, starts: &mut Vec<Dim>, ends: &mut Vec<Dim>, steps: &mut Vec<usize>| {
+                starts.push(Dim::ZERO);
+                ends.push(t.ty.shape[axis].clone());
+                steps.push(1);
+            };
         for (i, item) in items.iter().enumerate() {
             let axis = starts.len();
             match item {
@@ -378,14 +513,23 @@ impl Elab<'_> {
                 }
                 IndexItem::At(e) => {
                     let v = self.eval(e);
-                    let Some(at) = self.offset(v, &t.ty.shape[axis], e.span) else { return Val::Error };
-                    let Ok(end) = at.add(&Dim::ONE) else { return Val::Error };
+                    let Some(at) = self.offset(v, &t.ty.shape[axis], e.span) else {
+                        return Val::Error;
+                    };
+                    let Ok(end) = at.add(&Dim::ONE) else {
+                        return Val::Error;
+                    };
                     starts.push(at);
                     ends.push(end);
                     steps.push(1);
                     dropped = true;
                 }
-                IndexItem::Slice { start, end, step, span } => {
+                IndexItem::Slice {
+                    start,
+                    end,
+                    step,
+                    span,
+                } => {
                     let size = t.ty.shape[axis].clone();
                     let s = match start {
                         Some(e) => {
@@ -405,14 +549,25 @@ impl Elab<'_> {
                         Some(e) => match self.eval(e) {
                             Val::Int(Dim::Const(n)) if n > 0 => n as usize,
                             _ => {
-                                return self.error("E0208", e.span, "a step is a positive number", "here");
+                                return self.error(
+                                    "E0208",
+                                    e.span,
+                                    "a step is a positive number",
+                                    "here",
+                                );
                             }
                         },
                         None => 1,
                     };
-                    let (Some(s), Some(e)) = (s, e) else { return Val::Error };
+                    let (Some(s), Some(e)) = (s, e) else {
+                        return Val::Error;
+                    };
                     let step = Dim::from(by);
-                    let len = e.sub(&s).and_then(|d| d.add(&step)).and_then(|d| d.sub(&Dim::ONE)).and_then(|d| d.div(&step));
+                    let len = e
+                        .sub(&s)
+                        .and_then(|d| d.add(&step))
+                        .and_then(|d| d.sub(&Dim::ONE))
+                        .and_then(|d| d.div(&step));
                     match len {
                         Ok(len) => kept.push(len),
                         Err(err) => return self.type_error(err.into(), *span),
@@ -430,7 +585,16 @@ impl Elab<'_> {
             }
         }
         let meaning = t.meaning.clone();
-        match self.emit(Prim::Slice { starts, ends, steps }, &[&t], meaning.clone(), span) {
+        match self.emit(
+            Prim::Slice {
+                starts,
+                ends,
+                steps,
+            },
+            &[&t],
+            meaning.clone(),
+            span,
+        ) {
             Val::Tensor(s) if dropped => self.emit(Prim::Reshape(kept), &[&s], meaning, span),
             other => other,
         }
@@ -449,9 +613,12 @@ impl Elab<'_> {
             Val::Int(d) => Some(d),
             Val::Error | Val::Unknown(_) => None,
             other => {
-                let d = Diagnostic::error("E0301", "an index is an integer known when the program is compiled")
-                    .label(span, format!("this is {}", other.describe()))
-                    .help("`gather(x, indices)` looks up by computed indices");
+                let d = Diagnostic::error(
+                    "E0301",
+                    "an index is an integer known when the program is compiled",
+                )
+                .label(span, format!("this is {}", other.describe()))
+                .help("`gather(x, indices)` looks up by computed indices");
                 self.report(d);
                 None
             }

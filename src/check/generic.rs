@@ -33,7 +33,12 @@ impl Elab<'_> {
         match self.block(&def.body) {
             Some(v) => self.generic_result(r, v),
             None => {
-                self.error("E0401", span, format!("`{}` gives no value", def.name.text), "its body ends without an expression");
+                self.error(
+                    "E0401",
+                    span,
+                    format!("`{}` gives no value", def.name.text),
+                    "its body ends without an expression",
+                );
             }
         }
         self.frames.pop();
@@ -43,19 +48,35 @@ impl Elab<'_> {
     fn check_lists(&mut self, r: &DefRef) {
         let one_list = matches!(
             r.def.kind,
-            DefKind::Optimizer | DefKind::Schedule | DefKind::Initializer | DefKind::Regularizer | DefKind::Constraint
+            DefKind::Optimizer
+                | DefKind::Schedule
+                | DefKind::Initializer
+                | DefKind::Regularizer
+                | DefKind::Constraint
         );
         if one_list && r.def.lists.len() > 1 {
             let kind = r.def.kind.keyword();
-            let d = Diagnostic::error("E0412", format!("{} {kind} has one list of parameters", super::call::article(kind)))
-                .label(r.def.name.span, "two are declared")
-                .help("what it works on (`param`, `grad`, `step`, `shape`) is given by its kind");
+            let d = Diagnostic::error(
+                "E0412",
+                format!(
+                    "{} {kind} has one list of parameters",
+                    super::call::article(kind)
+                ),
+            )
+            .label(r.def.name.span, "two are declared")
+            .help("what it works on (`param`, `grad`, `step`, `shape`) is given by its kind");
             self.report(d);
         }
         if matches!(r.def.kind, DefKind::Loss | DefKind::Metric) && lists(&r.def).1.len() != 2 {
             let kind = r.def.kind.keyword();
-            let d = Diagnostic::error("E0412", format!("a {kind} compares two tensors: the prediction and the target"))
-                .label(r.def.name.span, format!("write `{kind} {}(p: [..], y: [..])`", r.def.name.text));
+            let d = Diagnostic::error(
+                "E0412",
+                format!("a {kind} compares two tensors: the prediction and the target"),
+            )
+            .label(
+                r.def.name.span,
+                format!("write `{kind} {}(p: [..], y: [..])`", r.def.name.text),
+            );
             self.report(d);
         }
     }
@@ -69,12 +90,16 @@ impl Elab<'_> {
                 return Some(Val::Error);
             }
         };
-        if let (ParamType::Symbol(_), Some(ExprKind::Name(n))) = (&ty, p.default.as_ref().map(|d| &d.kind)) {
+        if let (ParamType::Symbol(_), Some(ExprKind::Name(n))) =
+            (&ty, p.default.as_ref().map(|d| &d.kind))
+        {
             return Some(Val::Symbol(n.text.clone()));
         }
         match (&ty, &p.default) {
             // A default is one value among many: sizes stay open, choices take it.
-            (ParamType::Kind(Kind::Int), Some(d)) if matches!(d.kind, ExprKind::Int(_)) => Some(self.eval(d)),
+            (ParamType::Kind(Kind::Int), Some(d)) if matches!(d.kind, ExprKind::Int(_)) => {
+                Some(self.eval(d))
+            }
             (_, Some(d)) => Some(self.eval(d)),
             (ParamType::Tensor(pattern), None) => {
                 let t = self.fresh(pattern, &p.name.text);
@@ -92,7 +117,12 @@ impl Elab<'_> {
         let tensor = |el: &mut Self, name: &str, dims: &[&str]| {
             let ty = Type::new(Elem::F32, dims.iter().map(|d| Dim::symbol(d)));
             let value = el.step.input(name, Role::Plain, ty.clone());
-            Val::Tensor(Tensor { value, home: Home::Step, ty, meaning: Meaning::Real })
+            Val::Tensor(Tensor {
+                value,
+                home: Home::Step,
+                ty,
+                meaning: Meaning::Real,
+            })
         };
         match kind {
             DefKind::Optimizer => vec![
@@ -101,18 +131,28 @@ impl Elab<'_> {
                 ("step", tensor(self, "step", &[])),
             ],
             DefKind::Schedule => vec![("step", tensor(self, "step", &[]))],
-            DefKind::Regularizer | DefKind::Constraint => vec![("param", tensor(self, "param", &["n", "m"]))],
+            DefKind::Regularizer | DefKind::Constraint => {
+                vec![("param", tensor(self, "param", &["n", "m"]))]
+            }
             DefKind::Initializer => {
                 let sym = |n: &str| Val::Int(Dim::symbol(n));
-                vec![("shape", Val::list([sym("n"), sym("m")])), ("fan_in", sym("n")), ("fan_out", sym("m"))]
+                vec![
+                    ("shape", Val::list([sym("n"), sym("m")])),
+                    ("fan_in", sym("n")),
+                    ("fan_out", sym("m")),
+                ]
             }
             DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => Vec::new(),
         }
     }
 
     fn generic_result(&mut self, r: &DefRef, v: Val) {
-        let (Val::Tensor(t), Some(ty)) = (&v, &r.def.result) else { return };
-        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else { return };
+        let (Val::Tensor(t), Some(ty)) = (&v, &r.def.result) else {
+            return;
+        };
+        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else {
+            return;
+        };
         pattern.meaning = super::signature::MeaningPattern::Any;
         let run = self.frame().rest.clone();
         let mut fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
@@ -123,9 +163,16 @@ impl Elab<'_> {
         }
         if !fits {
             let at = r.def.body.value.as_ref().map_or(ty.span, |e| e.span);
-            let d = Diagnostic::error("E0213", format!("`{}` gives {t}, but declares {}", r.def.name.text, super::signature::pattern_text(&pattern)))
-                .label(at, format!("this is {t}"))
-                .label(ty.span, "declared here");
+            let d = Diagnostic::error(
+                "E0213",
+                format!(
+                    "`{}` gives {t}, but declares {}",
+                    r.def.name.text,
+                    super::signature::pattern_text(&pattern)
+                ),
+            )
+            .label(at, format!("this is {t}"))
+            .label(ty.span, "declared here");
             self.report(d);
         }
     }

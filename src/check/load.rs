@@ -20,15 +20,28 @@ pub struct Loaded {
 }
 
 pub fn load(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Loaded {
-    let mut loader = Loader { files, world: World::default(), decls: Vec::new(), diagnostics: Vec::new(), read: HashMap::new() };
+    let mut loader = Loader {
+        files,
+        world: World::default(),
+        decls: Vec::new(),
+        diagnostics: Vec::new(),
+        read: HashMap::new(),
+    };
     match files.read(path) {
         Ok(text) => {
             loader.file(path, text, None);
         }
-        Err(why) => loader.diagnostics.push(Diagnostic::error("E0120", format!("cannot read {path}: {why}"))),
+        Err(why) => loader.diagnostics.push(Diagnostic::error(
+            "E0120",
+            format!("cannot read {path}: {why}"),
+        )),
     }
     loader.override_consts(overrides);
-    Loaded { world: loader.world, decls: loader.decls, diagnostics: loader.diagnostics }
+    Loaded {
+        world: loader.world,
+        decls: loader.decls,
+        diagnostics: loader.diagnostics,
+    }
 }
 
 struct Loader<'f> {
@@ -47,10 +60,15 @@ impl Loader<'_> {
         self.read.insert(path.into(), id);
         let (file, errors) = syntax::parse(id, &text);
         self.diagnostics.extend(errors);
-        let declared: Vec<Arc<str>> = file.decls.iter().filter_map(|d| d.name().map(|n| n.text.clone())).collect();
+        let declared: Vec<Arc<str>> = file
+            .decls
+            .iter()
+            .filter_map(|d| d.name().map(|n| n.text.clone()))
+            .collect();
         for n in names.into_iter().flatten() {
             if !declared.contains(&n.text) {
-                let mut d = Diagnostic::error("E0113", format!("{path} declares no `{}`", n.text)).label(n.span, "imported here");
+                let mut d = Diagnostic::error("E0113", format!("{path} declares no `{}`", n.text))
+                    .label(n.span, "imported here");
                 if let Some(near) = did_you_mean(&n.text, declared.iter().map(|s| &**s)) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                 }
@@ -64,7 +82,13 @@ impl Loader<'_> {
                 continue;
             }
             // An imported file lends its definitions, not its runs.
-            let lent = matches!(decl.kind, ast::DeclKind::Const(_) | ast::DeclKind::Def(_) | ast::DeclKind::Model(_) | ast::DeclKind::Data(_));
+            let lent = matches!(
+                decl.kind,
+                ast::DeclKind::Const(_)
+                    | ast::DeclKind::Def(_)
+                    | ast::DeclKind::Model(_)
+                    | ast::DeclKind::Data(_)
+            );
             if !main && !lent {
                 continue;
             }
@@ -84,7 +108,8 @@ impl Loader<'_> {
             Ok(text) => self.file(&path, text, import.names.as_deref()),
             Err(why) => {
                 let at = import.path.span;
-                let d = Diagnostic::error("E0112", format!("cannot import {path}: {why}")).label(at, "imported here");
+                let d = Diagnostic::error("E0112", format!("cannot import {path}: {why}"))
+                    .label(at, "imported here");
                 self.diagnostics.push(d);
             }
         }
@@ -101,26 +126,41 @@ impl Loader<'_> {
         }
         let global = match &decl.kind {
             ast::DeclKind::Const(c) => {
-                self.world.consts.borrow_mut().insert(name.text.clone(), ConstState::Pending(c.value.clone()));
+                self.world
+                    .consts
+                    .borrow_mut()
+                    .insert(name.text.clone(), ConstState::Pending(c.value.clone()));
                 Global::Const
             }
-            ast::DeclKind::Def(def) => Global::Defs(Rc::new(vec![DefRef { def: def.clone(), library: false }])),
+            ast::DeclKind::Def(def) => Global::Defs(Rc::new(vec![DefRef {
+                def: def.clone(),
+                library: false,
+            }])),
             ast::DeclKind::Model(m) => Global::Model(m.clone()),
             _ => Global::Data,
         };
-        self.world.globals.insert(name.text.clone(), (global, name.span));
+        self.world
+            .globals
+            .insert(name.text.clone(), (global, name.span));
     }
 
     /// `--set name=value`: the value is an expression of the language.
     fn override_consts(&mut self, overrides: &[(String, String)]) {
         for (name, value) in overrides {
             let text = format!("const {name} = {value}");
-            let id = self.world.map.borrow_mut().add("--set", text.as_str(), false);
+            let id = self
+                .world
+                .map
+                .borrow_mut()
+                .add("--set", text.as_str(), false);
             let (file, errors) = syntax::parse(id, &text);
             let value = match file.decls.into_iter().next().map(|d| d.kind) {
                 Some(ast::DeclKind::Const(c)) if errors.is_empty() => c.value,
                 _ => {
-                    self.diagnostics.push(Diagnostic::error("E0802", format!("--set {name}: `{value}` is not a value")));
+                    self.diagnostics.push(Diagnostic::error(
+                        "E0802",
+                        format!("--set {name}: `{value}` is not a value"),
+                    ));
                     continue;
                 }
             };
@@ -129,7 +169,10 @@ impl Loader<'_> {
                 consts.insert(name.as_str().into(), ConstState::Pending(value));
                 continue;
             }
-            let mut d = Diagnostic::error("E0801", format!("--set {name}: the file has no `const {name}`"));
+            let mut d = Diagnostic::error(
+                "E0801",
+                format!("--set {name}: the file has no `const {name}`"),
+            );
             let known: Vec<&Arc<str>> = consts.keys().collect();
             d = match did_you_mean(name, known.iter().map(|k| &***k)) {
                 Some(near) => d.help(format!("did you mean `{near}`?")),

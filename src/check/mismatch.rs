@@ -8,21 +8,45 @@ use super::signature::Mismatch;
 use super::value::{DefRef, Meaning, Tensor};
 
 /// The report, without places; `None` if it has been made already.
-pub fn describe(m: &Mismatch, p: &Param, pattern: &str, t: &Tensor, r: &DefRef) -> Option<Diagnostic> {
+pub fn describe(
+    m: &Mismatch,
+    p: &Param,
+    pattern: &str,
+    t: &Tensor,
+    r: &DefRef,
+) -> Option<Diagnostic> {
     let what = &r.def.name.text;
     let takes = format!("`{what}` takes {pattern} for `{}`", p.name.text);
     Some(match m {
         Mismatch::Reported => return None,
         Mismatch::Rank { expected } => {
-            let d = Diagnostic::error("E0201", format!("`{what}` takes {expected}, but `{}` is {t}", p.name.text)).note(takes);
+            let d = Diagnostic::error(
+                "E0201",
+                format!("`{what}` takes {expected}, but `{}` is {t}", p.name.text),
+            )
+            .note(takes);
             match (expected.matches(',').count() + 1).checked_sub(t.ty.rank()) {
-                Some(1) => d.help("an axis is missing: `expand(x, axis)` adds one, or `Reshape` names them all"),
-                _ if t.ty.rank() > 2 && r.def.kind == DefKind::Layer => d.help("put `Flatten` before it to make one axis of many"),
+                Some(1) => d.help(
+                    "an axis is missing: `expand(x, axis)` adds one, or `Reshape` names them all",
+                ),
+                _ if t.ty.rank() > 2 && r.def.kind == DefKind::Layer => {
+                    d.help("put `Flatten` before it to make one axis of many")
+                }
                 _ => d,
             }
         }
-        Mismatch::Size { name, expected, found } => {
-            let d = Diagnostic::error("E0202", format!("`{what}` needs {name} = {expected} here, but `{}` has {found}", p.name.text));
+        Mismatch::Size {
+            name,
+            expected,
+            found,
+        } => {
+            let d = Diagnostic::error(
+                "E0202",
+                format!(
+                    "`{what}` needs {name} = {expected} here, but `{}` has {found}",
+                    p.name.text
+                ),
+            );
             let d = d.note(takes);
             match r.def.kind {
                 DefKind::Loss | DefKind::Metric => {

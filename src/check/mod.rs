@@ -73,16 +73,29 @@ pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)])
     let mut diags = std::mem::take(&mut loaded.diagnostics);
     let checked = check_decls(&loaded, &mut diags);
     let mut seen = HashSet::new();
-    diags.retain(|d| seen.insert((d.code, d.span(), d.span().is_none().then(|| d.message.clone()))));
+    diags.retain(|d| {
+        seen.insert((
+            d.code,
+            d.span(),
+            d.span().is_none().then(|| d.message.clone()),
+        ))
+    });
     diags.sort_by_key(|d| d.span().map_or((u32::MAX, 0), |s| (s.source.0, s.start)));
     let failed = diags.iter().any(|d| d.severity == Severity::Error);
     let map = loaded.world.map.into_inner();
-    Report { checked: checked.filter(|_| !failed), diagnostics: diags, map }
+    Report {
+        checked: checked.filter(|_| !failed),
+        diagnostics: diags,
+        map,
+    }
 }
 
 fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
     let world = &loaded.world;
-    let generic = Mode { training: true, generic: true };
+    let generic = Mode {
+        training: true,
+        generic: true,
+    };
     let mut bad = HashSet::new();
     let mut walk = Elab::new(world, generic, "generic");
     let mut defs: Vec<&Arc<ast::Def>> = Vec::new();
@@ -97,7 +110,10 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     }
     for def in defs {
         let mut one = Elab::new(world, generic, "generic");
-        if !one.generic(&DefRef { def: def.clone(), library: false }) {
+        if !one.generic(&DefRef {
+            def: def.clone(),
+            library: false,
+        }) {
             bad.insert(Arc::as_ptr(def) as usize);
         }
         walk.diags.append(&mut one.diags);
@@ -122,9 +138,18 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     let blocks: Vec<(&ast::Data, crate::span::Span)> = loaded
         .decls
         .iter()
-        .filter_map(|d| if let DeclKind::Data(data) = &d.kind { Some((data, d.span)) } else { None })
+        .filter_map(|d| {
+            if let DeclKind::Data(data) = &d.kind {
+                Some((data, d.span))
+            } else {
+                None
+            }
+        })
         .collect();
-    let step = |training| Mode { training, generic: false };
+    let step = |training| Mode {
+        training,
+        generic: false,
+    };
     let mut checked = Checked {
         data: None,
         train: None,
@@ -133,7 +158,9 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         models: models.iter().map(|m| m.name.text.to_string()).collect(),
     };
     if let [_, (_, second), ..] = trains.as_slice() {
-        diags.push(Diagnostic::error("E0611", "a file has one train block").label(*second, "a second one"));
+        diags.push(
+            Diagnostic::error("E0611", "a file has one train block").label(*second, "a second one"),
+        );
     }
     let mut trained: HashSet<Arc<str>> = HashSet::new();
     if let Some((t, span)) = trains.first() {
@@ -144,9 +171,13 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
             None => {
                 let mut e = Elab::new(world, step(true), "train");
                 let known: Vec<&str> = blocks.iter().map(|(d, _)| &*d.name.text).collect();
-                let mut r = Diagnostic::error("E0613", format!("there is no data block `{}`", t.data.text)).label(t.data.span, "not declared");
+                let mut r =
+                    Diagnostic::error("E0613", format!("there is no data block `{}`", t.data.text))
+                        .label(t.data.span, "not declared");
                 if let Some(near) = crate::diag::did_you_mean(&t.data.text, known) {
-                    r = r.help(format!("did you mean `{near}`?")).fix(t.data.span, near);
+                    r = r
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(t.data.span, near);
                 }
                 e.report(r);
                 diags.append(&mut e.diags);
@@ -155,7 +186,10 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     }
     // Data blocks and models that nothing trains are checked all the same.
     for (d, at) in &blocks {
-        if trains.first().is_some_and(|(t, _)| t.data.text == d.name.text) {
+        if trains
+            .first()
+            .is_some_and(|(t, _)| t.data.text == d.name.text)
+        {
             continue;
         }
         let mut e = Elab::new(world, step(true), "data");
@@ -191,7 +225,10 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     Some(checked)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller; the parts of one check")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller; the parts of one check"
+)]
 fn check_train(
     world: &world::World,
     t: &ast::Train,
@@ -203,7 +240,14 @@ fn check_train(
     diags: &mut Vec<Diagnostic>,
 ) {
     let elab = |training: bool, name: &str| {
-        let mut e = Elab::new(world, Mode { training, generic: false }, name);
+        let mut e = Elab::new(
+            world,
+            Mode {
+                training,
+                generic: false,
+            },
+            name,
+        );
         e.bad = bad.clone();
         e
     };
@@ -238,7 +282,13 @@ fn check_train(
     checked.data = Some(env.spec);
     checked.train = Some(spec);
     checked.layers = layers;
-    checked.programs = Some(Programs { init, train, eval, predict, metrics: values });
+    checked.programs = Some(Programs {
+        init,
+        train,
+        eval,
+        predict,
+        metrics: values,
+    });
 }
 
 impl Elab<'_> {
@@ -250,16 +300,33 @@ impl Elab<'_> {
                 args.push(Val::Error);
                 continue;
             };
-            let Some(shape) = self.shape_of(pattern.dims) else { return };
-            let mut t = self.fresh(&signature::Pattern { dims: &[], ..pattern.clone() }, &p.name.text);
-            t.ty.shape = std::iter::once(crate::ir::Dim::symbol("B")).chain(shape).collect();
-            t.value = self.step.input(&p.name.text, crate::ir::Role::Data, t.ty.clone());
+            let Some(shape) = self.shape_of(pattern.dims) else {
+                return;
+            };
+            let mut t = self.fresh(
+                &signature::Pattern {
+                    dims: &[],
+                    ..pattern.clone()
+                },
+                &p.name.text,
+            );
+            t.ty.shape = std::iter::once(crate::ir::Dim::symbol("B"))
+                .chain(shape)
+                .collect();
+            t.value = self
+                .step
+                .input(&p.name.text, crate::ir::Role::Data, t.ty.clone());
             args.push(Val::Tensor(t));
         }
         let args = args
             .into_iter()
             .zip(&m.inputs)
-            .map(|(val, p)| value::ArgVal { name: None, val, span: p.span, symbol: None })
+            .map(|(val, p)| value::ArgVal {
+                name: None,
+                val,
+                span: p.span,
+                symbol: None,
+            })
             .collect();
         let model = Rc::new((**m).clone());
         self.apply_model_at(&model, args, m.name.span, "".into());
@@ -269,11 +336,16 @@ impl Elab<'_> {
 /// What a name stands for, for `nnc explain NAME`: library definitions and primitives.
 pub fn library_definitions(name: &str) -> Vec<(Arc<ast::Def>, String)> {
     let world = world::World::default();
-    let Some(defs) = world.library(name) else { return Vec::new() };
+    let Some(defs) = world.library(name) else {
+        return Vec::new();
+    };
     let docs = library_docs();
     defs.iter()
         .map(|r| {
-            let doc = docs.iter().find(|(n, k, _)| *n == *r.def.name.text && *k == r.def.kind).map_or(String::new(), |d| d.2.clone());
+            let doc = docs
+                .iter()
+                .find(|(n, k, _)| *n == *r.def.name.text && *k == r.def.kind)
+                .map_or(String::new(), |d| d.2.clone());
             (r.def.clone(), doc)
         })
         .collect()

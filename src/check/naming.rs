@@ -10,7 +10,8 @@ pub fn snake_case(class: &str) -> String {
         let after = chars.get(i + 1);
         let starts_word = c.is_uppercase()
             && before.is_some_and(|b| b != '_')
-            && (before.is_some_and(|b| b.is_lowercase()) || after.is_some_and(|a| a.is_lowercase()));
+            && (before.is_some_and(|b| b.is_lowercase())
+                || after.is_some_and(|a| a.is_lowercase()));
         if starts_word {
             out.push('_');
         }

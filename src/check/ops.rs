@@ -18,7 +18,9 @@ impl Elab<'_> {
         match (&a, &b) {
             (Val::Error, _) | (_, Val::Error) => Val::Error,
             (Val::Tensor(_), _) | (_, Val::Tensor(_)) => self.tensor_binary(op, a, b, span),
-            (Val::List(x), Val::List(y)) if op == BinaryOp::Add => Val::list(x.iter().chain(y.iter()).cloned()),
+            (Val::List(x), Val::List(y)) if op == BinaryOp::Add => {
+                Val::list(x.iter().chain(y.iter()).cloned())
+            }
             _ if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => self.number_equal(op, &a, &b, span),
             _ => self.number_binary(op, &a, &b, span),
         }
@@ -33,7 +35,9 @@ impl Elab<'_> {
             Val::Float(x) => Val::Float(-x),
             Val::Unknown(Kind::Int | Kind::Float) => a,
             Val::Tensor(t) => {
-                let Some(t) = self.quantity(t, span, "negated") else { return Val::Error };
+                let Some(t) = self.quantity(t, span, "negated") else {
+                    return Val::Error;
+                };
                 self.emit(Prim::Unary(Unary::Neg), &[&t], Meaning::Real, span)
             }
             Val::Error => Val::Error,
@@ -59,9 +63,14 @@ impl Elab<'_> {
                 Meaning::Class(_) => ("class indices", "`one_hot(..)` makes a vector of them"),
                 _ => ("token ids", "an `Embedding` gives each a vector"),
             };
-            let d = Diagnostic::error("E0302", format!("{name} are names, not quantities: they cannot be {what}"))
-                .label(span, format!("this is {t}"))
-                .help(format!("{repair}; `cast(.., real)` if the numbers are meant"));
+            let d = Diagnostic::error(
+                "E0302",
+                format!("{name} are names, not quantities: they cannot be {what}"),
+            )
+            .label(span, format!("this is {t}"))
+            .help(format!(
+                "{repair}; `cast(.., real)` if the numbers are meant"
+            ));
             self.report(d);
             return None;
         }
@@ -75,7 +84,11 @@ impl Elab<'_> {
         if t.ty.elem == elem {
             return Some(t);
         }
-        let meaning = if elem.is_float() && t.meaning == Meaning::Prob { Meaning::Prob } else { Meaning::Real };
+        let meaning = if elem.is_float() && t.meaning == Meaning::Prob {
+            Meaning::Prob
+        } else {
+            Meaning::Real
+        };
         match self.emit(Prim::Cast(elem), &[&t], meaning, span) {
             Val::Tensor(t) => Some(t),
             _ => None,
@@ -98,7 +111,12 @@ impl Elab<'_> {
             Val::Unknown(Kind::Int | Kind::Float) => Some(self.constant(1.0, elem)),
             Val::Error => None,
             other => {
-                self.error("E0301", span, "a tensor or a number is needed here", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    span,
+                    "a tensor or a number is needed here",
+                    format!("this is {}", other.describe()),
+                );
                 None
             }
         }
@@ -115,9 +133,18 @@ impl Elab<'_> {
         self.align_shapes(x, y, what, span)
     }
 
-    pub fn align_shapes(&mut self, x: Tensor, y: Tensor, what: &str, span: Span) -> Option<(Tensor, Tensor)> {
+    pub fn align_shapes(
+        &mut self,
+        x: Tensor,
+        y: Tensor,
+        what: &str,
+        span: Span,
+    ) -> Option<(Tensor, Tensor)> {
         match broadcast_shape(&x.ty.shape, &y.ty.shape) {
-            Some(shape) => Some((self.stretch(x, &shape, span)?, self.stretch(y, &shape, span)?)),
+            Some(shape) => Some((
+                self.stretch(x, &shape, span)?,
+                self.stretch(y, &shape, span)?,
+            )),
             None => {
                 self.refuse_broadcast(&x, &y, what, span);
                 None
@@ -133,14 +160,23 @@ impl Elab<'_> {
         let first = shape.len() - t.ty.rank();
         let axes = (first..shape.len()).collect();
         let meaning = t.meaning.clone();
-        match self.emit(Prim::Broadcast { shape: shape.clone(), axes }, &[&t], meaning, span) {
+        match self.emit(
+            Prim::Broadcast {
+                shape: shape.clone(),
+                axes,
+            },
+            &[&t],
+            meaning,
+            span,
+        ) {
             Val::Tensor(t) => Some(t),
             _ => None,
         }
     }
 
     pub fn matmul(&mut self, a: Val, b: Val, span: Span) -> Val {
-        let (Some(a), Some(b)) = (self.matrix_operand(a, span), self.matrix_operand(b, span)) else {
+        let (Some(a), Some(b)) = (self.matrix_operand(a, span), self.matrix_operand(b, span))
+        else {
             return Val::Error;
         };
         let (ra, rb) = (a.ty.rank(), b.ty.rank());
@@ -157,8 +193,11 @@ impl Elab<'_> {
         let inner = rb.saturating_sub(2);
         let leading = |t: &Tensor| t.ty.shape[..batch.min(t.ty.rank())].to_vec();
         if batch > 0 && (ra < batch + 1 || leading(&a) != leading(&b)) {
-            let d = Diagnostic::error("E0205", format!("{a} @ {b}: the leading axes of two stacks of matrices must agree"))
-                .label(span, "in this product");
+            let d = Diagnostic::error(
+                "E0205",
+                format!("{a} @ {b}: the leading axes of two stacks of matrices must agree"),
+            )
+            .label(span, "in this product");
             return self.report(d);
         }
         let (n, m) = (&a.ty.shape[ra - 1], &b.ty.shape[inner]);
@@ -166,19 +205,29 @@ impl Elab<'_> {
             if self.mode.generic && n.sub(m).is_ok_and(|d| d.as_const().is_none()) {
                 return Val::Error;
             }
-            let d = Diagnostic::error("E0205", format!("cannot multiply {a} by {b}: {n} columns meet {m} rows"))
-                .label(span, "in this product")
-                .help("the last axis of the left and the last but one of the right must be equal");
+            let d = Diagnostic::error(
+                "E0205",
+                format!("cannot multiply {a} by {b}: {n} columns meet {m} rows"),
+            )
+            .label(span, "in this product")
+            .help("the last axis of the left and the last but one of the right must be equal");
             return self.report(d);
         }
-        let dims = DotDims { batch: (0..batch).map(|i| (i, i)).collect(), contract: vec![(ra - 1, inner)] };
+        let dims = DotDims {
+            batch: (0..batch).map(|i| (i, i)).collect(),
+            contract: vec![(ra - 1, inner)],
+        };
         self.emit(Prim::Dot(dims), &[&a, &b], Meaning::Real, span)
     }
 
     fn matrix_operand(&mut self, v: Val, span: Span) -> Option<Tensor> {
         let t = self.as_tensor(&v, Elem::F32, span)?;
         let t = self.quantity(t, span, "multiplied")?;
-        let elem = if t.ty.elem == Elem::F64 { Elem::F64 } else { Elem::F32 };
+        let elem = if t.ty.elem == Elem::F64 {
+            Elem::F64
+        } else {
+            Elem::F32
+        };
         self.cast(t, elem, span)
     }
 
@@ -198,7 +247,11 @@ impl Elab<'_> {
                     let bad = if ok(&a) { b } else { a };
                     return self.not_defined(symbol, &bad, None, span);
                 }
-                Prim::Binary(if op == BinaryOp::And { Binary::And } else { Binary::Or })
+                Prim::Binary(if op == BinaryOp::And {
+                    Binary::And
+                } else {
+                    Binary::Or
+                })
             }
             BinaryOp::Eq => return self.compare(Compare::Eq, a, b, span),
             BinaryOp::Ne => return self.compare(Compare::Ne, a, b, span),
@@ -212,7 +265,9 @@ impl Elab<'_> {
             BinaryOp::Div => Prim::Binary(Binary::Div),
             BinaryOp::Rem => Prim::Binary(Binary::Rem),
         };
-        let (Some(mut a), Some(mut b)) = (self.operand(a, symbol, span), self.operand(b, symbol, span)) else {
+        let (Some(mut a), Some(mut b)) =
+            (self.operand(a, symbol, span), self.operand(b, symbol, span))
+        else {
             return Val::Error;
         };
         if op == BinaryOp::Div {
@@ -220,7 +275,9 @@ impl Elab<'_> {
             for v in [&mut a, &mut b] {
                 if let Val::Tensor(t) = &*v {
                     if t.ty.elem == Elem::I32 {
-                        let Some(t) = self.cast(t.clone(), Elem::F32, span) else { return Val::Error };
+                        let Some(t) = self.cast(t.clone(), Elem::F32, span) else {
+                            return Val::Error;
+                        };
                         *v = Val::Tensor(t);
                     }
                 }
@@ -237,13 +294,17 @@ impl Elab<'_> {
         match v {
             Val::Tensor(t) => {
                 if t.ty.elem == Elem::Bool && !matches!(symbol, "and" | "or") {
-                    let d = Diagnostic::error("E0309", format!("`{symbol}` takes numbers, not truth values"))
-                        .label(span, format!("one side is {t}"))
-                        .help("`cast(.., real)` makes 0 and 1 of them");
+                    let d = Diagnostic::error(
+                        "E0309",
+                        format!("`{symbol}` takes numbers, not truth values"),
+                    )
+                    .label(span, format!("one side is {t}"))
+                    .help("`cast(.., real)` makes 0 and 1 of them");
                     self.report(d);
                     return None;
                 }
-                self.quantity(t, span, &format!("used with `{symbol}`")).map(Val::Tensor)
+                self.quantity(t, span, &format!("used with `{symbol}`"))
+                    .map(Val::Tensor)
             }
             Val::Int(_) | Val::Float(_) | Val::Bool(_) | Val::Unknown(_) => Some(v),
             other => {
@@ -256,7 +317,10 @@ impl Elab<'_> {
     /// Equality works on ids too, and on truth values.
     fn compare(&mut self, c: Compare, a: Val, b: Val, span: Span) -> Val {
         for v in [&a, &b] {
-            if !matches!(v, Val::Tensor(_) | Val::Int(_) | Val::Float(_) | Val::Bool(_) | Val::Unknown(_)) {
+            if !matches!(
+                v,
+                Val::Tensor(_) | Val::Int(_) | Val::Float(_) | Val::Bool(_) | Val::Unknown(_)
+            ) {
                 return self.not_defined(c.name(), v, None, span);
             }
         }
@@ -268,7 +332,9 @@ impl Elab<'_> {
 
     /// Small whole powers multiply; others need a float.
     fn power(&mut self, a: Val, b: Val, span: Span) -> Val {
-        let (Some(a), Some(b)) = (self.operand(a, "^", span), self.operand(b, "^", span)) else { return Val::Error };
+        let (Some(a), Some(b)) = (self.operand(a, "^", span), self.operand(b, "^", span)) else {
+            return Val::Error;
+        };
         let whole = match &b {
             Val::Int(d) => d.as_const(),
             Val::Float(x) if x.fract() == 0.0 => Some(*x as i64),
@@ -293,11 +359,18 @@ impl Elab<'_> {
             };
         }
         let float = |el: &mut Self, v: Val| match v {
-            Val::Tensor(t) if t.ty.elem == Elem::I32 => el.cast(t, Elem::F32, span).map(Val::Tensor),
-            Val::Int(d) => d.as_const().map(|c| Val::Float(c as f64)).or(Some(Val::Int(d))),
+            Val::Tensor(t) if t.ty.elem == Elem::I32 => {
+                el.cast(t, Elem::F32, span).map(Val::Tensor)
+            }
+            Val::Int(d) => d
+                .as_const()
+                .map(|c| Val::Float(c as f64))
+                .or(Some(Val::Int(d))),
             other => Some(other),
         };
-        let (Some(a), Some(b)) = (float(self, a), float(self, b)) else { return Val::Error };
+        let (Some(a), Some(b)) = (float(self, a), float(self, b)) else {
+            return Val::Error;
+        };
         match self.align(&a, &b, "^", span) {
             Some((x, y)) => self.emit(Prim::Binary(Binary::Pow), &[&x, &y], Meaning::Real, span),
             None => Val::Error,
@@ -326,21 +399,31 @@ impl Elab<'_> {
             }
         }
         // An unknown does not decide, but a known side may.
-        if matches!(op, O::And | O::Or) && matches!(a, Val::Unknown(Kind::Bool)) | matches!(b, Val::Unknown(Kind::Bool)) {
+        if matches!(op, O::And | O::Or)
+            && matches!(a, Val::Unknown(Kind::Bool)) | matches!(b, Val::Unknown(Kind::Bool))
+        {
             return match (op, a, b) {
                 (O::And, Val::Bool(false), _) | (O::And, _, Val::Bool(false)) => Val::Bool(false),
                 (O::Or, Val::Bool(true), _) | (O::Or, _, Val::Bool(true)) => Val::Bool(true),
                 _ => Val::Unknown(Kind::Bool),
             };
         }
-        let number = |v: &Val| matches!(v, Val::Int(_) | Val::Float(_) | Val::Unknown(Kind::Int | Kind::Float));
+        let number = |v: &Val| {
+            matches!(
+                v,
+                Val::Int(_) | Val::Float(_) | Val::Unknown(Kind::Int | Kind::Float)
+            )
+        };
         if number(a) && number(b) {
             if matches!(op, O::Lt | O::Le | O::Gt | O::Ge) {
                 return self.number_compare(op, a, b, span);
             }
             let (x, y) = match (float(a), float(b)) {
                 (Some(x), Some(y)) => (x, y),
-                _ if matches!(a, Val::Unknown(_)) || matches!(b, Val::Unknown(_)) || self.mode.generic => {
+                _ if matches!(a, Val::Unknown(_))
+                    || matches!(b, Val::Unknown(_))
+                    || self.mode.generic =>
+                {
                     return Val::Unknown(Kind::Float);
                 }
                 // A size that is not known yet: go on as scalars.
@@ -361,7 +444,12 @@ impl Elab<'_> {
         }
         if let (Val::Int(w), Val::Def(_)) | (Val::Def(_), Val::Int(w)) = (a, b) {
             if let Some(w) = w.as_const() {
-                return self.weighted(op, w as f64, if matches!(a, Val::Def(_)) { a } else { b }, span);
+                return self.weighted(
+                    op,
+                    w as f64,
+                    if matches!(a, Val::Def(_)) { a } else { b },
+                    span,
+                );
             }
         }
         self.not_defined(op.symbol(), a, Some(b), span)
@@ -369,7 +457,11 @@ impl Elab<'_> {
 
     /// `0.2 * mse`: a loss with a weight.
     fn weighted(&mut self, op: BinaryOp, w: f64, def: &Val, span: Span) -> Val {
-        if op == BinaryOp::Mul { Val::Weighted(w, Box::new(def.clone())) } else { self.not_defined(op.symbol(), def, None, span) }
+        if op == BinaryOp::Mul {
+            Val::Weighted(w, Box::new(def.clone()))
+        } else {
+            self.not_defined(op.symbol(), def, None, span)
+        }
     }
 
     /// Sizes divide to sizes where that comes out even, else to a number.
@@ -382,7 +474,12 @@ impl Elab<'_> {
             (Some(a), Some(b)) if a % b == 0 => Val::Int(Dim::Const(a / b)),
             (Some(a), Some(b)) => Val::Float(a as f64 / b as f64),
             _ if self.mode.generic => Val::Unknown(Kind::Float),
-            _ => self.tensor_from_numbers(BinaryOp::Div, &Val::Int(x.clone()), &Val::Int(y.clone()), span),
+            _ => self.tensor_from_numbers(
+                BinaryOp::Div,
+                &Val::Int(x.clone()),
+                &Val::Int(y.clone()),
+                span,
+            ),
         }
     }
 
@@ -444,7 +541,11 @@ impl Elab<'_> {
             (None, None) => Elem::F32,
         };
         let fractional = [a, b].iter().any(|v| matches!(v, Val::Float(_)));
-        if fractional && !e.is_float() { Elem::F32 } else { e }
+        if fractional && !e.is_float() {
+            Elem::F32
+        } else {
+            e
+        }
     }
 
     fn not_defined(&mut self, op: &str, a: &Val, b: Option<&Val>, span: Span) -> Val {
@@ -452,13 +553,23 @@ impl Elab<'_> {
             Some(b) => format!("{} and {}", a.describe(), b.describe()),
             None => a.describe(),
         };
-        self.error("E0309", span, format!("`{op}` is not defined for {what}"), "here")
+        self.error(
+            "E0309",
+            span,
+            format!("`{op}` is not defined for {what}"),
+            "here",
+        )
     }
 
     fn refuse_broadcast(&mut self, x: &Tensor, y: &Tensor, what: &str, span: Span) {
         let unsure = |a: &Dim, b: &Dim| a != b && a.sub(b).map_or(true, |d| d.as_const().is_none());
         if self.mode.generic
-            && x.ty.shape.iter().rev().zip(y.ty.shape.iter().rev()).any(|(a, b)| unsure(a, b))
+            && x.ty
+                .shape
+                .iter()
+                .rev()
+                .zip(y.ty.shape.iter().rev())
+                .any(|(a, b)| unsure(a, b))
             && x.ty.rank() == y.ty.rank()
         {
             return;
@@ -472,8 +583,9 @@ impl Elab<'_> {
                 self.report(d);
             }
             None => {
-                let d = Diagnostic::error("E0203", format!("shapes do not agree: {x} `{what}` {y}"))
-                    .label(span, "these do not line up");
+                let d =
+                    Diagnostic::error("E0203", format!("shapes do not agree: {x} `{what}` {y}"))
+                        .label(span, "these do not line up");
                 self.report(d);
             }
         }
@@ -521,7 +633,11 @@ pub fn broadcast_shape(a: &Shape, b: &Shape) -> Option<Shape> {
 /// What numpy would do.
 fn loose_shape(a: &Shape, b: &Shape) -> Option<Shape> {
     let n = a.len().max(b.len());
-    let at = |s: &Shape, i: usize| (i + s.len()).checked_sub(n).map_or(Dim::ONE, |j| s[j].clone());
+    let at = |s: &Shape, i: usize| {
+        (i + s.len())
+            .checked_sub(n)
+            .map_or(Dim::ONE, |j| s[j].clone())
+    };
     (0..n)
         .map(|i| match (at(a, i), at(b, i)) {
             (x, y) if x == y => Some(x),
@@ -531,4 +647,3 @@ fn loose_shape(a: &Shape, b: &Shape) -> Option<Shape> {
         })
         .collect()
 }
-

@@ -62,7 +62,14 @@ pub enum Declares {
 
 impl Frame {
     pub fn new(path: Arc<str>, what: String, library: bool, call: Option<Span>) -> Frame {
-        Frame { blocks: vec![HashMap::new()], path, what, library, call, ..Frame::default() }
+        Frame {
+            blocks: vec![HashMap::new()],
+            path,
+            what,
+            library,
+            call,
+            ..Frame::default()
+        }
     }
     pub fn get(&self, name: &str) -> Option<&Var> {
         self.blocks.iter().rev().find_map(|b| b.get(name))
@@ -77,7 +84,14 @@ impl Frame {
     }
     /// Binds in the outermost block: sizes of a signature.
     pub fn bind_given(&mut self, name: &Arc<str>, val: Val, span: Span) {
-        self.blocks[0].insert(name.clone(), Var { val, span, role: VarRole::Given });
+        self.blocks[0].insert(
+            name.clone(),
+            Var {
+                val,
+                span,
+                role: VarRole::Given,
+            },
+        );
     }
     pub fn push_block(&mut self) {
         self.blocks.push(HashMap::new());

@@ -35,9 +35,17 @@ pub enum MeaningPattern<'a> {
 /// Why an argument does not fit its parameter.
 #[derive(Clone, Debug)]
 pub enum Mismatch {
-    Rank { expected: String },
-    Size { name: String, expected: Dim, found: Dim },
-    Meaning { expected: String },
+    Rank {
+        expected: String,
+    },
+    Size {
+        name: String,
+        expected: Dim,
+        found: Dim,
+    },
+    Meaning {
+        expected: String,
+    },
     /// Another mistake, reported already.
     Reported,
 }
@@ -54,13 +62,28 @@ pub enum ParamType<'a> {
     Symbol(Vec<&'a str>),
 }
 
-const DEF_WORDS: [&str; 9] =
-    ["fn", "layer", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer", "schedule"];
+const DEF_WORDS: [&str; 9] = [
+    "fn",
+    "layer",
+    "initializer",
+    "regularizer",
+    "constraint",
+    "loss",
+    "metric",
+    "optimizer",
+    "schedule",
+];
 
 /// Reads a parameter's type expression; `Err` names an unknown type word.
 pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
-    let Some(ty) = ty else { return Ok(ParamType::Anything) };
-    if let TypeKind::Plain { name: Some(name), brackets } = &ty.kind {
+    let Some(ty) = ty else {
+        return Ok(ParamType::Anything);
+    };
+    if let TypeKind::Plain {
+        name: Some(name),
+        brackets,
+    } = &ty.kind
+    {
         let word = &*name.text;
         if brackets.is_empty() {
             match word {
@@ -77,7 +100,10 @@ pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
         }
         if word == "symbol" {
             let names = brackets.iter().flatten().filter_map(|d| match d {
-                DimExpr::Expr(ast::Expr { kind: ExprKind::Name(n), .. }) => Some(&*n.text),
+                DimExpr::Expr(ast::Expr {
+                    kind: ExprKind::Name(n),
+                    ..
+                }) => Some(&*n.text),
                 _ => None,
             });
             return Ok(ParamType::Symbol(names.collect()));
@@ -89,7 +115,11 @@ pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
 /// Reads a tensor type; `Err` names an unknown type word.
 pub fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
     let TypeKind::Plain { name, brackets } = &ty.kind else {
-        return Ok(Pattern { meaning: MeaningPattern::Any, dims: &[], span: ty.span });
+        return Ok(Pattern {
+            meaning: MeaningPattern::Any,
+            dims: &[],
+            span: ty.span,
+        });
     };
     let word = name.as_ref().map(|n| &*n.text);
     let first = |i: usize| brackets.get(i).map_or(&[] as &[DimExpr], |b| b.as_slice());
@@ -104,11 +134,19 @@ pub fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
         Some("int") => (MeaningPattern::Int, first(0)),
         Some("bool") => (MeaningPattern::Bool, first(0)),
         Some("u8") => (MeaningPattern::U8, first(0)),
-        Some("class") if bound().is_some() => (MeaningPattern::Class(bound().expect("just seen")), first(1)),
-        Some("token") if bound().is_some() => (MeaningPattern::Token(bound().expect("just seen")), first(1)),
+        Some("class") if bound().is_some() => {
+            (MeaningPattern::Class(bound().expect("just seen")), first(1))
+        }
+        Some("token") if bound().is_some() => {
+            (MeaningPattern::Token(bound().expect("just seen")), first(1))
+        }
         Some(_) => return Err(name.as_ref().expect("a word has a name")),
     };
-    Ok(Pattern { meaning, dims, span: ty.span })
+    Ok(Pattern {
+        meaning,
+        dims,
+        span: ty.span,
+    })
 }
 
 impl Elab<'_> {
@@ -121,8 +159,17 @@ impl Elab<'_> {
         Ok(t)
     }
 
-    fn unify_meaning(&mut self, m: &MeaningPattern, t: Tensor, span: Span) -> Result<Tensor, Mismatch> {
-        let wrong = |expected: &str| Err(Mismatch::Meaning { expected: expected.into() });
+    fn unify_meaning(
+        &mut self,
+        m: &MeaningPattern,
+        t: Tensor,
+        span: Span,
+    ) -> Result<Tensor, Mismatch> {
+        let wrong = |expected: &str| {
+            Err(Mismatch::Meaning {
+                expected: expected.into(),
+            })
+        };
         match m {
             MeaningPattern::Any => Ok(t),
             MeaningPattern::Real if t.meaning.is_id() => wrong("real"),
@@ -151,24 +198,43 @@ impl Elab<'_> {
     }
 
     /// Fits only what the numbers mean, for types whose batch axis is implied.
-    pub fn unify_meaning_only(&mut self, pattern: &Pattern, t: Tensor, span: Span) -> Option<Tensor> {
+    pub fn unify_meaning_only(
+        &mut self,
+        pattern: &Pattern,
+        t: Tensor,
+        span: Span,
+    ) -> Option<Tensor> {
         self.unify_meaning(&pattern.meaning, t, span).ok()
     }
 
     /// Fits a shape to a pattern of sizes.
-    pub fn unify_shape(&mut self, dims: &[DimExpr], shape: &Shape, span: Span) -> Result<(), Mismatch> {
+    pub fn unify_shape(
+        &mut self,
+        dims: &[DimExpr],
+        shape: &Shape,
+        span: Span,
+    ) -> Result<(), Mismatch> {
         let rest = dims.iter().position(|d| matches!(d, DimExpr::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
-        let fits = if rest.is_some() { shape.len() >= fixed } else { shape.len() == fixed };
+        let fits = if rest.is_some() {
+            shape.len() >= fixed
+        } else {
+            shape.len() == fixed
+        };
         if !fits {
-            return Err(Mismatch::Rank { expected: dims_text(dims) });
+            return Err(Mismatch::Rank {
+                expected: dims_text(dims),
+            });
         }
         let before = rest.unwrap_or(dims.len());
         let after = dims.len() - before - usize::from(rest.is_some());
         for (d, found) in dims[..before].iter().zip(shape) {
             self.unify_one(d, found)?;
         }
-        for (d, found) in dims[dims.len() - after..].iter().zip(&shape[shape.len() - after..]) {
+        for (d, found) in dims[dims.len() - after..]
+            .iter()
+            .zip(&shape[shape.len() - after..])
+        {
             self.unify_one(d, found)?;
         }
         if rest.is_some() {
@@ -176,7 +242,9 @@ impl Elab<'_> {
             match self.frame().rest.clone() {
                 None => self.frame().rest = Some(run),
                 Some(known) if known.len() != run.len() => {
-                    return Err(Mismatch::Rank { expected: format!("{} axes for `..`", known.len()) });
+                    return Err(Mismatch::Rank {
+                        expected: format!("{} axes for `..`", known.len()),
+                    });
                 }
                 Some(known) => {
                     for (a, b) in known.iter().zip(&run) {
@@ -199,23 +267,28 @@ impl Elab<'_> {
     fn unify_dim(&mut self, e: &ast::Expr, found: &Dim) -> Result<(), Mismatch> {
         if let ExprKind::Name(n) = &e.kind {
             if self.top().get(&n.text).is_none() && !self.is_global_const(&n.text) {
-                self.frame().bind_given(&n.text, Val::Int(found.clone()), n.span);
+                self.frame()
+                    .bind_given(&n.text, Val::Int(found.clone()), n.span);
                 return Ok(());
             }
         }
         if let Some(name) = self.unbound_in(e) {
             // One unknown in a compound size: solve for it.
             let symbol = format!("?{}", name.text);
-            self.frame().bind_given(&name.text, Val::Int(Dim::symbol(&symbol)), name.span);
+            self.frame()
+                .bind_given(&name.text, Val::Int(Dim::symbol(&symbol)), name.span);
             let value = self.eval(e);
             let solved = match &value {
                 Val::Int(d) => d.solve(&symbol, found),
                 _ => None,
             };
             let Some(solved) = solved else {
-                return Err(Mismatch::Rank { expected: format!("a size of the form {}", dim_text(e)) });
+                return Err(Mismatch::Rank {
+                    expected: format!("a size of the form {}", dim_text(e)),
+                });
             };
-            self.frame().bind_given(&name.text, Val::Int(solved), name.span);
+            self.frame()
+                .bind_given(&name.text, Val::Int(solved), name.span);
             return Ok(());
         }
         match self.eval(e) {
@@ -223,7 +296,12 @@ impl Elab<'_> {
             Val::Unknown(_) => Ok(()),
             Val::Error => Err(Mismatch::Reported),
             other => {
-                self.error("E0301", e.span, "a size must be an integer", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    e.span,
+                    "a size must be an integer",
+                    format!("this is {}", other.describe()),
+                );
                 Err(Mismatch::Reported)
             }
         }
@@ -236,19 +314,27 @@ impl Elab<'_> {
         if self.mode.generic && expected.sub(found).is_ok_and(|d| d.as_const().is_none()) {
             return Ok(());
         }
-        Err(Mismatch::Size { name: name.into(), expected: expected.clone(), found: found.clone() })
+        Err(Mismatch::Size {
+            name: name.into(),
+            expected: expected.clone(),
+            found: found.clone(),
+        })
     }
 
     fn is_global_const(&self, name: &str) -> bool {
-        !self.top().library && matches!(self.world.globals.get(name), Some((super::world::Global::Const, _)))
+        !self.top().library
+            && matches!(
+                self.world.globals.get(name),
+                Some((super::world::Global::Const, _))
+            )
     }
 
     /// The one name of a compound size that nothing has bound yet.
     fn unbound_in(&self, e: &ast::Expr) -> Option<ast::Ident> {
         match &e.kind {
-            ExprKind::Name(n) => {
-                (self.top().get(&n.text).is_none() && !self.is_global_const(&n.text)).then(|| n.clone())
-            }
+            ExprKind::Name(n) => (self.top().get(&n.text).is_none()
+                && !self.is_global_const(&n.text))
+            .then(|| n.clone()),
             ExprKind::Binary(_, a, b) => self.unbound_in(a).or_else(|| self.unbound_in(b)),
             ExprKind::Unary(_, a) => self.unbound_in(a),
             _ => None,
@@ -263,7 +349,12 @@ impl Elab<'_> {
                 DimExpr::Rest(span) => match self.top().rest.clone() {
                     Some(run) => shape.extend(run),
                     None => {
-                        self.error("E0201", *span, "`..` stands for nothing here", "no signature binds it");
+                        self.error(
+                            "E0201",
+                            *span,
+                            "`..` stands for nothing here",
+                            "no signature binds it",
+                        );
                         return None;
                     }
                 },
@@ -280,13 +371,23 @@ impl Elab<'_> {
     pub fn positive_size(&mut self, v: Val, span: Span) -> Option<Dim> {
         match v {
             Val::Int(d) if d.sign() == Some(std::cmp::Ordering::Less) => {
-                self.error("E0210", span, format!("a size cannot be negative: this is {d}"), "here");
+                self.error(
+                    "E0210",
+                    span,
+                    format!("a size cannot be negative: this is {d}"),
+                    "here",
+                );
                 None
             }
             Val::Int(d) => Some(d),
             Val::Error | Val::Unknown(_) => None,
             other => {
-                self.error("E0301", span, "a size must be an integer", format!("this is {}", other.describe()));
+                self.error(
+                    "E0301",
+                    span,
+                    "a size must be an integer",
+                    format!("this is {}", other.describe()),
+                );
                 None
             }
         }
@@ -317,12 +418,18 @@ impl Elab<'_> {
         };
         let ty = crate::ir::Type { elem, shape };
         let value = self.step.input(name, crate::ir::Role::Plain, ty.clone());
-        Tensor { value, home: super::value::Home::Step, ty, meaning }
+        Tensor {
+            value,
+            home: super::value::Home::Step,
+            ty,
+            meaning,
+        }
     }
 
     fn fresh_dim(&mut self, e: &ast::Expr) -> Dim {
         while let Some(name) = self.unbound_in(e) {
-            self.frame().bind_given(&name.text, Val::Int(Dim::symbol(&name.text)), name.span);
+            self.frame()
+                .bind_given(&name.text, Val::Int(Dim::symbol(&name.text)), name.span);
         }
         match self.eval(e) {
             Val::Int(d) => d,

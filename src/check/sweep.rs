@@ -14,33 +14,64 @@ impl Elab<'_> {
         match self.name(&s.model) {
             Val::Model(_) | Val::Error => {}
             other => {
-                self.error("E0103", s.model.span, format!("`{}` is not a model", s.model.text), format!("this is {}", other.describe()));
+                self.error(
+                    "E0103",
+                    s.model.span,
+                    format!("`{}` is not a model", s.model.text),
+                    format!("this is {}", other.describe()),
+                );
             }
         }
         for (name, values) in &s.axes {
             if !matches!(self.world.globals.get(&name.text), Some((Global::Const, _))) {
-                let consts: Vec<&str> =
-                    self.world.globals.iter().filter(|(_, (g, _))| matches!(g, Global::Const)).map(|(k, _)| &**k).collect();
-                let mut d = Diagnostic::error("E0701", format!("a sweep varies a const, and `{}` is none", name.text)).label(name.span, "not a const");
+                let consts: Vec<&str> = self
+                    .world
+                    .globals
+                    .iter()
+                    .filter(|(_, (g, _))| matches!(g, Global::Const))
+                    .map(|(k, _)| &**k)
+                    .collect();
+                let mut d = Diagnostic::error(
+                    "E0701",
+                    format!("a sweep varies a const, and `{}` is none", name.text),
+                )
+                .label(name.span, "not a const");
                 if let Some(near) = did_you_mean(&name.text, consts) {
-                    d = d.help(format!("did you mean `{near}`?")).fix(name.span, near);
+                    d = d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near);
                 }
                 self.report(d);
             }
             self.sweep_values(values);
         }
-        let settings = self.settings(s.settings.iter(), &["search", "minimize", "maximize"], "a sweep");
+        let settings = self.settings(
+            s.settings.iter(),
+            &["search", "minimize", "maximize"],
+            "a sweep",
+        );
         if settings.get("minimize").is_none() && settings.get("maximize").is_none() {
-            self.error("E0703", s.model.span, "the sweep has no goal", "add `minimize val_loss` or `maximize val_accuracy`");
+            self.error(
+                "E0703",
+                s.model.span,
+                "the sweep has no goal",
+                "add `minimize val_loss` or `maximize val_accuracy`",
+            );
         }
-        let d = Diagnostic::warning("W0702", "sweeps are checked, but not run yet").label(span, "`nnc run` trains one configuration");
+        let d = Diagnostic::warning("W0702", "sweeps are checked, but not run yet")
+            .label(span, "`nnc run` trains one configuration");
         self.diags.push(d);
     }
 
     /// A list, a range, or `log(range)`.
     fn sweep_values(&mut self, e: &crate::syntax::ast::Expr) {
         let bad = |el: &mut Self, what: &str| {
-            el.error("E0702", e.span, "a sweep's values are a list, a range, or `log(a .. b)`", what.to_string());
+            el.error(
+                "E0702",
+                e.span,
+                "a sweep's values are a list, a range, or `log(a .. b)`",
+                what.to_string(),
+            );
         };
         match &e.kind {
             ExprKind::List(items) if items.is_empty() => bad(self, "an empty list"),
@@ -58,7 +89,9 @@ impl Elab<'_> {
                 }
             }
             ExprKind::Call { callee, args, .. } => match (&callee.kind, args.as_slice()) {
-                (ExprKind::Name(f), [one]) if &*f.text == "log" && matches!(one.value.kind, ExprKind::Range(..)) => {
+                (ExprKind::Name(f), [one])
+                    if &*f.text == "log" && matches!(one.value.kind, ExprKind::Range(..)) =>
+                {
                     self.sweep_values(&one.value);
                 }
                 _ => bad(self, "not one of these"),

@@ -20,13 +20,20 @@ pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
             for item in &t.items {
                 if let TrainItem::Step(s) = item {
                     s.stmts.iter().for_each(|x| seen.stmt(x));
-                    s.settings.iter().flat_map(|x| &x.values).for_each(|a| seen.expr(&a.value));
+                    s.settings
+                        .iter()
+                        .flat_map(|x| &x.values)
+                        .for_each(|a| seen.expr(&a.value));
                 }
             }
         }
         _ => return,
     }
-    let mut unused: Vec<(Arc<str>, Span)> = seen.bound.into_iter().filter(|(n, _)| !seen.read.contains_key(n)).collect();
+    let mut unused: Vec<(Arc<str>, Span)> = seen
+        .bound
+        .into_iter()
+        .filter(|(n, _)| !seen.read.contains_key(n))
+        .collect();
     unused.sort_by_key(|(_, s)| *s);
     for (name, span) in unused {
         if !name.starts_with('_') {
@@ -64,7 +71,9 @@ impl Seen {
                     }
                 }
             }
-            StmtKind::Update { value, .. } | StmtKind::Penalize(value) | StmtKind::Expr(value) => self.expr(value),
+            StmtKind::Update { value, .. } | StmtKind::Penalize(value) | StmtKind::Expr(value) => {
+                self.expr(value)
+            }
             StmtKind::Param(p) => {
                 self.bound.entry(p.name.text.clone()).or_insert(p.name.span);
                 p.init.iter().for_each(|e| self.expr(e));
@@ -104,7 +113,11 @@ impl Seen {
     /// Blocks inside an expression bind and read names too.
     fn inner_blocks(&mut self, e: &Expr) {
         match &e.kind {
-            ExprKind::If { cond, then, otherwise } => {
+            ExprKind::If {
+                cond,
+                then,
+                otherwise,
+            } => {
                 self.inner_blocks(cond);
                 self.block(then);
                 otherwise.iter().for_each(|b| self.block(b));
@@ -117,8 +130,12 @@ impl Seen {
             }
             ExprKind::List(items) => items.iter().for_each(|i| self.inner_blocks(i)),
             ExprKind::Tuple(items) => items.iter().for_each(|a| self.inner_blocks(&a.value)),
-            ExprKind::Unary(_, a) | ExprKind::Field { base: a, .. } | ExprKind::Index { base: a, .. } => self.inner_blocks(a),
-            ExprKind::Binary(_, a, b) | ExprKind::Range(a, b) | ExprKind::Pipe { value: a, stage: b } => {
+            ExprKind::Unary(_, a)
+            | ExprKind::Field { base: a, .. }
+            | ExprKind::Index { base: a, .. } => self.inner_blocks(a),
+            ExprKind::Binary(_, a, b)
+            | ExprKind::Range(a, b)
+            | ExprKind::Pipe { value: a, stage: b } => {
                 self.inner_blocks(a);
                 self.inner_blocks(b);
             }
@@ -126,7 +143,13 @@ impl Seen {
                 self.inner_blocks(callee);
                 args.iter().for_each(|a| self.inner_blocks(&a.value));
             }
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Percent(_) | ExprKind::Str(_) | ExprKind::Bool(_) | ExprKind::None | ExprKind::Name(_) => {}
+            ExprKind::Int(_)
+            | ExprKind::Float(_)
+            | ExprKind::Percent(_)
+            | ExprKind::Str(_)
+            | ExprKind::Bool(_)
+            | ExprKind::None
+            | ExprKind::Name(_) => {}
         }
     }
 }

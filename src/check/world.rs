@@ -68,15 +68,24 @@ impl World {
         debug_assert!(errors.is_empty(), "{name}: {errors:?}");
         let mut table = self.library.borrow_mut();
         for decl in file.decls {
-            let ast::DeclKind::Def(def) = decl.kind else { continue };
-            let aliases = decl.attributes.iter().filter(|a| &*a.name.text == "alias").flat_map(|a| &a.args);
+            let ast::DeclKind::Def(def) = decl.kind else {
+                continue;
+            };
+            let aliases = decl
+                .attributes
+                .iter()
+                .filter(|a| &*a.name.text == "alias")
+                .flat_map(|a| &a.args);
             let aliases = aliases.filter_map(|a| match &a.value.kind {
                 ast::ExprKind::Name(n) => Some(n.text.clone()),
                 _ => None,
             });
             for name in std::iter::once(def.name.text.clone()).chain(aliases) {
                 let entry = table.entry(name).or_default();
-                Rc::make_mut(entry).push(DefRef { def: def.clone(), library: true });
+                Rc::make_mut(entry).push(DefRef {
+                    def: def.clone(),
+                    library: true,
+                });
             }
         }
     }

@@ -19,8 +19,17 @@ pub const FILES: &[(&str, &str)] = &[
     ("library/schedules.nn", include_str!("schedules.nn")),
 ];
 
-const KEYWORDS: &[&str] =
-    &["layer", "fn", "loss", "metric", "optimizer", "schedule", "initializer", "regularizer", "constraint"];
+const KEYWORDS: &[&str] = &[
+    "layer",
+    "fn",
+    "loss",
+    "metric",
+    "optimizer",
+    "schedule",
+    "initializer",
+    "regularizer",
+    "constraint",
+];
 
 /// Files (indices of [`FILES`]) that define each name or alias.
 pub fn index() -> &'static HashMap<&'static str, Vec<usize>> {
@@ -50,6 +59,8 @@ fn declared(line: &'static str) -> Option<&'static str> {
         return alias.split(')').next();
     }
     let (keyword, rest) = line.split_once(' ')?;
-    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
     KEYWORDS.contains(&keyword).then(|| &rest[..end])
 }
