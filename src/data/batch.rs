@@ -11,10 +11,10 @@
 //! [`Batches::epoch_from`] resumes anywhere. Sequential order over adjacent rows
 //! copies nothing: its batches borrow from the table, and no thread is started.
 
-use super::element::{AlignedBytes, Number, numbers_of};
 use super::error::DataError;
 use super::shuffle::shuffle;
 use super::table::{Storage, Table};
+use crate::bytes::{AlignedBytes, Number, numbers_of};
 use crate::ir::random::site_key;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -590,10 +590,7 @@ mod tests {
         let mut addresses = std::collections::BTreeSet::new();
         while let Some(batch) = epoch.next_batch() {
             for i in 0..batch.columns() {
-                assert_eq!(
-                    batch.column(i).as_ptr() as usize % super::super::element::ALIGN,
-                    0
-                );
+                assert_eq!(batch.column(i).as_ptr() as usize % crate::bytes::ALIGN, 0);
             }
             addresses.insert(batch.column(0).as_ptr() as usize);
         }

@@ -27,7 +27,6 @@ pub mod split;
 pub mod table;
 pub mod write;
 
-pub use crate::bytes as element;
 pub use batch::{Batch, Batches, Epoch, Order};
 pub use error::DataError;
 pub use table::{Column, ColumnData, ElementType, Storage, Table};

@@ -172,8 +172,8 @@ impl Column {
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.data {
             ColumnData::U8(v) => Some(v),
-            ColumnData::I32(v) => Some(super::element::bytes_of(v)),
-            ColumnData::F32(v) => Some(super::element::bytes_of(v)),
+            ColumnData::I32(v) => Some(crate::bytes::bytes_of(v)),
+            ColumnData::F32(v) => Some(crate::bytes::bytes_of(v)),
             ColumnData::Text(_) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Weights in safetensors files.
 //!
-//! Named tensors of f32, f64, i32 and u8 with their shapes, and a map of
+//! Named tensors of every element type of the IR, with their shapes, and a map of
 //! strings (`__metadata__` in the format). Saving is deterministic (equal
 //! tensors and metadata give equal bytes) and atomic: the file is written
 //! beside its final name and renamed, so that an interrupted run leaves the old
@@ -10,6 +10,7 @@
 use crate::data::DataError;
 use crate::data::error::{nearest, shape as shown_shape};
 use crate::data::write::replace;
+use crate::ir::Elem;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,20 +20,11 @@ use std::path::{Path, PathBuf};
 /// A header longer than this is no header.
 const MAX_HEADER: u64 = 64 << 20;
 
-/// Element type of a tensor.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum TensorType {
-    F32,
-    F64,
-    I32,
-    U8,
-}
-
 /// Name, type and shape of a tensor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TensorSpec {
     pub name: String,
-    pub element: TensorType,
+    pub elem: Elem,
     pub shape: Vec<usize>,
 }
 
@@ -40,7 +32,7 @@ pub struct TensorSpec {
 #[derive(Clone, Copy, Debug)]
 pub struct TensorRef<'a> {
     pub name: &'a str,
-    pub element: TensorType,
+    pub elem: Elem,
     pub shape: &'a [usize],
     /// Row-major, little-endian.
     pub bytes: &'a [u8],
@@ -67,7 +59,7 @@ pub enum WeightsError {
     #[error("{}: not a safetensors file: {reason}", path.display())]
     Format { path: PathBuf, reason: String },
 
-    #[error("{}: tensor `{name}` holds {found}; weights are f32, f64, i32 or u8", path.display())]
+    #[error("{}: tensor `{name}` holds {found}; weights are f32, f64, i32, u8 or bool", path.display())]
     ElementType {
         path: PathBuf,
         name: String,
@@ -104,8 +96,8 @@ pub enum Mismatch {
     },
     #[error("`{name}` is in the file, but the model has no such weights")]
     Unexpected { name: String },
-    #[error("`{name}` is {} {} in the file, {} {} in the model", found.element.name(), shown_shape(&found.shape),
-        expected.element.name(), shown_shape(&expected.shape))]
+    #[error("`{name}` is {} {} in the file, {} {} in the model", found.elem.name(), shown_shape(&found.shape),
+        expected.elem.name(), shown_shape(&expected.shape))]
     Differs {
         name: String,
         found: TensorSpec,
@@ -171,15 +163,14 @@ impl WeightsFile {
             .tensors()
             .into_iter()
             .map(|(name, info)| {
-                let element =
-                    TensorType::of(info.dtype).ok_or_else(|| WeightsError::ElementType {
-                        path: path.to_owned(),
-                        name: name.clone(),
-                        found: format!("{:?}", info.dtype).to_lowercase(),
-                    })?;
+                let elem = elem_of(info.dtype).ok_or_else(|| WeightsError::ElementType {
+                    path: path.to_owned(),
+                    name: name.clone(),
+                    found: format!("{:?}", info.dtype).to_lowercase(),
+                })?;
                 let spec = TensorSpec {
                     name,
-                    element,
+                    elem,
                     shape: info.shape.clone(),
                 };
                 Ok((spec, info.data_offsets.0 as u64))
@@ -263,46 +254,22 @@ impl WeightsFile {
         self.file
             .seek(SeekFrom::Start(self.start + offset))
             .and_then(|_| self.file.read_exact(to))
-            .map_err(|e| io(&self.path, "read it", &e))
+            .map_err(|e| io(&self.path, "read it", &e))?;
+        if spec.elem == Elem::Bool && to.iter().any(|&b| b > 1) {
+            let reason = format!("tensor `{name}` holds a bool that is neither 0 nor 1");
+            return Err(WeightsError::Format {
+                path: self.path.clone(),
+                reason,
+            });
+        }
+        Ok(())
     }
 }
 
 impl TensorSpec {
     /// Its size in bytes; none if that overflows.
     pub fn bytes(&self) -> Option<usize> {
-        size(self.element, &self.shape)
-    }
-}
-
-impl TensorType {
-    /// As it is written in nn.
-    pub fn name(self) -> &'static str {
-        match self {
-            TensorType::F32 => "f32",
-            TensorType::F64 => "f64",
-            TensorType::I32 => "i32",
-            TensorType::U8 => "u8",
-        }
-    }
-
-    fn dtype(self) -> Dtype {
-        match self {
-            TensorType::F32 => Dtype::F32,
-            TensorType::F64 => Dtype::F64,
-            TensorType::I32 => Dtype::I32,
-            TensorType::U8 => Dtype::U8,
-        }
-    }
-
-    fn of(dtype: Dtype) -> Option<TensorType> {
-        [
-            TensorType::F32,
-            TensorType::F64,
-            TensorType::I32,
-            TensorType::U8,
-        ]
-        .into_iter()
-        .find(|t| t.dtype() == dtype)
+        size(self.elem, &self.shape)
     }
 }
 
@@ -324,8 +291,22 @@ fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> WeightsError 
     WeightsError::Io(DataError::io(path, doing, error))
 }
 
-fn size(element: TensorType, shape: &[usize]) -> Option<usize> {
-    let bytes = element.dtype().bitsize() / 8;
+fn dtype_of(elem: Elem) -> Dtype {
+    match elem {
+        Elem::F32 => Dtype::F32,
+        Elem::F64 => Dtype::F64,
+        Elem::I32 => Dtype::I32,
+        Elem::U8 => Dtype::U8,
+        Elem::Bool => Dtype::BOOL,
+    }
+}
+
+fn elem_of(dtype: Dtype) -> Option<Elem> {
+    Elem::ALL.into_iter().find(|&elem| dtype_of(elem) == dtype)
+}
+
+fn size(elem: Elem, shape: &[usize]) -> Option<usize> {
+    let bytes = elem.size();
     shape.iter().try_fold(bytes, |n, &d| n.checked_mul(d))
 }
 
@@ -341,7 +322,7 @@ fn header(
     }
     let mut offset = 0;
     for t in tensors {
-        if size(t.element, t.shape) != Some(t.bytes.len()) {
+        if size(t.elem, t.shape) != Some(t.bytes.len()) {
             return Err(WeightsError::Size {
                 name: t.name.into(),
                 shape: t.shape.into(),
@@ -350,7 +331,7 @@ fn header(
         }
         let end = offset + t.bytes.len();
         let info = TensorInfo {
-            dtype: t.element.dtype(),
+            dtype: dtype_of(t.elem),
             shape: t.shape.to_vec(),
             data_offsets: (offset, end),
         };
@@ -388,12 +369,12 @@ fn similar(suggestion: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::element::{bytes_of, bytes_of_mut};
+    use crate::bytes::{bytes_of, bytes_of_mut};
 
-    fn spec(name: &str, element: TensorType, shape: &[usize]) -> TensorSpec {
+    fn spec(name: &str, elem: Elem, shape: &[usize]) -> TensorSpec {
         TensorSpec {
             name: name.into(),
-            element,
+            elem,
             shape: shape.into(),
         }
     }
@@ -403,25 +384,25 @@ mod tests {
         let tensors = [
             TensorRef {
                 name: "dense/kernel",
-                element: TensorType::F32,
+                elem: Elem::F32,
                 shape: &[2, 3],
                 bytes: bytes_of(&[1f32, 2.0, 3.0, 4.0, 5.0, f32::NAN]),
             },
             TensorRef {
                 name: "mask",
-                element: TensorType::U8,
+                elem: Elem::U8,
                 shape: &[3],
                 bytes: &[1, 0, 1],
             },
             TensorRef {
                 name: "dense/bias",
-                element: TensorType::F64,
+                elem: Elem::F64,
                 shape: &[1],
                 bytes: bytes_of(&[0.1f64]),
             },
             TensorRef {
                 name: "step",
-                element: TensorType::I32,
+                elem: Elem::I32,
                 shape: &[],
                 bytes: bytes_of(&[-7i32]),
             },
@@ -441,10 +422,10 @@ mod tests {
         let mut file = WeightsFile::open(&path).unwrap();
         assert_eq!(file.metadata()["key13"], "\"13\"\n");
         file.verify(&[
-            spec("step", TensorType::I32, &[]),
-            spec("mask", TensorType::U8, &[3]),
-            spec("dense/kernel", TensorType::F32, &[2, 3]),
-            spec("dense/bias", TensorType::F64, &[1]),
+            spec("step", Elem::I32, &[]),
+            spec("mask", Elem::U8, &[3]),
+            spec("dense/kernel", Elem::F32, &[2, 3]),
+            spec("dense/bias", Elem::F64, &[1]),
         ])
         .unwrap();
         let mut kernel = [0f32; 6];
@@ -491,10 +472,10 @@ mod tests {
         let error = WeightsFile::open(&path)
             .unwrap()
             .verify(&[
-                spec("dense/kernal", TensorType::F32, &[2, 3]),
-                spec("dense/bias", TensorType::F32, &[1]),
-                spec("lstm/kernel_of_gates", TensorType::F32, &[8]),
-                spec("mask", TensorType::U8, &[4]),
+                spec("dense/kernal", Elem::F32, &[2, 3]),
+                spec("dense/bias", Elem::F32, &[1]),
+                spec("lstm/kernel_of_gates", Elem::F32, &[8]),
+                spec("mask", Elem::U8, &[4]),
             ])
             .unwrap_err();
         let text = error.to_string().replace(path.to_str().unwrap(), "w");
@@ -540,7 +521,7 @@ mod tests {
             ),
             (
                 &half,
-                "tensor `a` holds f16; weights are f32, f64, i32 or u8",
+                "tensor `a` holds f16; weights are f32, f64, i32, u8 or bool",
             ),
         ];
         for (bytes, expected) in cases {
@@ -562,7 +543,7 @@ mod tests {
         let path = folder.path().join("w");
         let t = TensorRef {
             name: "a",
-            element: TensorType::U8,
+            elem: Elem::U8,
             shape: &[2],
             bytes: &[1, 2],
         };
