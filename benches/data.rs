@@ -49,6 +49,17 @@ fn main() {
         Ok(table) => Arc::new(table),
         Err(error) => return eprintln!("{error}"),
     };
+    // large batches: what waking the thread costs is not seen
+    let order = Order::Shuffled { seed: 1 };
+    if let Ok(mut batches) = Batches::new(table.clone(), &[0, 1], rows.clone(), 6400, order) {
+        let mut epoch = batches.epoch(0);
+        let start = Instant::now();
+        while let Some(batch) = epoch.next_batch() {
+            black_box(batch.column(0).bytes[0]);
+        }
+        let seconds = start.elapsed().as_secs_f64() * 128.0 / rows.len() as f64;
+        println!("gathering 128 x 784 u8: {:.2} us", seconds * 1e6);
+    }
     for (name, order) in [
         ("shuffled", Order::Shuffled { seed: 1 }),
         ("in sequence", Order::Sequential),

@@ -256,6 +256,24 @@ impl DataError {
         }
     }
 
+    /// The same of a column that came from `path`.
+    pub(crate) fn in_file(self, path: &Path) -> DataError {
+        match self {
+            DataError::Shape {
+                column,
+                found,
+                expected,
+                ..
+            } => DataError::Shape {
+                path: path.to_owned(),
+                column,
+                found,
+                expected,
+            },
+            other => other,
+        }
+    }
+
     pub(crate) fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> DataError {
         DataError::Io {
             path: path.to_owned(),
