@@ -60,8 +60,6 @@ pub enum Select {
     Names(String, String),
     /// From the one through the other, from 0.
     Indices(usize, usize),
-    /// All there are.
-    All,
 }
 
 impl CsvOptions {
@@ -405,7 +403,6 @@ impl Rows {
             Select::Index(i) => (*i, *i),
             Select::Names(a, b) => (self.find(a)?, self.find(b)?),
             Select::Indices(a, b) => (*a, *b),
-            Select::All => (0, self.width - 1),
         };
         if let Some(&index) = [first, last].iter().find(|&&i| i >= self.width) {
             return Err(DataError::ColumnIndex {
@@ -445,7 +442,7 @@ impl Sink {
         let fields = last - first + 1;
         let own = match spec.select {
             Select::Name(_) | Select::Index(_) => vec![],
-            Select::Names(..) | Select::Indices(..) | Select::All => vec![fields],
+            Select::Names(..) | Select::Indices(..) => vec![fields],
         };
         let shape = spec.shape.clone().unwrap_or_else(|| own.clone());
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));

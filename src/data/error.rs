@@ -152,9 +152,6 @@ pub enum DataError {
     #[error("{}:{line}: a quote is opened in the row that starts here and never closed", path.display())]
     OpenQuote { path: PathBuf, line: u64 },
 
-    #[error("{}: cannot tell what kind of file this is; expected .csv, .tsv, .npy, .npz or IDX", path.display())]
-    UnknownFormat { path: PathBuf },
-
     #[error("{}: {reason}", path.display())]
     BadHeader { path: PathBuf, reason: String },
 
@@ -239,7 +236,6 @@ impl DataError {
             DataError::BadValue { .. } => "E0916",
             DataError::ClassRange { .. } => "E0917",
             DataError::FieldTooLong { .. } => "E0918",
-            DataError::UnknownFormat { .. } => "E0919",
             DataError::BadHeader { .. } => "E0920",
             DataError::Shape { .. } => "E0921",
             DataError::RowCount { .. } => "E0922",
@@ -252,25 +248,7 @@ impl DataError {
             DataError::NoRows { .. } => "E0929",
             DataError::RowIndex { .. } => "E0930",
             DataError::BatchSize => "E0931",
-            DataError::OpenQuote { .. } => "E0932",
-        }
-    }
-
-    /// The same of a column that came from `path`.
-    pub(crate) fn in_file(self, path: &Path) -> DataError {
-        match self {
-            DataError::Shape {
-                column,
-                found,
-                expected,
-                ..
-            } => DataError::Shape {
-                path: path.to_owned(),
-                column,
-                found,
-                expected,
-            },
-            other => other,
+            DataError::OpenQuote { .. } => "E0919",
         }
     }
 

@@ -5,7 +5,6 @@
 //! table                 named columns in memory
 //! source, decode        files opened, gzip or not; numbers of files
 //! idx, csv, npy         formats read, and written by `nnc predict`
-//! read                  files of any kind
 //! shuffle, split        seeded permutations, parts
 //! fit                   statistics of chosen rows
 //! write                 whole files or none
@@ -22,7 +21,6 @@ pub mod error;
 pub mod fit;
 pub mod idx;
 pub mod npy;
-pub mod read;
 pub mod shuffle;
 mod source;
 pub mod split;

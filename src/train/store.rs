@@ -13,9 +13,7 @@ use crate::bytes::{ALIGN, AlignedBytes};
 use crate::ir::{Elem, Graph, OutputRole, Role, Type};
 use crate::lower::Programs;
 use crate::train::RunError;
-use crate::train::weights::{
-    self, Mismatch, TensorRef, TensorSpec, TensorType, WeightsError, WeightsFile,
-};
+use crate::train::weights::{self, Mismatch, TensorRef, TensorSpec, WeightsError, WeightsFile};
 
 /// Metadata of a weights file: names of the tensors that only training needs, a line each.
 const TRAINING: &str = "training_only";
@@ -201,7 +199,7 @@ impl Store {
         let tensors: Vec<TensorRef> = held()
             .map(|b| TensorRef {
                 name: &b.name,
-                element: tensor_type(b.elem),
+                elem: b.elem,
                 shape: &b.shape,
                 bytes: self.bytes(b),
             })
@@ -224,7 +222,7 @@ impl Store {
         let expected: Vec<TensorSpec> = held()
             .map(|b| TensorSpec {
                 name: b.name.to_string(),
-                element: tensor_type(b.elem),
+                elem: b.elem,
                 shape: b.shape.clone(),
             })
             .collect();
@@ -302,14 +300,5 @@ fn set_accumulators(buffers: &[Buffer], memory: &mut AlignedBytes, mut from: &[u
         };
         memory[b.offset..][..b.len].copy_from_slice(bytes);
         from = rest;
-    }
-}
-
-fn tensor_type(elem: Elem) -> TensorType {
-    match elem {
-        Elem::F32 => TensorType::F32,
-        Elem::F64 => TensorType::F64,
-        Elem::I32 => TensorType::I32,
-        Elem::U8 | Elem::Bool => TensorType::U8,
     }
 }

@@ -6,7 +6,6 @@ use flate2::write::GzEncoder;
 use nnc::data::csv::{ColumnSpec, CsvOptions, HeaderLine, Select, csv_header, read_csv, write_csv};
 use nnc::data::idx::read_idx;
 use nnc::data::npy::{npz_names, read_npy, read_npz, write_npy};
-use nnc::data::read::{Format, read, write};
 use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -506,12 +505,12 @@ fn broken_csv_is_refused() {
         (
             b"a,b\n1,2\n\"3,4\n5,6\n",
             f32s("a"),
-            "E0932 x.csv:3: a quote is opened in the row that starts here and never closed",
+            "E0919 x.csv:3: a quote is opened in the row that starts here and never closed",
         ),
         (
             b"a,t\n1,2\n3,\"4\n5,6",
             vec![named("t", Text)],
-            "E0932 x.csv:3: a quote is opened in the row that starts here and never closed",
+            "E0919 x.csv:3: a quote is opened in the row that starts here and never closed",
         ),
         (
             b"a,b\n1,2\n\"3,4\n5\",6,7\n8,9\n",
@@ -1052,97 +1051,6 @@ fn the_data_that_ships_is_what_its_readme_says() {
     assert_eq!(
         (month.get(143), passengers[143], air.rows()),
         (Some("1960-12"), 432.0, 144)
-    );
-}
-
-#[test]
-fn the_name_tells_the_format() {
-    let cases = [
-        ("a/iris.csv", Some(Format::Csv)),
-        ("reviews.TSV.gz", Some(Format::Csv)),
-        ("x.npy", Some(Format::Npy)),
-        ("x.npz", Some(Format::Npz)),
-        ("train-images-idx3-ubyte.gz", Some(Format::Idx)),
-        ("train-images.idx3-ubyte", Some(Format::Idx)),
-        ("x.txt", None),
-        ("csv", None),
-    ];
-    for (name, expected) in cases {
-        assert_eq!(Format::of(Path::new(name)).ok(), expected, "{name}");
-    }
-    assert_eq!(
-        refused(Path::new("/d/x.txt"), LITTLE, Format::of),
-        "E0919 x.txt: cannot tell what kind of file this is; expected .csv, .tsv, .npy, .npz or IDX"
-    );
-}
-
-#[test]
-fn files_of_one_array_are_read_as_a_whole() {
-    let all = ColumnSpec {
-        shape: Some(vec![4]),
-        ..spec("image", Select::All, ElementType::U8)
-    };
-    let options = CsvOptions::detect();
-    let elements = [1, 2, 3, 4, 5, 6, 7, 8];
-    let x = npy("|u1", false, "(2, 2, 2)", &elements);
-    let member = ColumnSpec {
-        select: Select::Name("x".into()),
-        ..all.clone()
-    };
-    let cases = [
-        (Format::Idx, idx(8, &[2, 2, 2], &elements), &all),
-        (Format::Npy, x.clone(), &all),
-        (
-            Format::Npz,
-            npz(&[("x", &x)], zip::CompressionMethod::Deflated),
-            &member,
-        ),
-        (Format::Csv, b"1,2,3,4\n5,6,7,8".to_vec(), &all),
-    ];
-    for (format, bytes, spec) in cases {
-        let (_folder, path) = file("x", &bytes);
-        let table = read(&path, format, options, std::slice::from_ref(spec)).unwrap();
-        assert_eq!((table.rows(), table.columns()[0].shape()), (2, &[4][..]));
-        let wrong = ColumnSpec {
-            shape: Some(vec![5]),
-            ..spec.clone()
-        };
-        let error = refused(&path, LITTLE, |p| read(p, format, options, &[wrong]));
-        assert!(
-            error.starts_with("E0921 x: column `image` has shape ")
-                && error.ends_with("expected [5]"),
-            "{error}"
-        );
-        let range = ColumnSpec {
-            select: Select::Indices(0, 9),
-            ..spec.clone()
-        };
-        assert!(read(&path, format, options, &[range]).is_err());
-    }
-}
-
-#[test]
-fn predictions_are_written_as_the_name_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let column = |name: &str| Column::new(name, vec![2], ColumnData::F32(vec![0.5; 4])).unwrap();
-    let (one, two) = (
-        Table::new(vec![column("p")]).unwrap(),
-        Table::new(vec![column("p"), column("q")]).unwrap(),
-    );
-    let path = folder.path().join("out.npy");
-    write(&path, &one).unwrap();
-    assert_eq!(read_npy(&path, "p", None).unwrap(), one.columns()[0]);
-    assert_eq!(
-        refused(&path, LITTLE, |p| write(p, &two)),
-        "E0920 out.npy: an npy file holds one column, but there are 2: write CSV"
-    );
-    write(&folder.path().join("out.csv"), &two).unwrap();
-    let text = std::fs::read_to_string(folder.path().join("out.csv")).unwrap();
-    assert_eq!(text, "p_0,p_1,q_0,q_1\n0.5,0.5,0.5,0.5\n0.5,0.5,0.5,0.5\n");
-    let error = refused(&folder.path().join("out.npz"), LITTLE, |p| write(p, &one));
-    assert_eq!(
-        error,
-        "E0920 out.npz: only CSV, TSV and npy files are written"
     );
 }
 
