@@ -11,6 +11,7 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 use super::grammar::Rule;
 use super::keywords::{self, DATA_ITEMS, DECLARATIONS, STATEMENTS};
 use super::lexer::{self, Kind, Token};
+use super::parse::MAX_SHOWN;
 use super::slips;
 use crate::diag::{Diagnostic, codes, did_you_mean};
 use crate::span::{SourceId, Span};
@@ -216,11 +217,14 @@ pub fn explain(failure: &Failure<'_>) -> Diagnostic {
 fn generic(failure: &Failure<'_>) -> Diagnostic {
     let span = failure.span(failure.at);
     let expected = expected_words(failure);
-    let mut diagnostic = Diagnostic::error(
-        codes::E0001,
-        format!("unexpected {} {}", failure.described(), failure.context()),
-    );
-    diagnostic = diagnostic.label(
+    let message = if failure.at_line_end() && failure.found() != ";" {
+        format!("the line ends too early {}", failure.context())
+    } else {
+        let found = failure.described();
+        let found = found.strip_prefix("the ").unwrap_or(&found);
+        format!("unexpected {found} {}", failure.context())
+    };
+    let mut diagnostic = Diagnostic::error(codes::E0001, message).label(
         span,
         if expected.is_empty() {
             "this does not fit here".to_owned()
@@ -229,8 +233,13 @@ fn generic(failure: &Failure<'_>) -> Diagnostic {
         },
     );
     if failure.at > 0 && failure.expects_operator() && !failure.at_line_end() {
-        let before = failure.span(failure.at - 1);
-        diagnostic = diagnostic.label(before, "after this");
+        diagnostic = diagnostic.label(failure.span(failure.at - 1), "after this");
+    }
+    if expected == ["`=`"] && failure.at > 0 && !failure.at_line_end() {
+        let gap = failure.span(failure.at - 1).after().to(span.before());
+        diagnostic = diagnostic
+            .help("put `=` between the name and its value")
+            .fix(gap, " = ");
     }
     diagnostic
 }
@@ -331,80 +340,104 @@ pub fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
     &head[name.start..name.end]
 }
 
-/// Text where a declaration should start.
-pub fn not_a_declaration(source: SourceId, text: &str, range: Range<usize>) -> Diagnostic {
-    let piece = &text[range.clone()];
-    let first_line = piece.lines().next().unwrap_or("");
-    let first = lexer::next(text, range.start);
-    let word = first.map_or("", |t| &text[t.start..t.end]);
-    let kind = first.map(|t| t.kind);
-    let span = Span::new(
-        source,
-        range.start,
-        range.start + word.len().max(1).min(piece.len()),
-    );
+/// Lines where a declaration should start: one diagnostic for each that is
+/// recognised as another language's, one for all the others.
+pub fn not_declarations(source: SourceId, text: &str, range: Range<usize>) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut unknown = None;
+    let mut lines = 0;
+    let mut at = range.start;
+    while at < range.end && diagnostics.len() <= MAX_SHOWN {
+        let end = text[at..range.end].find('\n').map_or(range.end, |i| at + i);
+        if let Some(token) = lexer::next(text, at).filter(|t| t.start < end) {
+            let own = token.start == at || at == range.start;
+            let known = own.then(|| known_line(source, text, token, end)).flatten();
+            match known {
+                Some(diagnostic) => diagnostics.push(diagnostic),
+                None => {
+                    // What is indented or closes a block belongs to the line above.
+                    let word = &text[token.start..token.end];
+                    if own && word != "}" && (unknown.is_none() || diagnostics.is_empty()) {
+                        unknown.get_or_insert(token);
+                        lines += 1;
+                    }
+                }
+            }
+        }
+        at = end + 1;
+    }
+    diagnostics.extend(unknown.map(|token| unknown_line(source, text, token, lines)));
+    diagnostics
+}
+
+fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<Diagnostic> {
+    let word = &text[token.start..token.end];
+    let span = Span::new(source, token.start, token.end);
     if word == "@" {
-        return Diagnostic::error(codes::E0002, "an attribute without a declaration")
-            .label(
-                Span::new(
-                    source,
-                    range.start,
-                    range.start + first_line.trim_end().len(),
-                ),
-                "nothing follows it",
-            )
-            .help("write the declaration it belongs to on the next line");
+        return Some(
+            Diagnostic::error(codes::E0002, "an attribute without a declaration")
+                .label(
+                    Span::new(source, token.start, text[..end].trim_end().len()),
+                    "nothing follows it",
+                )
+                .help("write the declaration it belongs to on the next line"),
+        );
     }
-    if let Some(diagnostic) = slips::foreign_declaration(source, text, range.start, word) {
-        return diagnostic;
+    if token.kind != Kind::Word {
+        return None;
     }
-    let more = piece.trim_end().lines().count();
-    let mut diagnostic = Diagnostic::error(
+    if let Some(diagnostic) = slips::foreign_declaration(source, text, token.start, word) {
+        return Some(diagnostic);
+    }
+    let rest = text[token.end..end].trim_start();
+    let diagnostic = Diagnostic::error(
         codes::E0002,
-        format!("{} does not start a declaration", describe(kind, word)),
-    );
-    diagnostic = diagnostic.label(
-        span,
-        if more > 1 {
-            format!("{more} lines from here on belong to no declaration")
-        } else {
-            "this line belongs to no declaration".to_owned()
-        },
-    );
-    let near = (kind == Some(Kind::Word)).then(|| {
-        did_you_mean(word, DECLARATIONS.iter().copied()).filter(|near| {
-            first_line[word.len()..]
-                .trim_start()
-                .starts_with(|c: char| c.is_alphanumeric() || c == '"')
-                && *near != word
-        })
-    });
-    if let Some(near) = near.flatten() {
-        return diagnostic
-            .help(format!("did you mean `{near}`?"))
-            .fix(span, near);
+        format!("`{word}` does not start a declaration"),
+    )
+    .label(span, "this line belongs to no declaration");
+    if rest.starts_with('=') && !rest.starts_with("==") {
+        return Some(
+            diagnostic
+                .help(format!(
+                    "a value for the whole file is a `const`: `const {word} = ...`"
+                ))
+                .fix(span.before(), "const "),
+        );
     }
-    let assigns = first_line[word.len().min(first_line.len())..]
-        .trim_start()
-        .strip_prefix('=')
-        .is_some_and(|r| !r.starts_with('='));
-    if kind == Some(Kind::Word) && assigns {
-        return diagnostic
-            .help(format!(
-                "a value for the whole file is a `const`: `const {word} = ...`"
-            ))
-            .fix(span.before(), "const ");
+    let names = rest.starts_with(|c: char| c.is_alphanumeric() || c == '"');
+    let near = did_you_mean(word, DECLARATIONS.iter().copied()).filter(|n| names && *n != word);
+    if let Some(near) = near {
+        return Some(
+            diagnostic
+                .help(format!("did you mean `{near}`?"))
+                .fix(span, near),
+        );
     }
     let item = DATA_ITEMS.contains(&word) || STATEMENTS.contains(&word);
-    if item {
-        return diagnostic.help(format!(
+    item.then(|| {
+        diagnostic.help(format!(
             "`{word}` belongs inside the braces of a declaration; is a `}}` too early?"
-        ));
-    }
-    diagnostic.help(format!(
-        "at the top of a file stand {}",
-        list_words(&DECLARATIONS.iter().map(|d| &**d).collect::<Vec<_>>())
-    ))
+        ))
+    })
+}
+
+fn unknown_line(source: SourceId, text: &str, token: Token, lines: usize) -> Diagnostic {
+    let word = &text[token.start..token.end];
+    let message = format!(
+        "{} does not start a declaration",
+        describe(Some(token.kind), word)
+    );
+    let label = if lines > 1 {
+        format!("this and {} more lines belong to no declaration", lines - 1)
+    } else {
+        "this line belongs to no declaration".to_owned()
+    };
+    Diagnostic::error(codes::E0002, message)
+        .label(Span::new(source, token.start, token.end), label)
+        .help(format!(
+            "at the top of a file stand {}",
+            list_words(DECLARATIONS)
+        ))
 }
 
 /// A declaration that needs a body and has none.

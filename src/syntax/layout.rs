@@ -28,6 +28,8 @@ pub const MAX_DEPTH: usize = 200;
 pub const MAX_HEIGHT: u32 = 2_000;
 /// A statement may be this long, in bytes.
 pub const MAX_STATEMENT: usize = 256 * 1024;
+/// After more mistakes than this the rest is not read.
+const MAX_REPORTS: usize = 1_000;
 /// Where operators nest to the right, each counts for this many.
 const NESTING_COST: u32 = 10;
 
@@ -152,6 +154,9 @@ impl Scanner<'_> {
             self.line_start = at;
         }
         while let Some(token) = lexer::next(self.text, at) {
+            if self.diagnostics.len() > MAX_REPORTS {
+                break;
+            }
             at = token.end;
             match token.kind {
                 Kind::Newline => {
@@ -175,7 +180,7 @@ impl Scanner<'_> {
             }
             self.last_end = at.min(token.end);
         }
-        if !self.stack.is_empty() {
+        if !self.stack.is_empty() && self.diagnostics.len() <= MAX_REPORTS {
             self.unclosed(None);
         }
         self.end_item();
@@ -235,10 +240,7 @@ impl Scanner<'_> {
         }
         self.end_statement();
         if self.stack.is_empty() {
-            self.orphan |= self.wants_body();
-            if column_0 && (new_head || is_declaration(token)) {
-                self.orphan = false;
-            }
+            self.orphan = (!column_0 || token == "}") && self.wants_body();
             if !self.orphan {
                 self.end_piece();
             }
@@ -341,7 +343,11 @@ impl Scanner<'_> {
             && (piece.start == start || self.text[piece.start..].starts_with('@'));
         if attributes_only && kind == Kind::Word && self.stack.is_empty() {
             let after_at = self.text[..start].ends_with('@');
-            if let (Some(&word), false) = (DECLARATIONS.iter().find(|k| **k == text), after_at) {
+            // `model.fit(x)`, `data = load()`: a name of another language's.
+            let used = lexer::next(self.text, end)
+                .is_some_and(|t| matches!(&self.text[t.start..t.end], "." | "="));
+            let word = DECLARATIONS.iter().find(|k| **k == text);
+            if let (Some(&word), false) = (word, after_at || used) {
                 piece.keyword = Some(word);
                 piece.keyword_at = start;
             }
@@ -567,20 +573,25 @@ impl Scanner<'_> {
     fn mismatch(&mut self, at: usize) {
         let open = &self.stack[self.stack.len() - 1];
         let (opener, closer) = (open.bracket as char, self.out[at] as char);
-        let open_at = open.at;
         let wanted = closer_of(open.bracket) as char;
-        self.diagnostics.push(
+        let open_span = self.span(open.at, open.at + 1);
+        let close_span = self.span(at, at + 1);
+        let diagnostic = if closer == '}' {
+            Diagnostic::error(codes::E0003, format!("`{opener}` is never closed"))
+                .label(open_span, format!("no `{wanted}` for this one"))
+                .label(close_span, format!("`{wanted}` is missing before this"))
+        } else {
             Diagnostic::error(codes::E0004, format!("`{opener}` is closed by `{closer}`"))
-                .label(
-                    self.span(at, at + 1),
-                    format!("`{wanted}` is missing before this"),
-                )
-                .label(
-                    self.span(open_at, open_at + 1),
-                    format!("this `{opener}` is still open"),
-                )
-                .help(format!("close it with `{wanted}`")),
-        );
+                .label(close_span, format!("expected `{wanted}`"))
+                .label(open_span, format!("to close this `{opener}`"))
+        };
+        let diagnostic = if closer != '}' && opener != '{' {
+            diagnostic.fix(close_span, wanted)
+        } else {
+            diagnostic
+        };
+        self.diagnostics
+            .push(diagnostic.help(format!("close it with `{wanted}`")));
         self.damage();
     }
 
@@ -752,10 +763,6 @@ fn closer_of(opener: u8) -> u8 {
         b'[' => b']',
         _ => b'}',
     }
-}
-
-fn is_declaration(word: &str) -> bool {
-    word == "@" || DECLARATIONS.contains(&word)
 }
 
 /// The line can only be the head of a declaration, not a setting or a statement

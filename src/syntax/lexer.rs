@@ -65,9 +65,12 @@ pub fn next(text: &str, at: usize) -> Option<Token> {
             }
         }
         b'\'' => {
-            let end = line_end();
-            let close = text[start + 1..end].find('\'');
-            token(Kind::SingleQuoted, close.map_or(end, |i| start + 1 + i + 1))
+            let close = bytes[start + 1..]
+                .iter()
+                .position(|b| matches!(b, b'\'' | b'\n'))
+                .map_or(bytes.len(), |i| start + 1 + i);
+            let closed = bytes.get(close) == Some(&b'\'');
+            token(Kind::SingleQuoted, close + usize::from(closed))
         }
         b'0'..=b'9' => token(Kind::Number, number_end(bytes, start)),
         b if b.is_ascii_alphabetic() || b == b'_' => token(Kind::Word, word_end(bytes, start)),

@@ -77,9 +77,11 @@ impl Reader<'_> {
             match piece.keyword {
                 Some(keyword) => decls.extend(self.declaration(piece, keyword)),
                 None if !piece.damaged => {
-                    let d =
-                        explain::not_a_declaration(self.source, self.text, piece.start..piece.end);
-                    self.diagnostics.push(d);
+                    self.diagnostics.extend(explain::not_declarations(
+                        self.source,
+                        self.text,
+                        piece.start..piece.end,
+                    ));
                 }
                 None => {}
             }

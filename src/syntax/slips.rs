@@ -140,7 +140,9 @@ fn number(f: &Failure<'_>) -> Option<Diagnostic> {
         let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
         let help = match &text[digits..] {
             "f" | "L" | "l" | "u" | "j" => format!("write `{}`", &text[..digits]),
-            hex if hex.starts_with('x') && digits == 1 => "numbers are decimal".to_owned(),
+            hex if hex.starts_with(['x', 'X']) && text.starts_with('0') => {
+                "numbers are decimal".to_owned()
+            }
             name if f.expects_value() && !name.starts_with(['e', 'E']) => format!(
                 "for a product write `{} * {name}`; names do not start with a digit",
                 &text[..digits]
@@ -260,8 +262,8 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
         ("&", _) => ("&", "and", false),
         ("|", Some("|>")) => return None,
         ("|", _) => ("|", "or", false),
-        ("++", _) => ("++", "+= 1", false),
-        ("-", Some("--")) => ("--", "-= 1", true),
+        ("++", _) => ("++", " += 1", false),
+        ("-", Some("--")) => ("--", " -= 1", true),
         (":", Some("::")) => ("::", ".", true),
         _ => return None,
     };
@@ -271,7 +273,7 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
     }
     let mut diagnostic = Diagnostic::error(
         codes::E0018,
-        format!("`{written}` is written `{}` here", ours.trim_end()),
+        format!("`{written}` is written `{}` here", ours.trim()),
     )
     .label(span, "unknown operator");
     if written == "|" {
@@ -279,7 +281,7 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
             diagnostic.help("a value is handed on with `|>`; either of two conditions is `or`");
     } else {
         diagnostic = diagnostic
-            .help(format!("write `{}`", ours.trim_end()))
+            .help(format!("write `{}`", ours.trim()))
             .fix(span, ours);
     }
     Some(diagnostic)
@@ -298,6 +300,28 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
             .trim()
             .is_empty()
     };
+    if let Place::Body {
+        keyword: "train" | "sweep",
+        ..
+    } = f.place
+        && f.at == 1
+        && !last_of_line
+    {
+        let key = f.word(0);
+        return Some(setting(f, key));
+    }
+    if f.word(0) == "split"
+        && matches!(
+            f.place,
+            Place::Body {
+                keyword: "data",
+                ..
+            }
+        )
+        && f.kind(f.at - 1) == Some(Kind::Word)
+    {
+        return Some(setting(f, f.previous()));
+    }
     let opens = matches!(f.place, Place::Head(k) if k != "const" && k != "import")
         || f.expects(Rule::lbrace)
         || f.expects(Rule::block);
@@ -307,25 +331,6 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
                 .label(span, "a `:` opens no block")
                 .help("write `{` here and `}` after the block; indentation has no meaning")
                 .fix(span, " {"),
-        );
-    }
-    if let Place::Body {
-        keyword: "train" | "sweep",
-        ..
-    } = f.place
-        && f.at == 1
-    {
-        let key = f.word(0);
-        let gap = if f.text[span.end as usize..].starts_with([' ', '\t']) {
-            ""
-        } else {
-            " "
-        };
-        return Some(
-            Diagnostic::error(codes::E0025, "a setting is its name and its value, no more")
-                .label(span, "no `:` here")
-                .help(format!("write `{key} value`"))
-                .fix(span, gap),
         );
     }
     let named = f.at > 0 && f.kind(f.at - 1) == Some(Kind::Word);
@@ -353,6 +358,15 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
         );
     }
     None
+}
+
+/// `epochs = 5`, `epochs: 5`, `train: 80%`
+fn setting(f: &Failure<'_>, key: &str) -> Diagnostic {
+    let gap = f.span(f.at - 1).after().to(f.span(f.at + 1).before());
+    Diagnostic::error(codes::E0025, "a setting is its name and its value, no more")
+        .label(f.span(f.at), format!("no `{}` here", f.found()))
+        .help(format!("write `{key} value`"))
+        .fix(gap, " ")
 }
 
 fn missing_type(f: &Failure<'_>) -> Option<Diagnostic> {
@@ -416,14 +430,7 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
         && f.at == 1
     {
         let key = f.word(0);
-        let spaced = f.text[..span.start as usize].ends_with(' ')
-            || f.text[span.end as usize..].starts_with(' ');
-        return Some(
-            Diagnostic::error(codes::E0025, "a setting is its name and its value, no more")
-                .label(span, "no `=` here")
-                .help(format!("write `{key} value`"))
-                .fix(span, if spaced { "" } else { " " }),
-        );
+        return Some(setting(f, key));
     }
     if let Place::Head(keyword) = f.place
         && !matches!(keyword, "const" | "import")
@@ -500,7 +507,10 @@ fn keyword_as_name(f: &Failure<'_>) -> Option<Diagnostic> {
             .help("an `else` follows the `}` of its `if`"),
         );
     }
-    if f.expects_value() && matches!(next, "=" | "," | ")" | "+=" | "-=") {
+    if f.expects_value()
+        && (matches!(next, "=" | "," | ")" | "+=" | "-=")
+            || matches!(word, "in" | "along" | "from"))
+    {
         return Some(keyword_name(word, span));
     }
     None
@@ -539,8 +549,15 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
                 .help(format!("the form is `{form}`")),
         )
     };
-    if f.expects(Rule::decl_name) {
-        return say(format!("this {keyword} has no name"), "expected a name");
+    let block = match keyword {
+        "data" | "train" | "sweep" => " block",
+        _ => "",
+    };
+    if f.expects(Rule::decl_name) || (f.at == 1 && f.expects(Rule::ident)) {
+        return say(
+            format!("this {keyword}{block} has no name"),
+            "expected a name",
+        );
     }
     if f.open_bracket().is_some() {
         return None;
@@ -558,7 +575,7 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
             "expected `on` and the name of a data block",
         );
     }
-    if keyword == "model" && f.expects(Rule::params) {
+    if keyword == "model" && (f.expects(Rule::params) || f.expects(Rule::lparen)) {
         return say("a model names its inputs".to_owned(), "expected `(`");
     }
     if f.found() == "(" && f.expects(Rule::EOI) {
