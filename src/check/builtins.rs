@@ -360,6 +360,8 @@ impl Elab<'_> {
             match &arg.name {
                 Some(n) if &*n.text == param => return Some(arg),
                 Some(_) => {}
+                // After `...`, only a name reaches a parameter.
+                None if params.contains(&"...") => {}
                 None => {
                     if position == at {
                         return Some(arg);
@@ -566,6 +568,13 @@ impl Elab<'_> {
         match (&v, number) {
             (Val::Unknown(Kind::Int | Kind::Float), _) => return Val::Unknown(Kind::Float),
             (Val::Float(_) | Val::Int(_), Some(f)) => match float(&v) {
+                // Whole numbers can be sizes: `ceil(length / n)`.
+                Some(x)
+                    if matches!(op, Unary::Floor | Unary::Ceil | Unary::Round)
+                        && f(x).abs() < 9e15 =>
+                {
+                    return Val::Int(Dim::Const(f(x) as i64));
+                }
                 Some(x) => return Val::Float(f(x)),
                 None if self.mode.generic => return Val::Unknown(Kind::Float),
                 None => {}

@@ -361,6 +361,7 @@ impl Elab<'_> {
                     .unwrap_or_else(|| "output".into()),
                 p,
             )],
+            Val::Tuple(items) if items.iter().any(|(_, v)| v.is_error()) => return,
             Val::Tuple(items) => {
                 let mut named = Vec::new();
                 for (i, (name, v)) in items.iter().enumerate() {
