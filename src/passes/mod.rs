@@ -14,6 +14,7 @@ pub mod autodiff;
 pub(crate) mod build;
 pub mod dce;
 pub(crate) mod rewrite;
+pub mod simplify;
 pub mod stable;
 
 use crate::ir::{Graph, Stage, TypeError, VerifyError, verify};
@@ -27,7 +28,12 @@ pub struct Pass {
 }
 
 /// What [`optimize`] does, in this order.
-pub const PIPELINE: [Pass; 2] = [
+pub const PIPELINE: [Pass; 4] = [
+    Pass {
+        name: "simplify",
+        run: simplify::simplify,
+        stage: Stage::Built,
+    },
     Pass {
         name: "stable",
         run: stable::stable,
@@ -36,6 +42,11 @@ pub const PIPELINE: [Pass; 2] = [
     Pass {
         name: "autodiff",
         run: autodiff::autodiff,
+        stage: Stage::Differentiated,
+    },
+    Pass {
+        name: "simplify",
+        run: simplify::simplify,
         stage: Stage::Differentiated,
     },
 ];
