@@ -12,6 +12,7 @@ use nnc::backend::interp::evaluate;
 use nnc::ir::prim::{Binary, Prim, Reduce};
 use nnc::ir::{Elem, Graph, OriginId, OutputRole, Role, Stage, Tensor, Type, Value, verify};
 use nnc::passes::autodiff::autodiff;
+use nnc::passes::optimize;
 
 /// A function of some tensors, and where to differentiate it.
 pub struct Case {
@@ -89,8 +90,16 @@ impl Writer {
     }
 }
 
-/// The loss, and for `order` 2 the weighted sum of its gradients; gradients of it if `differentiate`.
+/// As [`written`], differentiated.
 fn graph_of(case: &Case, order: usize, differentiate: bool) -> Graph {
+    let graph = autodiff(&written(case, order, differentiate)).expect("sizes that fit");
+    let checked = verify(&graph, Stage::Specialized);
+    assert!(checked.is_ok(), "{}: {checked:?}", case.name);
+    graph
+}
+
+/// The loss, and for `order` 2 the weighted sum of its gradients; gradients of it if `differentiate`.
+fn written(case: &Case, order: usize, differentiate: bool) -> Graph {
     let mut w = Writer::new();
     let named = |i: usize| format!("x{i}");
     let args: Vec<Value> = case
@@ -120,17 +129,24 @@ fn graph_of(case: &Case, order: usize, differentiate: bool) -> Graph {
     } else {
         w.graph.output("loss", OutputRole::Result, loss);
     }
-    let graph = autodiff(&w.graph).expect("sizes that fit");
-    let checked = verify(&graph, Stage::Specialized);
-    assert!(checked.is_ok(), "{}: {checked:?}", case.name);
-    graph
+    w.graph
 }
 
-/// Compares every entry of every gradient with central differences.
+/// Compares every entry of every gradient with central differences, and the gradients
+/// with those of the optimized graph.
 pub fn check(case: &Case) {
     for order in 1..=(1 + usize::from(case.second)) {
         let loss = graph_of(case, order, false);
         let gradients = evaluate(&graph_of(case, order, true), &case.inputs, 0);
+        let optimized = optimize(&written(case, order, true)).expect("passes that succeed");
+        for (plain, short) in gradients.iter().zip(evaluate(&optimized, &case.inputs, 0)) {
+            let off = plain.max_rel_diff(&short);
+            assert!(
+                off < 1e-9,
+                "{}: order {order}, optimized: off by {off}",
+                case.name
+            );
+        }
         for (input, gradient) in case.wrt.iter().zip(&gradients) {
             assert_eq!(gradient.ty(), case.inputs[*input].ty(), "{}", case.name);
             for entry in 0..gradient.len() {
