@@ -1,10 +1,32 @@
-use crate::cli::common::Failure;
+//! `nnc check FILE.nn`: every mistake, without reading the data.
+
+use serde_json::json;
+
+use crate::cli::common::{Common, Failure, exit};
+use crate::cli::{console, load};
+use crate::diag::Severity;
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// One JSON object a line on stdout
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
-pub fn check(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::usage("not yet"))
+
+pub fn check(args: &Args) -> Result<u8, Failure> {
+    let report = load::check(&args.common)?;
+    let json = args.common.json;
+    load::show(&report, json)?;
+    let errors = load::count(&report, Severity::Error);
+    let warnings = load::count(&report, Severity::Warning);
+    let file = args.common.file.display().to_string();
+    let fine = report.checked.is_some();
+    if json {
+        let event = json!({
+            "event": "checked", "file": file, "ok": fine, "errors": errors, "warnings": warnings,
+        });
+        console::line(&event.to_string())?;
+    } else if fine && warnings == 0 {
+        console::line(&format!("{file}: ok"))?;
+    }
+    Ok(if fine { exit::FINE } else { exit::PROGRAM })
 }

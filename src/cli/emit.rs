@@ -1,10 +1,117 @@
-use crate::cli::common::Failure;
+//! `nnc emit FILE.nn --stage STAGE`: what a stage of the compiler makes of a file, as text.
+//!
+//! `ir` and `grad` are in the graphs' text form, over the batch size `B`; `plan` and
+//! what follows are of one training step, for a batch of `--batch` rows.
+
+use clap::ValueEnum;
+
+use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::{console, load};
+use crate::lower::Programs;
+use crate::passes;
+use crate::span::SourceId;
+use crate::syntax;
+use crate::train::RunError;
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// One JSON object a line on stdout
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Which stage
+    #[arg(long, value_enum)]
+    pub stage: Stage,
+    /// Rows a step, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
 }
-pub fn emit(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::usage("not yet"))
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Stage {
+    /// The tree of the file
+    Ast,
+    /// The layers and what they give, as checked
+    Types,
+    /// The graphs of a run: init, train, eval, predict, metrics
+    Ir,
+    /// The training step with its gradients, simplified
+    Grad,
+    /// Steps and buffers of the compiled training step
+    Plan,
+    /// Its kernels in Cranelift's form
+    Clif,
+    /// Its kernels as machine code
+    Asm,
+    /// Its kernels as CUDA C++
+    Cuda,
+}
+
+pub fn emit(args: &Args) -> Result<u8, Failure> {
+    let text = match args.stage {
+        Stage::Cuda => {
+            return Err(Failure::Usage {
+                message: "this build of nnc has no CUDA yet".into(),
+                help: Some("--stage plan, clif and asm show the CPU's kernels".into()),
+            });
+        }
+        Stage::Ast => return ast(args),
+        Stage::Types => types(&load::load(&args.common)?),
+        Stage::Ir => {
+            let programs = load::load(&args.common)?.programs;
+            let graphs = graphs(&programs).map(ToString::to_string);
+            graphs.join("\n")
+        }
+        Stage::Grad => {
+            let programs = load::load(&args.common)?.programs;
+            let graph = passes::optimize(&programs.train)
+                .map_err(|e| Failure::from(RunError::Program(e.to_string())))?;
+            graph.to_string()
+        }
+        Stage::Plan | Stage::Clif | Stage::Asm => {
+            return Err(Failure::usage("this stage cannot be shown yet"));
+        }
+    };
+    console::write(|out| out.write_all(text.as_bytes()))?;
+    Ok(exit::FINE)
+}
+
+/// The tree, even of a file with mistakes in it.
+fn ast(args: &Args) -> Result<u8, Failure> {
+    let file = &args.common.file;
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::usage(format!("{}: cannot read it: {e}", file.display())))?;
+    let (tree, errors) = syntax::parse(SourceId(0), &text);
+    console::write(|out| writeln!(out, "{tree:#?}"))?;
+    if errors.is_empty() {
+        return Ok(exit::FINE);
+    }
+    load::show(&load::check(&args.common)?, false)?;
+    Ok(exit::PROGRAM)
+}
+
+/// `dense_1  Dense  prob[B, 10]`, a line each.
+fn types(loaded: &load::Loaded) -> String {
+    let width = |f: fn(&crate::check::LayerUse) -> usize| loaded.layers.iter().map(f).max();
+    let path = width(|l| l.path.len()).unwrap_or(0);
+    let class = width(|l| l.class.len()).unwrap_or(0);
+    let mut text = String::new();
+    for l in &loaded.layers {
+        text += &format!("{:path$}  {:class$}  {}\n", l.path, l.class, l.output);
+    }
+    for o in &loaded.programs.predict.outputs {
+        let ty = loaded.programs.predict.ty(o.value);
+        text += &format!("{} -> {ty}\n", o.name);
+    }
+    text
+}
+
+fn graphs(programs: &Programs) -> [&crate::ir::Graph; 5] {
+    [
+        &programs.init,
+        &programs.train,
+        &programs.eval,
+        &programs.predict,
+        &programs.metrics,
+    ]
 }

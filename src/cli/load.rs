@@ -1,10 +1,16 @@
 //! From a path to programs: the checker and the lowering, diagnostics shown.
 
-use std::path::PathBuf;
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 
+use crate::check::{self, LayerUse, Report};
 use crate::cli::common::{Common, Failure};
+use crate::cli::console;
+use crate::diag::render::{Style, render};
+use crate::diag::{Severity, json};
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
+use crate::syntax::MAX_SOURCE;
 use crate::train::output::Identity;
 
 /// A program that can run.
@@ -12,25 +18,140 @@ pub struct Loaded {
     pub data: DataSpec,
     pub train: TrainSpec,
     pub programs: Programs,
+    pub layers: Vec<LayerUse>,
     /// The file's name without `.nn`.
     pub name: String,
     /// The folder that it is in.
     pub folder: PathBuf,
-    /// Of everything that decides what a step computes.
-    hash: u64,
 }
 
 impl Loaded {
     pub fn identity(&self) -> Identity {
+        let mut hash = Fnv::default();
+        hash.add(self.programs.init.to_string().as_bytes());
+        hash.add(self.programs.train.to_string().as_bytes());
+        hash.add(rows_text(&self.data).as_bytes());
         Identity {
-            program: format!("{:016x}", self.hash),
+            program: format!("{:016x}", hash.0),
             seed: self.train.seed,
             batch: self.train.batch,
         }
     }
 }
 
-/// Checks and lowers a file that is to be run.
+/// Shows what the checker found: to people on stderr, or to programs on stdout.
+pub fn show(report: &Report, json: bool) -> std::io::Result<()> {
+    if report.diagnostics.is_empty() {
+        return Ok(());
+    }
+    if json {
+        let lines = json::lines(&report.diagnostics, &report.map);
+        return console::write(|out| out.write_all(lines.as_bytes()));
+    }
+    console::note(render(&report.diagnostics, &report.map, style()).trim_end());
+    Ok(())
+}
+
+/// How many diagnostics are of `severity`.
+pub fn count(report: &Report, severity: Severity) -> usize {
+    let all = report.diagnostics.iter();
+    all.filter(|d| d.severity == severity).count()
+}
+
+/// Checks a file.
+pub fn check(common: &Common) -> Result<Report, Failure> {
+    let file = &common.file;
+    if let Err(e) = std::fs::File::open(file) {
+        let file = file.display();
+        return Err(Failure::usage(format!("{file}: cannot open it: {e}")));
+    }
+    let path = file
+        .to_str()
+        .ok_or_else(|| Failure::usage(format!("{}: its name is not UTF-8", file.display())))?;
+    Ok(check::check_file(&Disk, path, &common.set))
+}
+
+/// Checks and lowers a file that is to be run; its diagnostics are shown.
 pub fn load(common: &Common) -> Result<Loaded, Failure> {
-    Err(Failure::usage(format!("{}", common.file.display())))
+    let report = check(common)?;
+    show(&report, common.json)?;
+    let Some(checked) = report.checked else {
+        return Err(Failure::Program);
+    };
+    let (Some(data), Some(train), Some(programs)) = (checked.data, checked.train, checked.programs)
+    else {
+        let file = common.file.display();
+        return Err(Failure::Usage {
+            message: format!("{file} has no `train` block, so there is nothing to run"),
+            help: Some("`nnc check` and `nnc emit --stage ast` do without one".into()),
+        });
+    };
+    let name = common.file.file_stem().unwrap_or_default();
+    let folder = common.file.parent().unwrap_or(Path::new("."));
+    Ok(Loaded {
+        data,
+        train,
+        programs,
+        layers: checked.layers,
+        name: name.to_string_lossy().into_owned(),
+        folder: folder.to_owned(),
+    })
+}
+
+/// All that decides which rows a run sees, and in what part.
+fn rows_text(data: &DataSpec) -> String {
+    let columns: Vec<_> = data
+        .columns
+        .iter()
+        .map(|c| (&c.name, c.kind, &c.shape, &c.selector))
+        .collect();
+    let sources: Vec<_> = data.sources.iter().map(|s| (s.part, &s.format)).collect();
+    let split = data.split.as_ref();
+    let split = split.map(|s| (&s.stratify, &s.parts, s.seed));
+    format!("{columns:?} {sources:?} {split:?}")
+}
+
+/// How diagnostics look on this terminal.
+fn style() -> Style {
+    let terminal = std::io::stderr().is_terminal();
+    let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok());
+    Style {
+        color: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        unicode: true,
+        width: width.unwrap_or(100).clamp(40, 140),
+    }
+}
+
+/// The file system, for imports.
+struct Disk;
+
+impl check::Files for Disk {
+    fn read(&self, path: &str) -> Result<String, String> {
+        let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+        let mut text = String::new();
+        // one byte more than the parser takes: it says what is wrong with a longer file
+        let most = MAX_SOURCE as u64 + 1;
+        match file.take(most).read_to_string(&mut text) {
+            Ok(_) => Ok(text),
+            Err(e) if e.kind() == ErrorKind::InvalidData => Err("it is not UTF-8 text".into()),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
 }

@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> u8 {
     let (result, json) = match command {
-        Command::Check(args) => (check::check(&args), args.json),
+        Command::Check(args) => (check::check(&args), args.common.json),
         Command::Run(args) => (run::run(&args), args.common.json),
         Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
         Command::Predict(args) => (predict::predict(&args), args.common.json),

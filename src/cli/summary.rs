@@ -1,9 +1,227 @@
-use crate::cli::common::{Common, Failure};
+//! `nnc summary FILE.nn`: layers, output shapes, parameters; memory and work of a step.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+
+use crate::check::LayerUse;
+use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::progress::thousands;
+use crate::cli::{console, load};
+use crate::ir::Role;
+use crate::train::memory::{Memory, estimate};
+use crate::train::store::{Buffer, Store};
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Rows a step, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
 }
-pub fn summary(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::usage("not yet"))
+
+/// A line of the table.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    path: String,
+    class: String,
+    output: String,
+    /// Its own, not those of the layers in it; counted where a shared layer is first used.
+    parameters: usize,
+    kept: usize,
+    shared: bool,
+}
+
+pub fn summary(args: &Args) -> Result<u8, Failure> {
+    let loaded = load::load(&args.common)?;
+    let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
+    let device = args.machine.device(loaded.train.seed)?;
+    let estimate = estimate(&loaded.programs, &device, args.machine.threads(), rows)?;
+    let store = Store::new(&loaded.programs)?;
+    let layers = rows_of(&loaded.layers, &store);
+    let count = |role: Role| -> usize {
+        let mine = store.buffers().iter().filter(|b| b.role == role);
+        mine.map(Buffer::elements).sum()
+    };
+    let (trained, kept) = (count(Role::Param), count(Role::State));
+    let memory = &estimate.memory;
+    if args.common.json {
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|l| {
+                json!({
+                    "name": l.path,
+                    "layer": l.class,
+                    "output": l.output,
+                    "parameters": l.parameters + l.kept,
+                    "shared": l.shared,
+                })
+            })
+            .collect();
+        let event = json!({
+            "event": "summary",
+            "models": loaded.train.models,
+            "batch": rows,
+            "layers": layers,
+            "parameters": trained + kept,
+            "trained": trained,
+            "memory": {
+                "parameters": memory.parameters,
+                "states": memory.states,
+                "activations": memory.activations,
+                "scratch": memory.scratch,
+                "batches": memory.batches,
+                "base": memory.base,
+                "peak": memory.peak(),
+            },
+            "step_flops": estimate.step_flops,
+            "predict_flops": estimate.predict_flops,
+        });
+        console::line(&event.to_string())?;
+        return Ok(exit::FINE);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_NO_BORDERS);
+    table.set_header(["name", "layer", "output", "parameters"]);
+    for layer in &layers {
+        let depth = layer.path.matches('/').count();
+        let name = layer.path.rsplit('/').next().unwrap_or_default();
+        let parameters = match layer.parameters + layer.kept {
+            _ if layer.shared => "shared".into(),
+            n => thousands(n),
+        };
+        table.add_row([
+            format!("{}{name}", "  ".repeat(depth)),
+            layer.class.clone(),
+            layer.output.clone(),
+            parameters,
+        ]);
+    }
+    if let Some(column) = table.column_mut(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let text = format!(
+        "{}\n{table}\n{}",
+        loaded.train.models.join(", "),
+        totals(
+            trained,
+            kept,
+            memory,
+            rows,
+            estimate.step_flops,
+            estimate.predict_flops
+        )
+    );
+    console::line(&text)?;
+    Ok(exit::FINE)
+}
+
+fn totals(
+    trained: usize,
+    kept: usize,
+    memory: &Memory,
+    rows: usize,
+    step: u64,
+    predict: u64,
+) -> String {
+    let mut lines = vec![format!(
+        "parameters   {} trained, {} kept by layers",
+        thousands(trained),
+        thousands(kept)
+    )];
+    for (name, n) in [
+        ("weights", memory.parameters),
+        ("states", memory.states),
+        ("activations", memory.activations),
+        ("scratch", memory.scratch),
+        ("batches", memory.batches),
+        ("peak", memory.peak()),
+    ] {
+        let what = match name {
+            "weights" => "the parameters",
+            "states" => "kept by layers, the optimizer and the metrics",
+            "activations" => "values alive at once in a step",
+            "scratch" => "packed panels of matrix products",
+            "batches" => "rows prepared ahead",
+            _ => "of the whole process, the data set aside",
+        };
+        lines.push(format!("{name:<12} {:>10}  {what}", bytes(n)));
+    }
+    lines.push(format!(
+        "work         {:>10}  a step of {rows} rows; {} to predict them",
+        flops(step),
+        flops(predict)
+    ));
+    lines.join("\n")
+}
+
+/// The layers as they are applied, with what each owns.
+fn rows_of(layers: &[LayerUse], store: &Store) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(layers.len() + 1);
+    for layer in layers {
+        rows.push(Row {
+            path: layer.path.to_string(),
+            class: layer.class.clone(),
+            output: layer.output.clone(),
+            parameters: 0,
+            kept: 0,
+            shared: rows.iter().any(|r| r.path == *layer.path),
+        });
+    }
+    let mut loose = Row {
+        path: String::new(),
+        class: "(the model itself)".into(),
+        output: String::new(),
+        parameters: 0,
+        kept: 0,
+        shared: false,
+    };
+    for buffer in store.buffers() {
+        let within = |path: &str| {
+            let rest = buffer.name.strip_prefix(path);
+            rest.is_some_and(|r| r.starts_with('/'))
+        };
+        let owner = rows
+            .iter_mut()
+            .filter(|r| !r.shared && within(&r.path))
+            .max_by_key(|r| r.path.len())
+            .unwrap_or(&mut loose);
+        match buffer.role {
+            Role::Param => owner.parameters += buffer.elements(),
+            Role::State => owner.kept += buffer.elements(),
+            _ => {}
+        }
+    }
+    if loose.parameters + loose.kept > 0 {
+        rows.push(loose);
+    }
+    rows
+}
+
+/// `18.8 KiB`
+pub fn bytes(n: usize) -> String {
+    scaled(n as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
+}
+
+fn flops(n: u64) -> String {
+    scaled(
+        n as f64,
+        1000.0,
+        &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"],
+    )
+}
+
+fn scaled(mut x: f64, step: f64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while x >= step && unit + 1 < units.len() {
+        x /= step;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{x} {}", units[0])
+    } else {
+        format!("{x:.1} {}", units[unit])
+    }
 }

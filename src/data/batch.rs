@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Buffers in the ring: one with the consumer, one ready, one being filled.
-const SLOTS: usize = 3;
+pub const SLOTS: usize = 3;
 
 /// In what order an epoch visits the rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

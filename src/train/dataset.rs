@@ -371,3 +371,137 @@ fn fit(
     }
     Ok(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::spec::{FitSpec, SplitSpec};
+    use crate::span::Span;
+
+    fn column(name: &str, kind: ColumnKind, selector: Selector) -> ColumnSpec {
+        ColumnSpec {
+            name: name.into(),
+            kind,
+            shape: vec![],
+            selector,
+            span: Span::default(),
+        }
+    }
+
+    fn csv(part: Option<Part>, path: &str) -> SourceSpec {
+        SourceSpec {
+            part,
+            format: Format::Csv {
+                path: path.into(),
+                delimiter: b',',
+                header: true,
+            },
+            span: Span::default(),
+        }
+    }
+
+    fn spec(sources: Vec<SourceSpec>, parts: Vec<(Part, Amount)>) -> DataSpec {
+        let split = SplitSpec {
+            stratify: None,
+            parts,
+            seed: None,
+            span: Span::default(),
+        };
+        DataSpec {
+            name: "d".into(),
+            sources,
+            columns: vec![
+                column("a", ColumnKind::F32, Selector::Name("a".into())),
+                column("y", ColumnKind::Class(2), Selector::Index(1)),
+                column("unread", ColumnKind::F32, Selector::Name("absent".into())),
+            ],
+            split: Some(split),
+            fits: vec![FitSpec {
+                name: "scale".into(),
+                column: "a".into(),
+                statistics: vec![Statistic::Mean, Statistic::Max],
+                span: Span::default(),
+            }],
+            span: Span::default(),
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = |range: std::ops::Range<usize>| {
+            let lines = range.map(|i| format!("{i},{}\n", i % 2));
+            format!("a,y\n{}", lines.collect::<String>())
+        };
+        std::fs::write(folder.path().join("one.csv"), rows(0..10)).unwrap();
+        std::fs::write(folder.path().join("two.csv"), rows(10..14)).unwrap();
+        let places = Places {
+            program: folder.path().to_owned(),
+            asked: None,
+        };
+        (folder, places)
+    }
+
+    #[test]
+    fn pooled_sources_are_split_and_statistics_see_training_rows_alone() {
+        let (_folder, places) = folder();
+        let parts = vec![
+            (Part::Train, Amount::Fraction(0.5)),
+            (Part::Val, Amount::Fraction(0.5)),
+        ];
+        let spec = spec(vec![csv(None, "one.csv"), csv(None, "two.csv")], parts);
+        let data = Dataset::load(&spec, &places, &BTreeSet::from(["a", "y"]), 3).unwrap();
+        assert_eq!(Part::ALL.map(|p| data.rows(p)), [7, 7, 0]);
+        // 14 rows of f32 and of i32, in memory once
+        assert_eq!(data.bytes(), 14 * 8);
+        let (table, rows) = &data.parts[&Part::Train];
+        let a: Vec<f64> = rows
+            .iter()
+            .map(|&r| table.columns()[0].number(r as usize).unwrap())
+            .collect();
+        let mean = (a.iter().sum::<f64>() / 7.0) as f32;
+        let max = a.iter().fold(0.0f64, |m, &x| m.max(x)) as f32;
+        assert_eq!(
+            data.fits,
+            [
+                ("scale.mean".into(), vec![mean]),
+                ("scale.max".into(), vec![max])
+            ]
+        );
+        assert!(
+            data.batches(Part::Test, &["a"], 4, Order::Sequential)
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_split_divides_the_training_source_where_all_have_parts() {
+        let (_folder, places) = folder();
+        let parts = vec![(Part::Train, Amount::Rows(8)), (Part::Val, Amount::Rows(2))];
+        let sources = vec![
+            csv(Some(Part::Train), "one.csv"),
+            csv(Some(Part::Test), "two.csv"),
+        ];
+        let data =
+            Dataset::load(&spec(sources, parts), &places, &BTreeSet::from(["a"]), 3).unwrap();
+        assert_eq!(Part::ALL.map(|p| data.rows(p)), [8, 2, 4]);
+    }
+
+    #[test]
+    fn another_data_folder_is_searched_by_path_and_then_by_name() {
+        let (folder, mut places) = folder();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("sub/deep.csv.gz"), "").unwrap();
+        places.asked = Some(folder.path().to_owned());
+        let find = |p: &str| {
+            places
+                .find(p)
+                .strip_prefix(folder.path())
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(find("sub/deep.csv"), Path::new("sub/deep.csv"));
+        assert_eq!(find("data/one.csv"), Path::new("one.csv"));
+        assert_eq!(find("data/absent.csv"), Path::new("data/absent.csv"));
+    }
+}

@@ -3,6 +3,7 @@
 use crate::backend::interp::Interpreter;
 use crate::backend::{Executable, Options};
 use crate::ir::Graph;
+use crate::passes::{PassError, optimize};
 use crate::train::RunError;
 
 /// What computes.
@@ -24,6 +25,12 @@ impl Device {
     }
 
     pub fn compile(&self, graph: Graph) -> Result<Box<dyn Executable>, RunError> {
+        let graph = optimize(&graph).map_err(|e| match e {
+            PassError::Type { .. } => RunError::Compile {
+                reason: e.to_string(),
+            },
+            PassError::Malformed { .. } => RunError::Program(e.to_string()),
+        })?;
         match self.target {
             Target::Cpu | Target::Interp => match Interpreter::compile(&graph, &self.options) {
                 Ok(run) => Ok(Box::new(run)),

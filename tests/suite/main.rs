@@ -2,6 +2,7 @@
 
 mod allocations;
 mod check;
+mod cli;
 mod data;
 mod gradients;
 mod ir;
