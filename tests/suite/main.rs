@@ -6,6 +6,7 @@ mod cli;
 mod data;
 mod gradients;
 mod ir;
+mod programs;
 mod support;
 mod syntax;
 mod train;

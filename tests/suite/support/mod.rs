@@ -1,3 +1,4 @@
 //! What several tests share.
 
 pub mod random_graph;
+pub mod trainer;
