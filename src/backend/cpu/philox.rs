@@ -5,7 +5,9 @@
 //! until the end. The loops are plain; the compiler vectorizes them for the instruction set that each
 //! instance is compiled for.
 
-use super::features::{Features, Isa};
+use super::features::Features;
+#[cfg(target_arch = "x86_64")]
+use super::features::Isa;
 use crate::ir::random::{self, GROUP, Key, LANES, MULTIPLIERS, ROUNDS, WEYL};
 
 /// Fills `out` with elements `first ..` of a draw: uniform in [0, 1), 24 bits.

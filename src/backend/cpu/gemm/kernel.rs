@@ -8,7 +8,9 @@
 use super::simd::{Simd, V4};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{V8, V16};
-use crate::backend::cpu::features::{Features, Isa};
+use crate::backend::cpu::features::Features;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::cpu::features::Isa;
 
 /// What a tile's kernel works on.
 pub struct Args {
@@ -239,13 +241,13 @@ unsafe fn transpose<V: Simd>(
                 let to = packed.add(l * ld + j);
                 // Loops of constant length, so that the block stays in registers.
                 let mut block = [V::splat(0.0); 16];
-                for i in 0..V::LANES {
-                    block[i] = V::load_part(from.add(i.min(last) * cs), mask);
+                for (i, row) in block.iter_mut().enumerate().take(V::LANES) {
+                    *row = V::load_part(from.add(i.min(last) * cs), mask);
                 }
                 V::transpose(&mut block);
-                for i in 0..V::LANES {
+                for (i, row) in block.iter().enumerate().take(V::LANES) {
                     if i < depth {
-                        block[i].store(to.add(i * ld));
+                        row.store(to.add(i * ld));
                     }
                 }
             }

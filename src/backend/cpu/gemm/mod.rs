@@ -9,6 +9,7 @@
 //! stays in the first-level cache; for each, over tiles of rows (`kernel`). Where C's rows are the closer
 //! together, the transposed product is computed instead.
 
+mod double;
 mod kernel;
 mod plan;
 mod simd;

@@ -286,6 +286,9 @@ mod portable {
         }
         #[inline(always)]
         unsafe fn load_part(from: *const f32, mask: usize) -> Self {
+            if mask == 4 {
+                return unsafe { Self::load(from) };
+            }
             Array(std::array::from_fn(|i| {
                 if i < mask {
                     unsafe { *from.add(i) }
