@@ -7,6 +7,7 @@ mod data;
 mod gradients;
 mod ir;
 mod programs;
+mod random_gradients;
 mod support;
 mod syntax;
 mod train;
