@@ -2,7 +2,7 @@
 //! events as JSON.
 //!
 //! ```text
-//! epoch 3/5 ━━━━━━━━━━━━━━━━━━━━ 234/469  loss 0.0812  accuracy 0.9751  0.2 s left
+//! epoch 3/5 ━━━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.2 s left
 //! epoch 3/5  loss 0.0807  accuracy 0.9755  val_loss 0.0911  val_accuracy 0.9722  0.41 s
 //! ```
 
@@ -22,36 +22,33 @@ pub struct Progress {
     names: Vec<String>,
     json: bool,
     quiet: bool,
-    bar: Option<ProgressBar>,
+    /// Whether there is someone to draw for.
+    drawn_at_all: bool,
+    /// Of the epoch that is running.
+    bar: Option<Bar>,
     last_epoch: usize,
     steps: usize,
+}
+
+struct Bar {
+    line: ProgressBar,
     drawn: Instant,
-    /// When the epoch that the bar shows began, and with how many steps done.
-    began: Option<(usize, Instant, usize)>,
+    /// When it began, and with how many steps done.
+    began: Instant,
+    first: usize,
 }
 
 impl Progress {
     /// `names`: of the metrics, in order.
     pub fn new(names: &[String], json: bool, quiet: bool) -> Progress {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let target = ProgressDrawTarget::stderr_with_hz(60);
-            let style =
-                ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {pos}/{len}  {msg}");
-            ProgressBar::with_draw_target(None, target).with_style(
-                style
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .progress_chars("━╸─"),
-            )
-        });
         Progress {
             names: names.to_vec(),
             json,
             quiet,
-            bar,
+            drawn_at_all: !quiet && std::io::stderr().is_terminal(),
+            bar: None,
             last_epoch: 0,
             steps: 0,
-            drawn: Instant::now(),
-            began: None,
         }
     }
 
@@ -69,7 +66,7 @@ impl Progress {
             }
         };
         match &self.bar {
-            Some(bar) => bar.suspend(print),
+            Some(bar) => bar.line.suspend(print),
             None => print(),
         }
     }
@@ -112,40 +109,33 @@ impl Watch for Progress {
     }
 
     fn step(&mut self, epoch: usize, done: usize, session: &mut Session) -> Result<(), RunError> {
-        let Some(bar) = &self.bar else { return Ok(()) };
-        let now = Instant::now();
-        let (began, first) = match self.began {
-            Some((of, began, first)) if of == epoch => (began, first),
-            _ => {
-                self.began = Some((epoch, now, done));
-                bar.set_length(self.steps as u64);
-                bar.set_prefix(format!("epoch {epoch}/{}", self.last_epoch));
-                (now, done)
-            }
-        };
-        if now - self.drawn < FRAME {
+        if !self.drawn_at_all {
             return Ok(());
         }
-        self.drawn = now;
-        let left = if done > first {
-            let a_step = (now - began).as_secs_f64() / (done - first) as f64;
-            let left = a_step * self.steps.saturating_sub(done) as f64;
-            format!("  {} left", seconds(left))
-        } else {
-            String::new()
-        };
+        let now = Instant::now();
+        let bar = self.bar.get_or_insert_with(|| Bar::new(now, done));
+        if now - bar.drawn < FRAME {
+            return Ok(());
+        }
+        bar.drawn = now;
+        let a_step = (now - bar.began).as_secs_f64() / (done - bar.first).max(1) as f64;
+        let left = seconds(a_step * self.steps.saturating_sub(done) as f64);
         let values = session.metrics()?.to_vec();
-        bar.set_message(format!("{}{left}", self.shown("", &values)));
-        bar.set_position(done as u64);
+        let text = format!(
+            "epoch {epoch}/{} {} {done}/{}  {}  {left} left",
+            self.last_epoch,
+            drawn_bar(done, self.steps),
+            self.steps,
+            self.shown("", &values),
+        );
+        if let Some(bar) = &self.bar {
+            bar.line.set_message(text);
+        }
         Ok(())
     }
 
     fn epoch(&mut self, row: &EpochRow) {
-        if let Some(bar) = &self.bar {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-            bar.reset();
-            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(60));
-        }
+        self.bar = None;
         let mut fields = Map::from_iter([("epoch".into(), json!(row.epoch))]);
         fields.extend(self.fields("", &row.train));
         let mut line = format!(
@@ -173,12 +163,30 @@ impl Watch for Progress {
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+impl Bar {
+    fn new(now: Instant, done: usize) -> Bar {
+        let style = ProgressStyle::with_template("{wide_msg}");
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Bar {
+            line: line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())),
+            drawn: now,
+            began: now,
+            first: done,
         }
     }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.line.finish_and_clear();
+    }
+}
+
+/// `━━━━━━━━───────`
+fn drawn_bar(done: usize, all: usize) -> String {
+    const WIDTH: usize = 20;
+    let full = (done * WIDTH / all.max(1)).min(WIDTH);
+    "━".repeat(full) + &"─".repeat(WIDTH - full)
 }
 
 /// `0.0812`, `1234.6`, `1.23e-7`

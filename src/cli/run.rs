@@ -176,6 +176,7 @@ fn introduce(progress: &Progress, args: &Args, loaded: &Loaded, session: &Sessio
             "file": args.common.file.display().to_string(),
             "models": spec.models,
             "parameters": parameters,
+            "data_bytes": data.bytes(),
             "rows": rows.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "epochs": spec.epochs,
             "batch": spec.batch,
@@ -203,6 +204,7 @@ fn conclude(
             "history": out.history().is_file().then(|| out.history().display().to_string()),
             "epoch": outcome.position.epoch,
             "steps": steps,
+            "peak_memory": peak_memory(),
             "stopped": outcome.stopped.map(|s| match s {
                 Stopped::Interrupted => "interrupted",
                 Stopped::Limit => "limit",
@@ -226,6 +228,14 @@ fn conclude(
         Some(Stopped::Limit) => {}
         None => progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights))),
     }
+}
+
+/// Most bytes that this process has had in memory, the data included; where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// One thing worth doing next.

@@ -1,6 +1,6 @@
 //! `nnc summary FILE.nn`: layers, output shapes, parameters; memory and work of a step.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
 
 use crate::check::LayerUse;
@@ -83,7 +83,8 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
         return Ok(exit::FINE);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_NO_BORDERS);
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));
     table.set_header(["name", "layer", "output", "parameters"]);
     for layer in &layers {
         let depth = layer.path.matches('/').count();
