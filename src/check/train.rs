@@ -1292,7 +1292,7 @@ impl Elab<'_> {
         ) else {
             return;
         };
-        let class = self.auto_name(&c.defs[0].def.name.text);
+        let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
         let Some(c) = self.with_rates(&c, &class, &step, span) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: linking is what costs.
 
 mod allocations;
+mod book;
 mod check;
 mod cli;
 mod data;

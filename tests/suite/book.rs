@@ -1,0 +1,34 @@
+//! The language book: its code blocks are tests, errors included.
+
+use nnc::check::check_file;
+use nnc::diag::Severity;
+use nnc::diag::render::{Style, render};
+
+use crate::support::trainer::Sources;
+
+#[test]
+fn every_block_of_the_book_does_what_it_says() {
+    let book = std::fs::read_to_string("docs/language.md").unwrap();
+    let mut wrong = String::new();
+    let mut blocks = 0;
+    for part in book.split("\n```nn").skip(1) {
+        let (head, rest) = part.split_once('\n').unwrap();
+        let text = rest.split("\n```").next().unwrap();
+        let expected: Vec<&str> = head.split_whitespace().filter(|w| !matches!(*w, "fail" | "warn")).collect();
+        let report = check_file(&Sources(Some(text)), "book.nn", &[]);
+        let fails = head.contains("fail");
+        let said: Vec<&str> = report
+            .diagnostics
+            .iter()
+            .filter(|d| !fails || d.severity == Severity::Error)
+            .map(|d| d.code)
+            .collect();
+        if said != expected {
+            let shown = render(&report.diagnostics, &report.map, Style::plain());
+            wrong.push_str(&format!("{text}\nexpected {expected:?}\n{shown}\n"));
+        }
+        blocks += 1;
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(blocks > 12);
+}
