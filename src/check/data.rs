@@ -1,7 +1,7 @@
 //! `data` blocks: sources, columns, splits and fits as plain data; inputs and
 //! targets as expressions over columns, elaborated where a run needs them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub struct DataEnv {
     pub targets: Vec<Feed>,
     columns: HashMap<Arc<str>, Column>,
     fits: HashMap<Arc<str>, String>,
+    /// Columns and fits that were reported: what uses them says nothing more.
+    failed: HashSet<Arc<str>>,
 }
 
 /// An `input` or `target`.
@@ -57,6 +59,7 @@ impl Elab<'_> {
             targets: Vec::new(),
             columns: HashMap::new(),
             fits: HashMap::new(),
+            failed: HashSet::new(),
         };
         let mut names: HashMap<Arc<str>, Span> = HashMap::new();
         for item in &d.items {
@@ -89,12 +92,20 @@ impl Elab<'_> {
                     self.source(part.as_ref(), value, item.span, &mut env)
                 }
                 DataItemKind::Column { name, ty, selector } => {
-                    self.column(name, ty, selector.as_ref(), item.span, &mut env)
+                    self.column(name, ty, selector.as_ref(), item.span, &mut env);
+                    if !env.columns.contains_key(&name.text) {
+                        env.failed.insert(name.text.clone());
+                    }
                 }
                 DataItemKind::Split { method, parts } => {
                     self.split_item(method.as_ref(), parts, item.span, &mut env)
                 }
-                DataItemKind::Fit { name, value } => self.fit(name, value, item.span, &mut env),
+                DataItemKind::Fit { name, value } => {
+                    self.fit(name, value, item.span, &mut env);
+                    if !env.fits.contains_key(&name.text) {
+                        env.failed.insert(name.text.clone());
+                    }
+                }
                 DataItemKind::Input { name, ty, value } => {
                     env.inputs.push(Feed {
                         name: name.clone(),
@@ -746,6 +757,9 @@ impl Elab<'_> {
     fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
         let v = match &f.value {
             None => {
+                if env.failed.contains(&f.name.text) {
+                    return None;
+                }
                 if !env.columns.contains_key(&f.name.text) {
                     self.unknown_column(&f.name, env);
                     return None;
@@ -757,6 +771,9 @@ impl Elab<'_> {
                 let mut names = Vec::new();
                 names_in(e, &mut names);
                 for n in names {
+                    if env.failed.contains(&n.text) {
+                        return None;
+                    }
                     if env.columns.contains_key(&n.text) {
                         self.bind_column(n, env);
                     } else if env.fits.contains_key(&n.text) {

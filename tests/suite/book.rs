@@ -14,7 +14,10 @@ fn every_block_of_the_book_does_what_it_says() {
     for part in book.split("\n```nn").skip(1) {
         let (head, rest) = part.split_once('\n').unwrap();
         let text = rest.split("\n```").next().unwrap();
-        let expected: Vec<&str> = head.split_whitespace().filter(|w| !matches!(*w, "fail" | "warn")).collect();
+        let expected: Vec<&str> = head
+            .split_whitespace()
+            .filter(|w| !matches!(*w, "fail" | "warn"))
+            .collect();
         let report = check_file(&Sources(Some(text)), "book.nn", &[]);
         let fails = head.contains("fail");
         let said: Vec<&str> = report
