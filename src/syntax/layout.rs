@@ -684,6 +684,13 @@ impl Scanner<'_> {
                     .fix(self.span(end, end), "\""),
             );
             self.damage();
+            // What closes these is inside the string.
+            while let Some(open) = self.stack.last()
+                && open.bracket != b'{'
+                && open.at >= self.line_start
+            {
+                self.pop();
+            }
             return;
         }
         let body = &self.text[start..end];

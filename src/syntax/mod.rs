@@ -5,13 +5,17 @@
 //! layout    which newlines end statements; comments; the pieces of a file; brackets
 //! grammar   grammar/nn.pest, read piece by piece
 //! parse     pieces -> declarations; build, expr: pairs -> nodes
+//! fmt       tree -> text, in the one layout
+//! dump      tree -> text, for people who look at trees
 //! explain   where the grammar stopped -> what to say about it
 //! ```
 
 pub mod ast;
 mod build;
+pub mod dump;
 mod explain;
 mod expr;
+pub mod fmt;
 mod grammar;
 pub mod keywords;
 mod layout;
@@ -19,4 +23,5 @@ mod lexer;
 mod parse;
 mod slips;
 
+pub use fmt::format;
 pub use parse::{MAX_SHOWN, MAX_SOURCE, parse};

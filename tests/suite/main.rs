@@ -5,6 +5,8 @@ mod book;
 mod check;
 mod cli;
 mod data;
+mod explain;
+mod format;
 mod gradients;
 mod ir;
 mod programs;

@@ -4,6 +4,7 @@
 use nnc::diag::Diagnostic;
 use nnc::diag::render::{Style, render};
 use nnc::span::{SourceId, SourceMap};
+use nnc::syntax::dump::dump;
 use nnc::syntax::{MAX_SHOWN, MAX_SOURCE, parse};
 
 #[test]
@@ -221,4 +222,69 @@ fn byte_order_marks_and_crlf_are_no_text() {
     let (plain, _) = parse(SourceId(0), unix);
     assert_eq!(file.decls.len(), plain.decls.len());
     assert_eq!(file.comments.len(), plain.comments.len());
+}
+
+#[test]
+fn trees_are_dumped() {
+    let text = include_str!("../syntax/ok/everything.nn");
+    let mut map = SourceMap::default();
+    let id = map.add("everything.nn", text, false);
+    let (file, _) = parse(id, text);
+    insta::assert_snapshot!(dump(&file, Some(&map)));
+}
+
+
+#[test]
+fn operators_bind_as_documented() {
+    for (text, tree) in [
+        ("-x ^ 2", "-(^(x 2))"),
+        ("2 ^ -1", "^(2 -(1))"),
+        ("2 ^ 3 ^ 4", "^(2 ^(3 4))"),
+        ("a - b - c", "-(-(a b) c)"),
+        ("a + b * c @ d", "+(a @(*(b c) d))"),
+        ("not a == b and c or d", "or(and(not(==(a b)) c) d)"),
+        ("a + b |> f |> g(1)", "|>(|>(+(a b) f) call(g 1))"),
+        ("1 + 2 .. n * 3", "..(+(1 2) *(n 3))"),
+        ("(a + b) * c", "*(+(a b) c)"),
+        ("-a.b(c)[0]", "-(index(call(field b(a) c) 0))"),
+        ("7 % 2 - 7%", "-(%(7 2) 7%)"),
+    ] {
+        let source = format!("const x = {text}");
+        let (file, diagnostics) = parse(SourceId(0), &source);
+        assert!(diagnostics.is_empty(), "{text}: {diagnostics:?}");
+        assert_eq!(folded(&dump(&file, None)), tree, "{text}");
+    }
+}
+
+/// `op\n  a\n  b` -> `op(a b)`, the const left out.
+fn folded(dump: &str) -> String {
+    let lines: Vec<(usize, String)> = dump
+        .lines()
+        .skip(1)
+        .map(|l| {
+            let label = l.trim_start();
+            let depth = (l.len() - label.len()) / 2;
+            let label = label
+                .strip_prefix("name ")
+                .or(label.strip_prefix("int "))
+                .map_or(label.to_owned(), str::to_owned);
+            let label = label
+                .strip_prefix("percent ")
+                .map_or(label.clone(), |p| p.trim_end_matches(".0").to_owned() + "%");
+            (depth, label)
+        })
+        .collect();
+    let mut out = String::new();
+    let mut depth = 0;
+    for (i, (at, label)) in lines.iter().enumerate() {
+        if i > 0 && *at > depth {
+            out.push('(');
+        } else if i > 0 {
+            out.push_str(&")".repeat(depth - at));
+            out.push(' ');
+        }
+        depth = *at;
+        out.push_str(label);
+    }
+    out + &")".repeat(depth.saturating_sub(1))
 }
