@@ -65,9 +65,10 @@ impl Dumper<'_> {
         let span = decl.span;
         match &decl.kind {
             DeclKind::Import(import) => {
-                let names = import.names.as_ref().map_or(String::new(), |names| {
-                    format!(" {{ {} }}", idents(names))
-                });
+                let names = import
+                    .names
+                    .as_ref()
+                    .map_or(String::new(), |names| format!(" {{ {} }}", idents(names)));
                 self.node(&format!("import {:?}{names}", import.path.node), span);
             }
             DeclKind::Const(c) => self.one(&format!("const {}", c.name.text), span, &c.value),
@@ -114,7 +115,10 @@ impl Dumper<'_> {
         self.node("params", params.first().map_or(span, |p| p.span));
         self.under(|d| {
             for param in params {
-                let ty = param.ty.as_ref().map_or(String::new(), |t| format!(": {}", ty(t)));
+                let ty = param
+                    .ty
+                    .as_ref()
+                    .map_or(String::new(), |t| format!(": {}", ty(t)));
                 d.node(&format!("{}{ty}", param.name.text), param.span);
                 if let Some(default) = &param.default {
                     d.under(|d| d.expr(default));
@@ -144,7 +148,9 @@ impl Dumper<'_> {
             DataItemKind::Input { name, ty, value } => typed("input", name, ty, value.as_ref()),
             DataItemKind::Target { name, ty, value } => typed("target", name, ty, value.as_ref()),
             DataItemKind::Source { part, value } => {
-                let part = part.as_ref().map_or(String::new(), |p| format!(" {}", p.text));
+                let part = part
+                    .as_ref()
+                    .map_or(String::new(), |p| format!(" {}", p.text));
                 self.one(&format!("source{part}"), span, value);
             }
             DataItemKind::Split { method, parts } => {
@@ -205,10 +211,17 @@ impl Dumper<'_> {
                 self.one(&format!("bind {}", idents(targets)), span, value);
             }
             StmtKind::Update { target, op, value } => {
-                self.one(&format!("update {} {}=", target.text, op.symbol()), span, value);
+                self.one(
+                    &format!("update {} {}=", target.text, op.symbol()),
+                    span,
+                    value,
+                );
             }
             StmtKind::Param(param) => {
-                self.node(&format!("param {}: {}", param.name.text, ty(&param.ty)), span);
+                self.node(
+                    &format!("param {}: {}", param.name.text, ty(&param.ty)),
+                    span,
+                );
                 self.under(|d| {
                     if let Some(init) = &param.init {
                         d.expr(init);
@@ -218,8 +231,15 @@ impl Dumper<'_> {
             }
             StmtKind::State(states) => {
                 for state in states {
-                    let t = state.ty.as_ref().map_or(String::new(), |t| format!(": {}", ty(t)));
-                    self.one(&format!("state {}{t}", state.name.text), state.span, &state.init);
+                    let t = state
+                        .ty
+                        .as_ref()
+                        .map_or(String::new(), |t| format!(": {}", ty(t)));
+                    self.one(
+                        &format!("state {}{t}", state.name.text),
+                        state.span,
+                        &state.init,
+                    );
                 }
             }
             StmtKind::Require { cond, message } => {
@@ -403,7 +423,10 @@ fn size(e: &Expr) -> String {
                 depth: 0,
             };
             dumper.expr(e);
-            format!("<{}>", dumper.out.split_whitespace().collect::<Vec<_>>().join(" "))
+            format!(
+                "<{}>",
+                dumper.out.split_whitespace().collect::<Vec<_>>().join(" ")
+            )
         }
     }
 }

@@ -72,7 +72,8 @@ impl Printer<'_> {
             self.start_line(attribute.span.start as usize, 0);
             let mut line = format!("@{}", attribute.name.text);
             if !attribute.args.is_empty() {
-                let args: Vec<String> = attribute.args.iter().map(|a| self.source(a.span)).collect();
+                let args: Vec<String> =
+                    attribute.args.iter().map(|a| self.source(a.span)).collect();
                 line.push_str(&format!("({})", args.join(", ")));
             }
             self.out.push_str(&line);
@@ -148,7 +149,10 @@ impl Printer<'_> {
             .collect();
         let keep: Vec<bool> = lists
             .iter()
-            .map(|l| l.last().is_some_and(|p| self.broken_by_comma(p.span.end as usize)))
+            .map(|l| {
+                l.last()
+                    .is_some_and(|p| self.broken_by_comma(p.span.end as usize))
+            })
             .collect();
         // As few lists over several lines as make the rest fit, the first ones first.
         for broken in 0..=lists.len() {
@@ -216,8 +220,7 @@ impl Printer<'_> {
             let (start, end) = (item_span.start as usize, item_span.end as usize);
             self.comments_before(start, inner);
             self.start_line(start, inner);
-            let text = if self.has_loose_comment(*item_span, &item_blocks(self.text, *item_span))
-            {
+            let text = if self.has_loose_comment(*item_span, &item_blocks(self.text, *item_span)) {
                 self.verbatim(*item_span, inner)
             } else {
                 print(self, *item, inner)
@@ -418,7 +421,11 @@ fn assemble(out: &str) -> String {
             .map(|(code, _)| code.chars().count() + 2)
             .max()
             .unwrap_or(0);
-        let column = if column > WIDTH { code_end } else { column.max(code_end) };
+        let column = if column > WIDTH {
+            code_end
+        } else {
+            column.max(code_end)
+        };
         for (code, comment) in &lines[i..i + run] {
             let pad = column.saturating_sub(code.chars().count());
             let text = comment.map_or("", |(_, t)| t);

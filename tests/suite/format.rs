@@ -11,7 +11,12 @@ use nnc::syntax::{format, parse};
 pub fn all_sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["models", "src/library", "tests/syntax/ok", "tests/syntax/format"] {
+    for folder in [
+        "models",
+        "src/library",
+        "tests/syntax/ok",
+        "tests/syntax/format",
+    ] {
         let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
             continue;
         };
@@ -33,7 +38,10 @@ fn parsed(text: &str, name: &str) -> File {
 }
 
 fn comments(file: &File) -> Vec<String> {
-    file.comments.iter().map(|c| c.text.trim().to_owned()).collect()
+    file.comments
+        .iter()
+        .map(|c| c.text.trim().to_owned())
+        .collect()
 }
 
 #[test]
@@ -61,7 +69,7 @@ fn squeezed_and_stretched_files_format_alike() {
     let again = format(&file, &stretched);
     let code = |t: &str| -> Vec<String> {
         t.lines()
-            .map(|l| l.split(" #").next().unwrap_or("").trim_end().to_owned())
+            .map(|l| l.split('#').next().unwrap_or("").trim_end().to_owned())
             .collect()
     };
     assert_eq!(code(&formatted), code(&again));

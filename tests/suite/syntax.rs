@@ -233,7 +233,6 @@ fn trees_are_dumped() {
     insta::assert_snapshot!(dump(&file, Some(&map)));
 }
 
-
 #[test]
 fn operators_bind_as_documented() {
     for (text, tree) in [

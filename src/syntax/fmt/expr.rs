@@ -75,10 +75,9 @@ impl Printer<'_> {
                 let mut text = format!("if {cond} {then}");
                 if let Some(block) = otherwise {
                     let chained = match (&block.stmts[..], &block.value) {
-                        ([], Some(v)) => {
-                            (matches!(v.kind, ExprKind::If { .. }) && v.span == block.span)
-                                .then_some(v)
-                        }
+                        ([], Some(v)) => (matches!(v.kind, ExprKind::If { .. })
+                            && v.span == block.span)
+                            .then_some(v),
                         _ => None,
                     };
                     text.push_str(" else ");
@@ -115,7 +114,7 @@ impl Printer<'_> {
             if !std::ptr::eq(value, e) && self.in_parentheses(value.span) {
                 break;
             }
-            stages.push((v.span.end, stage));
+            stages.push((v.span.end, &**stage));
             value = v;
         }
         stages.reverse();
@@ -139,7 +138,7 @@ impl Printer<'_> {
     fn stages(
         &mut self,
         value: &Expr,
-        stages: &[(u32, &Box<Expr>)],
+        stages: &[(u32, &Expr)],
         breaks: &[bool],
         indent: usize,
         column: usize,
@@ -157,7 +156,11 @@ impl Printer<'_> {
                 text.push(' ');
             }
             let here = last_column(&text, column) + 3;
-            let inner = if *new_line || text.contains('\n') { pad } else { indent };
+            let inner = if *new_line || text.contains('\n') {
+                pad
+            } else {
+                indent
+            };
             let stage = self.expr(stage, inner, here);
             text.push_str("|> ");
             text.push_str(&stage);
@@ -165,12 +168,7 @@ impl Printer<'_> {
         text
     }
 
-    fn args(
-        &mut self,
-        args: &[Arg],
-        indent: usize,
-        column: usize,
-    ) -> String {
+    fn args(&mut self, args: &[Arg], indent: usize, column: usize) -> String {
         let magic = args
             .last()
             .is_some_and(|a| self.broken_by_comma(a.span.end as usize));
@@ -244,7 +242,10 @@ impl Printer<'_> {
             | ExprKind::Name(_) => self.leaf(e),
             ExprKind::List(items) => {
                 let texts: Option<Vec<String>> = items.iter().map(|i| self.flat(i)).collect();
-                if items.last().is_some_and(|i| self.broken_by_comma(i.span.end as usize)) {
+                if items
+                    .last()
+                    .is_some_and(|i| self.broken_by_comma(i.span.end as usize))
+                {
                     return None;
                 }
                 format!("[{}]", texts?.join(", "))
@@ -356,10 +357,8 @@ impl Printer<'_> {
     }
 
     fn index_item(&self, item: &IndexItem) -> String {
-        let part = |e: &Option<Box<Expr>>| {
-            e.as_ref()
-                .map_or(String::new(), |e| self.flat_or_source(e))
-        };
+        let part =
+            |e: &Option<Box<Expr>>| e.as_ref().map_or(String::new(), |e| self.flat_or_source(e));
         match item {
             IndexItem::Rest(_) => "..".to_owned(),
             IndexItem::At(e) => self.flat_or_source(e),
@@ -409,7 +408,11 @@ impl Printer<'_> {
         match &stmt.kind {
             StmtKind::Bind { targets, value } => {
                 let names: Vec<&str> = targets.iter().map(|t| &*t.text).collect();
-                (format!("{} = ", names.join(", ")), Some(value), String::new())
+                (
+                    format!("{} = ", names.join(", ")),
+                    Some(value),
+                    String::new(),
+                )
             }
             StmtKind::Update { target, op, value } => (
                 format!("{} {}= ", target.text, op.symbol()),
@@ -435,7 +438,9 @@ impl Printer<'_> {
                 let states: Vec<String> = states
                     .iter()
                     .map(|s| {
-                        let ty = s.ty.as_ref().map_or(String::new(), |t| format!(": {}", self.ty(t)));
+                        let ty =
+                            s.ty.as_ref()
+                                .map_or(String::new(), |t| format!(": {}", self.ty(t)));
                         format!("{}{ty} = {}", s.name.text, self.flat_or_source(&s.init))
                     })
                     .collect();

@@ -13,7 +13,9 @@ impl Printer<'_> {
         let span = body_span(self.text, decl);
         if self.is_one_line(span) {
             let items = data.items.iter();
-            let items = items.map(|i| spaced(&self.data_item(i, (0, 0), 0))).collect();
+            let items = items
+                .map(|i| spaced(&self.data_item(i, (0, 0), 0)))
+                .collect();
             return one_line(items);
         }
         let columns = self.data_columns(&data.items);
@@ -72,12 +74,19 @@ impl Printer<'_> {
     }
 
     fn blank_between(&self, a: Span, b: Span) -> bool {
-        let lines: Vec<&str> = self.text[a.end as usize..b.start as usize].split('\n').collect();
+        let lines: Vec<&str> = self.text[a.end as usize..b.start as usize]
+            .split('\n')
+            .collect();
         let inner = lines.len().saturating_sub(1).max(1);
         lines[1..inner.max(1)].iter().any(|l| l.trim().is_empty())
     }
 
-    fn data_item(&mut self, item: &DataItem, (names, types): (usize, usize), indent: usize) -> String {
+    fn data_item(
+        &mut self,
+        item: &DataItem,
+        (names, types): (usize, usize),
+        indent: usize,
+    ) -> String {
         let key = |word: &str| format!("{word:<DATA_COLUMN$}");
         let typed = |p: &Self, word: &str, name: &Ident, ty: &TypeExpr, value: bool| {
             let ty = p.ty(ty);
@@ -102,12 +111,14 @@ impl Printer<'_> {
                 format!("{}{:<names$} = ", key("fit"), name.text),
                 Some(value),
             ),
-            DataItemKind::Input { name, ty, value } => {
-                (typed(self, "input", name, ty, value.is_some()), value.as_ref())
-            }
-            DataItemKind::Target { name, ty, value } => {
-                (typed(self, "target", name, ty, value.is_some()), value.as_ref())
-            }
+            DataItemKind::Input { name, ty, value } => (
+                typed(self, "input", name, ty, value.is_some()),
+                value.as_ref(),
+            ),
+            DataItemKind::Target { name, ty, value } => (
+                typed(self, "target", name, ty, value.is_some()),
+                value.as_ref(),
+            ),
             DataItemKind::Split { method, parts } => {
                 return self.split(key("split"), method.as_ref(), parts, item.span, indent);
             }
@@ -126,7 +137,11 @@ impl Printer<'_> {
         indent: usize,
     ) -> String {
         let method = method.map_or(String::new(), |m| self.flat_or_source(m) + " ");
-        let lead = lead + &method;
+        let lead = if method.is_empty() {
+            "split ".to_owned()
+        } else {
+            lead + &method
+        };
         let from = parts.first().map_or(item.end, |p| p.0.span.start);
         let open = self.text[item.start as usize..from as usize]
             .rfind('{')
@@ -167,7 +182,8 @@ impl Printer<'_> {
             .max()
             .unwrap_or(0)
             + 2;
-        let items: Vec<(Span, &TrainItem)> = train.items.iter().map(|i| (item_span(i), i)).collect();
+        let items: Vec<(Span, &TrainItem)> =
+            train.items.iter().map(|i| (item_span(i), i)).collect();
         self.braced(span, &items, 0, |p, item, indent| {
             p.train_item(item, width, indent)
         })
@@ -256,7 +272,9 @@ impl Printer<'_> {
             }
             let items: Vec<(Span, &Arg)> = setting.values.iter().map(|a| (a.span, a)).collect();
             return format!("{key} ")
-                + &self.braced(span, &items, indent, |p, a, indent| p.arg(a, indent, indent));
+                + &self.braced(span, &items, indent, |p, a, indent| {
+                    p.arg(a, indent, indent)
+                });
         }
         let width = width.max(key.len() + 1);
         let lead = format!("{key:<width$}");
