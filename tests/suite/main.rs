@@ -11,6 +11,7 @@ mod gradients;
 mod ir;
 mod programs;
 mod random_gradients;
+mod passes;
 mod support;
 mod syntax;
 mod train;

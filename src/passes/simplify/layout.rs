@@ -6,7 +6,7 @@
 //! | `reshape`, `transpose`, `broadcast`, `slice`, `pad`, `reverse`, `reduce`, `concat` that change nothing | the argument |
 //! | `reshape (reshape x)`, `transpose (transpose x)`, `broadcast (broadcast x)`, `slice (slice x)`, `reverse (reverse x)` | one of them |
 //! | `transpose`, `broadcast` that move or add axes of size 1 only | `reshape` |
-//! | `broadcast (reshape x)` where the reshape only adds axes of size 1 | `broadcast x` |
+//! | `broadcast x` where x has axes of size 1 | `broadcast` of `reshape x` without them |
 //! | `reshape (broadcast x)` where the reshape only adds or drops axes of size 1 | `broadcast x` |
 //! | `transpose (broadcast x)` | `broadcast (transpose x)` |
 //! | `slice (broadcast x)`, `slice (concat ..)` of one part | `broadcast (slice x)`, `slice` of the part |
@@ -26,7 +26,7 @@ impl Simplify<'_> {
         match prim {
             Prim::Reshape(shape) => self.reshape(shape, args[0], at),
             Prim::Transpose(perm) => self.transpose(perm, args[0], at),
-            Prim::Broadcast { shape, axes } => self.broadcast(shape, axes, args[0]),
+            Prim::Broadcast { shape, axes } => self.broadcast(shape, axes, args[0], at),
             Prim::Slice {
                 starts,
                 ends,
@@ -52,10 +52,16 @@ impl Simplify<'_> {
             Prim::Reverse { axes } => self.reverse(axes, args[0]),
             Prim::Reduce { op, axes } => self.reduce_axes(*op, axes, args[0], at),
             Prim::Dot(dims) => Ok(self.dot(dims, args[0], args[1])),
-            Prim::Gather { .. } => match self.w.uniform(args[0]) {
-                Some(x) => self.constant_like(prim, args, x, at),
-                None => Ok(None),
-            },
+            Prim::Gather { axis } => {
+                // There is nothing to gather from no rows.
+                let rows = self.w.g.ty(args[0]).shape[*axis].sign();
+                match self.w.uniform(args[0]) {
+                    Some(x) if rows == Some(std::cmp::Ordering::Greater) => {
+                        self.constant_like(prim, args, x, at)
+                    }
+                    _ => Ok(None),
+                }
+            }
             Prim::Const { .. }
             | Prim::Size { .. }
             | Prim::Iota { .. }
@@ -112,7 +118,7 @@ impl Simplify<'_> {
             }
             Prim::Broadcast { axes, .. } if same_but_units(&from, to) => {
                 // Where every axis of the broadcast that is not of size 1 goes.
-                let mut there = units(to, false).into_iter();
+                let mut there = not_units(to).into_iter();
                 let target: Vec<Option<usize>> = from
                     .iter()
                     .map(|d| if *d == Dim::ONE { None } else { there.next() })
@@ -163,7 +169,7 @@ impl Simplify<'_> {
         })
     }
 
-    fn broadcast(&mut self, shape: &Shape, axes: &[usize], x: Value) -> Found {
+    fn broadcast(&mut self, shape: &Shape, axes: &[usize], x: Value, at: OriginId) -> Found {
         let from = self.shape(x);
         if from == *shape {
             return Ok(is(x));
@@ -173,6 +179,14 @@ impl Simplify<'_> {
         if !stretched && added.iter().all(|a| shape[*a] == Dim::ONE) {
             return Ok(op(Prim::Reshape(shape.clone()), &[x]));
         }
+        if from.contains(&Dim::ONE) {
+            let kept = not_units(&from);
+            let small = kept.iter().map(|i| from[*i].clone()).collect();
+            let y = self.emit(Prim::Reshape(small), &[x], at)?;
+            let shape = shape.clone();
+            let axes = kept.iter().map(|i| axes[*i]).collect();
+            return Ok(op(Prim::Broadcast { shape, axes }, &[y]));
+        }
         let Some(node) = self.w.def(x).cloned() else {
             return Ok(None);
         };
@@ -181,15 +195,6 @@ impl Simplify<'_> {
             (Prim::Broadcast { axes: first, .. }, Some(y)) => {
                 let shape = shape.clone();
                 let axes = first.iter().map(|a| axes[*a]).collect();
-                op(Prim::Broadcast { shape, axes }, &[y])
-            }
-            (Prim::Reshape(_), Some(y)) if same_but_units(&self.shape(y), &from) => {
-                let inner = self.shape(y);
-                if inner.contains(&Dim::ONE) {
-                    return Ok(None);
-                }
-                let shape = shape.clone();
-                let axes = units(&from, false).into_iter().map(|i| axes[i]).collect();
                 op(Prim::Broadcast { shape, axes }, &[y])
             }
             _ => None,
@@ -399,10 +404,9 @@ impl Simplify<'_> {
     }
 }
 
-/// Axes of size 1, or the others.
-fn units(shape: &[Dim], of_size_1: bool) -> Vec<usize> {
-    let wanted = |a: &usize| (shape[*a] == Dim::ONE) == of_size_1;
-    (0..shape.len()).filter(wanted).collect()
+/// Axes that are not of size 1.
+fn not_units(shape: &[Dim]) -> Vec<usize> {
+    free_axes(shape.len(), |a| shape[a] == Dim::ONE)
 }
 
 /// Whether two shapes differ in axes of size 1 only.

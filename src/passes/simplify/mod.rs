@@ -51,12 +51,14 @@ const ROUNDS: usize = 16;
 /// # Errors
 /// None for a well-typed graph whose sizes do not overflow.
 pub fn simplify(graph: &Graph) -> std::result::Result<Graph, TypeError> {
-    to_the_end(graph, !contains_gradient(graph))
+    to_the_end(graph, true)
 }
 
-fn to_the_end(graph: &Graph, differentiated: bool) -> Result<Graph> {
+/// `outside`: no gradient is taken of the graph from outside, as of a loop's body.
+fn to_the_end(graph: &Graph, outside: bool) -> Result<Graph> {
     let mut graph = dce(graph);
     for _ in 0..ROUNDS {
+        let differentiated = outside && !contains_gradient(&graph);
         let next = dce(&round(&graph, differentiated)?);
         if next == graph {
             break;
