@@ -17,22 +17,22 @@ impl Simplify<'_> {
                 Dim::Const(c) => Some((round(*c as f64, *elem), *elem)),
                 Dim::Poly(_) => None,
             },
-            Prim::Unary(op) => match self.scalars(args) {
-                Some([x]) => unary(*op, x, elem).map(|v| (v, elem)),
-                None => None,
-            },
-            Prim::Binary(op) => match self.scalars(args) {
-                Some([a, b]) => binary(*op, a, b, elem).map(|v| (v, elem)),
-                None => None,
-            },
-            Prim::Compare(op) => match self.scalars(args) {
-                Some([a, b]) => Some((f64::from(u8::from(holds(*op, a, b))), Elem::Bool)),
-                None => None,
-            },
-            Prim::Cast(to) => match self.scalars(args) {
-                Some([x]) => cast(x, *to).map(|v| (v, *to)),
-                None => None,
-            },
+            Prim::Unary(op) => {
+                let x = self.scalars(args);
+                x.and_then(|[x]| Some((unary(*op, x, elem)?, elem)))
+            }
+            Prim::Binary(op) => {
+                let both = self.scalars(args);
+                both.and_then(|[a, b]| Some((binary(*op, a, b, elem)?, elem)))
+            }
+            Prim::Compare(op) => {
+                let both = self.scalars(args);
+                both.map(|[a, b]| (f64::from(u8::from(holds(*op, a, b))), Elem::Bool))
+            }
+            Prim::Cast(to) => {
+                let x = self.scalars(args);
+                x.and_then(|[x]| Some((cast(x, *to)?, *to)))
+            }
             Prim::Reduce { op, axes } => self.reduce(*op, axes, args[0])?,
             _ => None,
         };

@@ -101,8 +101,9 @@ impl<'a> Loop<'a> {
     fn new(body: &'a Graph, s: &'a Scan, args: &'a [Value]) -> Loop<'a> {
         let constants = s.carries + s.scanned;
         let mut fixed: Vec<bool> = (0..args.len()).map(|i| i >= constants).collect();
-        for i in 0..s.carries {
-            fixed[i] = body.outputs[i].value == body.inputs[i].value;
+        let carries = body.outputs.iter().zip(&body.inputs).take(s.carries);
+        for (fixed, (next, now)) in fixed.iter_mut().zip(carries) {
+            *fixed = next.value == now.value;
         }
         let mut stand_in = FxHashMap::default();
         let mut first: FxHashMap<(bool, Value), Value> = FxHashMap::default();
@@ -197,11 +198,11 @@ impl<'a> Loop<'a> {
             if let Some(n) = self.defs[v.0 as usize] {
                 todo.extend(&self.body.nodes[n].args);
             }
-            if let Some(i) = carry.get(&v) {
-                if matches!(outcomes[*i], Outcome::Dropped) {
-                    outcomes[*i] = Outcome::Kept;
-                    todo.push(self.body.outputs[*i].value);
-                }
+            if let Some(i) = carry.get(&v)
+                && matches!(outcomes[*i], Outcome::Dropped)
+            {
+                outcomes[*i] = Outcome::Kept;
+                todo.push(self.body.outputs[*i].value);
             }
         }
     }
