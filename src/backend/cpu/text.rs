@@ -1,0 +1,196 @@
+//! Plans for people: steps, buffers, and what each kernel computes.
+
+use std::fmt::Write;
+
+use super::step::{ARENA, Buf, Call, FIRST_INPUT, Program, Step};
+use super::vir::{Kernel, Op, Store, V};
+
+/// Every step of a program, then every kernel.
+pub fn program(program: &Program, kernels: &[Kernel]) -> String {
+    let mut out = String::new();
+    write_program(&mut out, program, 0);
+    for (i, k) in kernels.iter().enumerate() {
+        write_kernel(&mut out, i, k);
+    }
+    out
+}
+
+/// What a step is, in a few words.
+pub fn step_name(step: &Step, label: &str) -> String {
+    let kind = match step {
+        Step::Kernels(_) => "kernel",
+        Step::Gemm { .. } => "gemm",
+        Step::Dot64 { .. } => "dot64",
+        Step::Random { .. } => "random",
+        Step::ArgMax { .. } => "argmax",
+        Step::Gather { .. } => "gather",
+        Step::ScatterAdd { .. } => "scatter_add",
+        Step::Conv { .. } => "conv",
+        Step::Window { .. } => "window",
+        Step::Scan(_) => "scan",
+    };
+    format!("{kind} {label}").trim_end().to_string()
+}
+
+// Writing to a string cannot fail.
+fn write_program(out: &mut String, p: &Program, depth: usize) {
+    let indent = "  ".repeat(depth);
+    let _ = writeln!(
+        out,
+        "{indent}program: {} steps, arena {} bytes, scratch {} bytes, {} flops",
+        p.steps.len(),
+        p.arena,
+        p.scratch,
+        p.flops
+    );
+    let buf = |b: &Buf| {
+        let base = usize::from(b.base);
+        let first_result = usize::from(FIRST_INPUT) + p.inputs;
+        match base {
+            _ if b.base == ARENA => format!("arena+{}", b.offset),
+            _ if base < first_result => format!("in{}+{}", b.base - FIRST_INPUT, b.offset),
+            _ => format!("out{}+{}", base - first_result, b.offset),
+        }
+    };
+    for (i, (step, label)) in p.steps.iter().zip(&p.labels).enumerate() {
+        let _ = writeln!(out, "{indent}{i:3} {}", step_name(step, label));
+        match step {
+            Step::Kernels(calls) => {
+                for call in calls {
+                    write_call(out, &indent, call, &buf);
+                }
+            }
+            Step::Gemm { a, b, c, .. } | Step::Dot64 { a, b, c, .. } => {
+                let _ = writeln!(out, "{indent}      {} = {} x {}", buf(c), buf(a), buf(b));
+            }
+            Step::Random { to, .. } => {
+                let _ = writeln!(out, "{indent}      {}", buf(to));
+            }
+            Step::ArgMax { x, to, .. } => {
+                let _ = writeln!(out, "{indent}      {} = {}", buf(to), buf(x));
+            }
+            Step::Gather { x, index, to, .. } => {
+                let _ = writeln!(out, "{indent}      {} = {}[{}]", buf(to), buf(x), buf(index));
+            }
+            Step::ScatterAdd {
+                index, updates, to, ..
+            } => {
+                let _ = writeln!(
+                    out,
+                    "{indent}      {}[{}] += {}",
+                    buf(to),
+                    buf(index),
+                    buf(updates)
+                );
+            }
+            Step::Conv {
+                which,
+                sizes,
+                x,
+                kernel,
+                y,
+                ..
+            } => {
+                let _ = writeln!(
+                    out,
+                    "{indent}      {which:?} of x {} kernel {} y {}: {:?} * {:?} -> {:?}",
+                    buf(x),
+                    buf(kernel),
+                    buf(y),
+                    sizes.input,
+                    sizes.window,
+                    sizes.output
+                );
+            }
+            Step::Window { op, x, y, dx, .. } => {
+                let dx = dx.map_or(String::new(), |d| format!(", gradient to {}", buf(&d)));
+                let _ = writeln!(out, "{indent}      {op:?} of {} at {}{dx}", buf(x), buf(y));
+            }
+            Step::Scan(scan) => write_program(out, &scan.body, depth + 1),
+        }
+    }
+}
+
+fn write_call(out: &mut String, indent: &str, call: &Call, buf: &dyn Fn(&Buf) -> String) {
+    let operands: Vec<String> = call
+        .operands
+        .iter()
+        .map(|o| match (&o.buf, o.scratch) {
+            (Some(b), _) if o.is_store => format!("->{}", buf(b)),
+            (Some(b), _) => buf(b),
+            (None, Some(line)) => format!("line{line}"),
+            (None, None) => "index".to_string(),
+        })
+        .collect();
+    let _ = writeln!(
+        out,
+        "{indent}      k{} {:?} outer {:?} rows {} cols {}, {} tasks: {}",
+        call.kernel,
+        call.orient,
+        call.outer.as_slice(),
+        call.rows,
+        call.cols,
+        call.tasks,
+        operands.join(", ")
+    );
+}
+
+fn write_kernel(out: &mut String, index: usize, k: &Kernel) {
+    let _ = writeln!(out, "kernel k{index} {:?}, scratch lines {}", k.orient, k.scratch);
+    for (i, o) in k.operands.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "  operand {i}: {} row {} col {}",
+            o.elem.name(),
+            o.row,
+            o.col
+        );
+    }
+    let list = |out: &mut String, title: &str, values: &[V]| {
+        for v in values {
+            let _ = writeln!(out, "  {title} v{} = {}", v.0, op_text(k.inst(*v).op));
+        }
+    };
+    let stores = |out: &mut String, title: &str, stores: &[Store]| {
+        for s in stores {
+            let _ = writeln!(out, "  {title} store v{} to {}", s.value.0, s.operand);
+        }
+    };
+    list(out, "once", &k.once);
+    for (i, stage) in k.stages.iter().enumerate() {
+        list(out, &format!("{i} line "), &stage.line);
+        stores(out, &format!("{i} line "), &stage.line_stores);
+        list(out, &format!("{i} point"), &stage.body);
+        stores(out, &format!("{i} point"), &stage.stores);
+        for acc in &stage.accs {
+            let _ = writeln!(
+                out,
+                "  {i} reduce_{} v{} to {}",
+                acc.op.name(),
+                acc.value.0,
+                acc.id
+            );
+        }
+    }
+}
+
+fn op_text(op: Op) -> String {
+    match op {
+        Op::F32(bits) => format!("{:?}", f32::from_bits(bits)),
+        Op::F64(bits) => format!("{:?}f64", f64::from_bits(bits)),
+        Op::I32(x) => format!("{x}"),
+        Op::Mask(x) => format!("{x}"),
+        Op::Load(o) => format!("load {o}"),
+        Op::Index(o) => format!("index {o}"),
+        Op::Reduced(id) => format!("reduced {id}"),
+        Op::Un(u, a) => format!("{u:?} v{}", a.0),
+        Op::Bin(b, x, y) => format!("{b:?} v{} v{}", x.0, y.0),
+        Op::Fma(x, y, z) => format!("Fma v{} v{} v{}", x.0, y.0, z.0),
+        Op::Cmp(c, x, y) => format!("{c:?} v{} v{}", x.0, y.0),
+        Op::Select(c, x, y) => format!("Select v{} v{} v{}", c.0, x.0, y.0),
+        Op::Call(f, x, y) => match y {
+            Some(y) => format!("{f:?} v{} v{}", x.0, y.0),
+            None => format!("{f:?} v{}", x.0),
+        },
+    }
+}
