@@ -71,7 +71,9 @@ mod tests {
         // A deterministic tangle of intervals.
         let mut state = 1u64;
         let mut next = |n: u64| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (state >> 33) % n
         };
         let list: Vec<_> = (0..200)

@@ -8,11 +8,13 @@
 //! stable     logarithms of softmax and sigmoid, before their gradient is taken
 //! autodiff   gradients
 //! simplify   what autodiff made; dead code
+//! memory     buffers of a plan share an arena (called by back ends)
 //! ```
 
 pub mod autodiff;
 pub(crate) mod build;
 pub mod dce;
+pub mod memory;
 pub(crate) mod rewrite;
 pub mod simplify;
 pub mod stable;

@@ -4,6 +4,7 @@ mod allocations;
 mod book;
 mod check;
 mod cli;
+mod cpu;
 mod data;
 mod explain;
 mod format;

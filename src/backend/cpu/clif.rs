@@ -53,12 +53,9 @@ pub fn emit(
         b,
     };
     for i in 0..kernel.operands.len() {
-        let p = e.b.ins().load(
-            types::I64,
-            MemFlagsData::trusted(),
-            params[0],
-            8 * i as i32,
-        );
+        let p =
+            e.b.ins()
+                .load(types::I64, MemFlagsData::trusted(), params[0], 8 * i as i32);
         e.pointers.push(p);
     }
     e.line = e.pointers.clone();
@@ -104,9 +101,10 @@ fn is_wide(k: &Kernel) -> bool {
     };
     let store = |s: &Store| odd(k.operand(s.operand));
     !k.live().any(|v| inst(v) || call(v))
-        && !k.stages.iter().any(|s| {
-            s.stores.iter().any(store) || (lines && s.line_stores.iter().any(store))
-        })
+        && !k
+            .stages
+            .iter()
+            .any(|s| s.stores.iter().any(store) || (lines && s.line_stores.iter().any(store)))
 }
 
 fn odd(o: Operand) -> bool {
@@ -164,7 +162,11 @@ impl Emit<'_> {
     fn row_pass(&mut self, stage: &Stage) {
         let zero = self.int(0);
         let (mut start, mut sums) = (zero, Vec::new());
-        let single: Vec<Value> = stage.accs.iter().map(|a| self.identity(a, SCALAR)).collect();
+        let single: Vec<Value> = stage
+            .accs
+            .iter()
+            .map(|a| self.identity(a, SCALAR))
+            .collect();
         if self.wide {
             let slots = slots(stage);
             self.prepare(stage, slots);
@@ -211,7 +213,12 @@ impl Emit<'_> {
         }
         let single = self.end(l, 1, &next);
         for (i, acc) in stage.accs.iter().enumerate() {
-            let parts: Vec<Value> = sums.iter().skip(i).step_by(stage.accs.len()).copied().collect();
+            let parts: Vec<Value> = sums
+                .iter()
+                .skip(i)
+                .step_by(stage.accs.len())
+                .copied()
+                .collect();
             let mut total = single[i];
             if let Some(wide) = self.fold(acc, parts) {
                 let lanes: Vec<Value> = (0..LANES as u8)
@@ -329,7 +336,9 @@ impl Emit<'_> {
             Op::Load(o) | Op::Index(o) => Some(o),
             _ => None,
         });
-        let used: Vec<u16> = loads.chain(stage.stores.iter().map(|s| s.operand)).collect();
+        let used: Vec<u16> = loads
+            .chain(stage.stores.iter().map(|s| s.operand))
+            .collect();
         for o in used {
             let operand = self.k.operand(o);
             let stride = match self.k.orient {
@@ -379,7 +388,10 @@ impl Emit<'_> {
                 self.b.append_block_param(header, ty)
             })
             .collect();
-        let args: Vec<BlockArg> = std::iter::once(&start).chain(carried).map(|v| (*v).into()).collect();
+        let args: Vec<BlockArg> = std::iter::once(&start)
+            .chain(carried)
+            .map(|v| (*v).into())
+            .collect();
         self.b.ins().jump(header, &args);
         self.b.switch_to_block(header);
         let more = self.b.ins().icmp(IntCC::UnsignedLessThan, index, end);
@@ -397,7 +409,10 @@ impl Emit<'_> {
     fn end(&mut self, l: Loop, step: i64, next: &[Value]) -> Vec<Value> {
         let step = self.int(step);
         let index = self.b.ins().iadd(l.index, step);
-        let args: Vec<BlockArg> = std::iter::once(&index).chain(next).map(|v| (*v).into()).collect();
+        let args: Vec<BlockArg> = std::iter::once(&index)
+            .chain(next)
+            .map(|v| (*v).into())
+            .collect();
         self.b.ins().jump(l.header, &args);
         self.b.switch_to_block(l.exit);
         l.carried
@@ -500,7 +515,7 @@ impl Emit<'_> {
         let ty = self.b.func.dfg.value_type(x);
         let c = match ty {
             types::I32X4 => c,
-            _ => self.b.ins().bitcast(ty, plain(), c),
+            _ => self.b.ins().bitcast(ty, same(), c),
         };
         self.b.ins().bitselect(c, x, y)
     }
@@ -523,7 +538,7 @@ impl Emit<'_> {
             Un::Not => self.b.ins().bnot(a),
             Un::Bits => {
                 let to = if int { Ty::F32 } else { Ty::I32 };
-                self.b.ins().bitcast(clif_type(to, slot), plain(), a)
+                self.b.ins().bitcast(clif_type(to, slot), same(), a)
             }
             Un::ToF32 if int => self.b.ins().fcvt_from_sint(clif_type(Ty::F32, slot), a),
             Un::ToF32 => self.b.ins().fdemote(types::F32, a),
@@ -577,7 +592,7 @@ impl Emit<'_> {
         let m = self.b.ins().f32const(magic);
         let m = self.fill(m, slot, f);
         let moved = self.b.ins().fadd(n, m);
-        let bits = self.b.ins().bitcast(i, plain(), moved);
+        let bits = self.b.ins().bitcast(i, same(), moved);
         let m = self.b.ins().iconst(types::I32, i64::from(magic.to_bits()));
         let m = self.fill(m, slot, i);
         let n = self.b.ins().isub(bits, m);
@@ -590,7 +605,7 @@ impl Emit<'_> {
         [half, rest].into_iter().fold(x, |x, e| {
             let e = self.b.ins().iadd(e, bias);
             let e = self.b.ins().ishl(e, by);
-            let power = self.b.ins().bitcast(f, plain(), e);
+            let power = self.b.ins().bitcast(f, same(), e);
             self.b.ins().fmul(x, power)
         })
     }
@@ -656,7 +671,7 @@ impl Emit<'_> {
             Elem::U8 | Elem::Bool => {
                 let four = self.b.ins().load(types::I32, plain(), address, offset);
                 let v = self.b.ins().scalar_to_vector(types::I32X4, four);
-                let v = self.b.ins().bitcast(types::I8X16, plain(), v);
+                let v = self.b.ins().bitcast(types::I8X16, same(), v);
                 let v = self.b.ins().uwiden_low(v);
                 let v = self.b.ins().uwiden_low(v);
                 if operand.elem == Elem::U8 {
@@ -680,7 +695,12 @@ impl Emit<'_> {
         let first = self.b.ins().splat(types::I32X4, first);
         let lanes = (0..LANES).map(|i| (slot * LANES + i) as i32 * operand.col as i32);
         let bytes: Vec<u8> = lanes.flat_map(i32::to_le_bytes).collect();
-        let constant = self.b.func.dfg.constants.insert(ir::ConstantData::from(&bytes[..]));
+        let constant = self
+            .b
+            .func
+            .dfg
+            .constants
+            .insert(ir::ConstantData::from(&bytes[..]));
         let lanes = self.b.ins().vconst(types::I32X4, constant);
         self.b.ins().iadd(first, lanes)
     }
@@ -707,7 +727,7 @@ impl Emit<'_> {
                         self.b.ins().band(bytes, one)
                     }
                 };
-                let words = self.b.ins().bitcast(types::I32X4, plain(), bytes);
+                let words = self.b.ins().bitcast(types::I32X4, same(), bytes);
                 self.b.ins().extractlane(words, 0)
             }
         };
@@ -787,7 +807,12 @@ fn clif_type(ty: Ty, slot: usize) -> Type {
 }
 
 fn plain() -> MemFlagsData {
-    MemFlagsData::new().with_endianness(ir::Endianness::Little).with_notrap()
+    MemFlagsData::new().with_notrap()
+}
+
+/// Of a change of type: lanes in order.
+fn same() -> MemFlagsData {
+    MemFlagsData::new().with_endianness(ir::Endianness::Little)
 }
 
 fn int_condition(cmp: Cmp) -> IntCC {

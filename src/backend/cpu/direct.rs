@@ -78,7 +78,12 @@ fn each(pool: &Pool, count: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
 
 /// The first of the largest along the middle axis; NaN counts as larger than any number.
 #[expect(clippy::eq_op, reason = "NaN is what differs from itself")]
-pub fn arg_max<T: PartialOrd + Copy + Sync>(pool: &Pool, sizes: [usize; 3], x: &[T], to: &mut [i32]) {
+pub fn arg_max<T: PartialOrd + Copy + Sync>(
+    pool: &Pool,
+    sizes: [usize; 3],
+    x: &[T],
+    to: &mut [i32],
+) {
     let [outer, axis, inner] = sizes;
     let to = Shared::new(to.as_mut_ptr());
     each(pool, outer, axis * inner, &|o| {
@@ -133,22 +138,27 @@ pub fn scatter_add<T: Number>(
         1 if index.len() * inner > GRAIN => 8,
         _ => 1,
     };
-    each(pool, outer * parts, index.len() * inner / parts + 1, &|task| {
-        let (o, part) = (task / parts, task % parts);
-        let (low, high) = (part * axis / parts, (part + 1) * axis / parts);
-        for (i, &row) in index.iter().enumerate() {
-            let row = clamp(row, axis);
-            if row < low || row >= high {
-                continue;
+    each(
+        pool,
+        outer * parts,
+        index.len() * inner / parts + 1,
+        &|task| {
+            let (o, part) = (task / parts, task % parts);
+            let (low, high) = (part * axis / parts, (part + 1) * axis / parts);
+            for (i, &row) in index.iter().enumerate() {
+                let row = clamp(row, axis);
+                if row < low || row >= high {
+                    continue;
+                }
+                // SAFETY: rows low..high of block o are this task's.
+                let sum = unsafe { out.part((o * axis + row) * inner, inner) };
+                let from = &updates[(o * index.len() + i) * inner..][..inner];
+                for (s, u) in sum.iter_mut().zip(from) {
+                    *s = s.plus(*u);
+                }
             }
-            // SAFETY: rows low..high of block o are this task's.
-            let sum = unsafe { out.part((o * axis + row) * inner, inner) };
-            let from = &updates[(o * index.len() + i) * inner..][..inner];
-            for (s, u) in sum.iter_mut().zip(from) {
-                *s = s.plus(*u);
-            }
-        }
-    });
+        },
+    );
 }
 
 fn clamp(i: i32, size: usize) -> usize {
@@ -201,7 +211,8 @@ impl ConvSizes {
             let k = tap % self.window[axis];
             out /= self.output[axis];
             tap /= self.window[axis];
-            let at = (o * self.strides[axis] + k * self.dilation[axis]).checked_sub(self.low[axis])?;
+            let at =
+                (o * self.strides[axis] + k * self.dilation[axis]).checked_sub(self.low[axis])?;
             if at >= self.input[axis] {
                 return None;
             }

@@ -86,7 +86,9 @@ struct Fuser<'a> {
 
 impl Fuser<'_> {
     fn unit(&self, u: usize) -> &Unit {
-        self.units[u].as_ref().expect("a merged unit is not referred to")
+        self.units[u]
+            .as_ref()
+            .expect("a merged unit is not referred to")
     }
 
     fn alone(&mut self, op: usize, full: Sizes, reduced: Option<(usize, usize)>, kernel: bool) {
@@ -203,7 +205,10 @@ impl Fuser<'_> {
             };
         }
         let draws = |into: &Unit, from: &Unit| {
-            from.reduced.is_none() && into.reduced.is_some_and(|r| kept(&into.full, r) == from.full)
+            from.reduced.is_none()
+                && into
+                    .reduced
+                    .is_some_and(|r| kept(&into.full, r) == from.full)
         };
         if draws(x, y) {
             Some((a, b, true))
@@ -223,11 +228,17 @@ impl Fuser<'_> {
         let b_place = |o: usize| if drawn { Place::Kept } else { self.places[o] };
         // Every read across, and the operation's own, must be of the same point or of the line.
         let across = |reader: usize, place: Place| {
-            self.ops.ops[reader].args.iter().all(|arg| {
-                match self.unit_behind(arg) {
+            self.ops.ops[reader]
+                .args
+                .iter()
+                .all(|arg| match self.unit_behind(arg) {
                     Some(u) if u == into || u == from => {
                         let def = self.defining(arg);
-                        let from_place = if u == from { b_place(def) } else { self.places[def] };
+                        let from_place = if u == from {
+                            b_place(def)
+                        } else {
+                            self.places[def]
+                        };
                         let at = match self.ops.ops[reader].kind {
                             Kind::Reduce { .. } => Place::Full,
                             _ => place,
@@ -235,20 +246,24 @@ impl Fuser<'_> {
                         fusable(&arg.view, from_place, at, &a.full, a.reduced)
                     }
                     _ => true,
-                }
-            })
+                })
         };
         let all_read = a.ops.iter().all(|&o| across(o, self.places[o]))
             && b.ops.iter().all(|&o| across(o, b_place(o)))
             && op.args.iter().all(|arg| match self.unit_behind(arg) {
                 Some(u) if u == into || u == from => {
                     let def = self.defining(arg);
-                    let from_place = if u == from { b_place(def) } else { self.places[def] };
+                    let from_place = if u == from {
+                        b_place(def)
+                    } else {
+                        self.places[def]
+                    };
                     fusable(&arg.view, from_place, place, &a.full, a.reduced)
                 }
                 _ => true,
             });
-        let join = (b.ops.iter()).all(|&o| self.outside_joins(&self.ops.ops[o], b_place(o), into, a.reduced));
+        let join = (b.ops.iter())
+            .all(|&o| self.outside_joins(&self.ops.ops[o], b_place(o), into, a.reduced));
         all_read
             && join
             && !self.cycle(op, &[into, from])
@@ -306,7 +321,9 @@ impl Fuser<'_> {
         u: usize,
         reduced: Option<(usize, usize)>,
     ) -> bool {
-        let Some((from, to)) = reduced else { return true };
+        let Some((from, to)) = reduced else {
+            return true;
+        };
         let full = match op.kind {
             Kind::Reduce { .. } => true,
             _ => place == Place::Full,
@@ -426,7 +443,9 @@ fn fusable(
             view.is_whole() && reduced.is_some_and(|r| kept(full, r) == view.sizes)
         }
         (Place::Kept, Place::Full) => {
-            let Some((from, to)) = reduced else { return false };
+            let Some((from, to)) = reduced else {
+                return false;
+            };
             let sizes = kept(full, (from, to));
             let line = View {
                 offset: 0,

@@ -3,7 +3,7 @@
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module};
+use cranelift_module::Module;
 
 use super::CompileError;
 use super::clif;
@@ -62,7 +62,14 @@ pub fn compile(kernels: &[Kernel], features: Features) -> Result<Code, CompileEr
         let id = module
             .declare_anonymous_function(&context.func.signature)
             .map_err(failure)?;
-        module.define_function(id, &mut context).map_err(failure)?;
+        module
+            .define_function(id, &mut context)
+            .map_err(|e| match e {
+                cranelift_module::ModuleError::Compilation(e) => {
+                    CompileError::Jit(format!("{e:?}"))
+                }
+                e => failure(e),
+            })?;
         module.clear_context(&mut context);
         ids.push(id);
     }
@@ -75,7 +82,6 @@ pub fn compile(kernels: &[Kernel], features: Features) -> Result<Code, CompileEr
             unsafe { std::mem::transmute::<*const u8, Entry>(address) }
         })
         .collect();
-    let _ = clif::emit;
     Ok(Code {
         entries,
         module: Some(module),
@@ -89,7 +95,13 @@ pub fn text(kernel: &Kernel, features: Features) -> Result<(String, String), Com
     context.func.signature = clif::signature(isa.default_call_conv());
     let mut function_context = FunctionBuilderContext::new();
     let config = isa.frontend_config();
-    clif::emit(kernel, &mut context.func, &mut function_context, config, fma);
+    clif::emit(
+        kernel,
+        &mut context.func,
+        &mut function_context,
+        config,
+        fma,
+    );
     let clif = context.func.display().to_string();
     context.set_disasm(true);
     let compiled = context
@@ -99,15 +111,20 @@ pub fn text(kernel: &Kernel, features: Features) -> Result<(String, String), Com
     Ok((clif, assembly))
 }
 
-fn isa(
-    features: Features,
-) -> Result<(cranelift_codegen::isa::OwnedTargetIsa, bool), CompileError> {
+fn isa(features: Features) -> Result<(cranelift_codegen::isa::OwnedTargetIsa, bool), CompileError> {
     let mut flags = settings::builder();
     for (name, value) in [
         ("use_colocated_libcalls", "false"),
         ("is_pic", "false"),
         ("opt_level", "speed"),
-        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+        (
+            "enable_verifier",
+            if cfg!(debug_assertions) {
+                "true"
+            } else {
+                "false"
+            },
+        ),
     ] {
         flags.set(name, value).map_err(failure)?;
     }

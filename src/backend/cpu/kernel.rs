@@ -38,7 +38,7 @@ pub struct Bound {
 }
 
 /// Bytes of scratch that the driver has for each task.
-pub const SCRATCH: usize = 32 << 10;
+pub const LINES: usize = 32 << 10;
 
 /// Bytes of one line of scratch.
 pub fn scratch_line(cols: usize) -> usize {
@@ -97,7 +97,10 @@ pub fn build(ops: &Ops, unit: &Unit, places: &[Place], outputs: &[Val]) -> Built
     }
     for &val in outputs {
         let info = ops.info(val);
-        let op = unit.ops.iter().find(|&&o| ops.ops[o].results.contains(&val));
+        let op = unit
+            .ops
+            .iter()
+            .find(|&&o| ops.ops[o].results.contains(&val));
         let place = places[*op.expect("an output of the unit")];
         let view = View::contiguous(&info.sizes).squeeze();
         accesses.push(Access {
@@ -110,7 +113,7 @@ pub fn build(ops: &Ops, unit: &Unit, places: &[Place], outputs: &[Val]) -> Built
     }
     let loops = loops(unit, &accesses);
     let max_scratch = match loops.orient {
-        Orient::Rows => (SCRATCH / scratch_line(loops.cols.max(1))).min(8) as u16,
+        Orient::Rows => (LINES / scratch_line(loops.cols.max(1))).min(8) as u16,
         Orient::Columns => 0,
     };
     let mut b = Builder::new(loops.orient, max_scratch);
@@ -131,7 +134,11 @@ pub fn build(ops: &Ops, unit: &Unit, places: &[Place], outputs: &[Val]) -> Built
             val,
             is_store: access.store,
             offset: access.view.offset * unit_size,
-            outer: loops.outer.iter().map(|&a| strides[a] * unit_size).collect(),
+            outer: loops
+                .outer
+                .iter()
+                .map(|&a| strides[a] * unit_size)
+                .collect(),
         });
     }
     let mut env: FxHashMap<Val, V> = FxHashMap::default();
@@ -297,8 +304,8 @@ fn join_axes(full: &[usize], cuts: &[usize], views: &[&View]) -> Joined {
         strides: vec![Strides::new(); views.len()],
         origin: Vec::new(),
     };
-    for axis in 0..full.len() {
-        if full[axis] == 1 {
+    for (axis, &size) in full.iter().enumerate() {
+        if size == 1 {
             continue;
         }
         let open = !joined.sizes.is_empty()
@@ -306,11 +313,11 @@ fn join_axes(full: &[usize], cuts: &[usize], views: &[&View]) -> Joined {
                 .iter()
                 .any(|&c| c <= axis && joined.origin.last().is_some_and(|&o| o < c));
         let fits = |(view, strides): (&&View, &Strides)| {
-            strides.last() == Some(&(view.strides[axis] * full[axis] as isize))
+            strides.last() == Some(&(view.strides[axis] * size as isize))
         };
         if open && views.iter().zip(&joined.strides).all(fits) {
             if let Some(last) = joined.sizes.last_mut() {
-                *last *= full[axis];
+                *last *= size;
             }
             for (view, strides) in views.iter().zip(&mut joined.strides) {
                 if let Some(last) = strides.last_mut() {
@@ -318,7 +325,7 @@ fn join_axes(full: &[usize], cuts: &[usize], views: &[&View]) -> Joined {
                 }
             }
         } else {
-            joined.sizes.push(full[axis]);
+            joined.sizes.push(size);
             joined.origin.push(axis);
             for (view, strides) in views.iter().zip(&mut joined.strides) {
                 strides.push(view.strides[axis]);

@@ -177,8 +177,10 @@ impl CpuExecutable {
             features: self.features,
         };
         if seconds.is_empty() {
-            let name = |(i, step)| (text::step_name(step, &self.program.labels[i]), 0.0);
-            *seconds = self.program.steps.iter().enumerate().map(name).collect();
+            let steps = self.program.steps.iter().zip(&self.program.labels);
+            *seconds = steps
+                .map(|(s, label)| (text::step_name(s, label), 0.0))
+                .collect();
         }
         for (step, total) in self.program.steps.iter().zip(seconds) {
             let start = clock();
@@ -189,9 +191,9 @@ impl CpuExecutable {
     }
 
     fn bind(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
-        self.bases[0] = self.arena.at;
-        self.bases[1] = self.scratch.at;
-        let own = &mut self.bases[2..];
+        self.bases[usize::from(step::ARENA)] = self.arena.at;
+        self.bases[usize::from(step::SCRATCH)] = self.scratch.at;
+        let own = &mut self.bases[usize::from(step::FIRST_INPUT)..];
         own[..inputs.len()].copy_from_slice(inputs);
         own[inputs.len()..inputs.len() + results.len()].copy_from_slice(results);
     }

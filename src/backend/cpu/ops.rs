@@ -9,8 +9,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::view::{Sizes, View};
 use super::CompileError;
+use super::view::{Sizes, View};
 use crate::ir::dim::Dim;
 use crate::ir::prim::{Binary, Compare, DotDims, Prim, Reduce, Unary};
 use crate::ir::{Elem, Graph, Type};
@@ -35,13 +35,6 @@ pub struct Arg {
 }
 
 impl Arg {
-    /// The value that is read as it lies, in full.
-    pub fn whole(&self) -> Option<Val> {
-        match self.source {
-            Source::Val(v) if self.view.is_whole() => Some(v),
-            _ => None,
-        }
-    }
     pub fn val(&self) -> Option<Val> {
         match self.source {
             Source::Val(v) => Some(v),
@@ -141,15 +134,23 @@ impl Ops {
         Ok(ops)
     }
 
+    /// The value that an argument reads as it lies, in full.
+    pub fn whole_val(&self, arg: &Arg) -> Option<Val> {
+        arg.val().filter(|v| {
+            let total: usize = self.info(*v).sizes.iter().product();
+            arg.view.is_whole() && arg.view.elements() == total
+        })
+    }
+
     /// Drops operations that no output depends on.
     pub fn remove_dead(&mut self) {
         let mut alive = vec![false; self.ops.len()];
         let mut stack: Vec<Val> = self.outputs.iter().filter_map(Arg::val).collect();
         while let Some(val) = stack.pop() {
-            if let Def::Op(op) = self.info(val).def {
-                if !std::mem::replace(&mut alive[op], true) {
-                    stack.extend(self.ops[op].args.iter().filter_map(Arg::val));
-                }
+            if let Def::Op(op) = self.info(val).def
+                && !std::mem::replace(&mut alive[op], true)
+            {
+                stack.extend(self.ops[op].args.iter().filter_map(Arg::val));
             }
         }
         let mut kept = alive.iter();
@@ -196,7 +197,7 @@ impl Ops {
 
     /// A value that lies whole.
     fn whole(&mut self, arg: Arg) -> Arg {
-        match arg.whole() {
+        match self.whole_val(&arg) {
             Some(_) => arg,
             None => self.copy(arg),
         }
@@ -208,13 +209,7 @@ impl Ops {
         self.map(MapOp::Copy, smallvec![arg], elem, &sizes)
     }
 
-    fn map(
-        &mut self,
-        op: MapOp,
-        mut args: SmallVec<[Arg; 3]>,
-        elem: Elem,
-        sizes: &[usize],
-    ) -> Arg {
+    fn map(&mut self, op: MapOp, mut args: SmallVec<[Arg; 3]>, elem: Elem, sizes: &[usize]) -> Arg {
         for arg in &mut args {
             arg.view = arg.view.squeeze();
         }
@@ -279,9 +274,9 @@ impl Ops {
                 let arg = args.remove(0);
                 match (arg.view.reshape(&to), arg.source) {
                     (Some(view), _) => Arg { view, ..arg },
-                    (None, Source::Const(_)) => on_view(arg, &|_| {
-                        View::contiguous(&[]).broadcast(&to, &[])
-                    }),
+                    (None, Source::Const(_)) => {
+                        on_view(arg, &|_| View::contiguous(&[]).broadcast(&to, &[]))
+                    }
                     (None, _) => {
                         let mut copied = self.copy(arg);
                         copied.view = View::contiguous(&to);
@@ -321,12 +316,19 @@ impl Ops {
                     ends[*axis] = at;
                     places.push(View::contiguous(&to).slice(&starts, &ends, &vec![1; to.len()]));
                 }
-                self.push(Kind::Place { places, fill: false }, args, elem, &to)
+                self.push(
+                    Kind::Place {
+                        places,
+                        fill: false,
+                    },
+                    args,
+                    elem,
+                    &to,
+                )
             }
             Prim::Dot(dims) => {
                 for side in 0..2 {
-                    if args[side].val().is_none()
-                        || !dot_strides_fit(dims, side, &args[side].view)
+                    if args[side].val().is_none() || !dot_strides_fit(dims, side, &args[side].view)
                     {
                         args[side] = self.arrange(dims, side, args[side].clone());
                     }
@@ -384,15 +386,14 @@ impl Ops {
             let length: usize = sizes[from..end].iter().product();
             if end - from > 1 && length > LONG_RUN {
                 from += 1;
-            } else if end - from == 1 && length > 16 * LONG_RUN && from == 0 && end == sizes.len()
-            {
+            } else if end - from == 1 && length > 16 * LONG_RUN && from == 0 && end == sizes.len() {
                 // One long line: as many as 64 shorter ones.
-                if let Some(parts) = (2..=64).rev().find(|p| length % p == 0) {
-                    if let Some(split) = arg.view.reshape(&[parts, length / parts]) {
-                        arg.view = split;
-                        gone = vec![true, true];
-                        continue;
-                    }
+                if let Some(parts) = (2..=64).rev().find(|p| length.is_multiple_of(*p))
+                    && let Some(split) = arg.view.reshape(&[parts, length / parts])
+                {
+                    arg.view = split;
+                    gone = vec![true, true];
+                    continue;
                 }
             }
             if arg.view.join(from, end).is_none() {

@@ -114,7 +114,12 @@ impl Uses {
             }
         }
         for (u, unit) in fused.units.iter().enumerate() {
-            for val in unit.ops.iter().flat_map(|&o| &ops.ops[o].args).filter_map(Arg::val) {
+            for val in unit
+                .ops
+                .iter()
+                .flat_map(|&o| &ops.ops[o].args)
+                .filter_map(Arg::val)
+            {
                 let readers = uses.readers.entry(val).or_default();
                 if readers.last() != Some(&u) {
                     readers.push(u);
@@ -168,18 +173,21 @@ impl Planner<'_> {
         order.sort_by_key(|&i| matches!(targets[i], Home::Result(_)));
         for i in order {
             let (from, to) = (&self.ops.outputs[i], targets[i]);
-            let whole = from.whole();
-            if let (Some(val), Home::Input(input)) = (whole, to) {
-                if val == self.ops.inputs[input] {
-                    continue;
-                }
+            let whole = self.ops.whole_val(from);
+            if let (Some(val), Home::Input(input)) = (whole, to)
+                && val == self.ops.inputs[input]
+            {
+                continue;
             }
-            let direct = whole.filter(|val| !self.homes.contains_key(val)).filter(|&val| {
-                match to {
-                    Home::Input(input) => self.may_overwrite(val, self.ops.inputs[input], targets),
-                    Home::Result(_) | Home::Arena(_) => true,
-                }
-            });
+            let direct =
+                whole
+                    .filter(|val| !self.homes.contains_key(val))
+                    .filter(|&val| match to {
+                        Home::Input(input) => {
+                            self.may_overwrite(val, self.ops.inputs[input], targets)
+                        }
+                        Home::Result(_) | Home::Arena(_) => true,
+                    });
             if let Some(val) = direct {
                 self.homes.insert(val, to);
                 continue;
@@ -197,6 +205,8 @@ impl Planner<'_> {
                 staged,
             });
         }
+        // Results may be read from inputs that updates then overwrite.
+        copies.sort_by_key(|c| matches!(c.to, Home::Input(_)));
         copies
     }
 
@@ -206,7 +216,7 @@ impl Planner<'_> {
             return false;
         };
         let read_at_end = self.ops.outputs.iter().zip(targets).any(|(arg, to)| {
-            let itself = arg.whole() == Some(old)
+            let itself = self.ops.whole_val(arg) == Some(old)
                 && matches!(to, Home::Input(i) if self.ops.inputs[*i] == old);
             arg.val() == Some(old) && !itself
         });
@@ -235,7 +245,11 @@ impl Planner<'_> {
                     .args
                     .iter()
                     .filter(|a| a.val() == Some(old))
-                    .all(|a| at == place && a.view.is_whole() && self.covers(a, new.sizes.iter().product()))
+                    .all(|a| {
+                        at == place
+                            && a.view.is_whole()
+                            && self.covers(a, new.sizes.iter().product())
+                    })
             })
     }
 
@@ -251,8 +265,12 @@ impl Planner<'_> {
                 continue;
             }
             let outputs = self.outputs(u);
-            self.built
-                .push(Some(kernel::build(self.ops, unit, &self.fused.places, &outputs)));
+            self.built.push(Some(kernel::build(
+                self.ops,
+                unit,
+                &self.fused.places,
+                &outputs,
+            )));
         }
     }
 
@@ -300,18 +318,21 @@ impl Planner<'_> {
                     true => end + 1,
                     false => self.uses.readers(val).last().copied().unwrap_or(u).max(u),
                 };
-                let dying = self.operands(u).into_iter().find_map(|old| match self.homes.get(&old) {
-                    Some(&Home::Arena(r))
-                        if last_use[r] == u
-                            && !read_at_end.contains(&old)
-                            && self.uses.readers(old).last() == Some(&u)
-                            && self.bytes(old) == self.bytes(val)
-                            && self.same_point(u, val, old) =>
-                    {
-                        Some(r)
-                    }
-                    _ => None,
-                });
+                let dying =
+                    self.operands(u)
+                        .into_iter()
+                        .find_map(|old| match self.homes.get(&old) {
+                            Some(&Home::Arena(r))
+                                if last_use[r] == u
+                                    && !read_at_end.contains(&old)
+                                    && self.uses.readers(old).last() == Some(&u)
+                                    && self.bytes(old) == self.bytes(val)
+                                    && self.same_point(u, val, old) =>
+                            {
+                                Some(r)
+                            }
+                            _ => None,
+                        });
                 let r = match dying {
                     Some(r) => {
                         self.requests[r].last = last;
@@ -327,7 +348,10 @@ impl Planner<'_> {
     }
 
     fn operands(&self, u: usize) -> Vec<Val> {
-        let args = self.fused.units[u].ops.iter().flat_map(|&o| &self.ops.ops[o].args);
+        let args = self.fused.units[u]
+            .ops
+            .iter()
+            .flat_map(|&o| &self.ops.ops[o].args);
         args.filter_map(Arg::val).collect()
     }
 
@@ -364,7 +388,7 @@ impl Planner<'_> {
             arena: arena.bytes,
             scratch: 0,
             flops: 0,
-            bases: 2 + self.inputs + results,
+            bases: usize::from(FIRST_INPUT) + self.inputs + results,
         };
         for (u, unit) in self.fused.units.iter().enumerate() {
             if let Some(built) = self.built[u].take() {
@@ -443,13 +467,12 @@ impl Program {
         }
         if let (Some(Step::Kernels(calls)), Some(text)) =
             (self.steps.last_mut(), self.labels.last_mut())
+            && calls.iter().all(|c| independent(c, &call))
         {
-            if calls.iter().all(|c| independent(c, &call)) {
-                calls.push(call);
-                text.push_str(" | ");
-                text.push_str(&label);
-                return;
-            }
+            calls.push(call);
+            text.push_str(" | ");
+            text.push_str(&label);
+            return;
         }
         self.push(Step::Kernels(vec![call]), label);
     }
@@ -463,7 +486,9 @@ fn independent(a: &Call, b: &Call) -> bool {
         _ => false,
     };
     let clash = |x: &OperandAt, y: &OperandAt| (x.is_store || y.is_store) && overlap(x, y);
-    !a.operands.iter().any(|x| b.operands.iter().any(|y| clash(x, y)))
+    !a.operands
+        .iter()
+        .any(|x| b.operands.iter().any(|y| clash(x, y)))
 }
 
 /// Buffers of values, now that the arena is laid out.
@@ -502,7 +527,11 @@ impl Placement<'_> {
 
     /// Where an operand of a product starts; its source is a value.
     fn arg(&self, arg: &Arg) -> Buf {
-        let buf = arg.val().map_or(self.home(Home::Arena(0)), |v| self.buf(v));
+        let nowhere = Buf {
+            base: ARENA,
+            offset: 0,
+        };
+        let buf = arg.val().map_or(nowhere, |v| self.buf(v));
         Buf {
             base: buf.base,
             offset: buf.offset + arg.view.offset as usize * arg.elem.size(),
@@ -592,7 +621,6 @@ impl Placement<'_> {
         let empty = lines_only == 0 || (!reduces && work != outer * rows * cols);
         Call {
             orient: k.orient,
-            scratch_lines: usize::from(k.scratch),
             kernel: kernels.add(built.kernel),
             operands,
             outer: built.outer,
@@ -617,7 +645,8 @@ impl Placement<'_> {
         if info.sizes.contains(&0) {
             return;
         }
-        let size = |view: &View, axes: &[usize]| axes.iter().map(|&i| view.sizes[i]).product::<usize>();
+        let size =
+            |view: &View, axes: &[usize]| axes.iter().map(|&i| view.sizes[i]).product::<usize>();
         let [batch_a, free_a, sum_a] = dot_axes(dims, 0, a.view.sizes.len());
         let [batch_b, free_b, sum_b] = dot_axes(dims, 1, b.view.sizes.len());
         let (m, n, k) = (
@@ -713,10 +742,8 @@ impl Placement<'_> {
         }
         let (carries, rest) = op.args.split_at(scan.carries);
         let (scanned, constants) = rest.split_at(scan.scanned);
-        let slice = |val: Val| {
-            let info = self.ops.info(val);
-            info.sizes[1..].iter().product::<usize>() * info.elem.size()
-        };
+        let slice =
+            |sizes: &[usize], elem: Elem| sizes[1..].iter().product::<usize>() * elem.size();
         let step = ScanStep {
             length,
             reverse: scan.reverse,
@@ -728,17 +755,21 @@ impl Placement<'_> {
                     initial: self.arg(initial),
                     spare: self.home(Home::Arena(spares[i])),
                     result: self.buf(op.results[i]),
-                    bytes: initial.view.elements() * initial.elem.size(),
                 })
                 .collect(),
             scanned: scanned
                 .iter()
-                .map(|a| (self.arg(a), a.val().map_or(0, slice)))
+                .map(|a| (self.arg(a), slice(&a.view.sizes, a.elem)))
                 .collect(),
             constants: constants.iter().map(|a| self.arg(a)).collect(),
             stacked: op.results[scan.carries..]
                 .iter()
-                .map(|&v| (self.buf(v), slice(v)))
+                .map(|&v| {
+                    (
+                        self.buf(v),
+                        slice(&self.ops.info(v).sizes, self.ops.info(v).elem),
+                    )
+                })
                 .collect(),
             body,
         };
@@ -746,7 +777,7 @@ impl Placement<'_> {
         program.flops += step.body.flops * length as u64;
         program.bases = program
             .bases
-            .max(2 + program.inputs + program.results + step.body.bases);
+            .max(usize::from(FIRST_INPUT) + program.inputs + program.results + step.body.bases);
         let label = format!("scan of {length}");
         program.push(Step::Scan(Box::new(step)), label);
         Ok(())
@@ -808,15 +839,36 @@ impl Placement<'_> {
             },
             Prim::Conv(c) => {
                 let s = conv_sizes(c, sizes(0), sizes(1), &info.sizes)?;
-                self.conv(ConvResult::Output, s, elem, [&op.args[0], &op.args[1]], out, program)
+                self.conv(
+                    ConvResult::Output,
+                    s,
+                    elem,
+                    [&op.args[0], &op.args[1]],
+                    out,
+                    program,
+                )
             }
             Prim::ConvInputGrad { conv, .. } => {
                 let s = conv_sizes(conv, &info.sizes, sizes(1), sizes(0))?;
-                self.conv(ConvResult::Input, s, elem, [&op.args[1], &op.args[0]], out, program)
+                self.conv(
+                    ConvResult::Input,
+                    s,
+                    elem,
+                    [&op.args[1], &op.args[0]],
+                    out,
+                    program,
+                )
             }
             Prim::ConvKernelGrad { conv, .. } => {
                 let s = conv_sizes(conv, sizes(0), &info.sizes, sizes(1))?;
-                self.conv(ConvResult::Kernel, s, elem, [&op.args[0], &op.args[1]], out, program)
+                self.conv(
+                    ConvResult::Kernel,
+                    s,
+                    elem,
+                    [&op.args[0], &op.args[1]],
+                    out,
+                    program,
+                )
             }
             Prim::Window { op: which, dims } => Step::Window {
                 elem,

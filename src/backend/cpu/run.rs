@@ -7,10 +7,10 @@ use super::features::Features;
 use super::fuse::MAX_OPERANDS;
 use super::gemm::Epilogue;
 use super::jit::Code;
-use super::kernel::{SCRATCH, scratch_line};
+use super::kernel::{LINES, scratch_line};
 use super::philox;
 use super::pool::Pool;
-use super::step::{Buf, Call, DotSizes, Program, ScanStep, Step};
+use super::step::{ARENA, Buf, Call, DotSizes, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
 use crate::ir::Elem;
 use crate::ir::random::GROUP;
 
@@ -36,14 +36,9 @@ pub unsafe fn run(program: &Program, bases: &mut [*mut u8], context: &Context) {
 ///
 /// # Safety
 /// As for [`run`].
-pub unsafe fn run_step(
-    program: &Program,
-    step: &Step,
-    bases: &mut [*mut u8],
-    context: &Context,
-) {
+pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], context: &Context) {
     let pool = context.pool;
-    let own = 2 + program.inputs + program.results;
+    let own = usize::from(FIRST_INPUT) + program.inputs + program.results;
     let (bases, nested) = bases.split_at_mut(own);
     // SAFETY (all): buffers are within their bases, by the plan.
     let at = |buf: Buf| unsafe { bases[buf.base as usize].add(buf.offset) };
@@ -51,7 +46,7 @@ pub unsafe fn run_step(
         Step::Kernels(calls) => unsafe { run_calls(calls, bases, context) },
         Step::Gemm { gemm, a, b, c } => unsafe {
             let (a, b, c) = (at(*a).cast(), at(*b).cast(), at(*c).cast());
-            gemm.run(pool, a, b, c, bases[1], Epilogue::None);
+            gemm.run(pool, a, b, c, bases[usize::from(SCRATCH)], Epilogue::None);
         },
         Step::Dot64 { dims, a, b, c } => unsafe {
             let (len_a, len_b) = dot_lengths(dims);
@@ -147,9 +142,7 @@ pub unsafe fn run_step(
         } => unsafe {
             let (x, k, y) = (at(*x), at(*kernel), at(*y));
             match elem {
-                Elem::F64 => {
-                    direct::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast())
-                }
+                Elem::F64 => direct::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
                 _ => direct::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
             }
         },
@@ -179,18 +172,14 @@ pub unsafe fn run_step(
     }
 }
 
-unsafe fn run_scan(
-    scan: &ScanStep,
-    bases: &[*mut u8],
-    nested: &mut [*mut u8],
-    context: &Context,
-) {
+unsafe fn run_scan(scan: &ScanStep, bases: &[*mut u8], nested: &mut [*mut u8], context: &Context) {
     // SAFETY: buffers are within their bases, by the plan.
     let at = |buf: Buf| unsafe { bases[buf.base as usize].add(buf.offset) };
     let body = &scan.body;
-    nested[0] = at(scan.arena);
-    nested[1] = bases[1];
-    let (inputs, results) = (2, 2 + body.inputs);
+    nested[usize::from(ARENA)] = at(scan.arena);
+    nested[usize::from(SCRATCH)] = bases[usize::from(SCRATCH)];
+    let inputs = usize::from(FIRST_INPUT);
+    let results = inputs + body.inputs;
     let carries = scan.carries.len();
     for (i, constant) in scan.constants.iter().enumerate() {
         nested[inputs + carries + scan.scanned.len() + i] = at(*constant);
@@ -202,7 +191,7 @@ unsafe fn run_scan(
         };
         for (i, carry) in scan.carries.iter().enumerate() {
             // The last turn writes the result, the one before it the spare, and so on.
-            let even = (scan.length - 1 - turn) % 2 == 0;
+            let even = (scan.length - 1 - turn).is_multiple_of(2);
             let (here, there) = match even {
                 true => (carry.result, carry.spare),
                 false => (carry.spare, carry.result),
@@ -259,7 +248,7 @@ unsafe fn run_calls(calls: &[Call], bases: &[*mut u8], context: &Context) {
 
 /// A task's lines of scratch, on its stack.
 #[repr(align(64))]
-struct Lines(MaybeUninit<[u8; SCRATCH]>);
+struct Lines(MaybeUninit<[u8; LINES]>);
 
 unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
     let entry = code.entry(call.kernel);

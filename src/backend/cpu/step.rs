@@ -120,7 +120,6 @@ pub struct Call {
     /// Cells of one task; how many tasks there are.
     pub cells_per_task: usize,
     pub tasks: usize,
-    pub scratch_lines: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -193,5 +192,4 @@ pub struct Carry {
     pub initial: Buf,
     pub spare: Buf,
     pub result: Buf,
-    pub bytes: usize,
 }

@@ -70,7 +70,13 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
                 let _ = writeln!(out, "{indent}      {} = {}", buf(to), buf(x));
             }
             Step::Gather { x, index, to, .. } => {
-                let _ = writeln!(out, "{indent}      {} = {}[{}]", buf(to), buf(x), buf(index));
+                let _ = writeln!(
+                    out,
+                    "{indent}      {} = {}[{}]",
+                    buf(to),
+                    buf(x),
+                    buf(index)
+                );
             }
             Step::ScatterAdd {
                 index, updates, to, ..
@@ -136,7 +142,11 @@ fn write_call(out: &mut String, indent: &str, call: &Call, buf: &dyn Fn(&Buf) ->
 }
 
 fn write_kernel(out: &mut String, index: usize, k: &Kernel) {
-    let _ = writeln!(out, "kernel k{index} {:?}, scratch lines {}", k.orient, k.scratch);
+    let _ = writeln!(
+        out,
+        "kernel k{index} {:?}, scratch lines {}",
+        k.orient, k.scratch
+    );
     for (i, o) in k.operands.iter().enumerate() {
         let _ = writeln!(
             out,

@@ -39,8 +39,7 @@ impl View {
     pub fn is_row_major(&self) -> bool {
         let expected = row_major(&self.sizes);
         self.elements() == 0
-            || (0..self.sizes.len())
-                .all(|i| self.sizes[i] == 1 || self.strides[i] == expected[i])
+            || (0..self.sizes.len()).all(|i| self.sizes[i] == 1 || self.strides[i] == expected[i])
     }
 
     pub fn transpose(&self, perm: &[usize]) -> View {
@@ -174,7 +173,10 @@ mod tests {
         assert_eq!(whole.reshape(&[6, 4]), Some(View::contiguous(&[6, 4])));
         assert!(whole.transpose(&[1, 0, 2]).reshape(&[6, 4]).is_none());
         let split = whole.transpose(&[1, 0, 2]).reshape(&[3, 1, 2, 2, 2]);
-        assert_eq!(split.map(|v| v.strides.to_vec()), Some(vec![4, 0, 12, 2, 1]));
+        assert_eq!(
+            split.map(|v| v.strides.to_vec()),
+            Some(vec![4, 0, 12, 2, 1])
+        );
         let row = View::contiguous(&[4]).broadcast(&[3, 4], &[1]);
         assert!(row.reshape(&[12]).is_none());
         assert_eq!(

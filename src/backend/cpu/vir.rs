@@ -210,7 +210,10 @@ impl Kernel {
     }
     /// Every instruction that is executed.
     pub fn live(&self) -> impl Iterator<Item = V> {
-        let stages = self.stages.iter().flat_map(|s| s.line.iter().chain(&s.body));
+        let stages = self
+            .stages
+            .iter()
+            .flat_map(|s| s.line.iter().chain(&s.body));
         self.once.iter().chain(stages).copied()
     }
 }
@@ -524,12 +527,14 @@ impl Builder {
         }
         let from = self.stages[v.0 as usize] as usize;
         let inst = self.insts[v.0 as usize];
-        if from < at && inst.ty != Ty::Mask && self.cost(v, CHEAP + 1) > CHEAP {
-            if let Some(kept) = self.keep(v, from, stages) {
-                memo.insert(v, kept);
-                body.push(kept);
-                return kept;
-            }
+        if from < at
+            && inst.ty != Ty::Mask
+            && self.cost(v, CHEAP + 1) > CHEAP
+            && let Some(kept) = self.keep(v, from, stages)
+        {
+            memo.insert(v, kept);
+            body.push(kept);
+            return kept;
         }
         let op = map_args(inst.op, |a| self.demand(a, at, body, memo, stages, marked));
         let here = match op == inst.op && from == at {
@@ -543,9 +548,10 @@ impl Builder {
 
     /// A load of `v`, which its own pass stores to a scratch line; none where there is no room.
     fn keep(&mut self, v: V, from: usize, stages: &mut [Stage]) -> Option<V> {
-        let stored = stages[from].stores.iter().find(|s| {
-            s.value == v && self.operands[s.operand as usize].scratch.is_some()
-        });
+        let stored = stages[from]
+            .stores
+            .iter()
+            .find(|s| s.value == v && self.operands[s.operand as usize].scratch.is_some());
         let operand = match stored {
             Some(s) => s.operand,
             None => {
