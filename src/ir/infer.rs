@@ -344,6 +344,7 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
             check_axis(*axis, args[0].rank())?;
             want(1, args[1].elem, args[1].elem == Elem::I32, "i32")?;
             let x = &args[0].shape;
+            not_empty(&x[*axis])?;
             let shape = x[..*axis]
                 .iter()
                 .chain(&args[1].shape)
@@ -357,6 +358,7 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
             let (index, update) = (args[0], args[1]);
             let number = matches!(update.elem, Elem::F32 | Elem::F64 | Elem::I32);
             want(1, update.elem, number, "a number")?;
+            not_empty(size)?;
             if update.rank() < index.rank() + axis {
                 return Err(TypeError::Rank {
                     argument: 1,
@@ -685,6 +687,16 @@ fn want(argument: usize, found: Elem, ok: bool, expected: &'static str) -> Resul
             expected,
         })
     }
+}
+
+/// An index needs something to be the index of.
+fn not_empty(size: &Dim) -> Result<()> {
+    if *size == Dim::ZERO {
+        return Err(TypeError::Attribute(
+            "an axis without elements has no index",
+        ));
+    }
+    Ok(())
 }
 
 fn check_axis(axis: usize, rank: usize) -> Result<()> {

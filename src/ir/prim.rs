@@ -88,7 +88,7 @@ pub enum Prim {
     /// the free axes of the right, each in order.
     Dot(DotDims),
     /// `x[.., n, ..]` and `I32` indices `i`: axis `axis` is replaced by the axes of `i`.
-    /// An index outside 0..n is clamped by every back end (data are checked when read).
+    /// An index outside 0..n is clamped by every back end (data are checked when read); n is not 0.
     Gather {
         axis: usize,
     },

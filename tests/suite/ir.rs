@@ -233,6 +233,14 @@ fn what_cannot_be_read_is_said_with_its_place() {
             "%y = const value=fine elem=f32",
             "2:20: `fine` is no number",
         ),
+        (
+            "%e = slice %x starts=[2] ends=[2] steps=[1]\n  %y = gather %e, %i axis=0",
+            "3:8: gather: an axis without elements has no index",
+        ),
+        (
+            "%y = scatter_add %i, %x axis=0 size=0",
+            "2:8: scatter_add: an axis without elements has no index",
+        ),
         ("%y = random %i site=\"a", "2:23: the string does not end"),
         ("%y = random %i site=\"\\q\"", "2:24: no such escape"),
         (

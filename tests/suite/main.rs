@@ -13,6 +13,7 @@ mod ir;
 mod passes;
 mod programs;
 mod random_gradients;
+mod random_passes;
 mod support;
 mod syntax;
 mod train;

@@ -95,14 +95,11 @@ pub(super) fn reverse(x: &Array, axes: &[usize]) -> Array {
     })
 }
 
-/// Indices outside the axis are clamped; of an axis without elements, zeros.
+/// Indices outside the axis are clamped.
 pub(super) fn gather(x: &Array, indices: &Array, axis: usize) -> Array {
     let size = x.shape()[axis];
     let mut shape = x.shape().to_vec();
     shape.splice(axis..=axis, indices.shape().iter().copied());
-    if size == 0 {
-        return Array::full(x.elem(), &shape, 0.0);
-    }
     let indices: Vec<usize> = indices.i32s().iter().map(|&i| clamp(i, size)).collect();
     map_array!(x, x => reshaped(&x.select(Axis(axis), &indices), &shape))
 }
@@ -122,11 +119,7 @@ pub(super) fn scatter_add(indices: &Array, updates: &Array, axis: usize, size: u
     };
     let indices = indices.i32s();
     let (from, to) = (three(indices.len()), three(size));
-    let indices: Vec<usize> = indices
-        .iter()
-        .filter(|_| size > 0)
-        .map(|&i| clamp(i, size))
-        .collect();
+    let indices: Vec<usize> = indices.iter().map(|&i| clamp(i, size)).collect();
     match updates {
         Array::I32(u) => {
             let sums = add_rows(&reshaped(u, &from), &indices, &to, i32::wrapping_add);
