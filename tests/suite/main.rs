@@ -10,6 +10,7 @@ mod explain;
 mod format;
 mod gradients;
 mod ir;
+mod layers;
 mod passes;
 mod programs;
 mod random_gradients;
