@@ -90,6 +90,7 @@ fn shapes() -> Vec<(String, Shape)> {
         shape("A B   (W1 forward)", 128, 784, 512),
         shape("At B   (W1 weights)", 784, 128, 512),
         shape("A Bt", 128, 512, 784),
+        shape("A Bt", 128, 512, 512),
         shape("A B   (W1 second)", 128, 512, 10),
         shape("At B   (its weights)", 512, 128, 10),
         shape("A Bt", 128, 10, 512),
@@ -173,6 +174,10 @@ fn peak(features: Features, pool: &Pool) -> f64 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Isa::Avx2 => || unsafe { x86::middle() },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the target guarantees SSE2.
+        Isa::Baseline => || unsafe { x86::narrow() },
+        #[cfg(not(target_arch = "x86_64"))]
         _ => narrow,
     };
     let flops = kernel() * pool.threads();
@@ -186,6 +191,7 @@ fn peak(features: Features, pool: &Pool) -> f64 {
 
 const STEPS: usize = 100_000;
 
+#[cfg(not(target_arch = "x86_64"))]
 /// Multiplies and adds on twelve registers of four lanes; gives the number of operations.
 fn narrow() -> usize {
     let mut acc = [[1.0f32; 4]; 12];
@@ -233,5 +239,18 @@ mod x86 {
         }
         black_box(acc.into_iter().reduce(|a, b| _mm256_add_ps(a, b)));
         2 * 12 * 8 * STEPS
+    }
+
+    #[target_feature(enable = "sse2")]
+    pub fn narrow() -> usize {
+        let mut acc = [_mm_set1_ps(1.0); 14];
+        let (x, y) = (_mm_set1_ps(black_box(0.999)), _mm_set1_ps(black_box(0.001)));
+        for _ in 0..STEPS {
+            for acc in &mut acc {
+                *acc = _mm_add_ps(_mm_mul_ps(*acc, x), y);
+            }
+        }
+        black_box(acc.into_iter().reduce(|a, b| _mm_add_ps(a, b)));
+        2 * 14 * 4 * STEPS
     }
 }

@@ -45,8 +45,10 @@ pub type Transpose =
 /// The kernels of an instruction set.
 pub struct Kernels {
     pub lanes: usize,
-    /// For tiles of 1, 2 and 3 vectors: a kernel for each number of rows from 1 on.
-    pub sizes: [Sizes; 3],
+    /// For tiles of 1, 2 and so on vectors. Accumulators, a row of B, a broadcast and a mask must fit the registers.
+    pub sizes: &'static [Sizes],
+    /// Floats of a packed panel: with a tile's rows of A, somewhat less than a first-level cache.
+    pub panel: usize,
     pub transpose: Transpose,
 }
 
@@ -69,6 +71,10 @@ impl Kernels {
     }
 }
 
+/// The most floats of a panel, and of a tile, of any instruction set. Processors with AVX-512 have 48 kB.
+pub const LARGEST_PANEL: usize = 48 * 176;
+pub const LARGEST_TILE: usize = 24 * 16;
+
 macro_rules! sizes {
     ($f:ident, $nv:literal, $($rows:literal)* | $most:literal) => {
         Sizes {
@@ -82,32 +88,33 @@ macro_rules! sizes {
 #[cfg(target_arch = "x86_64")]
 static AVX512: Kernels = Kernels {
     lanes: V16::LANES,
-    sizes: [
+    sizes: &[
         sizes!(tile_avx512, 1, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 | 16),
         sizes!(tile_avx512, 2, 1 2 3 4 5 6 7 8 9 10 11 | 12),
         sizes!(tile_avx512, 3, 1 2 3 4 5 6 7 | 8),
     ],
+    panel: LARGEST_PANEL,
     transpose: transpose_avx512,
 };
 
 #[cfg(target_arch = "x86_64")]
 static AVX2: Kernels = Kernels {
     lanes: V8::LANES,
-    sizes: [
+    sizes: &[
         sizes!(tile_avx2, 1, 1 2 3 4 5 6 7 | 8),
         sizes!(tile_avx2, 2, 1 2 3 4 5 | 6),
-        sizes!(tile_avx2, 3, 1 2 3 | 4),
     ],
+    panel: 16 * 320,
     transpose: transpose_avx2,
 };
 
 static BASELINE: Kernels = Kernels {
     lanes: V4::LANES,
-    sizes: [
+    sizes: &[
         sizes!(tile_baseline, 1, 1 2 3 4 5 6 7 | 8),
         sizes!(tile_baseline, 2, 1 2 3 4 5 | 6),
-        sizes!(tile_baseline, 3, 1 2 3 | 4),
     ],
+    panel: 8 * 512,
     transpose: transpose_baseline,
 };
 

@@ -16,7 +16,7 @@ mod simd;
 #[cfg(test)]
 mod tests;
 
-use self::kernel::{Args, Kernels};
+use self::kernel::{Args, Kernels, LARGEST_PANEL, LARGEST_TILE};
 use self::plan::{Split, part};
 use super::features::Features;
 use super::pool::Pool;
@@ -263,7 +263,7 @@ impl Gemm {
                 block.add = false;
             }
             // Panels of equal width, but for one vector.
-            let panels = (end - first).div_ceil(3);
+            let panels = (end - first).div_ceil(kernels.sizes.len());
             for panel in 0..panels {
                 let (from, to) = part(end - first, panels, panel);
                 let columns = (
@@ -302,13 +302,9 @@ impl Gemm {
     }
 }
 
-/// Floats of a packed panel: what leaves room in a first-level cache of 48 kB for a tile's rows of A.
-const PANEL: usize = 48 * 176;
 /// Rows of the tiles that an epilogue sees, so that they are still in the first-level cache.
 const EPILOGUE_ROWS: usize = 64;
 const MOST_SUM_TASKS: usize = 16;
-/// Columns and rows of the largest tile of any kernel, in floats.
-const LARGEST_TILE: usize = 16 * 3 * 16;
 
 #[derive(Clone, Copy)]
 struct Operands {
@@ -372,11 +368,13 @@ impl Block {
         let depth = self.k.1 - self.k.0;
         let blocks = match packing {
             Packing::None if rows <= most => 1,
-            _ => depth.div_ceil(PANEL / (nv * lanes) / 16 * 16).max(1),
+            _ => depth
+                .div_ceil(kernels.panel / (nv * lanes) / 16 * 16)
+                .max(1),
         };
         let direct = core.c.1 == 1;
         let in_kernel = direct && !self.swapped;
-        let mut packed = Buffer::<PANEL>(MaybeUninit::uninit());
+        let mut packed = Buffer::<LARGEST_PANEL>(MaybeUninit::uninit());
         let packed = packed.0.as_mut_ptr().cast::<f32>();
         let mut tile = Buffer::<LARGEST_TILE>(MaybeUninit::uninit());
         let tile = tile.0.as_mut_ptr().cast::<f32>();
