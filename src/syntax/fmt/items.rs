@@ -214,10 +214,16 @@ impl Printer<'_> {
             .chain(step.settings.iter().map(|s| (s.span, Entry::Setting(s))))
             .collect();
         items.sort_by_key(|(s, _)| s.start);
+        let keys = step.settings.iter().map(|s| s.key.text.len());
+        let width = if self.is_one_line(span) {
+            0
+        } else {
+            keys.max().unwrap_or(0) + 2
+        };
         let print = |p: &mut Self, item: Entry<'_>, indent: usize| match item {
             Entry::Stmt(s) => p.stmt(s, indent),
-            Entry::Setting(s) => p.setting(s, 0, indent),
-            Entry::Axis(..) => String::new(),
+            Entry::Setting(s) => p.setting(s, width, indent),
+            Entry::Axis(name, value) => format!("{} in {}", name.text, p.flat_or_source(value)),
         };
         if self.is_one_line(span) {
             let items = items.iter().map(|(_, i)| print(self, *i, 0)).collect();
