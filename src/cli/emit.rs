@@ -12,6 +12,7 @@ use crate::passes;
 use crate::span::SourceId;
 use crate::syntax;
 use crate::train::RunError;
+use crate::train::session::sized;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -68,12 +69,28 @@ pub fn emit(args: &Args) -> Result<u8, Failure> {
                 .map_err(|e| Failure::from(RunError::Program(e.to_string())))?;
             graph.to_string()
         }
-        Stage::Plan | Stage::Clif | Stage::Asm => {
-            return Err(Failure::usage("this stage cannot be shown yet"));
-        }
+        Stage::Plan | Stage::Clif | Stage::Asm => compiled(args)?,
     };
     console::write(|out| out.write_all(text.as_bytes()))?;
     Ok(exit::FINE)
+}
+
+/// The training step as the CPU's compiler makes it.
+fn compiled(args: &Args) -> Result<String, Failure> {
+    let loaded = load::load(&args.common)?;
+    let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
+    let device = args.machine.device(loaded.train.seed)?;
+    let step = device.compile_cpu(&sized(&loaded.programs.train, rows)?)?;
+    let text = match args.stage {
+        Stage::Clif => step.clif_text(),
+        Stage::Asm => step.asm_text(),
+        _ => Ok(step.plan_text()),
+    };
+    text.map_err(|e| {
+        Failure::from(RunError::Compile {
+            reason: e.to_string(),
+        })
+    })
 }
 
 /// The tree, even of a file with mistakes in it.

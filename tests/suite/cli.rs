@@ -501,6 +501,9 @@ fn every_stage_can_be_seen() {
         ("types", "prob"),
         ("ir", "dot"),
         ("grad", "dot"),
+        ("plan", "arena"),
+        ("clif", "function"),
+        ("asm", "ret"),
     ] {
         let output = place.nnc(&format!("emit toy.nn --stage {stage}"));
         assert_eq!(output.status.code(), Some(0), "{stage}: {}", err(&output));

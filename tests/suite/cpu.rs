@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use nnc::backend::cpu::features::Features;
-use nnc::backend::cpu::pool::Pool;
+use nnc::backend::cpu::workspace::Workspace;
 use nnc::backend::interp::evaluate;
 use nnc::backend::{Options, cpu, run_on};
 use nnc::ir::prim::{Binary, Prim, Reduce, Unary};
@@ -22,9 +22,9 @@ const LIMITS: Limits = Limits {
 
 fn run(graph: &Graph, inputs: &[Tensor], seed: u64, threads: usize, f: Features) -> Vec<Tensor> {
     let options = Options { seed, threads };
-    let pool = Arc::new(Pool::new(threads));
+    let workspace = Arc::new(Workspace::new(threads));
     let mut compiled =
-        cpu::compile_for(graph, &options, pool, f).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        cpu::compile_for(graph, &options, workspace, f).unwrap_or_else(|e| panic!("{e}\n{graph}"));
     run_on(&mut compiled, inputs)
 }
 

@@ -30,14 +30,14 @@ mod step;
 mod text;
 mod view;
 mod vir;
+pub mod workspace;
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::sync::Arc;
 
 use super::{Cost, Executable, Options};
 use crate::ir::Graph;
 use features::Features;
-use pool::Pool;
+use workspace::{Buffers, Workspace};
 
 /// Why a graph cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,16 +52,14 @@ pub enum CompileError {
     Jit(String),
 }
 
-/// A compiled graph with its arena.
+/// A compiled graph; its arena is the workspace's.
 pub struct CpuExecutable {
     graph: Graph,
     program: step::Program,
     kernels: Vec<vir::Kernel>,
     code: jit::Code,
     features: Features,
-    pool: Arc<Pool>,
-    arena: Memory,
-    scratch: Memory,
+    workspace: Arc<Workspace>,
     bases: Vec<*mut u8>,
 }
 
@@ -75,9 +73,9 @@ unsafe impl Send for CpuExecutable {}
 pub fn compile(
     graph: &Graph,
     options: &Options,
-    pool: Arc<Pool>,
+    workspace: Arc<Workspace>,
 ) -> Result<CpuExecutable, CompileError> {
-    compile_for(graph, options, pool, Features::detect())
+    compile_for(graph, options, workspace, Features::detect())
 }
 
 /// As [`compile`], with no more than `features` of the processor.
@@ -87,7 +85,7 @@ pub fn compile(
 pub fn compile_for(
     graph: &Graph,
     options: &Options,
-    pool: Arc<Pool>,
+    workspace: Arc<Workspace>,
     features: Features,
 ) -> Result<CpuExecutable, CompileError> {
     let settings = plan::Settings {
@@ -97,8 +95,7 @@ pub fn compile_for(
     let mut kernels = plan::Kernels::default();
     let program = plan::plan(graph, false, &settings, &mut kernels)?;
     let code = jit::compile(&kernels.list, features)?;
-    let arena = Memory::new(program.arena);
-    let scratch = Memory::new(program.scratch);
+    workspace.reserve(program.arena, program.scratch);
     Ok(CpuExecutable {
         graph: graph.clone(),
         kernels: kernels.list,
@@ -106,9 +103,7 @@ pub fn compile_for(
         program,
         code,
         features,
-        pool,
-        arena,
-        scratch,
+        workspace,
     })
 }
 
@@ -126,9 +121,11 @@ impl Executable for CpuExecutable {
     }
 
     unsafe fn run(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
-        self.bind(inputs, results);
+        let workspace = self.workspace.clone();
+        let memory = workspace.lock();
+        self.bind(inputs, results, &memory);
         let context = run::Context {
-            pool: &self.pool,
+            pool: &workspace.pool,
             code: &self.code,
             features: self.features,
         };
@@ -170,9 +167,11 @@ impl CpuExecutable {
         clock: &dyn Fn() -> f64,
         seconds: &mut Vec<(String, f64)>,
     ) {
-        self.bind(inputs, results);
+        let workspace = self.workspace.clone();
+        let memory = workspace.lock();
+        self.bind(inputs, results, &memory);
         let context = run::Context {
-            pool: &self.pool,
+            pool: &workspace.pool,
             code: &self.code,
             features: self.features,
         };
@@ -190,9 +189,9 @@ impl CpuExecutable {
         }
     }
 
-    fn bind(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
-        self.bases[usize::from(step::ARENA)] = self.arena.at;
-        self.bases[usize::from(step::SCRATCH)] = self.scratch.at;
+    fn bind(&mut self, inputs: &[*mut u8], results: &[*mut u8], memory: &Buffers) {
+        self.bases[usize::from(step::ARENA)] = memory.arena();
+        self.bases[usize::from(step::SCRATCH)] = memory.scratch();
         let own = &mut self.bases[usize::from(step::FIRST_INPUT)..];
         own[..inputs.len()].copy_from_slice(inputs);
         own[inputs.len()..inputs.len() + results.len()].copy_from_slice(results);
@@ -208,36 +207,5 @@ impl CpuExecutable {
             out.push_str(&format!("; kernel {i}\n{body}\n"));
         }
         Ok(out)
-    }
-}
-
-/// Zeroed memory aligned to `passes::memory::ALIGN`; of no bytes, a dangling pointer.
-struct Memory {
-    at: *mut u8,
-    layout: Layout,
-}
-
-impl Memory {
-    fn new(bytes: usize) -> Memory {
-        let layout = Layout::from_size_align(bytes, crate::passes::memory::ALIGN)
-            .expect("sizes of tensors are limited");
-        let at = match bytes {
-            0 => std::ptr::without_provenance_mut(layout.align()),
-            // SAFETY: the size is not zero.
-            _ => unsafe { alloc_zeroed(layout) },
-        };
-        if at.is_null() {
-            handle_alloc_error(layout);
-        }
-        Memory { at, layout }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if self.layout.size() > 0 {
-            // SAFETY: allocated with this layout.
-            unsafe { dealloc(self.at, self.layout) }
-        }
     }
 }
