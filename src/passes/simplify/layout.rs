@@ -13,6 +13,7 @@
 //! | any of them of a constant | the constant, broadcast |
 //! | `reduce` over axes of size 1 | `reshape` |
 //! | `reduce max (reduce max x)`, and `min` | one `reduce` |
+//! | `reduce` of a `transpose` | `reduce` over other axes, where the result's order allows |
 //! | `dot` of a `transpose` | `dot` of other axes, where the result's order allows |
 
 use crate::ir::prim::{DotDims, Prim, Reduce};
@@ -351,24 +352,31 @@ impl Simplify<'_> {
             let axes = axes.map(|(i, _)| i).collect();
             return Ok(op(Prim::Reduce { op: f, axes }, &[y]));
         }
-        let Some((
-            Prim::Reduce {
-                op: before,
-                axes: first,
-            },
-            y,
-        )) = self.origin_of(x)
-        else {
-            return Ok(None);
-        };
-        if *before != f || !matches!(f, Reduce::Max | Reduce::Min) {
-            return Ok(None);
-        }
-        let first = first.clone();
-        let left = free_axes(self.w.g.ty(y).rank(), |a| first.contains(&a));
-        let mut all: Vec<usize> = axes.iter().map(|a| left[*a]).chain(first).collect();
-        all.sort_unstable();
-        Ok(op(Prim::Reduce { op: f, axes: all }, &[y]))
+        Ok(match self.origin_of(x) {
+            Some((
+                Prim::Reduce {
+                    op: before,
+                    axes: first,
+                },
+                y,
+            )) if *before == f && matches!(f, Reduce::Max | Reduce::Min) => {
+                let first = first.clone();
+                let left = free_axes(self.w.g.ty(y).rank(), |a| first.contains(&a));
+                let mut all: Vec<usize> = axes.iter().map(|a| left[*a]).chain(first).collect();
+                all.sort_unstable();
+                op(Prim::Reduce { op: f, axes: all }, &[y])
+            }
+            Some((Prim::Transpose(perm), y)) => {
+                let left = free_axes(perm.len(), |a| axes.contains(&a));
+                if !left.iter().map(|a| perm[*a]).is_sorted() {
+                    return Ok(None);
+                }
+                let mut axes: Vec<usize> = axes.iter().map(|a| perm[*a]).collect();
+                axes.sort_unstable();
+                op(Prim::Reduce { op: f, axes }, &[y])
+            }
+            _ => None,
+        })
     }
 
     fn dot(&mut self, dims: &DotDims, a: Value, b: Value) -> Option<Simpler> {

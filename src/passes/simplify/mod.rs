@@ -20,7 +20,8 @@
 //! Everything is exact in floats: a result differs at most in the sign of a zero
 //! that came from `x - x`, or where constants are folded in higher precision than
 //! the back end's. `x * 0` is no identity (infinity, NaN), and `x + 0` only for an
-//! `x` that cannot be -0. Sums are never reassociated.
+//! `x` that cannot be -0. Sums are not reassociated, except
+//! that what is summed after a transpose is summed in the order before it.
 //!
 //! Values by which a gradient is taken are left alone (see [`super::rewrite`]).
 //! Rounds are repeated until nothing changes, so the pass is idempotent.
