@@ -1,6 +1,6 @@
 //! The reverse sweep over one graph (or one scan body).
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::ir::prim::{Binary, Prim, Unary, WindowOp};
@@ -73,7 +73,7 @@ pub(super) fn backward(
     }
     let mut wanted = FxHashSet::default();
     wanted.extend(wrt.iter().copied());
-    let mut kept: Vec<(Value, Value)> = Vec::new();
+    let mut kept: FxHashMap<Value, Value> = FxHashMap::default();
     for index in (0..g.nodes.len()).rev() {
         let node = g.nodes[index].clone();
         if node.values().all(|v| pending[v.0 as usize].is_empty()) {
@@ -84,7 +84,7 @@ pub(super) fn backward(
             let parts = std::mem::take(&mut pending[v.0 as usize]);
             let total = collect(g, v, parts, node.origin)?;
             if let Some(total) = total.filter(|_| wanted.contains(&v)) {
-                kept.push((v, total));
+                kept.insert(v, total);
             }
             cotangents.push(total);
         }
@@ -118,9 +118,9 @@ pub(super) fn backward(
     for w in wrt {
         let parts = std::mem::take(&mut pending[w.0 as usize]);
         if let Some(total) = collect(g, *w, parts, OriginId::default())? {
-            kept.push((*w, total));
+            kept.insert(*w, total);
         }
-        gradients.push(kept.iter().find(|(v, _)| v == w).map(|(_, total)| *total));
+        gradients.push(kept.get(w).copied());
     }
     Ok(gradients)
 }
