@@ -9,8 +9,8 @@ use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::{console, load};
 use crate::lower::Programs;
 use crate::passes;
-use crate::span::SourceId;
-use crate::syntax;
+use crate::span::SourceMap;
+use crate::syntax::{self, dump::dump};
 use crate::train::RunError;
 use crate::train::session::sized;
 
@@ -98,8 +98,11 @@ fn ast(args: &Args) -> Result<u8, Failure> {
     let file = &args.common.file;
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::usage(format!("{}: cannot read it: {e}", file.display())))?;
-    let (tree, errors) = syntax::parse(SourceId(0), &text);
-    console::write(|out| writeln!(out, "{tree:#?}"))?;
+    let mut map = SourceMap::default();
+    let id = map.add(file.display().to_string(), &*text, false);
+    let (tree, errors) = syntax::parse(id, &text);
+    let shown = dump(&tree, Some(&map));
+    console::write(|out| out.write_all(shown.as_bytes()))?;
     if errors.is_empty() {
         return Ok(exit::FINE);
     }

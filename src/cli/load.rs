@@ -112,7 +112,7 @@ fn rows_text(data: &DataSpec) -> String {
 }
 
 /// How diagnostics look on this terminal.
-fn style() -> Style {
+pub fn style() -> Style {
     let terminal = std::io::stderr().is_terminal();
     let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok());
     Style {

@@ -511,3 +511,25 @@ fn every_stage_can_be_seen() {
     }
     assert_eq!(place.nnc("emit toy.nn --stage cuda").status.code(), Some(2));
 }
+
+#[test]
+fn formatting_changes_layout_alone_and_once() {
+    let place = Place::new();
+    let path = place.path().join("toy.nn");
+    let ugly = PROGRAM.replace("  column  x", "column      x");
+    fs::write(&path, &ugly).unwrap();
+    let check = place.nnc("fmt --check toy.nn");
+    assert_eq!(check.status.code(), Some(1));
+    assert!(out(&check).contains("toy.nn: not formatted"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), ugly);
+    assert_eq!(place.nnc("fmt toy.nn").status.code(), Some(0));
+    let neat = fs::read_to_string(&path).unwrap();
+    assert_ne!(neat, ugly);
+    assert_eq!(place.nnc("fmt --check toy.nn").status.code(), Some(0));
+    assert_eq!(place.nnc("check toy.nn").status.code(), Some(0));
+    fs::write(&path, "model {{{").unwrap();
+    let broken = place.nnc("fmt toy.nn");
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(err(&broken).contains("error["), "{}", err(&broken));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "model {{{");
+}

@@ -63,10 +63,31 @@ fn every_page_is_complete() {
             "{}: a paragraph",
             code.code
         );
+        if code.code.starts_with("E09") {
+            let shown = format!("```text\nerror[{}]: ", code.code);
+            assert!(code.page.contains(&shown), "{}: a message", code.code);
+            continue;
+        }
         let examples = examples(code);
         assert!(examples.iter().any(|e| e.fails), "{}: fails", code.code);
         assert!(examples.iter().any(|e| !e.fails), "{}: mended", code.code);
     }
+}
+
+#[test]
+fn what_a_run_can_report_has_a_page() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut told = std::collections::BTreeSet::new();
+    for file in ["data/error.rs", "train/error.rs", "train/weights.rs"] {
+        let text = std::fs::read_to_string(root.join("src").join(file)).unwrap();
+        let codes = text
+            .split('"')
+            .filter(|w| w.len() == 5 && w.starts_with("E09"));
+        told.extend(codes.map(str::to_owned));
+    }
+    let paged = ALL.iter().map(|c| c.code.to_owned());
+    let paged: std::collections::BTreeSet<_> = paged.filter(|c| c.starts_with("E09")).collect();
+    assert_eq!(told, paged);
 }
 
 #[test]
