@@ -12,6 +12,7 @@ mod format;
 mod gradients;
 mod ir;
 mod layers;
+mod memory;
 mod passes;
 mod programs;
 mod random_gradients;

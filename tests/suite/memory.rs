@@ -1,0 +1,83 @@
+//! The memory that `nnc summary` predicts against what a run takes, data set aside.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Wide and narrow layers by turns: many activations for little arithmetic.
+const PROGRAM: &str = r#"
+data wide {
+  source  csv("wide.csv")
+  column  x : [4] = a .. d
+  column  y : class[2]
+  split   { train 80%, test 20% }
+  input   x : [4]
+  target  y : class[2]
+}
+
+model Wide(x: [4]) -> prob {
+  x |> Dense(1024, tanh) |> Dense(4, tanh)
+    |> Dense(1024, tanh) |> Dense(4, tanh)
+    |> Dense(1024, tanh) |> Dense(1, sigmoid)
+}
+
+train Wide on wide {
+  loss       binary_crossentropy
+  optimizer  Adam
+  epochs     1
+  batch      8192
+  seed       1
+}
+"#;
+
+/// Training takes two batches, the second not full; so does the test part.
+const ROWS: usize = 15_000;
+
+fn events(folder: &Path, args: &str) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_nnc"))
+        .current_dir(folder)
+        .args(args.split(' '))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let lines = text.lines();
+    lines.map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_takes_the_memory_that_was_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut rows = String::from("a,b,c,d,y\n");
+    for i in 0..ROWS {
+        let x = |k: usize| ((i * k) % 101) as f64 / 50.0 - 1.0;
+        let y = u8::from(x(3) > x(7));
+        rows += &format!("{:.2},{:.2},{:.2},{:.2},{y}\n", x(3), x(7), x(11), x(13));
+    }
+    fs::write(folder.join("wide.csv"), rows).unwrap();
+    fs::write(folder.join("wide.nn"), PROGRAM).unwrap();
+    for threads in [1, 2] {
+        let summary = events(
+            folder,
+            &format!("summary wide.nn --json --threads {threads}"),
+        );
+        let memory = &summary[0]["memory"];
+        let predicted = memory["peak"].as_f64().unwrap();
+        // so that what is predicted is the plan's, not the constant's
+        assert!(memory["activations"].as_f64().unwrap() > 0.6 * predicted);
+        let run = format!("run wide.nn --json --quiet --out o --threads {threads}");
+        let told = events(folder, &run);
+        let (start, saved) = (&told[0], &told[told.len() - 1]);
+        let data = start["data_bytes"].as_f64().unwrap();
+        let measured = saved["peak_memory"].as_f64().unwrap() - data;
+        let ratio = predicted / measured;
+        assert!(
+            (0.9..1.1).contains(&ratio),
+            "{threads} threads: predicted {predicted}, measured {measured}: {memory}"
+        );
+    }
+}
