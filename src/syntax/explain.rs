@@ -125,7 +125,7 @@ impl<'a> Failure<'a> {
 
     /// A value has been read and could go on.
     pub fn expects_operator(&self) -> bool {
-        self.expects(Rule::add) || self.expects(Rule::pipe)
+        self.expects(Rule::infix) || self.expects(Rule::pipe)
     }
 
     pub fn at_line_end(&self) -> bool {
@@ -262,7 +262,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
             params => "a list of parameters, `(...)`",
             param => "a parameter",
             block | lbrace => "`{`",
-            lparen if !failure.expects(add) => "`(`",
+            lparen if !failure.expects(infix) => "`(`",
             rparen => "`)`",
             rbracket => "`]`",
             rbrace => "`}`",
@@ -299,8 +299,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
                 value = true;
                 continue;
             }
-            add | sub | mul | div | eq | ne | le | ge | lt | gt | pow | matmul | rem | range
-            | and | or | pipe => {
+            infix | pipe => {
                 operator = true;
                 continue;
             }
@@ -340,6 +339,9 @@ pub fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
     &head[name.start..name.end]
 }
 
+/// Of a run of lines that are no declarations this many are looked at one by one.
+const LINES_READ: usize = 1_000;
+
 /// Lines where a declaration should start: one diagnostic for each that is
 /// recognised as another language's, one for all the others.
 pub fn not_declarations(source: SourceId, text: &str, range: Range<usize>) -> Vec<Diagnostic> {
@@ -351,7 +353,8 @@ pub fn not_declarations(source: SourceId, text: &str, range: Range<usize>) -> Ve
         let end = text[at..range.end].find('\n').map_or(range.end, |i| at + i);
         if let Some(token) = lexer::next(text, at).filter(|t| t.start < end) {
             let own = token.start == at || at == range.start;
-            let known = own.then(|| known_line(source, text, token, end)).flatten();
+            let look = own && lines < LINES_READ;
+            let known = look.then(|| known_line(source, text, token, end)).flatten();
             match known {
                 Some(diagnostic) => diagnostics.push(diagnostic),
                 None => {

@@ -132,7 +132,11 @@ impl Builder {
         let mut pairs = pair.into_inner().peekable();
         let mut operands = Vec::with_capacity(1);
         while let Some(p) = pairs.next_if(|p| p.as_rule() != Rule::pipe) {
-            operands.push(p);
+            if p.as_rule() == Rule::infix {
+                operands.extend(p.into_inner());
+            } else {
+                operands.push(p);
+            }
         }
         let mut value = self.operation(operands);
         for stage in pairs.filter(|p| p.as_rule() == Rule::postfix) {

@@ -593,7 +593,7 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
 }
 
 fn after_pipe(f: &Failure<'_>) -> Option<Diagnostic> {
-    if !f.expects(Rule::pipe) || f.expects(Rule::add) {
+    if !f.expects(Rule::pipe) || f.expects(Rule::infix) {
         return None;
     }
     let operator = f.found();
