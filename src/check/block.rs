@@ -19,12 +19,15 @@ impl Elab<'_> {
     /// Runs the statements; the value of the last expression, if the block ends with one.
     pub fn block(&mut self, b: &Block) -> Option<Val> {
         for s in &b.stmts {
-            self.stmt(s);
+            if !self.stmt(s) {
+                return Some(Val::Error);
+            }
         }
         b.value.as_ref().map(|e| self.eval(e))
     }
 
-    pub fn stmt(&mut self, s: &Stmt) {
+    /// Whether to go on: after a requirement that does not hold, nothing more is said.
+    pub fn stmt(&mut self, s: &Stmt) -> bool {
         match &s.kind {
             StmtKind::Bind { targets, value } => self.bind_stmt(targets, value),
             StmtKind::Update { target, op, value } => {
@@ -35,7 +38,9 @@ impl Elab<'_> {
             }
             StmtKind::Param(p) => self.param(p, s.span),
             StmtKind::State(list) => list.iter().for_each(|d| self.state(d)),
-            StmtKind::Require { cond, message } => self.require(cond, message.as_ref(), s.span),
+            StmtKind::Require { cond, message } => {
+                return self.require(cond, message.as_ref(), s.span);
+            }
             StmtKind::Penalize(e) => {
                 let v = self.eval(e);
                 self.penalize(v, e.span);
@@ -52,6 +57,19 @@ impl Elab<'_> {
                 }
             },
         }
+        true
+    }
+
+    /// A body that ends without an expression.
+    pub fn no_value(&mut self, name: &ast::Ident, body: &Block) -> Val {
+        let mut d = Diagnostic::error("E0401", format!("`{}` gives no value", name.text))
+            .label(name.span, "its body ends without an expression");
+        if let Some(StmtKind::Bind { targets, .. }) = body.stmts.last().map(|s| &s.kind) {
+            if let [last] = targets.as_slice() {
+                d = d.help(format!("end the body with `{}`", last.text));
+            }
+        }
+        self.report(d)
     }
 
     fn bind_stmt(&mut self, targets: &[ast::Ident], value: &Expr) {
@@ -104,7 +122,7 @@ impl Elab<'_> {
             .get(&target.text)
             .map(|var| (var.role.clone(), var.span))
         {
-            Some((VarRole::State(full), _)) => self.assign_state(&full, v, span),
+            Some((VarRole::State(full), declared)) => self.assign_state(&full, v, span, declared),
             Some((VarRole::Param, declared)) => {
                 let d = Diagnostic::error(
                     "E0114",
@@ -132,7 +150,7 @@ impl Elab<'_> {
         }
     }
 
-    fn assign_state(&mut self, full: &Arc<str>, v: Val, span: Span) {
+    fn assign_state(&mut self, full: &Arc<str>, v: Val, span: Span, declared: Span) {
         let Some(info) = self.states.get(full).cloned() else {
             return;
         };
@@ -163,12 +181,10 @@ impl Elab<'_> {
         if t.ty != info.ty {
             let d = Diagnostic::error(
                 "E0404",
-                format!(
-                    "a state keeps its type: this is {t}, the state is {}",
-                    info.ty
-                ),
+                "a state keeps its shape",
             )
-            .label(span, "assigned here");
+            .label(span, format!("this is {t}"))
+            .label(declared, format!("declared {}", info.ty));
             self.report(d);
             return;
         }
@@ -201,9 +217,9 @@ impl Elab<'_> {
                 return Some(known.tensor);
             }
             let d = Diagnostic::error("E0408", format!("`{full}` is shared, but is needed in two shapes"))
-                .label(span, format!("{} here", crate::ir::ty::ShapeText(&shape)))
-                .label(known.span, format!("{} first", known.tensor.ty))
-                .help("a layer bound to a name has one set of weights: its inputs must agree; use two layers otherwise");
+                .label(span, format!("and {} here", crate::ir::ty::ShapeText(&shape)))
+                .label(known.span, format!("it is {} here", crate::ir::ty::ShapeText(&known.tensor.ty.shape)))
+                .help("a layer bound to a name has one set of weights, so its inputs must agree; make two layers otherwise");
             self.report(d);
             return None;
         }
@@ -436,12 +452,7 @@ impl Elab<'_> {
         let result = if self.bind_config(c, &r) {
             match self.block(&r.def.body) {
                 Some(v) => v,
-                None => self.error(
-                    "E0401",
-                    r.def.name.span,
-                    format!("`{}` gives no value", r.def.name.text),
-                    "its body ends without an expression",
-                ),
+                None => self.no_value(&r.def.name, &r.def.body),
             }
         } else {
             Val::Error
@@ -623,10 +634,10 @@ impl Elab<'_> {
         tensor
     }
 
-    fn require(&mut self, cond: &Expr, message: Option<&Expr>, span: Span) {
+    fn require(&mut self, cond: &Expr, message: Option<&Expr>, span: Span) -> bool {
         let c = self.eval(cond);
         match c {
-            Val::Bool(true) | Val::Unknown(_) | Val::Error => {}
+            Val::Bool(true) | Val::Unknown(_) | Val::Error => return true,
             Val::Bool(false) => {
                 let text = match message.map(|m| &m.kind) {
                     Some(ExprKind::Str(s)) => self.fill(s),
@@ -665,6 +676,7 @@ impl Elab<'_> {
                 );
             }
         }
+        false
     }
 
     /// The first name in a condition that was given as an argument in the call.

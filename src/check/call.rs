@@ -81,9 +81,12 @@ impl Elab<'_> {
             }
             DefKind::Fn if config.is_empty() => false,
             DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {
-                let tensor = args
-                    .iter()
-                    .any(|a| a.name.is_none() && matches!(a.val, Val::Tensor(_) | Val::Error));
+                let given = |wanted: fn(&Val) -> bool| {
+                    args.iter().any(|a| a.name.is_none() && wanted(&a.val))
+                };
+                // What failed may have been either; a configuration is checked at least.
+                let tensor = given(|v| matches!(v, Val::Tensor(_)))
+                    || (config.is_empty() && given(Val::is_error));
                 !(tensor && !inputs.is_empty())
             }
         };
@@ -154,8 +157,18 @@ impl Elab<'_> {
     pub fn apply_layer(&mut self, instance: &Rc<Instance>, args: Vec<ArgVal>, span: Span) -> Val {
         self.reset_names(&instance.path);
         let outer = self.top().path.is_empty() || self.frames.len() <= 2;
+        let input = match args.as_slice() {
+            [ArgVal { val: Val::Tensor(t), .. }] => Some(t.clone()),
+            _ => None,
+        };
         let result = self.apply(&instance.configured, args, span, instance.path.clone());
         if let (true, Val::Tensor(t)) = (outer, &result) {
+            self.applied.push(super::mismatch::Applied {
+                instance: instance.clone(),
+                span: self.user_span(span),
+                input,
+                output: t.clone(),
+            });
             let class = instance.configured.defs[0].def.name.text.to_string();
             let record = LayerUse {
                 path: instance.path.clone(),
@@ -171,7 +184,7 @@ impl Elab<'_> {
 
     /// Runs a definition on its inputs; with several of the name, the first whose types fit.
     pub fn apply(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span, path: Arc<str>) -> Val {
-        if args.iter().any(|a| a.val.is_error()) {
+        if self.unresolved(&args) {
             return Val::Error;
         }
         let chosen = if c.defs.len() == 1 {
@@ -212,6 +225,18 @@ impl Elab<'_> {
         }
         self.leave();
         result
+    }
+
+    /// Whether an argument has no value; names that stand for nothing are reported.
+    pub fn unresolved(&mut self, args: &[ArgVal]) -> bool {
+        let mut any = false;
+        for a in args.iter().filter(|a| a.val.is_error()) {
+            any = true;
+            if let Some(name) = &a.symbol {
+                self.unknown_name(&name.clone());
+            }
+        }
+        any
     }
 
     /// Among overloads, the first whose inputs fit, without reports; else the first.
@@ -432,12 +457,7 @@ impl Elab<'_> {
             self.report_call(d);
             return None;
         }
-        if let (Some(s), true) = (&a.symbol, a.val.is_error()) {
-            let s = s.clone();
-            self.unknown_name(&s);
-            return None;
-        }
-        if a.val.is_error() {
+        if self.unresolved(std::slice::from_ref(a)) {
             return None;
         }
         match ty {
@@ -517,7 +537,7 @@ impl Elab<'_> {
     }
 
     fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
-        let d = Diagnostic::error("E0301", format!("`{}` must be {expected}", p.name.text))
+        let d = Diagnostic::error("E0301", format!("`{}` must be {}", p.name.text, spoken(expected)))
             .label(a.span, format!("this is {}", a.val.describe()));
         self.report_call(d);
         None
@@ -548,12 +568,7 @@ impl Elab<'_> {
     fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
         let value = self.block(&r.def.body);
         let Some(value) = value else {
-            return self.error(
-                "E0401",
-                r.def.name.span,
-                format!("`{}` gives no value", r.def.name.text),
-                "its body ends without an expression",
-            );
+            return self.no_value(&r.def.name, &r.def.body);
         };
         let _ = span;
         match &r.def.result {
@@ -567,6 +582,7 @@ impl Elab<'_> {
         let Ok(mut pattern) = super::signature::tensor_pattern(ty) else {
             return value;
         };
+        let written = pattern_text(&pattern);
         let declared = pattern.meaning.clone();
         pattern.meaning = MeaningPattern::Any;
         // In a result, `..` may be another run than the inputs'.
@@ -584,9 +600,8 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 "E0213",
                 format!(
-                    "`{}` gives {t}, but declares {}",
-                    r.def.name.text,
-                    pattern_text(&pattern)
+                    "`{}` gives {t}, but declares {written}",
+                    r.def.name.text
                 ),
             )
             .label(
@@ -638,9 +653,7 @@ impl Elab<'_> {
         span: Span,
         r: &DefRef,
     ) {
-        let d = super::mismatch::describe(&m, p, pattern, t, r);
-        if let Some(d) = d {
-            let d = super::mismatch::place(d, span, t);
+        if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
             self.report_call(d);
         }
     }
@@ -666,6 +679,14 @@ pub fn signature_note(def: &Def) -> String {
         })
         .collect();
     format!("its signature is {}{}", def.name.text, lists.concat())
+}
+
+/// Keywords as words.
+fn spoken(kind: &str) -> &str {
+    match kind {
+        "a fn" => "a function",
+        other => other,
+    }
 }
 
 pub fn article(word: &str) -> &'static str {

@@ -24,8 +24,8 @@ pub struct DataEnv {
     pub targets: Vec<Feed>,
     columns: HashMap<Arc<str>, Column>,
     fits: HashMap<Arc<str>, String>,
-    /// Columns and fits that were reported: what uses them says nothing more.
-    failed: HashSet<Arc<str>>,
+    /// Columns and fits with a mistake: what uses them says nothing more.
+    broken: HashSet<Arc<str>>,
 }
 
 /// An `input` or `target`.
@@ -59,9 +59,10 @@ impl Elab<'_> {
             targets: Vec::new(),
             columns: HashMap::new(),
             fits: HashMap::new(),
-            failed: HashSet::new(),
+            broken: HashSet::new(),
         };
         let mut names: HashMap<Arc<str>, Span> = HashMap::new();
+        let mut columns: HashSet<Arc<str>> = HashSet::new();
         for item in &d.items {
             match &item.kind {
                 DataItemKind::Column { name, .. }
@@ -74,7 +75,7 @@ impl Elab<'_> {
                     );
                     let known = names.insert(name.text.clone(), name.span);
                     if let Some(first) =
-                        known.filter(|_| !(feed_of_column && env.columns.contains_key(&name.text)))
+                        known.filter(|_| !(feed_of_column && columns.contains(&name.text)))
                     {
                         let d = Diagnostic::error(
                             "E0102",
@@ -92,9 +93,10 @@ impl Elab<'_> {
                     self.source(part.as_ref(), value, item.span, &mut env)
                 }
                 DataItemKind::Column { name, ty, selector } => {
+                    columns.insert(name.text.clone());
                     self.column(name, ty, selector.as_ref(), item.span, &mut env);
                     if !env.columns.contains_key(&name.text) {
-                        env.failed.insert(name.text.clone());
+                        env.broken.insert(name.text.clone());
                     }
                 }
                 DataItemKind::Split { method, parts } => {
@@ -103,7 +105,7 @@ impl Elab<'_> {
                 DataItemKind::Fit { name, value } => {
                     self.fit(name, value, item.span, &mut env);
                     if !env.fits.contains_key(&name.text) {
-                        env.failed.insert(name.text.clone());
+                        env.broken.insert(name.text.clone());
                     }
                 }
                 DataItemKind::Input { name, ty, value } => {
@@ -483,6 +485,7 @@ impl Elab<'_> {
         }
         let mut total = 0.0;
         let mut all_fractions = true;
+        let before = self.diags.len();
         for (p, amount) in parts {
             let Some(part) = self.part(p) else { continue };
             if spec.parts.iter().any(|(q, _)| *q == part) {
@@ -514,7 +517,8 @@ impl Elab<'_> {
             }
             spec.parts.push((part, amount));
         }
-        if all_fractions && !spec.parts.is_empty() && (total - 1.0).abs() > 1e-9 {
+        let sound = self.diags.len() == before;
+        if sound && all_fractions && !spec.parts.is_empty() && (total - 1.0).abs() > 1e-9 {
             let d = Diagnostic::error(
                 "E0503",
                 format!(
@@ -525,7 +529,7 @@ impl Elab<'_> {
             .label(span, "these parts");
             self.report(d);
         }
-        if !spec.parts.iter().any(|(p, _)| *p == Part::Train) {
+        if sound && !spec.parts.iter().any(|(p, _)| *p == Part::Train) {
             self.error(
                 "E0503",
                 span,
@@ -629,6 +633,9 @@ impl Elab<'_> {
     }
 
     fn unknown_column(&mut self, c: &Ident, env: &DataEnv) {
+        if env.broken.contains(&c.text) {
+            return;
+        }
         let mut d = Diagnostic::error("E0110", format!("unknown column `{}`", c.text))
             .label(c.span, "not declared in this block");
         if let Some(near) = did_you_mean(&c.text, env.columns.keys().map(|k| &**k)) {
@@ -688,7 +695,7 @@ impl Elab<'_> {
             Some(p) => {
                 if self.part(p).is_some() {
                     let d = Diagnostic::error("E0505", format!("a statistic may see training rows only, not `{}`", p.text))
-                        .label(p.span, "here")
+                        .label(p.span, "not the rows it trains on")
                         .note("fitted on other rows, the model would know something of the data it is judged by")
                         .help(format!("write `train.{}`", column.text))
                         .fix(p.span, "train");
@@ -757,7 +764,7 @@ impl Elab<'_> {
     fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
         let v = match &f.value {
             None => {
-                if env.failed.contains(&f.name.text) {
+                if env.broken.contains(&f.name.text) {
                     return None;
                 }
                 if !env.columns.contains_key(&f.name.text) {
@@ -770,10 +777,10 @@ impl Elab<'_> {
             Some(e) => {
                 let mut names = Vec::new();
                 names_in(e, &mut names);
+                if names.iter().any(|n| env.broken.contains(&n.text)) {
+                    return None;
+                }
                 for n in names {
-                    if env.failed.contains(&n.text) {
-                        return None;
-                    }
                     if env.columns.contains_key(&n.text) {
                         self.bind_column(n, env);
                     } else if env.fits.contains_key(&n.text) {

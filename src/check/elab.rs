@@ -17,6 +17,7 @@ use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError,
 use crate::span::Span;
 
 use super::scope::Frame;
+use super::mismatch::{Applied, Comparison};
 use super::value::{Home, Meaning, Tensor, Val};
 use super::world::World;
 
@@ -93,10 +94,21 @@ pub struct Elab<'w> {
     seen: HashSet<(&'static str, Span)>,
     step_input: Option<Value>,
     pub depth: usize,
+    calls: usize,
+    /// Definitions were found to call each other without end: nothing more is entered.
+    endless: bool,
+    /// The places of the operands of the operator being applied.
+    pub operands: Option<(Span, Span)>,
+    /// The prediction and the target that a `train` block compares at the moment.
+    pub comparison: Option<Comparison>,
+    /// The layers that models applied, in order.
+    pub applied: Vec<Applied>,
 }
 
 /// Calls nested deeper than this are a mistake (or recursion).
 const MAX_DEPTH: usize = 64;
+/// A program that applies more definitions than this is refused: each is unrolled.
+const MAX_CALLS: usize = 30_000;
 
 impl<'w> Elab<'w> {
     pub fn new(world: &'w World, mode: Mode, name: &str) -> Elab<'w> {
@@ -122,6 +134,11 @@ impl<'w> Elab<'w> {
             seen: HashSet::new(),
             step_input: None,
             depth: 0,
+            calls: 0,
+            endless: false,
+            operands: None,
+            comparison: None,
+            applied: Vec::new(),
         }
     }
 
@@ -273,9 +290,10 @@ impl<'w> Elab<'w> {
 
     /// The place in the user's text: the innermost call that is not inside the library.
     pub fn user_span(&self, span: Span) -> Span {
+        let library = |at: Span| self.world.map.borrow().get(at.source).library;
         let mut at = span;
         for frame in self.frames.iter().rev() {
-            if !frame.library {
+            if !frame.library || !library(at) {
                 break;
             }
             at = frame.call.unwrap_or(at);
@@ -297,11 +315,17 @@ impl<'w> Elab<'w> {
 
     /// Reports once a code and place. The first label moves out of the library.
     pub fn report(&mut self, mut d: Diagnostic) -> Val {
-        if let Some(first) = d.labels.first_mut() {
-            let at = self.user_span(first.span);
-            if at != first.span {
-                let place = self.world.place(first.span);
-                first.span = at;
+        if let Some(written) = d.span() {
+            let at = self.user_span(written);
+            // Places inside the library say nothing to its user.
+            let map = self.world.map.borrow();
+            let mut first = true;
+            d.labels
+                .retain(|l| std::mem::take(&mut first) || !map.get(l.span.source).library);
+            drop(map);
+            if at != written {
+                let place = self.world.place(written);
+                d.labels[0].span = at;
                 d.notes.push(format!("in `{}`, {place}", self.top().what));
             } else if self.frames.len() > 2 && !self.mode.generic {
                 // A mistake in the user's own definition that only this use brings out.
@@ -318,6 +342,24 @@ impl<'w> Elab<'w> {
             self.diags.push(d);
         }
         Val::Error
+    }
+
+    /// The user's expression that computed a tensor; `None` for one that was given.
+    pub fn made_at(&self, t: &Tensor) -> Option<Span> {
+        let graph = match t.home {
+            Home::Step => &self.step,
+            Home::Init => &self.init,
+            Home::Scan(k) => &self.scans.get(k as usize)?.graph,
+        };
+        let node = graph.nodes.iter().rev().find(|n| n.first <= t.value)?;
+        let inside = t.value.0 < node.first.0 + node.results;
+        graph.origins[node.origin.0 as usize]
+            .span
+            .filter(|_| inside)
+    }
+    /// The text at a place.
+    pub fn source_text(&self, span: Span) -> String {
+        self.world.map.borrow().text(span).to_owned()
     }
 
     /// Turns what the type rules found into a report.
@@ -355,18 +397,66 @@ impl<'w> Elab<'w> {
     }
     /// Guards against recursion without end; balanced by `leave`.
     pub fn enter(&mut self, span: Span) -> bool {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            self.depth -= 1;
-            self.error(
-                "E0111",
-                span,
-                "definitions call each other without end",
-                "this call leads back to itself",
-            );
+        if self.endless || self.world.exhausted.get() {
             return false;
         }
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            self.world.exhausted.set(true);
+            let d = Diagnostic::error("E0116", "the program is too large")
+                .label(span, "here it gave up")
+                .note(format!(
+                    "each use of a definition is written out; the limit is {MAX_CALLS} uses"
+                ));
+            self.report(d);
+            return false;
+        }
+        if self.depth == MAX_DEPTH {
+            self.endless = true;
+            self.report_cycle(span);
+            return false;
+        }
+        self.depth += 1;
         true
+    }
+
+    /// The calls that lead back to `span`, from the first in the text.
+    fn report_cycle(&mut self, span: Span) {
+        let frames: Vec<(Span, &Frame)> = self
+            .frames
+            .iter()
+            .rev()
+            .filter_map(|f| Some((f.call?, f)))
+            .collect();
+        let again = |i: usize| {
+            let rest = frames[i + 1..].iter();
+            rest.take_while(|(at, _)| *at != frames[i].0).count() + i + 1
+        };
+        let cycle = (0..frames.len()).find(|i| again(*i) < frames.len());
+        let mut calls: Vec<(Span, String)> = cycle.map_or(Vec::new(), |i| {
+            let users = frames[i..again(i)].iter().filter(|(_, f)| !f.library);
+            users.map(|(at, f)| (*at, f.what.clone())).collect()
+        });
+        if calls.is_empty() {
+            let d = Diagnostic::error("E0111", "calls are nested too deeply")
+                .label(span, format!("this is more than {MAX_DEPTH} calls deep"));
+            self.report(d);
+            return;
+        }
+        calls.sort();
+        calls.dedup();
+        let names: Vec<String> = calls.iter().map(|(_, n)| format!("`{n}`")).collect();
+        let message = match names.as_slice() {
+            [one] => format!("{one} calls itself without end"),
+            many => format!("{} call each other without end", many.join(" and ")),
+        };
+        let mut d = Diagnostic::error("E0111", message);
+        for (at, name) in calls {
+            d = d.label(at, format!("this calls `{name}`"));
+        }
+        if self.seen.insert((d.code, d.span().unwrap_or_default())) {
+            self.diags.push(d);
+        }
     }
     pub fn leave(&mut self) {
         self.depth -= 1;

@@ -93,7 +93,7 @@ impl Elab<'_> {
                 };
                 // A word of the language may be a listed word too: `padding = same`.
                 let symbol = symbol.or_else(|| match &a.value.kind {
-                    ExprKind::Name(n) if !matches!(val, Val::Symbol(_)) => Some(n.clone()),
+                    ExprKind::Name(n) if !matches!(val, Val::Symbol(_) | Val::Error) => Some(n.clone()),
                     _ => None,
                 });
                 ArgVal {
@@ -148,6 +148,7 @@ impl Elab<'_> {
                             span: n.span,
                         }));
                     }
+                    Global::Broken => return Val::Error,
                     Global::Model(m) => return Val::Model(Rc::new((**m).clone())),
                     Global::Data => {
                         return self.error(
@@ -217,12 +218,14 @@ impl Elab<'_> {
         let state = self.world.consts.borrow().get(&n.text).cloned();
         match state {
             Some(ConstState::Done(v)) => v,
-            Some(ConstState::Busy) => self.error(
-                "E0111",
-                n.span,
-                format!("`{}` is defined by itself", n.text),
-                "here it needs its own value",
-            ),
+            Some(ConstState::Busy) => {
+                let mut d = Diagnostic::error("E0111", format!("`{}` is defined by itself", n.text))
+                    .label(n.span, "here it needs its own value");
+                if let Some((_, declared)) = self.world.globals.get(&n.text) {
+                    d = d.label(*declared, "declared here");
+                }
+                self.report(d)
+            }
             Some(ConstState::Pending(e)) => {
                 self.world
                     .consts
@@ -277,7 +280,10 @@ impl Elab<'_> {
             _ => {}
         }
         let y = self.eval(b);
-        self.binary(op, x, y, span)
+        self.operands = Some((a.span, b.span));
+        let v = self.binary(op, x, y, span);
+        self.operands = None;
+        v
     }
 
     /// `value |> stage`: the value becomes the stage's input.
@@ -513,9 +519,24 @@ impl Elab<'_> {
                 }
                 IndexItem::At(e) => {
                     let v = self.eval(e);
-                    let Some(at) = self.offset(v, &t.ty.shape[axis], e.span) else {
+                    let size = &t.ty.shape[axis];
+                    let written = self.source_text(e.span);
+                    let Some(at) = self.offset(v, size, e.span) else {
                         return Val::Error;
                     };
+                    let inside = match (at.as_const(), size.as_const()) {
+                        (Some(i), Some(n)) => (0..n).contains(&i),
+                        (Some(i), None) => i >= 0,
+                        _ => true,
+                    };
+                    if !inside {
+                        return self.error(
+                            "E0208",
+                            e.span,
+                            format!("axis {axis} of {t} has no index {written}"),
+                            format!("the axis has size {size}"),
+                        );
+                    }
                     let Ok(end) = at.add(&Dim::ONE) else {
                         return Val::Error;
                     };

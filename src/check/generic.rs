@@ -33,12 +33,7 @@ impl Elab<'_> {
         match self.block(&def.body) {
             Some(v) => self.generic_result(r, v),
             None => {
-                self.error(
-                    "E0401",
-                    span,
-                    format!("`{}` gives no value", def.name.text),
-                    "its body ends without an expression",
-                );
+                self.no_value(&def.name, &def.body);
             }
         }
         self.frames.pop();
@@ -147,12 +142,17 @@ impl Elab<'_> {
     }
 
     fn generic_result(&mut self, r: &DefRef, v: Val) {
-        let (Val::Tensor(t), Some(ty)) = (&v, &r.def.result) else {
-            return;
+        let Some(ty) = &r.def.result else { return };
+        let mut pattern = match super::signature::tensor_pattern(ty) {
+            Ok(pattern) => pattern,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return;
+            }
         };
-        let Ok(mut pattern) = super::signature::tensor_pattern(ty) else {
-            return;
-        };
+        let Val::Tensor(t) = &v else { return };
+        let written = super::signature::pattern_text(&pattern);
         pattern.meaning = super::signature::MeaningPattern::Any;
         let run = self.frame().rest.clone();
         let mut fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
@@ -166,9 +166,8 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 "E0213",
                 format!(
-                    "`{}` gives {t}, but declares {}",
-                    r.def.name.text,
-                    super::signature::pattern_text(&pattern)
+                    "`{}` gives {t}, but declares {written}",
+                    r.def.name.text
                 ),
             )
             .label(at, format!("this is {t}"))

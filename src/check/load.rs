@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::span::{SourceId, Span};
+use crate::span::SourceId;
 use crate::syntax::{self, ast};
 
 use super::Files;
@@ -32,7 +32,7 @@ pub fn load(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Lo
             loader.file(path, text, None);
         }
         Err(why) => loader.diagnostics.push(Diagnostic::error(
-            "E0120",
+            "E0112",
             format!("cannot read {path}: {why}"),
         )),
     }
@@ -57,7 +57,7 @@ impl Loader<'_> {
     /// Declares what a file holds; of an import, only what `names` lists.
     fn file(&mut self, path: &str, text: String, names: Option<&[ast::Ident]>) {
         let id = self.world.map.borrow_mut().add(path, text.as_str(), false);
-        self.read.insert(path.into(), id);
+        self.read.insert(resolve("", path), id);
         let (file, errors) = syntax::parse(id, &text);
         self.diagnostics.extend(errors);
         let declared: Vec<Arc<str>> = file
@@ -73,12 +73,24 @@ impl Loader<'_> {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                 }
                 self.diagnostics.push(d);
+                self.world
+                    .globals
+                    .insert(n.text.clone(), (Global::Broken, n.span));
             }
         }
         let main = self.read.len() == 1;
         for decl in file.decls {
+            if let Some(a) = decl.attributes.first() {
+                let d = Diagnostic::error(
+                    "E0115",
+                    format!("`@{}` means nothing here", a.name.text),
+                )
+                .label(a.span, "an attribute of the library")
+                .help("remove it; nothing is ignored silently");
+                self.diagnostics.push(d);
+            }
             if let ast::DeclKind::Import(import) = &decl.kind {
-                self.import(path, import, decl.span);
+                self.import(path, import);
                 continue;
             }
             // An imported file lends its definitions, not its runs.
@@ -99,7 +111,7 @@ impl Loader<'_> {
         }
     }
 
-    fn import(&mut self, from: &str, import: &ast::Import, span: Span) {
+    fn import(&mut self, from: &str, import: &ast::Import) {
         let path = resolve(from, &import.path.node);
         if self.read.contains_key(&path) {
             return;
@@ -113,11 +125,11 @@ impl Loader<'_> {
                 self.diagnostics.push(d);
             }
         }
-        let _ = span;
     }
 
     fn declare(&mut self, name: &ast::Ident, decl: &ast::Decl) {
-        if let Some((_, first)) = self.world.globals.get(&name.text) {
+        let known = self.world.globals.get(&name.text);
+        if let Some((_, first)) = known.filter(|(g, _)| !matches!(g, Global::Broken)) {
             let d = Diagnostic::error("E0102", format!("`{}` is declared twice", name.text))
                 .label(name.span, "declared again here")
                 .label(*first, "first declared here");
@@ -185,11 +197,36 @@ impl Loader<'_> {
 
 /// A path written in `from`, relative to its folder.
 fn resolve(from: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        return path.into();
+    let folder = match from.rsplit_once('/') {
+        Some((folder, _)) if !path.starts_with('/') => folder,
+        _ => "",
+    };
+    let root = if folder.is_empty() { path } else { from }.starts_with('/');
+    // `a/../b.nn` is `b.nn`: a file has one path, so that an import cycle ends.
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|p| *p != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
     }
-    match from.rsplit_once('/') {
-        Some((folder, _)) => format!("{folder}/{path}"),
-        None => path.into(),
+    format!("{}{}", if root { "/" } else { "" }, parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn a_file_has_one_path() {
+        assert_eq!(resolve("main.nn", "parts/a.nn"), "parts/a.nn");
+        assert_eq!(resolve("x/main.nn", "parts/../a.nn"), "x/a.nn");
+        assert_eq!(resolve("x/y/main.nn", "../a.nn"), "x/a.nn");
+        assert_eq!(resolve("main.nn", "../a.nn"), "../a.nn");
+        assert_eq!(resolve("/x/main.nn", "./a.nn"), "/x/a.nn");
+        assert_eq!(resolve("x/main.nn", "/a.nn"), "/a.nn");
     }
 }

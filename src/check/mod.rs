@@ -120,10 +120,6 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     }
     diags.append(&mut walk.diags);
     let bad = Rc::new(bad);
-    for decl in &loaded.decls {
-        unused::check(decl, diags);
-    }
-
     let mut models = Vec::new();
     let mut trains = Vec::new();
     let mut sweeps = Vec::new();
@@ -131,7 +127,7 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         match &decl.kind {
             DeclKind::Model(m) => models.push(m.clone()),
             DeclKind::Train(t) => trains.push((t, decl.span)),
-            DeclKind::Sweep(s) => sweeps.push((s, decl.span)),
+            DeclKind::Sweep(s) => sweeps.push(s),
             _ => {}
         }
     }
@@ -157,9 +153,15 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         layers: Vec::new(),
         models: models.iter().map(|m| m.name.text.to_string()).collect(),
     };
-    if let [_, (_, second), ..] = trains.as_slice() {
+    if let [(first, _), (second, _), ..] = trains.as_slice() {
+        let head = |t: &ast::Train| match t.models.first() {
+            Some(m) => m.span.to(t.data.span),
+            None => t.data.span,
+        };
         diags.push(
-            Diagnostic::error("E0611", "a file has one train block").label(*second, "a second one"),
+            Diagnostic::error("E0611", "a file has one train block")
+                .label(head(second), "a second one")
+                .label(head(first), "the first"),
         );
     }
     let mut trained: HashSet<Arc<str>> = HashSet::new();
@@ -217,10 +219,16 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
             diags.append(&mut e.diags);
         }
     }
-    for (s, span) in sweeps {
+    for s in sweeps {
         let mut e = Elab::new(world, step(true), "sweep");
-        e.sweep(s, span);
+        e.sweep(s);
         diags.append(&mut e.diags);
+    }
+    if diags.iter().all(|d| d.severity != Severity::Error) {
+        for decl in &loaded.decls {
+            unused::check(decl, diags);
+        }
+        unused::check_file(&loaded.decls, crate::span::SourceId(0), diags);
     }
     Some(checked)
 }
@@ -296,9 +304,19 @@ impl Elab<'_> {
     fn model_alone(&mut self, m: &Arc<ast::Model>) {
         let mut args = Vec::new();
         for p in &m.inputs {
-            let Some(Ok(pattern)) = p.ty.as_ref().map(signature::tensor_pattern) else {
-                args.push(Val::Error);
-                continue;
+            let pattern = match p.ty.as_ref().map(signature::tensor_pattern) {
+                Some(Ok(pattern)) => pattern,
+                Some(Err(word)) => {
+                    let word = word.clone();
+                    self.unknown_type(&word);
+                    args.push(Val::Error);
+                    continue;
+                }
+                None => {
+                    self.untyped_input(p);
+                    args.push(Val::Error);
+                    continue;
+                }
             };
             let Some(shape) = self.shape_of(pattern.dims) else {
                 return;

@@ -13,12 +13,23 @@ use crate::syntax::ast::BinaryOp;
 use super::elab::Elab;
 use super::value::{Kind, Meaning, Tensor, Val};
 
+/// A longer list in a program is a mistake.
+const MAX_LIST: usize = 4096;
+
 impl Elab<'_> {
     pub fn binary(&mut self, op: BinaryOp, a: Val, b: Val, span: Span) -> Val {
         match (&a, &b) {
             (Val::Error, _) | (_, Val::Error) => Val::Error,
             (Val::Tensor(_), _) | (_, Val::Tensor(_)) => self.tensor_binary(op, a, b, span),
             (Val::List(x), Val::List(y)) if op == BinaryOp::Add => {
+                if x.len() + y.len() > MAX_LIST {
+                    return self.error(
+                        "E0116",
+                        span,
+                        format!("a list has at most {MAX_LIST} items"),
+                        format!("this has {}", x.len() + y.len()),
+                    );
+                }
                 Val::list(x.iter().chain(y.iter()).cloned())
             }
             _ if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => self.number_equal(op, &a, &b, span),
@@ -59,9 +70,13 @@ impl Elab<'_> {
     /// `x` as a tensor of quantities: ids are refused, pixels become `f32`.
     pub fn quantity(&mut self, t: Tensor, span: Span, what: &str) -> Option<Tensor> {
         if t.meaning.is_id() {
-            let (name, repair) = match t.meaning {
-                Meaning::Class(_) => ("class indices", "`one_hot(..)` makes a vector of them"),
-                _ => ("token ids", "an `Embedding` gives each a vector"),
+            let (name, key) = match t.meaning {
+                Meaning::Class(_) => ("class indices", "class"),
+                _ => ("token ids", "token"),
+            };
+            let repair = match crate::library::mending(key) {
+                Some(d) => format!("`{d}` makes a vector of each"),
+                None => "make a vector of each".into(),
             };
             let d = Diagnostic::error(
                 "E0302",
@@ -195,9 +210,9 @@ impl Elab<'_> {
         if batch > 0 && (ra < batch + 1 || leading(&a) != leading(&b)) {
             let d = Diagnostic::error(
                 "E0205",
-                format!("{a} @ {b}: the leading axes of two stacks of matrices must agree"),
-            )
-            .label(span, "in this product");
+                "the leading axes of two stacks of matrices must agree",
+            );
+            let d = self.label_operands(d, &a, &b, span);
             return self.report(d);
         }
         let (n, m) = (&a.ty.shape[ra - 1], &b.ty.shape[inner]);
@@ -208,9 +223,10 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 "E0205",
                 format!("cannot multiply {a} by {b}: {n} columns meet {m} rows"),
-            )
-            .label(span, "in this product")
-            .help("the last axis of the left and the last but one of the right must be equal");
+            );
+            let d = self
+                .label_operands(d, &a, &b, span)
+                .help("the last axis of the left and the last but one of the right must be equal");
             return self.report(d);
         }
         let dims = DotDims {
@@ -576,19 +592,85 @@ impl Elab<'_> {
         }
         match loose_shape(&x.ty.shape, &y.ty.shape) {
             Some(would) => {
-                let d = Diagnostic::error("E0204", format!("`{what}` would stretch {x} and {y} silently"))
-                    .label(span, format!("numpy would make {} of it", ShapeText(&would)))
-                    .note("a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks stretch an axis of 1")
-                    .help("reshape one of them so that the axes line up: `expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one");
+                let d = Diagnostic::error(
+                    "E0204",
+                    format!(
+                        "`{what}` would silently make {} of {x} and {y}",
+                        ShapeText(&would)
+                    ),
+                );
+                let d = self
+                    .label_operands(d, x, y, span)
+                    .note("a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks stretch an axis of 1");
+                let d = match self.lined_up(x, y, what) {
+                    Some(written) => d.help(written),
+                    None => d.help("`expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one"),
+                };
                 self.report(d);
             }
             None => {
                 let d =
-                    Diagnostic::error("E0203", format!("shapes do not agree: {x} `{what}` {y}"))
-                        .label(span, "these do not line up");
+                    Diagnostic::error("E0203", format!("shapes do not agree: {x} `{what}` {y}"));
+                let d = self.label_operands(d, x, y, span);
+                let d = match self.lined_up(x, y, what) {
+                    Some(written) => d.help(written),
+                    None => d,
+                };
                 self.report(d);
             }
         }
+    }
+}
+
+impl Elab<'_> {
+    /// Both shapes, each at its operand.
+    fn label_operands(&self, d: Diagnostic, x: &Tensor, y: &Tensor, span: Span) -> Diagnostic {
+        match self.operands {
+            Some((a, b)) => d
+                .label(a, format!("this is {x}"))
+                .label(b, format!("this is {y}")),
+            None => d.label(span, "here"),
+        }
+    }
+
+    /// What would make two operands agree, as text, where an axis of 1 is all that is missing.
+    fn lined_up(&self, x: &Tensor, y: &Tensor, op: &str) -> Option<String> {
+        let (a, b) = self.operands?;
+        let (a, b) = (self.source_text(a), self.source_text(b));
+        let plain = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !plain(&a) || !plain(&b) {
+            return None;
+        }
+        // All axes but the last agree: is the last one a 1?
+        let one_more = |long: &Tensor, short: &Tensor| {
+            let (last, front) = long.ty.shape.split_last()?;
+            (*front == short.ty.shape[..]).then(|| *last == Dim::ONE)
+        };
+        let (long, short, swapped) = if x.ty.rank() > y.ty.rank() {
+            (x, y, false)
+        } else {
+            (y, x, true)
+        };
+        let unit = one_more(long, short)?;
+        let write = |long: String, short: String| {
+            if swapped {
+                format!("{short} {op} {long}")
+            } else {
+                format!("{long} {op} {short}")
+            }
+        };
+        let (l, s) = if swapped { (b, a) } else { (a, b) };
+        let expanded = write(l.clone(), format!("expand({s}, -1)"));
+        Some(if unit {
+            let squeezed = write(format!("squeeze({l}, -1)"), s);
+            format!(
+                "write `{squeezed}` for {}, or `{expanded}` for {}",
+                ShapeText(&short.ty.shape),
+                ShapeText(&long.ty.shape)
+            )
+        } else {
+            format!("write `{expanded}` for {}", ShapeText(&long.ty.shape))
+        })
     }
 }
 

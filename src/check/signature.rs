@@ -38,6 +38,11 @@ pub enum Mismatch {
     Rank {
         expected: String,
     },
+    /// `..` stands for one run of axes, and meets two.
+    Rest {
+        expected: String,
+        found: String,
+    },
     Size {
         name: String,
         expected: Dim,
@@ -242,13 +247,13 @@ impl Elab<'_> {
             match self.frame().rest.clone() {
                 None => self.frame().rest = Some(run),
                 Some(known) if known.len() != run.len() => {
-                    return Err(Mismatch::Rank {
-                        expected: format!("{} axes for `..`", known.len()),
-                    });
+                    return Err(rest_differs(&known, &run));
                 }
                 Some(known) => {
                     for (a, b) in known.iter().zip(&run) {
-                        self.same_dim("..", a, b)?;
+                        if self.same_dim("..", a, b).is_err() {
+                            return Err(rest_differs(&known, &run));
+                        }
                     }
                 }
             }
@@ -438,6 +443,14 @@ impl Elab<'_> {
     }
 }
 
+fn rest_differs(expected: &Shape, found: &Shape) -> Mismatch {
+    let text = |s: &Shape| crate::ir::ty::ShapeText(s).to_string();
+    Mismatch::Rest {
+        expected: text(expected),
+        found: text(found),
+    }
+}
+
 /// The sizes of a pattern as written, for messages.
 pub fn dims_text(dims: &[DimExpr]) -> String {
     let text: Vec<String> = dims
@@ -481,5 +494,9 @@ pub fn per_sample_text(t: &Tensor) -> String {
     if ty.rank() > 0 {
         ty.shape.remove(0);
     }
-    type_text(&t.meaning, &ty)
+    let text = type_text(&t.meaning, &ty);
+    match text.strip_suffix("[]") {
+        Some(index) if t.meaning.is_id() => index.to_owned(),
+        _ => text,
+    }
 }

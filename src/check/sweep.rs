@@ -1,7 +1,6 @@
 //! `sweep` blocks are checked here; running them is not supported yet, and said so.
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::span::Span;
 use crate::syntax::ast::{ExprKind, Sweep};
 
 use super::elab::Elab;
@@ -10,7 +9,7 @@ use super::value::Val;
 use super::world::Global;
 
 impl Elab<'_> {
-    pub fn sweep(&mut self, s: &Sweep, span: Span) {
+    pub fn sweep(&mut self, s: &Sweep) {
         match self.name(&s.model) {
             Val::Model(_) | Val::Error => {}
             other => {
@@ -59,7 +58,7 @@ impl Elab<'_> {
             );
         }
         let d = Diagnostic::warning("W0702", "sweeps are checked, but not run yet")
-            .label(span, "`nnc run` trains one configuration");
+            .label(s.model.span, "`nnc run` trains one configuration");
         self.diags.push(d);
     }
 

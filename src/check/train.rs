@@ -11,9 +11,10 @@ use crate::lower::spec::{self, OutputSpec, TrainSpec};
 use crate::span::Span;
 use crate::syntax::ast::{self, Arg, DefKind, Ident, Setting, Step, Train, TrainItem};
 
-use super::call::lists;
+use super::call::{article, lists};
 use super::data::DataEnv;
 use super::elab::Elab;
+use super::mismatch::Comparison;
 use super::naming::snake_case;
 use super::scope::{Declares, Frame, VarRole};
 use super::value::{ArgVal, Configured, DefRef, Home, Meaning, Tensor, Val};
@@ -349,7 +350,7 @@ impl Elab<'_> {
             return;
         }
         let Some(args) = self.model_args(&models[0], &t.models[0], feeds, env) else {
-            return;
+            return self.settings_alone(&s, &["loss", "metrics", "optimizer"]);
         };
         let out = self.apply_model_at(&models[0], args, t.models[0].span, "".into());
         let target_names: Vec<Arc<str>> = env.targets.iter().map(|f| f.name.text.clone()).collect();
@@ -361,7 +362,9 @@ impl Elab<'_> {
                     .unwrap_or_else(|| "output".into()),
                 p,
             )],
-            Val::Tuple(items) if items.iter().any(|(_, v)| v.is_error()) => return,
+            Val::Tuple(items) if items.iter().any(|(_, v)| v.is_error()) => {
+                return self.settings_alone(&s, &["loss", "metrics", "optimizer"]);
+            }
             Val::Tuple(items) => {
                 let mut named = Vec::new();
                 for (i, (name, v)) in items.iter().enumerate() {
@@ -375,7 +378,7 @@ impl Elab<'_> {
                 }
                 named
             }
-            Val::Error => return,
+            Val::Error => return self.settings_alone(&s, &["loss", "metrics", "optimizer"]),
             other => {
                 self.error(
                     "E0312",
@@ -394,13 +397,20 @@ impl Elab<'_> {
             return;
         }
         let Some(loss_setting) = s.get("loss") else {
-            let d = Diagnostic::error("E0603", "the train block has no loss")
-                .label(t.data.span, "nothing says what to minimize")
-                .help("add a line such as `loss mean_squared_error`");
+            let target = feeds
+                .iter()
+                .find(|(n, _)| env.targets.iter().any(|f| f.name.text == n.text))
+                .map_or((Meaning::Real, 0), |(_, y)| (y.meaning.clone(), y.ty.rank()));
+            let mut d = Diagnostic::error("E0603", "the train block has no loss")
+                .label(t.data.span, "nothing says what to minimize");
+            if let Some(loss) = self.world.loss_for(&target.0, target.1) {
+                d = d.help(format!("add a line such as `loss {loss}`"));
+            }
             self.report(d);
-            return;
+            return self.settings_alone(&s, &["metrics", "optimizer"]);
         };
         let mut total: Option<Tensor> = None;
+        let mut failed = false;
         let several = outputs.len() > 1;
         for a in &loss_setting.values {
             let v = self.eval(&a.value);
@@ -409,14 +419,20 @@ impl Elab<'_> {
                 v => (1.0, v),
             };
             let Some(c) = self.of_kind(v, DefKind::Loss, a.value.span) else {
+                failed = true;
                 continue;
             };
-            let Some((name, p, y)) =
-                self.pair(a.name.as_ref(), &outputs, env, feeds, a.span, "loss")
+            let Some((name, pair)) =
+                self.pair(a.name.as_ref(), &outputs, env, feeds, a, "loss")
             else {
+                failed = true;
                 continue;
             };
-            let Some(value) = self.loss_value(&c, &p, &y, a.value.span) else {
+            self.comparison = Some(pair.clone());
+            let value = self.loss_value(&c, &pair.prediction, &pair.target, a.value.span);
+            self.comparison = None;
+            let Some(value) = value else {
+                failed = true;
                 continue;
             };
             if several && run != Run::Predict {
@@ -443,7 +459,10 @@ impl Elab<'_> {
                 }
             };
         }
-        let Some(total) = total else { return };
+        let (Some(total), false) = (total, failed) else {
+            // The other settings may hold mistakes of their own.
+            return self.settings_alone(&s, &["metrics", "optimizer"]);
+        };
         let Some(total) = self.with_penalties(total, loss_setting.span) else {
             return;
         };
@@ -456,8 +475,8 @@ impl Elab<'_> {
                 let Some(c) = self.of_kind(v, DefKind::Metric, a.value.span) else {
                     continue;
                 };
-                let Some((name, p, y)) =
-                    self.pair(a.name.as_ref(), &outputs, env, feeds, a.span, "metric")
+                let Some((name, pair)) =
+                    self.pair(a.name.as_ref(), &outputs, env, feeds, a, "metric")
                 else {
                     continue;
                 };
@@ -470,14 +489,25 @@ impl Elab<'_> {
                 } else {
                     written
                 };
-                self.metric(&c, &name, p, y, a.value.span, metrics);
+                self.comparison = Some(pair.clone());
+                self.metric(
+                    &c,
+                    &name,
+                    pair.prediction,
+                    pair.target,
+                    a.value.span,
+                    metrics,
+                );
+                self.comparison = None;
             }
         }
         spec.metrics = metrics.iter().map(|m| m.name.clone()).collect();
         let Some(opt) = s.get("optimizer") else {
-            let d = Diagnostic::error("E0604", "the train block has no optimizer")
-                .label(t.data.span, "nothing says how to minimize the loss")
-                .help("add a line such as `optimizer Adam`");
+            let mut d = Diagnostic::error("E0604", "the train block has no optimizer")
+                .label(t.data.span, "nothing says how to minimize the loss");
+            if let Some(usual) = crate::library::mending("optimizer") {
+                d = d.help(format!("add a line such as `optimizer {usual}`"));
+            }
             self.report(d);
             return;
         };
@@ -626,7 +656,7 @@ impl Elab<'_> {
                             "E0604",
                             step.span,
                             "the step has no optimizer",
-                            "add a line such as `optimizer Adam`",
+                            "nothing says how to minimize",
                         );
                     }
                 }
@@ -751,12 +781,7 @@ impl Elab<'_> {
                     None
                 }
                 None => {
-                    let d = Diagnostic::error(
-                        "E0314",
-                        format!("the input `{}` needs a type", p.name.text),
-                    )
-                    .label(p.span, format!("such as `{}: [784]`", p.name.text));
-                    self.report(d);
+                    self.untyped_input(p);
                     None
                 }
             };
@@ -777,16 +802,20 @@ impl Elab<'_> {
         let v = self.block(&m.body);
         let v = match v {
             Some(v) => self.model_result(m, v),
-            None => self.error(
-                "E0401",
-                m.name.span,
-                format!("`{}` gives no value", m.name.text),
-                "its body ends without an expression",
-            ),
+            None => self.no_value(&m.name, &m.body),
         };
         self.frames.pop();
         self.leave();
         v
+    }
+
+    pub fn untyped_input(&mut self, p: &ast::Param) {
+        let d = Diagnostic::error(
+            "E0314",
+            format!("the input `{}` needs a type", p.name.text),
+        )
+        .label(p.span, format!("such as `{}: [784]`", p.name.text));
+        self.report(d);
     }
 
     fn input_fits(
@@ -826,8 +855,13 @@ impl Elab<'_> {
         if !matches!(ty.kind, ast::TypeKind::Plain { .. }) {
             return v;
         }
-        let Ok(pattern) = super::signature::tensor_pattern(ty) else {
-            return v;
+        let pattern = match super::signature::tensor_pattern(ty) {
+            Ok(pattern) => pattern,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return Val::Error;
+            }
         };
         let at = m.body.value.as_ref().map_or(ty.span, |e| e.span);
         // A head of one unit may be declared a scalar.
@@ -883,12 +917,14 @@ impl Elab<'_> {
                     let d = Diagnostic::error(
                         "E0103",
                         format!(
-                            "`{}` is a {found}, not a {}",
+                            "`{}` is {} {found}, not {} {}",
                             c.defs[0].def.name.text,
+                            article(found),
+                            article(kind.keyword()),
                             kind.keyword()
                         ),
                     )
-                    .label(span, "here");
+                    .label(span, format!("{} {} is needed here", article(kind.keyword()), kind.keyword()));
                     self.report(d);
                     return None;
                 }
@@ -904,7 +940,7 @@ impl Elab<'_> {
                 self.error(
                     "E0103",
                     span,
-                    format!("a {word} is needed here"),
+                    format!("{} {word} is needed here", article(word)),
                     format!("this is {}", other.describe()),
                 );
                 None
@@ -919,9 +955,10 @@ impl Elab<'_> {
         outputs: &[(Arc<str>, Tensor)],
         env: &DataEnv,
         feeds: &[(Ident, Tensor)],
-        span: Span,
+        arg: &Arg,
         what: &str,
-    ) -> Option<(Arc<str>, Tensor, Tensor)> {
+    ) -> Option<(Arc<str>, Comparison)> {
+        let span = arg.span;
         let output = match name {
             Some(n) => match outputs.iter().find(|(o, _)| *o == n.text) {
                 Some(o) => o,
@@ -986,7 +1023,37 @@ impl Elab<'_> {
             .find(|(n, _)| n.text == target.name.text)?
             .1
             .clone();
-        Some((output.0.clone(), output.1.clone(), y))
+        let value = target
+            .value
+            .as_ref()
+            .map_or(target.name.text.to_string(), |v| self.source_text(v.span));
+        let comparison = Comparison {
+            prediction: output.1.clone(),
+            target: y,
+            name: target.name.clone(),
+            value,
+            at: arg.value.span,
+            depth: self.frames.len(),
+        };
+        Some((output.0.clone(), comparison))
+    }
+
+    /// Mistakes in settings that cannot be used because of another mistake.
+    fn settings_alone(&mut self, s: &Settings, keys: &[&str]) {
+        for key in keys {
+            let kind = match *key {
+                "loss" => DefKind::Loss,
+                "metrics" => DefKind::Metric,
+                _ => DefKind::Optimizer,
+            };
+            for a in s.get(key).iter().flat_map(|s| &s.values) {
+                let v = match self.eval(&a.value) {
+                    Val::Weighted(_, v) => *v,
+                    v => v,
+                };
+                self.of_kind(v, kind, a.value.span);
+            }
+        }
     }
 
     /// A head of one unit meets a scalar target.
@@ -1171,12 +1238,7 @@ impl Elab<'_> {
                 })
                 .collect();
             if chosen.def.body.value.is_none() {
-                self.error(
-                    "E0401",
-                    chosen.def.name.span,
-                    format!("`{}` gives no value", chosen.def.name.text),
-                    "its body ends without an expression",
-                );
+                self.no_value(&chosen.def.name, &chosen.def.body);
             }
         }
         self.frames.pop();

@@ -1,11 +1,15 @@
-//! Bindings that nothing reads: warnings, found in the tree alone.
+//! What is declared and never used: warnings, found in the tree alone. They are
+//! given only where there is no error: a name misspelt makes another unused.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
-use crate::span::Span;
-use crate::syntax::ast::{Block, Decl, DeclKind, Expr, ExprKind, Stmt, StmtKind, TrainItem};
+use crate::span::{SourceId, Span};
+use crate::syntax::ast::{
+    Block, Data, DataItemKind, Decl, DeclKind, DimExpr, Expr, ExprKind, Stmt, StmtKind, Train,
+    TrainItem, TypeExpr, TypeKind,
+};
 
 use super::data::names_in;
 
@@ -14,7 +18,11 @@ use super::data::names_in;
 pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
     let mut seen = Seen::default();
     match &decl.kind {
-        DeclKind::Def(d) => seen.block(&d.body),
+        DeclKind::Def(d) => {
+            seen.block(&d.body);
+            let types = d.lists.iter().flatten().filter_map(|p| p.ty.as_ref());
+            types.chain(&d.result).for_each(|t| seen.dims(t));
+        }
         DeclKind::Model(m) => seen.block(&m.body),
         DeclKind::Train(t) => {
             for item in &t.items {
@@ -43,6 +51,165 @@ pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
             diags.push(d);
         }
     }
+}
+
+/// Warns of consts and definitions that nothing names, and of what a data block declares
+/// in vain. A file without a model or a run is a library: all of it is meant for others.
+pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
+    let runs = |d: &Decl| matches!(d.kind, DeclKind::Model(_) | DeclKind::Train(_));
+    if !decls.iter().any(runs) {
+        return;
+    }
+    let reads: Vec<HashMap<Arc<str>, ()>> = decls.iter().map(|d| names_of(d).read).collect();
+    for (i, decl) in decls.iter().enumerate() {
+        let (what, name) = match &decl.kind {
+            DeclKind::Const(c) => ("const", &c.name),
+            DeclKind::Def(d) => (d.kind.keyword(), &d.name),
+            DeclKind::Data(d) => {
+                data(d, decls, diags);
+                continue;
+            }
+            _ => continue,
+        };
+        let used = reads
+            .iter()
+            .enumerate()
+            .any(|(j, r)| j != i && r.contains_key(&name.text));
+        if name.span.source == main && !used && !name.text.starts_with('_') {
+            let d = Diagnostic::warning("W0102", format!("the {what} `{}` is never used", name.text))
+                .label(name.span, "declared here")
+                .help(format!("remove it, or call it `_{}` if that is meant", name.text));
+            diags.push(d);
+        }
+    }
+}
+
+/// Columns and fits that no input or target is made of; inputs that no trained model takes.
+fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
+    let mut seen = Seen::default();
+    for item in &d.items {
+        match &item.kind {
+            DataItemKind::Split { method, .. } => method.iter().for_each(|m| seen.expr(m)),
+            DataItemKind::Fit { value, .. } => {
+                seen.expr(value);
+                if let ExprKind::Call { args, .. } = &value.kind {
+                    for a in args {
+                        if let ExprKind::Field { name, .. } = &a.value.kind {
+                            seen.read.insert(name.text.clone(), ());
+                        }
+                    }
+                }
+            }
+            DataItemKind::Input { name, value, .. } | DataItemKind::Target { name, value, .. } => {
+                match value {
+                    Some(v) => seen.expr(v),
+                    None => {
+                        seen.read.insert(name.text.clone(), ());
+                    }
+                }
+            }
+            DataItemKind::Source { .. } | DataItemKind::Column { .. } => {}
+        }
+    }
+    let taken = decls.iter().find_map(|t| match &t.kind {
+        DeclKind::Train(t) if t.data.text == d.name.text => Some(inputs_of(t, decls)),
+        _ => None,
+    });
+    for item in &d.items {
+        let (what, name, used) = match &item.kind {
+            DataItemKind::Column { name, .. } => {
+                ("column", name, seen.read.contains_key(&name.text))
+            }
+            DataItemKind::Fit { name, .. } => ("fit", name, seen.read.contains_key(&name.text)),
+            DataItemKind::Input { name, .. } => (
+                "input",
+                name,
+                taken.as_ref().is_none_or(|t| t.contains_key(&name.text)),
+            ),
+            _ => continue,
+        };
+        if !used && !name.text.starts_with('_') {
+            let d = Diagnostic::warning("W0103", format!("the {what} `{}` is never used", name.text))
+                .label(name.span, "declared here")
+                .help(match what {
+                    "input" => "no model that is trained takes it; remove it",
+                    _ => "no input or target is made of it; remove it",
+                });
+            diags.push(d);
+        }
+    }
+}
+
+/// What the models of a train block take, and what its steps name.
+fn inputs_of(t: &Train, decls: &[Decl]) -> HashMap<Arc<str>, ()> {
+    let mut seen = Seen::default();
+    seen.train(t);
+    for m in &t.models {
+        for decl in decls {
+            if let DeclKind::Model(found) = &decl.kind {
+                if found.name.text == m.text {
+                    let inputs = found.inputs.iter().map(|p| (p.name.text.clone(), ()));
+                    seen.read.extend(inputs);
+                }
+            }
+        }
+    }
+    seen.read
+}
+
+/// Every name that a declaration mentions.
+fn names_of(decl: &Decl) -> Seen {
+    let mut seen = Seen::default();
+    match &decl.kind {
+        DeclKind::Import(_) => {}
+        DeclKind::Const(c) => seen.expr(&c.value),
+        DeclKind::Def(d) => {
+            seen.block(&d.body);
+            let params = d.lists.iter().flatten();
+            for p in params {
+                p.ty.iter().for_each(|t| seen.dims(t));
+                p.default.iter().for_each(|e| seen.expr(e));
+            }
+            d.result.iter().for_each(|t| seen.dims(t));
+        }
+        DeclKind::Model(m) => {
+            seen.block(&m.body);
+            let types = m.inputs.iter().filter_map(|p| p.ty.as_ref());
+            types.chain(&m.result).for_each(|t| seen.dims(t));
+        }
+        DeclKind::Train(t) => seen.train(t),
+        DeclKind::Sweep(s) => {
+            for (name, values) in &s.axes {
+                seen.read.insert(name.text.clone(), ());
+                seen.expr(values);
+            }
+            let args = s.settings.iter().flat_map(|s| &s.values);
+            args.for_each(|a| seen.expr(&a.value));
+        }
+        DeclKind::Data(d) => {
+            for item in &d.items {
+                match &item.kind {
+                    DataItemKind::Source { value, .. } | DataItemKind::Fit { value, .. } => {
+                        seen.expr(value)
+                    }
+                    DataItemKind::Column { ty, selector, .. } => {
+                        seen.dims(ty);
+                        selector.iter().for_each(|e| seen.expr(e));
+                    }
+                    DataItemKind::Split { method, parts } => {
+                        method.iter().for_each(|e| seen.expr(e));
+                        parts.iter().for_each(|(_, e)| seen.expr(e));
+                    }
+                    DataItemKind::Input { ty, value, .. }
+                    | DataItemKind::Target { ty, value, .. } => {
+                        seen.dims(ty);
+                        value.iter().for_each(|e| seen.expr(e));
+                    }
+                }
+            }
+        }
+    }
+    seen
 }
 
 #[derive(Default)]
@@ -91,13 +258,33 @@ impl Seen {
         }
     }
 
-    fn dims(&mut self, ty: &crate::syntax::ast::TypeExpr) {
-        if let crate::syntax::ast::TypeKind::Plain { brackets, .. } = &ty.kind {
-            for d in brackets.iter().flatten() {
-                if let crate::syntax::ast::DimExpr::Expr(e) = d {
-                    self.expr(e);
+    fn train(&mut self, t: &Train) {
+        for item in &t.items {
+            match item {
+                TrainItem::Setting(s) => s.values.iter().for_each(|a| self.expr(&a.value)),
+                TrainItem::Draw { ty, value, .. } => {
+                    self.dims(ty);
+                    self.expr(value);
+                }
+                TrainItem::Step(s) => {
+                    s.stmts.iter().for_each(|x| self.stmt(x));
+                    let args = s.settings.iter().flat_map(|x| &x.values);
+                    args.for_each(|a| self.expr(&a.value));
                 }
             }
+        }
+    }
+
+    fn dims(&mut self, ty: &TypeExpr) {
+        match &ty.kind {
+            TypeKind::Plain { brackets, .. } => {
+                for d in brackets.iter().flatten() {
+                    if let DimExpr::Expr(e) = d {
+                        self.expr(e);
+                    }
+                }
+            }
+            TypeKind::Tuple(items) => items.iter().for_each(|(_, t)| self.dims(t)),
         }
     }
 

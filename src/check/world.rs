@@ -1,7 +1,7 @@
 //! Every name a program can mean: the user's declarations, those of imported
 //! files, and the library, whose files are parsed when first needed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,10 @@ use crate::library;
 use crate::span::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
-use super::value::{DefRef, Val};
+use super::call::lists;
+use super::mismatch::literal;
+use super::signature::{MeaningPattern, ParamType, Pattern, param_type};
+use super::value::{DefRef, Meaning, Val};
 
 #[derive(Clone, Debug)]
 pub enum Global {
@@ -18,6 +21,8 @@ pub enum Global {
     Defs(Rc<Vec<DefRef>>),
     Model(Arc<ast::Model>),
     Data,
+    /// Declared with a mistake that has been reported.
+    Broken,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +41,8 @@ pub struct World {
     pub consts: RefCell<HashMap<Arc<str>, ConstState>>,
     library: RefCell<HashMap<Arc<str>, Rc<Vec<DefRef>>>>,
     parsed: RefCell<HashSet<usize>>,
+    /// The program is too large, and was reported: nothing more is applied.
+    pub exhausted: Cell<bool>,
 }
 
 impl World {
@@ -48,6 +55,55 @@ impl World {
             }
         }
         self.library.borrow().get(name).cloned()
+    }
+    /// A library definition of the same kind and a kindred name (one contains the other)
+    /// whose second input has the wanted meaning.
+    pub fn kin(
+        &self,
+        def: &ast::Def,
+        wanted: impl Fn(&MeaningPattern) -> bool,
+    ) -> Option<&'static str> {
+        let mut names: Vec<&'static str> = library::names()
+            .filter(|n| *n != &*def.name.text)
+            .filter(|n| n.contains(&*def.name.text) || def.name.text.contains(n))
+            .collect();
+        names.sort();
+        names.into_iter().find(|n| {
+            self.library(n).is_some_and(|defs| {
+                defs.iter().any(|d| {
+                    d.def.kind == def.kind
+                        && target_meaning(&d.def).is_some_and(|m| wanted(&m))
+                })
+            })
+        })
+    }
+    /// The library's loss for a target, by what its signature says: the most particular one.
+    pub fn loss_for(&self, target: &Meaning, rank: usize) -> Option<&'static str> {
+        let fit = |def: &ast::Def| match (target_meaning(def)?, target) {
+            (MeaningPattern::Class(e), Meaning::Class(n)) => match literal(e) {
+                Some(k) => (n.as_const() == Some(k)).then_some(3),
+                None => Some(2),
+            },
+            // Classes lie along a last axis.
+            (MeaningPattern::Prob, Meaning::Prob) => {
+                Some(if (target_axes(def) > 1) == (rank > 1) { 3 } else { 2 })
+            }
+            (MeaningPattern::Real, Meaning::Real | Meaning::Prob) => Some(1),
+            _ => None,
+        };
+        let mut names: Vec<&'static str> = library::names().collect();
+        names.sort_by_key(|n| (n.len(), *n));
+        let best = |n: &&'static str| {
+            let defs = self.library(n)?;
+            let losses = defs.iter().filter(|d| d.def.kind == ast::DefKind::Loss);
+            losses.filter_map(|d| fit(&d.def)).max()
+        };
+        names
+            .into_iter()
+            .rev()
+            .filter_map(|n| Some((best(&n)?, n)))
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, n)| n)
     }
     pub fn place(&self, span: Span) -> String {
         self.map.borrow().place(span)
@@ -89,4 +145,20 @@ impl World {
             }
         }
     }
+}
+
+/// What a loss or metric takes as its target.
+fn target(def: &ast::Def) -> Option<Pattern<'_>> {
+    match param_type(lists(def).1.get(1)?.ty.as_ref()) {
+        Ok(ParamType::Tensor(p)) => Some(p),
+        _ => None,
+    }
+}
+
+fn target_meaning(def: &ast::Def) -> Option<MeaningPattern<'_>> {
+    target(def).map(|p| p.meaning)
+}
+
+fn target_axes(def: &ast::Def) -> usize {
+    target(def).map_or(0, |p| p.dims.len())
 }

@@ -47,6 +47,9 @@ type Result<T> = std::result::Result<T, DimError>;
 /// What a symbol stands for.
 pub type Bindings = BTreeMap<Arc<str>, i64>;
 
+/// A polynomial of more terms, or a product of more factors, is no size that anyone wrote.
+const MAX_TERMS: usize = 128;
+
 impl Dim {
     pub const ONE: Dim = Dim::Const(1);
     pub const ZERO: Dim = Dim::Const(0);
@@ -79,6 +82,9 @@ impl Dim {
         for (atoms, c) in other.terms() {
             add_term(&mut terms, atoms, c)?;
         }
+        if terms.len() > MAX_TERMS {
+            return Err(DimError::Overflow);
+        }
         Ok(Dim::from_terms(terms))
     }
     pub fn neg(&self) -> Result<Dim> {
@@ -94,6 +100,9 @@ impl Dim {
         let mut terms = BTreeMap::new();
         for (a, x) in self.terms() {
             for (b, y) in other.terms() {
+                if a.len() + b.len() > MAX_TERMS || terms.len() > MAX_TERMS {
+                    return Err(DimError::Overflow);
+                }
                 let mut atoms: Vec<Atom> = a.iter().chain(&b).cloned().collect();
                 atoms.sort();
                 add_term(

@@ -53,6 +53,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     index().keys().copied()
 }
 
+/// The definition that carries `@mends(KEY)`: what a diagnostic about KEY proposes.
+pub fn mending(key: &str) -> Option<&'static str> {
+    FILES.iter().find_map(|(_, text)| {
+        let mut lines = text.lines();
+        lines.find(|l| {
+            l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key)
+        })?;
+        lines.find_map(|l| declared(l).filter(|_| !l.starts_with('@')))
+    })
+}
+
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.
 fn declared(line: &'static str) -> Option<&'static str> {
     if let Some(alias) = line.strip_prefix("@alias(") {
