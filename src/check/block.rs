@@ -179,12 +179,9 @@ impl Elab<'_> {
         };
         let Some(t) = t else { return };
         if t.ty != info.ty {
-            let d = Diagnostic::error(
-                "E0404",
-                "a state keeps its shape",
-            )
-            .label(span, format!("this is {t}"))
-            .label(declared, format!("declared {}", info.ty));
+            let d = Diagnostic::error("E0404", "a state keeps its shape")
+                .label(span, format!("this is {t}"))
+                .label(declared, format!("declared {}", info.ty));
             self.report(d);
             return;
         }
@@ -776,12 +773,8 @@ impl Elab<'_> {
             scanned.push((name, t));
         }
         let Some(length) = length else {
-            return self.error(
-                "E0411",
-                span,
-                "a scan needs something to scan",
-                "write `scan x in xs ...`",
-            );
+            // The grammar asks for something to scan.
+            return Val::Error;
         };
         let mut carries = Vec::new();
         for (name, e) in &s.carries {

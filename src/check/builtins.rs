@@ -83,7 +83,7 @@ pub const BUILTINS: &[Builtin] = &[
         "convolution over the middle axes",
         |el, a| el.conv(a),
     ),
-    b("cos", &["x"], "cosine", |el, a| {
+    b("cos", &["x"], "the cosine", |el, a| {
         el.unary(a, Unary::Cos, Some(f64::cos))
     }),
     b("erf", &["x"], "error function", |el, a| {

@@ -158,7 +158,12 @@ impl Elab<'_> {
         self.reset_names(&instance.path);
         let outer = self.top().path.is_empty() || self.frames.len() <= 2;
         let input = match args.as_slice() {
-            [ArgVal { val: Val::Tensor(t), .. }] => Some(t.clone()),
+            [
+                ArgVal {
+                    val: Val::Tensor(t),
+                    ..
+                },
+            ] => Some(t.clone()),
             _ => None,
         };
         let result = self.apply(&instance.configured, args, span, instance.path.clone());
@@ -537,8 +542,11 @@ impl Elab<'_> {
     }
 
     fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
-        let d = Diagnostic::error("E0301", format!("`{}` must be {}", p.name.text, spoken(expected)))
-            .label(a.span, format!("this is {}", a.val.describe()));
+        let d = Diagnostic::error(
+            "E0301",
+            format!("`{}` must be {}", p.name.text, spoken(expected)),
+        )
+        .label(a.span, format!("this is {}", a.val.describe()));
         self.report_call(d);
         None
     }
@@ -599,10 +607,7 @@ impl Elab<'_> {
         if !fits {
             let d = Diagnostic::error(
                 "E0213",
-                format!(
-                    "`{}` gives {t}, but declares {written}",
-                    r.def.name.text
-                ),
+                format!("`{}` gives {t}, but declares {written}", r.def.name.text),
             )
             .label(
                 r.def.body.value.as_ref().map_or(ty.span, |v| v.span),

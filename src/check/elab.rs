@@ -16,8 +16,8 @@ use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
 use crate::span::Span;
 
-use super::scope::Frame;
 use super::mismatch::{Applied, Comparison};
+use super::scope::Frame;
 use super::value::{Home, Meaning, Tensor, Val};
 use super::world::World;
 
@@ -94,6 +94,8 @@ pub struct Elab<'w> {
     seen: HashSet<(&'static str, Span)>,
     step_input: Option<Value>,
     pub depth: usize,
+    /// Expressions being evaluated, one inside the other.
+    pub height: usize,
     calls: usize,
     /// Definitions were found to call each other without end: nothing more is entered.
     endless: bool,
@@ -134,6 +136,7 @@ impl<'w> Elab<'w> {
             seen: HashSet::new(),
             step_input: None,
             depth: 0,
+            height: 0,
             calls: 0,
             endless: false,
             operands: None,

@@ -12,8 +12,27 @@ use super::elab::Elab;
 use super::value::{ArgVal, Configured, Kind, Tensor, Val};
 use super::world::{ConstState, Global};
 
+/// Expressions inside expressions, through the bodies of calls and consts. The stack
+/// that checking runs on is large enough for these.
+const MAX_HEIGHT: usize = 10_000;
+
 impl Elab<'_> {
     pub fn eval(&mut self, e: &Expr) -> Val {
+        if self.height == MAX_HEIGHT {
+            return self.error(
+                "E0116",
+                e.span,
+                "expressions are nested too deeply",
+                "here it gave up",
+            );
+        }
+        self.height += 1;
+        let v = self.eval_inner(e);
+        self.height -= 1;
+        v
+    }
+
+    fn eval_inner(&mut self, e: &Expr) -> Val {
         let hint = self.hint.take();
         match &e.kind {
             ExprKind::Int(i) => Val::Int(Dim::Const(*i)),
@@ -93,7 +112,9 @@ impl Elab<'_> {
                 };
                 // A word of the language may be a listed word too: `padding = same`.
                 let symbol = symbol.or_else(|| match &a.value.kind {
-                    ExprKind::Name(n) if !matches!(val, Val::Symbol(_) | Val::Error) => Some(n.clone()),
+                    ExprKind::Name(n) if !matches!(val, Val::Symbol(_) | Val::Error) => {
+                        Some(n.clone())
+                    }
                     _ => None,
                 });
                 ArgVal {
@@ -219,8 +240,9 @@ impl Elab<'_> {
         match state {
             Some(ConstState::Done(v)) => v,
             Some(ConstState::Busy) => {
-                let mut d = Diagnostic::error("E0111", format!("`{}` is defined by itself", n.text))
-                    .label(n.span, "here it needs its own value");
+                let mut d =
+                    Diagnostic::error("E0111", format!("`{}` is defined by itself", n.text))
+                        .label(n.span, "here it needs its own value");
                 if let Some((_, declared)) = self.world.globals.get(&n.text) {
                     d = d.label(*declared, "declared here");
                 }

@@ -165,10 +165,7 @@ impl Elab<'_> {
             let at = r.def.body.value.as_ref().map_or(ty.span, |e| e.span);
             let d = Diagnostic::error(
                 "E0213",
-                format!(
-                    "`{}` gives {t}, but declares {written}",
-                    r.def.name.text
-                ),
+                format!("`{}` gives {t}, but declares {written}", r.def.name.text),
             )
             .label(at, format!("this is {t}"))
             .label(ty.span, "declared here");

@@ -81,12 +81,10 @@ impl Loader<'_> {
         let main = self.read.len() == 1;
         for decl in file.decls {
             if let Some(a) = decl.attributes.first() {
-                let d = Diagnostic::error(
-                    "E0115",
-                    format!("`@{}` means nothing here", a.name.text),
-                )
-                .label(a.span, "an attribute of the library")
-                .help("remove it; nothing is ignored silently");
+                let d =
+                    Diagnostic::error("E0115", format!("`@{}` means nothing here", a.name.text))
+                        .label(a.span, "an attribute of the library")
+                        .help("remove it; nothing is ignored silently");
                 self.diagnostics.push(d);
             }
             if let ast::DeclKind::Import(import) = &decl.kind {

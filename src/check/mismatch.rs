@@ -251,43 +251,60 @@ impl Elab<'_> {
         let (code, text) = match (expected.as_str(), &c.target.meaning) {
             ("prob", Meaning::Class(_)) => (
                 "E0304",
-                format!("`{what}` compares with one-hot targets, and `{}` is a class index", c.name.text),
+                format!(
+                    "`{what}` compares with one-hot targets, and `{}` is a class index",
+                    c.name.text
+                ),
             ),
             ("class", _) => (
                 "E0305",
-                format!("`{what}` compares with class indices, and `{}` is {}", c.name.text, per_sample_text(&c.target)),
+                format!(
+                    "`{what}` compares with class indices, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
             ),
             ("real", Meaning::Class(_) | Meaning::Token(_)) => (
                 "E0302",
-                format!("`{what}` compares quantities, and `{}` is an index", c.name.text),
+                format!(
+                    "`{what}` compares quantities, and `{}` is an index",
+                    c.name.text
+                ),
             ),
             _ => (
                 "E0309",
-                format!("`{what}` takes {expected} for its target, and `{}` is {}", c.name.text, per_sample_text(&c.target)),
+                format!(
+                    "`{what}` takes {expected} for its target, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
             ),
         };
         let d = Diagnostic::error(code, text)
             .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
-            .label(c.name.span, format!("this is {}", per_sample_text(&c.target)));
+            .label(
+                c.name.span,
+                format!("this is {}", per_sample_text(&c.target)),
+            );
         self.target_repair(d, c, r)
     }
 
     /// Another of the kind whose target is of the meaning there is, or a target of another form.
     fn target_repair(&self, d: Diagnostic, c: &Comparison, r: &DefRef) -> Diagnostic {
-        let other = self.world.kin(&r.def, |target| match (&c.target.meaning, target) {
-            (Meaning::Class(_), MeaningPattern::Class(_)) => true,
-            (Meaning::Prob, MeaningPattern::Prob) => true,
-            (Meaning::Real, MeaningPattern::Real) => true,
-            _ => false,
-        });
+        let other = self
+            .world
+            .kin(&r.def, |target| match (&c.target.meaning, target) {
+                (Meaning::Class(_), MeaningPattern::Class(_)) => true,
+                (Meaning::Prob, MeaningPattern::Prob) => true,
+                (Meaning::Real, MeaningPattern::Real) => true,
+                _ => false,
+            });
         let vectors = match (&c.target.meaning, mending("class")) {
             (Meaning::Class(n), Some(f)) => Some(format!(
                 "declare `target {} : prob[{n}] = {f}({})`",
                 c.name.text, c.value
             )),
-            (Meaning::Prob | Meaning::Real, _) => {
-                Some("give the target as `class[n]`".to_owned())
-            }
+            (Meaning::Prob | Meaning::Real, _) => Some("give the target as `class[n]`".to_owned()),
             _ => None,
         };
         match (other, vectors) {
@@ -355,7 +372,9 @@ impl Elab<'_> {
             ))
             .fix(given.span, units.to_string())
         } else {
-            d.help(format!("`{written}` is {now} and must be {units}, on line {line}"))
+            d.help(format!(
+                "`{written}` is {now} and must be {units}, on line {line}"
+            ))
         }
     }
 
@@ -452,8 +471,10 @@ impl Elab<'_> {
             format!(", {name} = {f}")
         };
         let end = at.start as usize + open.trim_end().len();
-        d.help(format!("give the last layer an activation: `{open}{more})`"))
-            .fix(Span::new(at.source, end, end), more)
+        d.help(format!(
+            "give the last layer an activation: `{open}{more})`"
+        ))
+        .fix(Span::new(at.source, end, end), more)
     }
 }
 

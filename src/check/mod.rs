@@ -41,7 +41,7 @@ use train::Run;
 use value::{DefRef, Val};
 
 /// Where sources come from.
-pub trait Files {
+pub trait Files: Sync {
     /// The text of a file; `path` is as written, relative to the importing file's folder
     /// already resolved. The error is a sentence.
     fn read(&self, path: &str) -> Result<String, String>;
@@ -69,6 +69,24 @@ pub struct Report {
 
 /// Checks a file with what it imports. `overrides` replace the values of `const`s.
 pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("check".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || check_here(files, path, overrides));
+        match thread.map(|t| t.join()) {
+            Ok(Ok(report)) => report,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No thread is to be had: what is not nested deeply needs none.
+            Err(_) => check_here(files, path, overrides),
+        }
+    })
+}
+
+/// Deep programs recurse deeply; only what is used of it takes memory.
+const STACK: usize = 256 << 20;
+
+fn check_here(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
     let mut loaded = load::load(files, path, overrides);
     let mut diags = std::mem::take(&mut loaded.diagnostics);
     let checked = check_decls(&loaded, &mut diags);

@@ -604,7 +604,9 @@ impl Elab<'_> {
                     .note("a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks stretch an axis of 1");
                 let d = match self.lined_up(x, y, what) {
                     Some(written) => d.help(written),
-                    None => d.help("`expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one"),
+                    None => d.help(
+                        "`expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one",
+                    ),
                 };
                 self.report(d);
             }

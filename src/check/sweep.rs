@@ -57,6 +57,9 @@ impl Elab<'_> {
                 "add `minimize val_loss` or `maximize val_accuracy`",
             );
         }
+        if !self.diags.is_empty() {
+            return;
+        }
         let d = Diagnostic::warning("W0702", "sweeps are checked, but not run yet")
             .label(s.model.span, "`nnc run` trains one configuration");
         self.diags.push(d);

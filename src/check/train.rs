@@ -306,12 +306,12 @@ impl Elab<'_> {
             }
             Val::Error => None,
             other => {
-                self.error(
-                    "E0301",
-                    value.span,
-                    "noise comes from an initializer such as `random_normal`",
-                    format!("this is {}", other.describe()),
-                );
+                let mut d = Diagnostic::error("E0301", "noise comes from an initializer")
+                    .label(value.span, format!("this is {}", other.describe()));
+                if let Some(usual) = crate::library::mending("noise") {
+                    d = d.help(format!("write `{usual}`, for example"));
+                }
+                self.report(d);
                 None
             }
         }
@@ -400,7 +400,9 @@ impl Elab<'_> {
             let target = feeds
                 .iter()
                 .find(|(n, _)| env.targets.iter().any(|f| f.name.text == n.text))
-                .map_or((Meaning::Real, 0), |(_, y)| (y.meaning.clone(), y.ty.rank()));
+                .map_or((Meaning::Real, 0), |(_, y)| {
+                    (y.meaning.clone(), y.ty.rank())
+                });
             let mut d = Diagnostic::error("E0603", "the train block has no loss")
                 .label(t.data.span, "nothing says what to minimize");
             if let Some(loss) = self.world.loss_for(&target.0, target.1) {
@@ -422,8 +424,7 @@ impl Elab<'_> {
                 failed = true;
                 continue;
             };
-            let Some((name, pair)) =
-                self.pair(a.name.as_ref(), &outputs, env, feeds, a, "loss")
+            let Some((name, pair)) = self.pair(a.name.as_ref(), &outputs, env, feeds, a, "loss")
             else {
                 failed = true;
                 continue;
@@ -810,11 +811,8 @@ impl Elab<'_> {
     }
 
     pub fn untyped_input(&mut self, p: &ast::Param) {
-        let d = Diagnostic::error(
-            "E0314",
-            format!("the input `{}` needs a type", p.name.text),
-        )
-        .label(p.span, format!("such as `{}: [784]`", p.name.text));
+        let d = Diagnostic::error("E0314", format!("the input `{}` needs a type", p.name.text))
+            .label(p.span, format!("such as `{}: [784]`", p.name.text));
         self.report(d);
     }
 
@@ -924,7 +922,14 @@ impl Elab<'_> {
                             kind.keyword()
                         ),
                     )
-                    .label(span, format!("{} {} is needed here", article(kind.keyword()), kind.keyword()));
+                    .label(
+                        span,
+                        format!(
+                            "{} {} is needed here",
+                            article(kind.keyword()),
+                            kind.keyword()
+                        ),
+                    );
                     self.report(d);
                     return None;
                 }

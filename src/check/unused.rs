@@ -76,9 +76,13 @@ pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
             .enumerate()
             .any(|(j, r)| j != i && r.contains_key(&name.text));
         if name.span.source == main && !used && !name.text.starts_with('_') {
-            let d = Diagnostic::warning("W0102", format!("the {what} `{}` is never used", name.text))
-                .label(name.span, "declared here")
-                .help(format!("remove it, or call it `_{}` if that is meant", name.text));
+            let d =
+                Diagnostic::warning("W0102", format!("the {what} `{}` is never used", name.text))
+                    .label(name.span, "declared here")
+                    .help(format!(
+                        "remove it, or call it `_{}` if that is meant",
+                        name.text
+                    ));
             diags.push(d);
         }
     }
@@ -129,12 +133,13 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             _ => continue,
         };
         if !used && !name.text.starts_with('_') {
-            let d = Diagnostic::warning("W0103", format!("the {what} `{}` is never used", name.text))
-                .label(name.span, "declared here")
-                .help(match what {
-                    "input" => "no model that is trained takes it; remove it",
-                    _ => "no input or target is made of it; remove it",
-                });
+            let d =
+                Diagnostic::warning("W0103", format!("the {what} `{}` is never used", name.text))
+                    .label(name.span, "declared here")
+                    .help(match what {
+                        "input" => "no model that is trained takes it; remove it",
+                        _ => "no input or target is made of it; remove it",
+                    });
             diags.push(d);
         }
     }
@@ -337,6 +342,23 @@ impl Seen {
             | ExprKind::Bool(_)
             | ExprKind::None
             | ExprKind::Name(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_library_leaves_nothing_unused() {
+        for (name, text) in crate::library::FILES {
+            let mut map = crate::span::SourceMap::default();
+            let id = map.add(*name, *text, true);
+            let (file, _) = crate::syntax::parse(id, text);
+            let mut diags = Vec::new();
+            for decl in &file.decls {
+                super::check(decl, &mut diags);
+            }
+            assert!(diags.is_empty(), "{name}: {diags:#?}");
         }
     }
 }

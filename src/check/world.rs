@@ -71,8 +71,7 @@ impl World {
         names.into_iter().find(|n| {
             self.library(n).is_some_and(|defs| {
                 defs.iter().any(|d| {
-                    d.def.kind == def.kind
-                        && target_meaning(&d.def).is_some_and(|m| wanted(&m))
+                    d.def.kind == def.kind && target_meaning(&d.def).is_some_and(|m| wanted(&m))
                 })
             })
         })
@@ -86,7 +85,11 @@ impl World {
             },
             // Classes lie along a last axis.
             (MeaningPattern::Prob, Meaning::Prob) => {
-                Some(if (target_axes(def) > 1) == (rank > 1) { 3 } else { 2 })
+                Some(if (target_axes(def) > 1) == (rank > 1) {
+                    3
+                } else {
+                    2
+                })
             }
             (MeaningPattern::Real, Meaning::Real | Meaning::Prob) => Some(1),
             _ => None,

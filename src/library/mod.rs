@@ -57,9 +57,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn mending(key: &str) -> Option<&'static str> {
     FILES.iter().find_map(|(_, text)| {
         let mut lines = text.lines();
-        lines.find(|l| {
-            l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key)
-        })?;
+        lines.find(|l| l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key))?;
         lines.find_map(|l| declared(l).filter(|_| !l.starts_with('@')))
     })
 }

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod cpu;
 mod data;
+mod diagnostics;
 mod editors;
 mod explain;
 mod format;
