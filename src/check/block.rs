@@ -64,10 +64,10 @@ impl Elab<'_> {
     pub fn no_value(&mut self, name: &ast::Ident, body: &Block) -> Val {
         let mut d = Diagnostic::error("E0401", format!("`{}` gives no value", name.text))
             .label(name.span, "its body ends without an expression");
-        if let Some(StmtKind::Bind { targets, .. }) = body.stmts.last().map(|s| &s.kind) {
-            if let [last] = targets.as_slice() {
-                d = d.help(format!("end the body with `{}`", last.text));
-            }
+        if let Some(StmtKind::Bind { targets, .. }) = body.stmts.last().map(|s| &s.kind)
+            && let [last] = targets.as_slice()
+        {
+            d = d.help(format!("end the body with `{}`", last.text));
         }
         self.report(d)
     }
@@ -356,10 +356,10 @@ impl Elab<'_> {
                 None
             }
         };
-        if let Some(t) = v {
-            if let Some(value) = self.reach(&t, span) {
-                self.init.output(full, OutputRole::Result, value);
-            }
+        if let Some(t) = v
+            && let Some(value) = self.reach(&t, span)
+        {
+            self.init.output(full, OutputRole::Result, value);
         }
         self.base = base;
         self.scans = scans;

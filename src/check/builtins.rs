@@ -349,10 +349,10 @@ impl Elab<'_> {
     fn arg<'a>(&mut self, a: &'a Args, param: &str) -> Option<&'a ArgVal> {
         let params = a.builtin.params;
         let plain = |p: &str| p.trim_end_matches('?').to_string();
-        if let Some(first) = params.first() {
-            if plain(first) == param || *first == "..." {
-                self.check_names(a);
-            }
+        if let Some(first) = params.first()
+            && (plain(first) == param || *first == "...")
+        {
+            self.check_names(a);
         }
         let at = params.iter().position(|p| plain(p) == param)?;
         let mut position = 0;
@@ -400,12 +400,12 @@ impl Elab<'_> {
             self.report(d);
         }
         for arg in &a.args {
-            if let (Val::Error, Some(s)) = (&arg.val, &arg.symbol) {
-                if !matches!(&*s.text, "valid" | "same") {
-                    let s = s.clone();
-                    if self.top().get(&s.text).is_none() {
-                        self.unknown_name(&s);
-                    }
+            if let (Val::Error, Some(s)) = (&arg.val, &arg.symbol)
+                && !matches!(&*s.text, "valid" | "same")
+            {
+                let s = s.clone();
+                if self.top().get(&s.text).is_none() {
+                    self.unknown_name(&s);
                 }
             }
         }

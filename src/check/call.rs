@@ -87,7 +87,7 @@ impl Elab<'_> {
                 // What failed may have been either; a configuration is checked at least.
                 let tensor = given(|v| matches!(v, Val::Tensor(_)))
                     || (config.is_empty() && given(Val::is_error));
-                !(tensor && !inputs.is_empty())
+                !tensor || inputs.is_empty()
             }
         };
         let configured = |args| {
@@ -383,7 +383,7 @@ impl Elab<'_> {
                 (None, None) => {
                     let d = Diagnostic::error("E0106", format!("`{what}` needs `{}`", p.name.text))
                         .label(span, format!("`{}` is not given", p.name.text))
-                        .note(format!("{}", signature_note(&r.def)));
+                        .note(signature_note(&r.def).to_string());
                     self.report_call(d);
                     return false;
                 }
@@ -433,15 +433,15 @@ impl Elab<'_> {
             }
         };
         if let ParamType::Symbol(names) = &ty {
-            if let Val::Symbol(s) = &a.val {
-                if names.contains(&&**s) {
-                    return Some(a.val.clone());
-                }
+            if let Val::Symbol(s) = &a.val
+                && names.contains(&&**s)
+            {
+                return Some(a.val.clone());
             }
-            if let Some(s) = &a.symbol {
-                if names.contains(&&*s.text) {
-                    return Some(Val::Symbol(s.text.clone()));
-                }
+            if let Some(s) = &a.symbol
+                && names.contains(&&*s.text)
+            {
+                return Some(Val::Symbol(s.text.clone()));
             }
             let found = a
                 .symbol

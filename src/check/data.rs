@@ -389,19 +389,19 @@ impl Elab<'_> {
         let Some(selector) = self.selector(selector, name) else {
             return;
         };
-        if let (Selector::Indices(a, b), [n]) = (&selector, sizes.as_slice()) {
-            if b + 1 - a != *n {
-                let d = Diagnostic::error(
-                    "E0509",
-                    format!(
-                        "{a} .. {b} selects {} fields, but the column holds {n}",
-                        b + 1 - a
-                    ),
-                )
-                .label(span, "here");
-                self.report(d);
-                return;
-            }
+        if let (Selector::Indices(a, b), [n]) = (&selector, sizes.as_slice())
+            && b + 1 - a != *n
+        {
+            let d = Diagnostic::error(
+                "E0509",
+                format!(
+                    "{a} .. {b} selects {} fields, but the column holds {n}",
+                    b + 1 - a
+                ),
+            )
+            .label(span, "here");
+            self.report(d);
+            return;
         }
         let elem = kind.elem();
         env.spec.columns.push(ColumnSpec {

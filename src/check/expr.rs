@@ -158,27 +158,27 @@ impl Elab<'_> {
                 _ => var.val.clone(),
             };
         }
-        if !self.top().library {
-            if let Some((global, _)) = self.world.globals.get(&n.text) {
-                match global {
-                    Global::Const => return self.constant_value(n),
-                    Global::Defs(defs) => {
-                        return Val::Def(Rc::new(Configured {
-                            defs: defs.clone(),
-                            args: Vec::new(),
-                            span: n.span,
-                        }));
-                    }
-                    Global::Broken => return Val::Error,
-                    Global::Model(m) => return Val::Model(Rc::new((**m).clone())),
-                    Global::Data => {
-                        return self.error(
-                            "E0103",
-                            n.span,
-                            format!("`{}` is a data set, not a value", n.text),
-                            "here",
-                        );
-                    }
+        if !self.top().library
+            && let Some((global, _)) = self.world.globals.get(&n.text)
+        {
+            match global {
+                Global::Const => return self.constant_value(n),
+                Global::Defs(defs) => {
+                    return Val::Def(Rc::new(Configured {
+                        defs: defs.clone(),
+                        args: Vec::new(),
+                        span: n.span,
+                    }));
+                }
+                Global::Broken => return Val::Error,
+                Global::Model(m) => return Val::Model(Rc::new((**m).clone())),
+                Global::Data => {
+                    return self.error(
+                        "E0103",
+                        n.span,
+                        format!("`{}` is a data set, not a value", n.text),
+                        "here",
+                    );
                 }
             }
         }
@@ -285,12 +285,12 @@ impl Elab<'_> {
         // `padding == same`: a bare word beside an option is an option.
         if matches!(op, BinaryOp::Eq | BinaryOp::Ne) {
             for (word, other) in [(a, b), (b, a)] {
-                if let ExprKind::Name(n) = &word.kind {
-                    if !self.is_known(&n.text) {
-                        let v = self.eval(other);
-                        if matches!(v, Val::Symbol(_)) {
-                            return self.binary(op, v, Val::Symbol(n.text.clone()), span);
-                        }
+                if let ExprKind::Name(n) = &word.kind
+                    && !self.is_known(&n.text)
+                {
+                    let v = self.eval(other);
+                    if matches!(v, Val::Symbol(_)) {
+                        return self.binary(op, v, Val::Symbol(n.text.clone()), span);
                     }
                 }
             }

@@ -55,10 +55,10 @@ impl Elab<'_> {
         if matches!(m, Mismatch::Reported) {
             return None;
         }
-        if let Some(c) = &self.comparison {
-            if c.depth + 1 == self.frames.len() {
-                return Some(self.describe_comparison(c, m, p, pattern, r));
-            }
+        if let Some(c) = &self.comparison
+            && c.depth + 1 == self.frames.len()
+        {
+            return Some(self.describe_comparison(c, m, p, pattern, r));
         }
         let what = &r.def.name.text;
         let d = match m {
@@ -291,14 +291,14 @@ impl Elab<'_> {
 
     /// Another of the kind whose target is of the meaning there is, or a target of another form.
     fn target_repair(&self, d: Diagnostic, c: &Comparison, r: &DefRef) -> Diagnostic {
-        let other = self
-            .world
-            .kin(&r.def, |target| match (&c.target.meaning, target) {
-                (Meaning::Class(_), MeaningPattern::Class(_)) => true,
-                (Meaning::Prob, MeaningPattern::Prob) => true,
-                (Meaning::Real, MeaningPattern::Real) => true,
-                _ => false,
-            });
+        let other = self.world.kin(&r.def, |target| {
+            matches!(
+                (&c.target.meaning, target),
+                (Meaning::Class(_), MeaningPattern::Class(_))
+                    | (Meaning::Prob, MeaningPattern::Prob)
+                    | (Meaning::Real, MeaningPattern::Real)
+            )
+        });
         let vectors = match (&c.target.meaning, mending("class")) {
             (Meaning::Class(n), Some(f)) => Some(format!(
                 "declare `target {} : prob[{n}] = {f}({})`",
@@ -408,12 +408,11 @@ impl Elab<'_> {
         let Some(a) = spot.map(|i| &self.applied[i]) else {
             return d;
         };
-        if let Some(input) = &a.input {
-            if let Some(made) = self.made_at(input) {
-                if made != a.span {
-                    d = d.label(made, format!("gives {input}"));
-                }
-            }
+        if let Some(input) = &a.input
+            && let Some(made) = self.made_at(input)
+            && made != a.span
+        {
+            d = d.label(made, format!("gives {input}"));
         }
         let layer = &a.instance.configured.defs[0].def.name.text;
         let (line, _) = self.world.map.borrow().line_column(a.span);

@@ -204,7 +204,7 @@ impl Elab<'_> {
             );
         }
         // Matrices on the right apply to the last axis; two stacks pair their leading axes.
-        let batch = if rb > 2 { rb - 2 } else { 0 };
+        let batch = rb.saturating_sub(2);
         let inner = rb.saturating_sub(2);
         let leading = |t: &Tensor| t.ty.shape[..batch.min(t.ty.rank())].to_vec();
         if batch > 0 && (ra < batch + 1 || leading(&a) != leading(&b)) {
@@ -289,13 +289,13 @@ impl Elab<'_> {
         if op == BinaryOp::Div {
             // Division gives quantities, also between counts.
             for v in [&mut a, &mut b] {
-                if let Val::Tensor(t) = &*v {
-                    if t.ty.elem == Elem::I32 {
-                        let Some(t) = self.cast(t.clone(), Elem::F32, span) else {
-                            return Val::Error;
-                        };
-                        *v = Val::Tensor(t);
-                    }
+                if let Val::Tensor(t) = &*v
+                    && t.ty.elem == Elem::I32
+                {
+                    let Some(t) = self.cast(t.clone(), Elem::F32, span) else {
+                        return Val::Error;
+                    };
+                    *v = Val::Tensor(t);
                 }
             }
         }
@@ -458,15 +458,15 @@ impl Elab<'_> {
         if let (Val::Float(w), Val::Def(_)) | (Val::Def(_), Val::Float(w)) = (a, b) {
             return self.weighted(op, *w, if matches!(a, Val::Def(_)) { a } else { b }, span);
         }
-        if let (Val::Int(w), Val::Def(_)) | (Val::Def(_), Val::Int(w)) = (a, b) {
-            if let Some(w) = w.as_const() {
-                return self.weighted(
-                    op,
-                    w as f64,
-                    if matches!(a, Val::Def(_)) { a } else { b },
-                    span,
-                );
-            }
+        if let (Val::Int(w), Val::Def(_)) | (Val::Def(_), Val::Int(w)) = (a, b)
+            && let Some(w) = w.as_const()
+        {
+            return self.weighted(
+                op,
+                w as f64,
+                if matches!(a, Val::Def(_)) { a } else { b },
+                span,
+            );
         }
         self.not_defined(op.symbol(), a, Some(b), span)
     }

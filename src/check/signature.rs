@@ -270,12 +270,13 @@ impl Elab<'_> {
     }
 
     fn unify_dim(&mut self, e: &ast::Expr, found: &Dim) -> Result<(), Mismatch> {
-        if let ExprKind::Name(n) = &e.kind {
-            if self.top().get(&n.text).is_none() && !self.is_global_const(&n.text) {
-                self.frame()
-                    .bind_given(&n.text, Val::Int(found.clone()), n.span);
-                return Ok(());
-            }
+        if let ExprKind::Name(n) = &e.kind
+            && self.top().get(&n.text).is_none()
+            && !self.is_global_const(&n.text)
+        {
+            self.frame()
+                .bind_given(&n.text, Val::Int(found.clone()), n.span);
+            return Ok(());
         }
         if let Some(name) = self.unbound_in(e) {
             // One unknown in a compound size: solve for it.

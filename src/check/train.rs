@@ -241,10 +241,9 @@ impl Elab<'_> {
                 value,
                 span,
             } = item
+                && let Some(t) = self.draw(name, ty, value, *span)
             {
-                if let Some(t) = self.draw(name, ty, value, *span) {
-                    feeds.push((name.clone(), t));
-                }
+                feeds.push((name.clone(), t));
             }
         }
         let targets_too = run != Run::Predict;
@@ -255,10 +254,10 @@ impl Elab<'_> {
             .chain(env.targets.iter().map(|f| (f, false)));
         for (f, input) in listed {
             let wanted = input && models[0].inputs.iter().any(|p| p.name.text == f.name.text);
-            if targets_too || wanted {
-                if let Some(t) = self.feed(f, env) {
-                    feeds.push((f.name.clone(), t));
-                }
+            if (targets_too || wanted)
+                && let Some(t) = self.feed(f, env)
+            {
+                feeds.push((f.name.clone(), t));
             }
         }
         if steps.is_empty() {

@@ -151,11 +151,11 @@ fn inputs_of(t: &Train, decls: &[Decl]) -> HashMap<Arc<str>, ()> {
     seen.train(t);
     for m in &t.models {
         for decl in decls {
-            if let DeclKind::Model(found) = &decl.kind {
-                if found.name.text == m.text {
-                    let inputs = found.inputs.iter().map(|p| (p.name.text.clone(), ()));
-                    seen.read.extend(inputs);
-                }
+            if let DeclKind::Model(found) = &decl.kind
+                && found.name.text == m.text
+            {
+                let inputs = found.inputs.iter().map(|p| (p.name.text.clone(), ()));
+                seen.read.extend(inputs);
             }
         }
     }
