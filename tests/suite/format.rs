@@ -84,6 +84,23 @@ fn the_design_page_is_already_formatted() {
 }
 
 #[test]
+fn models_are_formatted() {
+    let models = all_sources();
+    let models = models
+        .iter()
+        .filter(|p| p.parent().is_some_and(|d| d.ends_with("models")));
+    for path in models {
+        let text = std::fs::read_to_string(path).unwrap();
+        let name = path.display().to_string();
+        assert_eq!(
+            format(&parsed(&text, &name), &text),
+            text,
+            "{name}: nnc fmt"
+        );
+    }
+}
+
+#[test]
 fn formatted_files() {
     insta::glob!("../syntax/format", "*.nn", |path| {
         let text = std::fs::read_to_string(path).unwrap();

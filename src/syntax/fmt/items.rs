@@ -37,7 +37,8 @@ impl Printer<'_> {
             DataItemKind::Column { .. } => 1,
             DataItemKind::Fit { .. } => 2,
             DataItemKind::Input { .. } | DataItemKind::Target { .. } => 3,
-            DataItemKind::Source { .. } | DataItemKind::Split { .. } => 0,
+            DataItemKind::Source { .. } => 4,
+            DataItemKind::Split { .. } => 0,
         };
         let mut columns = vec![(0, 0); items.len()];
         let mut start = 0;
@@ -58,7 +59,10 @@ impl Printer<'_> {
                     (name.text.len(), value.is_some(), self.ty(ty).len())
                 }
                 DataItemKind::Fit { name, .. } => (name.text.len(), false, 0),
-                DataItemKind::Source { .. } | DataItemKind::Split { .. } => (0, false, 0),
+                DataItemKind::Source { part, .. } => {
+                    (part.as_ref().map_or(0, |p| p.text.len()), false, 0)
+                }
+                DataItemKind::Split { .. } => (0, false, 0),
             });
             let (mut names, mut types) = (0, 0);
             for (name, valued, ty) in widths {
@@ -98,10 +102,13 @@ impl Printer<'_> {
         };
         let (lead, value) = match &item.kind {
             DataItemKind::Source { part, value } => {
-                let part = part
-                    .as_ref()
-                    .map_or(String::new(), |p| format!("{} ", p.text));
-                (key("source") + &part, Some(value))
+                let part = part.as_ref().map_or("", |p| &p.text);
+                let lead = if names == 0 && part.is_empty() {
+                    key("source")
+                } else {
+                    format!("source {part:<names$}  ")
+                };
+                (lead, Some(value))
             }
             DataItemKind::Column { name, ty, selector } => (
                 typed(self, "column", name, ty, selector.is_some()),
