@@ -13,6 +13,7 @@ use crate::data::Order;
 use crate::lower::spec::Part;
 use crate::train::dataset::{Dataset, Places};
 use crate::train::fit::Position;
+use crate::train::memory;
 use crate::train::output::{self, Identity, Output};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
@@ -204,7 +205,7 @@ fn conclude(
             "history": out.history().is_file().then(|| out.history().display().to_string()),
             "epoch": outcome.position.epoch,
             "steps": steps,
-            "peak_memory": peak_memory(),
+            "peak_memory": memory::peak_of_process(),
             "stopped": outcome.stopped.map(|s| match s {
                 Stopped::Interrupted => "interrupted",
                 Stopped::Limit => "limit",
@@ -228,14 +229,6 @@ fn conclude(
         Some(Stopped::Limit) => {}
         None => progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights))),
     }
-}
-
-/// Most bytes that this process has had in memory, the data included; where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// One thing worth doing next.

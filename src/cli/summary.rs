@@ -38,7 +38,7 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
     let loaded = load::load(&args.common)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
-    let estimate = estimate(&loaded.programs, &device, args.machine.threads(), rows)?;
+    let estimate = estimate(&loaded.programs, &device, rows)?;
     let store = Store::new(&loaded.programs)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {

@@ -1,7 +1,8 @@
 //! How much memory a run will take, data set aside, before it starts.
 //!
 //! ```text
-//! peak = base              the process itself: code, libraries, stacks, the compiler
+//! peak = base              the process itself: code, libraries, stacks, the compiler;
+//!                          measured on this process once it has compiled the programs
 //!      + store             parameters, states, slots, accumulators
 //!      + activations       the largest arena of the programs, which never run at once
 //!      + scratch           packed panels of products
@@ -17,11 +18,12 @@ use crate::train::device::Device;
 use crate::train::session::sized;
 use crate::train::store::Store;
 
-/// Resident memory of a process that trains next to nothing, measured: `nnc run`
-/// of a model of ten parameters on one thread, release build (tests/suite/memory.rs holds it).
-pub const BASE: usize = 12 << 20;
-/// For each thread beyond the first: its stack and its share of the allocator.
-pub const THREAD: usize = 100 << 10;
+/// Of the process itself where the system does not tell: `nnc run` of a model of ten
+/// parameters, release build.
+const BASE: usize = 16 << 20;
+
+/// What a run takes that compiling does not: readers' buffers, stacks, pages of code.
+const RUNNING: usize = 1 << 20;
 
 /// Bytes, by what they are for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,12 +54,7 @@ impl Memory {
 }
 
 /// For batches of `rows`; compiles the programs but runs none.
-pub fn estimate(
-    programs: &Programs,
-    device: &Device,
-    threads: usize,
-    rows: usize,
-) -> Result<Estimate, RunError> {
+pub fn estimate(programs: &Programs, device: &Device, rows: usize) -> Result<Estimate, RunError> {
     let store = Store::new(programs)?;
     let parameters: usize = store
         .buffers()
@@ -74,6 +71,9 @@ pub fn estimate(
     let eval = costs(eval)?;
     let predict = costs(sized(&programs.predict, rows)?)?;
     let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
+    // the store above is there already
+    let base = peak_of_process().map_or(BASE, |b| b.saturating_sub(store.len()));
+    let base = (base + RUNNING).next_multiple_of(1 << 20);
     Ok(Estimate {
         memory: Memory {
             parameters,
@@ -81,11 +81,19 @@ pub fn estimate(
             activations: most(|c| c.arena_bytes),
             scratch: most(|c| c.scratch_bytes),
             batches: SLOTS * batch + staged,
-            base: BASE + threads.saturating_sub(1) * THREAD,
+            base,
         },
         step_flops: train.flops,
         predict_flops: predict.flops,
     })
+}
+
+/// Most bytes that this process has had in memory so far; where the system tells.
+pub fn peak_of_process() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Bytes of a batch's columns.

@@ -2,7 +2,7 @@
 //! alive only within a step. One of them runs at a time, so the memory of the
 //! largest does for all.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::pool::Pool;
@@ -61,7 +61,8 @@ impl Buffers {
     }
 }
 
-/// Zeroed memory aligned to `passes::memory::ALIGN`; of no bytes, a dangling pointer.
+/// Memory aligned to `passes::memory::ALIGN`, written before it is read: pages that no
+/// step touches stay the system's. Of no bytes, a dangling pointer.
 struct Memory {
     at: *mut u8,
     layout: Layout,
@@ -77,7 +78,7 @@ impl Memory {
         let at = match bytes {
             0 => std::ptr::without_provenance_mut(layout.align()),
             // SAFETY: the size is not zero.
-            _ => unsafe { alloc_zeroed(layout) },
+            _ => unsafe { alloc(layout) },
         };
         if at.is_null() {
             handle_alloc_error(layout);
