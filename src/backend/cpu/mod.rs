@@ -5,6 +5,8 @@
 //! fuse      operations -> units: kernels, products, the rest
 //! kernel    unit -> loops, operands, and a body in the vector IR (vir, math)
 //! clif      vector IR -> machine code through Cranelift, four lanes, any machine
+//! avx512    the same, sixteen lanes, through iced-x86, where the processor has them (avx512_regs)
+//! jit       which of the two a kernel gets; owns the code
 //! plan      units -> buffers in one arena and a flat list of steps (step)
 //! run       steps -> calls, over a pool of threads; gemm, philox, direct: what is precompiled
 //! ```
@@ -16,6 +18,10 @@ pub mod gemm;
 pub mod philox;
 pub mod pool;
 
+#[cfg(all(target_arch = "x86_64", unix))]
+mod avx512;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod avx512_regs;
 mod calls;
 mod clif;
 mod direct;
@@ -145,15 +151,15 @@ impl CpuExecutable {
     /// # Errors
     /// As [`compile`].
     pub fn clif_text(&self) -> Result<String, CompileError> {
-        self.kernel_texts(|(clif, _)| clif)
+        self.kernel_texts(jit::clif_text)
     }
 
-    /// The machine code of every kernel: `nnc emit --stage asm`.
+    /// The machine code of every kernel that runs: `nnc emit --stage asm`.
     ///
     /// # Errors
     /// As [`compile`].
     pub fn asm_text(&self) -> Result<String, CompileError> {
-        self.kernel_texts(|(_, asm)| asm)
+        self.kernel_texts(jit::asm_text)
     }
 
     /// Runs once, and adds the seconds that each step took to `seconds`, by step, with its label.
@@ -199,11 +205,11 @@ impl CpuExecutable {
 
     fn kernel_texts(
         &self,
-        part: impl Fn((String, String)) -> String,
+        of: fn(&vir::Kernel, Features) -> Result<String, CompileError>,
     ) -> Result<String, CompileError> {
         let mut out = String::new();
         for (i, kernel) in self.kernels.iter().enumerate() {
-            let body = part(jit::text(kernel, self.features)?);
+            let body = of(kernel, self.features)?;
             out.push_str(&format!("; kernel {i}\n{body}\n"));
         }
         Ok(out)
