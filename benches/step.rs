@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nnc::backend::cpu::features::{Features, Isa};
-use nnc::backend::cpu::pool::Pool;
+use nnc::backend::cpu::features::Features;
+use nnc::backend::cpu::workspace::Workspace;
 use nnc::backend::{Executable, Options, cpu, run_on};
 use nnc::check::{Files, check_file};
 use nnc::ir::{Elem, Graph, OutputRole, Role, Tensor};
 use nnc::passes::optimize;
+
+mod peak;
 
 struct Disk;
 
@@ -55,7 +57,7 @@ fn main() {
     let checked_in = begin.elapsed();
     let batch: usize = batch.unwrap_or(train.batch);
     let options = Options { seed: 1, threads };
-    let pool = Arc::new(Pool::new(threads));
+    let shared = Arc::new(Workspace::new(threads));
 
     let begin = Instant::now();
     let bindings = BTreeMap::from([("B".into(), batch as i64)]);
@@ -67,7 +69,7 @@ fn main() {
     let optimized_in = begin.elapsed();
     let begin = Instant::now();
     let mut step =
-        cpu::compile(&graph, &options, Arc::clone(&pool)).expect("a graph that compiles");
+        cpu::compile(&graph, &options, Arc::clone(&shared)).expect("a graph that compiles");
     let compiled_in = begin.elapsed();
     for what in &shown {
         match what.as_str() {
@@ -84,7 +86,8 @@ fn main() {
             .expect("no sizes"),
     );
     let init = init.expect("a graph that passes can work on");
-    let mut init = cpu::compile(&init, &options, Arc::clone(&pool)).expect("a graph that compiles");
+    let mut init =
+        cpu::compile(&init, &options, Arc::clone(&shared)).expect("a graph that compiles");
     let kept = run_on(&mut init, &[]);
     let names: Vec<String> = (init.graph().outputs.iter())
         .map(|o| o.name.to_string())
@@ -121,7 +124,7 @@ fn main() {
     // SAFETY (all runs): tensors of the graph's types, apart from each other.
     let mut once = || unsafe { step.run(&inputs, &results) };
     let (best, median) = measure(&mut once);
-    let peak = peak(features, &pool);
+    let peak = peak::peak(features, &shared.pool);
     let bound = 1e-3 * cost.flops as f64 / peak;
     println!(
         "step: best {best:.1} us, median {median:.1} us; products at the peak of {peak:.0} GFLOP/s: {bound:.1} us, {:.0} %",
@@ -171,57 +174,4 @@ fn measure(once: &mut dyn FnMut()) -> (f64, f64) {
     }
     times.sort_by(f64::total_cmp);
     (times[0], times[times.len() / 2])
-}
-
-/// GFLOP/s of independent multiply-adds on registers, on all threads.
-fn peak(features: Features, pool: &Pool) -> f64 {
-    let kernel: fn() -> usize = match features.isa() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the instruction set was found.
-        Isa::Avx512 => || unsafe { wide() },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Isa::Avx2 => || unsafe { middle() },
-        _ => || multiply_adds::<12, 4>(),
-    };
-    let flops = kernel() * pool.threads();
-    let best = (0..20)
-        .map(|_| {
-            let start = Instant::now();
-            pool.run(pool.threads(), &|_| {
-                std::hint::black_box(kernel());
-            });
-            start.elapsed().as_secs_f64()
-        })
-        .fold(f64::INFINITY, f64::min);
-    1e-9 * flops as f64 / best
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn wide() -> usize {
-    multiply_adds::<16, 16>()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn middle() -> usize {
-    multiply_adds::<12, 8>()
-}
-
-/// On `N` registers of `LANES` lanes; gives the number of operations.
-#[inline(always)]
-fn multiply_adds<const N: usize, const LANES: usize>() -> usize {
-    const STEPS: usize = 100_000;
-    let mut acc = [[1.0f32; LANES]; N];
-    let (x, y) = std::hint::black_box(([0.999f32; LANES], [0.001f32; LANES]));
-    for _ in 0..STEPS {
-        for acc in &mut acc {
-            for lane in 0..LANES {
-                acc[lane] = acc[lane].mul_add(x[lane], y[lane]);
-            }
-        }
-    }
-    std::hint::black_box(acc);
-    2 * N * LANES * STEPS
 }
