@@ -226,7 +226,13 @@ impl Elab<'_> {
                     "E0409",
                     format!("the shape of `{full}` depends on the batch size"),
                 )
-                .label(p.ty.span, format!("{}", crate::ir::ty::ShapeText(&shape)));
+                .label(
+                    p.ty.span,
+                    format!(
+                        "this is {}: `B` is the batch",
+                        crate::ir::ty::ShapeText(&shape)
+                    ),
+                );
                 self.report(d);
                 return None;
             }
@@ -241,7 +247,11 @@ impl Elab<'_> {
             }
             _ => Ok(()),
         }) {
-            self.type_error(e, span);
+            let d = super::errors::describe(&e).label(
+                p.ty.span,
+                format!("`{full}` is {}", crate::ir::ty::ShapeText(&ty.shape)),
+            );
+            self.report(d);
             return None;
         }
         let value = self.step.input(&full, Role::Param, ty.clone());
@@ -309,7 +319,7 @@ impl Elab<'_> {
                         "E0403",
                         format!("a parameter holds real numbers, not `{}`", n.text),
                     )
-                    .label(ty.span, "here");
+                    .label(ty.span, "write the shape alone");
                     self.report(d);
                     return None;
                 }
@@ -400,7 +410,7 @@ impl Elab<'_> {
                     "E0410",
                     format!("the initial value is {t}, but `{full}` is {ty}"),
                 )
-                .label(span, "here");
+                .label(span, format!("this is {t}"));
                 self.report(d);
             }
             return None;

@@ -528,7 +528,11 @@ impl Elab<'_> {
                     "E0207",
                     at,
                     format!("there is no axis {i} in a tensor of {have}"),
-                    "here",
+                    match rank {
+                        0 => "a scalar has none".to_owned(),
+                        1 => "the one axis is 0, or -1".to_owned(),
+                        _ => format!("axes are 0 to {}, or -1 from the end", rank - 1),
+                    },
                 );
                 None
             }
@@ -806,7 +810,7 @@ impl Elab<'_> {
                     "E0204",
                     a.span,
                     format!("{t} does not stretch to {text}"),
-                    "here",
+                    "only a suffix of the shape, or axes of 1, can be stretched",
                 )
             }
         }

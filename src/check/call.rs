@@ -478,14 +478,9 @@ impl Elab<'_> {
                     other => {
                         let d = Diagnostic::error(
                             "E0312",
-                            format!(
-                                "`{}` of `{}` takes a tensor, not {}",
-                                p.name.text,
-                                r.def.name.text,
-                                other.describe()
-                            ),
+                            format!("`{}` of `{}` takes a tensor", p.name.text, r.def.name.text),
                         )
-                        .label(a.span, "here");
+                        .label(a.span, format!("this is {}", other.describe()));
                         self.report_call(d);
                         return None;
                     }

@@ -323,7 +323,7 @@ impl Elab<'_> {
             Ok(p) => p,
             Err(word) if &*word.text == "text" => {
                 let d = Diagnostic::error("E0502", "text columns are not supported yet")
-                    .label(ty.span, "here")
+                    .label(ty.span, "texts cannot be read")
                     .help("number columns, classes and ids can be read today");
                 self.report(d);
                 return;
@@ -341,8 +341,8 @@ impl Elab<'_> {
                         el.error(
                             "E0210",
                             e.span,
-                            format!("there must be at least one, and this is {d}"),
-                            "here",
+                            "there must be at least one",
+                            format!("this is {d}"),
                         );
                         None
                     }
@@ -386,6 +386,7 @@ impl Elab<'_> {
             );
             return;
         };
+        let selector_span = selector.map(|e| e.span);
         let Some(selector) = self.selector(selector, name) else {
             return;
         };
@@ -399,7 +400,11 @@ impl Elab<'_> {
                     b + 1 - a
                 ),
             )
-            .label(span, "here");
+            .label(
+                selector_span.unwrap_or(span),
+                format!("these are {}", b + 1 - a),
+            )
+            .label(ty.span, format!("this holds {n}"));
             self.report(d);
             return;
         }
@@ -586,7 +591,7 @@ impl Elab<'_> {
                     Val::Int(Dim::Const(s)) if s >= 0 => spec.seed = Some(s as u64),
                     Val::Error => {}
                     _ => {
-                        self.error("E0301", a.span, "a seed is a number from 0", "here");
+                        self.error("E0301", a.span, "a seed is a number from 0", "not one");
                     }
                 },
                 (Some(n), _) => {

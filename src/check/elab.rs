@@ -232,7 +232,7 @@ impl<'w> Elab<'w> {
         let origin = self.origin(span);
         match self.graph().push1(prim, &values, origin) {
             Ok(value) => Val::Tensor(self.tensor(value, meaning)),
-            Err(e) => self.type_error(e, span),
+            Err(e) => self.type_error_on(e, args, span),
         }
     }
     /// A value of the current graph as a tensor.
@@ -370,7 +370,27 @@ impl<'w> Elab<'w> {
         if self.mode.generic && super::errors::may_hold(&e) {
             return Val::Error;
         }
-        let d = super::errors::describe(&e).label(span, "here");
+        let d = super::errors::describe(&e).label(span, "found here");
+        self.report(d)
+    }
+
+    /// The same, with the shape of what the operation works on, and where that comes from.
+    fn type_error_on(&mut self, e: TypeError, args: &[&Tensor], span: Span) -> Val {
+        let Some(input) = args.first() else {
+            return self.type_error(e, span);
+        };
+        if self.mode.generic && super::errors::may_hold(&e) {
+            return Val::Error;
+        }
+        let at = self.user_span(span);
+        let mut d = super::errors::describe(&e);
+        let made = self.made_at(input).filter(|m| *m != at);
+        d = match made {
+            Some(made) => d
+                .label(span, "does not fit")
+                .label(made, format!("this gives {input}")),
+            None => d.label(span, format!("works on {input}")),
+        };
         self.report(d)
     }
 

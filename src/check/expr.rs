@@ -177,7 +177,7 @@ impl Elab<'_> {
                         "E0103",
                         n.span,
                         format!("`{}` is a data set, not a value", n.text),
-                        "here",
+                        "used as a value",
                     );
                 }
             }
@@ -224,8 +224,24 @@ impl Elab<'_> {
         ];
         let mut d = Diagnostic::error("E0314", format!("unknown type `{}`", word.text))
             .label(word.span, "not a type");
+        // Words of other languages.
+        let meant = match &*word.text {
+            "integer" | "int32" | "int64" | "i32" | "i64" => Some("int"),
+            "f32" | "f64" | "float32" | "float64" | "double" | "number" => Some("real"),
+            "str" | "string" => Some("text"),
+            "boolean" => Some("bool"),
+            "uint8" | "byte" => Some("u8"),
+            _ => None,
+        };
         if matches!(&*word.text, "class" | "token") {
             d = d.help(format!("write `{}[n]`, with the number of them", word.text));
+        } else if let Some(meant) = meant {
+            d = d.help(format!("write `{meant}`")).fix(word.span, meant);
+        } else if matches!(
+            &*word.text,
+            "tensor" | "Tensor" | "vector" | "matrix" | "array"
+        ) {
+            d = d.help("a tensor of numbers is its sizes alone, as in `[B, n]`");
         } else if let Some(near) = did_you_mean(&word.text, known) {
             d = d
                 .help(format!("did you mean `{near}`?"))
@@ -356,14 +372,8 @@ impl Elab<'_> {
             | Val::Tuple(_)
             | Val::Str(_)
             | Val::Bool(_) => {
-                let d = Diagnostic::error(
-                    "E0311",
-                    format!(
-                        "a stage of `|>` is a layer or a function, not {}",
-                        f.describe()
-                    ),
-                )
-                .label(span, "here");
+                let d = Diagnostic::error("E0311", "a stage of `|>` is a layer or a function")
+                    .label(span, format!("this is {}", f.describe()));
                 self.report(d)
             }
             Val::Def(c) if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer => {
@@ -401,7 +411,7 @@ impl Elab<'_> {
                 "E0110",
                 name.span,
                 format!("{} has no fields", other.describe()),
-                "here",
+                "taken from it here",
             ),
         }
     }
@@ -495,14 +505,14 @@ impl Elab<'_> {
                         format!("this is {}", other.describe()),
                     ),
                 },
-                _ => self.error("E0301", span, "a list takes one index", "here"),
+                _ => self.error("E0301", span, "a list takes one index", "not one"),
             },
             Val::Tensor(t) => self.slice(t, items, span),
             other => self.error(
                 "E0301",
                 span,
                 format!("{} cannot be indexed", other.describe()),
-                "here",
+                "indexed here",
             ),
         }
     }
@@ -596,7 +606,7 @@ impl Elab<'_> {
                                     "E0208",
                                     e.span,
                                     "a step is a positive number",
-                                    "here",
+                                    "not one",
                                 );
                             }
                         },

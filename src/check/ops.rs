@@ -569,12 +569,14 @@ impl Elab<'_> {
             Some(b) => format!("{} and {}", a.describe(), b.describe()),
             None => a.describe(),
         };
-        self.error(
-            "E0309",
-            span,
-            format!("`{op}` is not defined for {what}"),
-            "here",
-        )
+        let d = Diagnostic::error("E0309", format!("`{op}` is not defined for {what}"));
+        let d = match (self.operands, b) {
+            (Some((x, y)), Some(b)) => d
+                .label(x, format!("this is {}", a.describe()))
+                .label(y, format!("this is {}", b.describe())),
+            _ => d.label(span, format!("this takes {}", a.describe())),
+        };
+        self.report(d)
     }
 
     fn refuse_broadcast(&mut self, x: &Tensor, y: &Tensor, what: &str, span: Span) {
@@ -631,7 +633,7 @@ impl Elab<'_> {
             Some((a, b)) => d
                 .label(a, format!("this is {x}"))
                 .label(b, format!("this is {y}")),
-            None => d.label(span, "here"),
+            None => d.label(span, "these do not line up"),
         }
     }
 

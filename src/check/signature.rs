@@ -380,8 +380,8 @@ impl Elab<'_> {
                 self.error(
                     "E0210",
                     span,
-                    format!("a size cannot be negative: this is {d}"),
-                    "here",
+                    "a size cannot be negative",
+                    format!("this is {d}"),
                 );
                 None
             }

@@ -114,7 +114,7 @@ impl Elab<'_> {
         for key in ["callbacks", "report"] {
             if let Some(x) = s.get(key) {
                 let d = Diagnostic::error("E0610", format!("`{key}` is not supported yet"))
-                    .label(x.span, "here")
+                    .label(x.span, "not done by this version")
                     .help("remove it; nothing is ignored silently");
                 self.report(d);
             }
@@ -188,7 +188,7 @@ impl Elab<'_> {
                     "E0605",
                     s.span,
                     format!("`{}` takes one value", s.key.text),
-                    "here",
+                    format!("{} are given", s.values.len()),
                 );
                 None
             }
@@ -745,13 +745,8 @@ impl Elab<'_> {
             return self.error(
                 "E0107",
                 span,
-                format!(
-                    "`{}` takes {} inputs, not {}",
-                    m.name.text,
-                    m.inputs.len(),
-                    args.len()
-                ),
-                "here",
+                format!("`{}` takes {} inputs", m.name.text, m.inputs.len()),
+                format!("{} are given", args.len()),
             );
         }
         self.reset_names(&path);
