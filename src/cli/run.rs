@@ -86,8 +86,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let outcome = match trained {
         Ok(outcome) => outcome,
         Err(error) => {
-            // a folder that nothing was written to is not worth keeping
-            let _ = std::fs::remove_dir(out.folder());
+            out.withdraw();
             return Err(error.into());
         }
     };

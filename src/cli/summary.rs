@@ -1,5 +1,7 @@
 //! `nnc summary FILE.nn`: layers, output shapes, parameters; memory and work of a step.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
 
@@ -8,6 +10,7 @@ use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
 use crate::cli::{console, load};
 use crate::ir::Role;
+use crate::lower::spec::{DataSpec, Part};
 use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};
 
@@ -38,7 +41,7 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
     let loaded = load::load(&args.common)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
-    let estimate = estimate(&loaded.programs, &device, rows)?;
+    let estimate = estimate(&loaded.programs, &device, rows, held_out(&loaded.data))?;
     let store = Store::new(&loaded.programs)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {
@@ -117,6 +120,18 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
     );
     console::line(&text)?;
     Ok(exit::FINE)
+}
+
+/// Parts of the data that are not trained on.
+fn held_out(data: &DataSpec) -> usize {
+    let split = data
+        .split
+        .iter()
+        .flat_map(|s| &s.parts)
+        .map(|(part, _)| *part);
+    let given = data.sources.iter().filter_map(|s| s.part);
+    let parts: BTreeSet<Part> = split.chain(given).filter(|p| *p != Part::Train).collect();
+    parts.len()
 }
 
 fn totals(

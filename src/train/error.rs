@@ -74,6 +74,9 @@ impl RunError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         Some(match self {
+            RunError::Data(DataError::NotFound { .. }) => {
+                "give the folder of the data files with --data DIR".into()
+            }
             RunError::NotFinite { .. } => {
                 "a smaller learning rate, scaled inputs or a clipped gradient usually mend it"
                     .into()

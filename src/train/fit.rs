@@ -119,7 +119,9 @@ pub fn fit(
             };
         } else {
             outcome.position.step = done;
-            outcome.accumulators = session.store().accumulators();
+            if done > 0 {
+                outcome.accumulators = session.store().accumulators();
+            }
             if outcome.stopped == Some(Stopped::Interrupted) || done == first {
                 break;
             }

@@ -53,8 +53,14 @@ impl Memory {
     }
 }
 
-/// For batches of `rows`; compiles the programs but runs none.
-pub fn estimate(programs: &Programs, device: &Device, rows: usize) -> Result<Estimate, RunError> {
+/// For batches of `rows`, with `held_out` parts besides the training part; compiles the
+/// programs but runs none.
+pub fn estimate(
+    programs: &Programs,
+    device: &Device,
+    rows: usize,
+    held_out: usize,
+) -> Result<Estimate, RunError> {
     let store = Store::new(programs)?;
     let parameters: usize = store
         .buffers()
@@ -80,7 +86,7 @@ pub fn estimate(programs: &Programs, device: &Device, rows: usize) -> Result<Est
             states: store.len() - parameters,
             activations: most(|c| c.arena_bytes),
             scratch: most(|c| c.scratch_bytes),
-            batches: SLOTS * batch + staged,
+            batches: SLOTS * (batch + held_out * staged),
             base,
         },
         step_flops: train.flops,

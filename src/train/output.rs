@@ -15,6 +15,8 @@ use crate::train::{Outcome, RunError};
 #[derive(Clone, Debug)]
 pub struct Output {
     folder: PathBuf,
+    /// Folders that were not there before, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 /// What identifies a program and a run of it, for a weights file's metadata.
@@ -33,12 +35,16 @@ impl Output {
             result.map_err(|e| RunError::file(path, "make this folder", &e))
         };
         if let Some(folder) = asked {
+            let missing = folder.ancestors().take_while(|f| !f.exists());
+            let missing = missing.map(Path::to_owned).collect();
             made(folder, std::fs::create_dir_all(folder))?;
             return Ok(Output {
                 folder: folder.to_owned(),
+                made: missing,
             });
         }
         let runs = Path::new("runs");
+        let had_runs = runs.exists();
         made(runs, std::fs::create_dir_all(runs))?;
         // making it is what claims the number: two runs never share one
         let mut number = 1usize;
@@ -48,9 +54,19 @@ impl Output {
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 result => {
                     made(&folder, result)?;
-                    return Ok(Output { folder });
+                    let mut made = vec![folder.clone()];
+                    made.extend((!had_runs).then(|| runs.to_owned()));
+                    return Ok(Output { folder, made });
                 }
             }
+        }
+    }
+
+    /// Takes back the folders that were made, where nothing has been written to them.
+    pub fn withdraw(&self) {
+        for folder in &self.made {
+            // refused, as it should be, where there is something in it
+            let _ = std::fs::remove_dir(folder);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::allocations::peak;
 use nnc::backend::Options;
 use nnc::data::{Batches, Column, ColumnData, Order, Table};
 use nnc::ir::prim::{Binary, DotDims, Reduce};
@@ -153,11 +154,15 @@ fn parts(batch: usize) -> Parts {
 }
 
 fn session(programs: &Programs) -> Session<'_> {
+    session_on(Target::Interp, programs)
+}
+
+fn session_on(target: Target, programs: &Programs) -> Session<'_> {
     let options = Options {
         seed: 1,
         threads: 1,
     };
-    let device = Device::new(Target::Interp, options);
+    let device = Device::new(target, options);
     Session::new(programs, Box::new(move |graph| device.compile(graph))).unwrap()
 }
 
@@ -341,4 +346,25 @@ fn a_column_of_another_shape_is_refused() {
     let error = evaluate(&mut session, &mut batches).unwrap_err();
     assert_eq!(error.code(), "E0955");
     assert!(error.to_string().contains("column `x`"), "{error}");
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    let programs = programs(0.1);
+    let mut session = session_on(Target::Cpu, &programs);
+    let mut batches = parts(4).train;
+    let mut epoch = |number: u64| {
+        session.reset_metrics();
+        let mut epoch = batches.epoch(number);
+        while let Some(batch) = epoch.next_batch() {
+            session.train(&batch).unwrap();
+            assert!(session.loss_is_finite());
+        }
+        session.metrics().unwrap()[0]
+    };
+    // compiles for both sizes of batch
+    let first = epoch(0);
+    let (last, bytes) = peak(|| (1..20).map(&mut epoch).last());
+    assert_eq!(bytes, 0);
+    assert!(last.unwrap() < 0.1 * first);
 }
