@@ -349,7 +349,8 @@ impl Elab<'_> {
 
     /// Computes an initial value in the init graph and makes it a result there.
     pub fn initial(&mut self, full: &Arc<str>, ty: &Type, init: Option<&Expr>, span: Span) {
-        if !self.inits.insert(full.clone()) {
+        // A training step has them all, and its are the ones that are kept.
+        if !(self.mode.training || self.mode.generic) || !self.inits.insert(full.clone()) {
             return;
         }
         let scans = std::mem::take(&mut self.scans);

@@ -5,7 +5,8 @@
 //! would be built. The walk runs over symbolic sizes (`B`, the sizes of a
 //! generic signature), so nothing here reads data.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -89,7 +90,11 @@ pub struct Elab<'w> {
     pub inits: HashSet<Arc<str>>,
     /// Types of fitted statistics by `fit` name.
     pub fitted: HashMap<String, Type>,
-    counters: HashMap<(Arc<str>, String), usize>,
+    /// Automatic names given so far, by the path they are in: in order, so that what is
+    /// below a path lies together.
+    counters: BTreeMap<Arc<str>, HashMap<String, usize>>,
+    /// Whether something asked if this is a training step.
+    pub asked_training: bool,
     applications: HashMap<Arc<str>, u32>,
     seen: HashSet<(&'static str, Span)>,
     step_input: Option<Value>,
@@ -131,7 +136,8 @@ impl<'w> Elab<'w> {
             bad: Rc::default(),
             inits: HashSet::new(),
             fitted: HashMap::new(),
-            counters: HashMap::new(),
+            counters: BTreeMap::new(),
+            asked_training: false,
             applications: HashMap::new(),
             seen: HashSet::new(),
             step_input: None,
@@ -398,7 +404,8 @@ impl<'w> Elab<'w> {
     pub fn auto_name(&mut self, class: &str) -> String {
         let base = super::naming::snake_case(class);
         let path = self.top().path.clone();
-        let count = self.counters.entry((path, base.clone())).or_insert(0);
+        let names = self.counters.entry(path).or_default();
+        let count = names.entry(base.clone()).or_insert(0);
         *count += 1;
         if *count == 1 {
             base
@@ -408,9 +415,19 @@ impl<'w> Elab<'w> {
     }
     /// Names inside `path` start anew: the layer is applied again and shares its weights.
     pub fn reset_names(&mut self, path: &str) {
-        let inside =
-            |p: &str| p == path || p.strip_prefix(path).is_some_and(|r| r.starts_with('/'));
-        self.counters.retain(|(p, _), _| !inside(p));
+        self.counters.remove(path);
+        // `0` follows `/`.
+        let below: Vec<Arc<str>> = self
+            .counters
+            .range::<str, _>((
+                Bound::Excluded(format!("{path}/").as_str()),
+                Bound::Excluded(format!("{path}0").as_str()),
+            ))
+            .map(|(p, _)| p.clone())
+            .collect();
+        for p in below {
+            self.counters.remove(&p);
+        }
     }
     /// How often the layer at `path` has been applied before.
     pub fn application(&mut self, path: &Arc<str>) -> u32 {

@@ -183,7 +183,10 @@ impl Elab<'_> {
             }
         }
         match &*n.text {
-            "training" => return Val::Bool(self.mode.training),
+            "training" => {
+                self.asked_training = true;
+                return Val::Bool(self.mode.training);
+            }
             "real" => return Val::Elem(Elem::F32),
             "int" => return Val::Elem(Elem::I32),
             "bool" => return Val::Elem(Elem::Bool),

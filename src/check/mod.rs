@@ -235,6 +235,9 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
                 checked.layers = std::mem::take(&mut e.layers);
             }
             diags.append(&mut e.diags);
+            if !e.asked_training {
+                break;
+            }
         }
     }
     for s in sweeps {

@@ -60,7 +60,12 @@ pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
     if !decls.iter().any(runs) {
         return;
     }
+    // How many declarations name each name; one that only names itself is not used.
     let reads: Vec<HashMap<Arc<str>, ()>> = decls.iter().map(|d| names_of(d).read).collect();
+    let mut readers: HashMap<&Arc<str>, usize> = HashMap::new();
+    for name in reads.iter().flat_map(|r| r.keys()) {
+        *readers.entry(name).or_default() += 1;
+    }
     for (i, decl) in decls.iter().enumerate() {
         let (what, name) = match &decl.kind {
             DeclKind::Const(c) => ("const", &c.name),
@@ -71,10 +76,8 @@ pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
             }
             _ => continue,
         };
-        let used = reads
-            .iter()
-            .enumerate()
-            .any(|(j, r)| j != i && r.contains_key(&name.text));
+        let own = usize::from(reads[i].contains_key(&name.text));
+        let used = readers.get(&name.text).copied().unwrap_or(0) > own;
         if name.span.source == main && !used && !name.text.starts_with('_') {
             let d =
                 Diagnostic::warning("W0102", format!("the {what} `{}` is never used", name.text))

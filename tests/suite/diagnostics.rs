@@ -262,7 +262,7 @@ fn tokens(text: &str) -> Vec<&str> {
 /// Deletes, doubles, swaps and replaces tokens of programs.
 #[test]
 fn programs_changed_by_chance_are_survived() {
-    let rounds = std::env::var("NNC_FUZZ").map_or(60, |n| n.parse().unwrap());
+    let rounds = std::env::var("NNC_FUZZ").map_or(200, |n| n.parse().unwrap());
     let mut texts = Vec::new();
     for folder in ["models", "tests/check/bad", "tests/check/ok"] {
         let mut paths: Vec<_> = std::fs::read_dir(folder)

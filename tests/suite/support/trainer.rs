@@ -99,7 +99,9 @@ impl Trainer {
     }
 
     fn run(&mut self, graph: &Graph, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
-        let rows = batch.values().next().map_or(1, |t| t.shape()[0]);
+        // Not of any entry: the batch holds fitted statistics too.
+        let column = graph.inputs.iter().find(|i| i.role == Role::Data);
+        let rows = column.map_or(1, |i| batch[&*i.name].shape()[0]);
         let key = (graph.name.to_string(), rows);
         let specialised = self.graphs.entry(key).or_insert_with(|| {
             let sizes = BTreeMap::from([("B".into(), rows as i64)]);
