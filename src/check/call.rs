@@ -22,6 +22,26 @@ pub fn lists(def: &Def) -> (&[Param], &[Param]) {
     }
 }
 
+/// The definitions of a name that have all the named arguments; all of it if none has.
+fn with_options(c: &Rc<Configured>, args: &[ArgVal]) -> Rc<Configured> {
+    let has_all = |r: &&DefRef| {
+        let mut names = args.iter().filter_map(|a| a.name.as_ref());
+        names.all(|n| {
+            let mut params = r.def.lists.iter().flatten();
+            params.any(|p| p.name.text == n.text)
+        })
+    };
+    let fitting: Vec<DefRef> = c.defs.iter().filter(has_all).cloned().collect();
+    if fitting.is_empty() || fitting.len() == c.defs.len() {
+        return c.clone();
+    }
+    Rc::new(Configured {
+        defs: fitting.into(),
+        args: c.args.clone(),
+        span: c.span,
+    })
+}
+
 impl Elab<'_> {
     /// `callee(args)`.
     pub fn call(
@@ -60,6 +80,7 @@ impl Elab<'_> {
         span: Span,
         hint: Option<Arc<str>>,
     ) -> Val {
+        let c = &with_options(c, &args);
         let def = c.defs[0].def.clone();
         let (config, inputs) = lists(&def);
         let configures = match def.kind {

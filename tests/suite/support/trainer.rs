@@ -1,14 +1,14 @@
-//! Runs a checked program's graphs on the interpreter, without files: the oracle of training.
+//! Runs a checked program's graphs without files: on the interpreter, the oracle, or compiled.
 
 use std::collections::{BTreeMap, HashMap};
 
-use nnc::backend::interp::evaluate;
+use nnc::backend::{Executable, Options, run_on};
 use nnc::check::{Checked, Files, check_file};
 use nnc::diag::render::{Style, render};
 use nnc::ir::tensor::Tensor;
 use nnc::ir::verify::{Stage, verify};
 use nnc::ir::{Graph, OutputRole, Role};
-use nnc::passes::optimize;
+use nnc::train::device::{Device, Target};
 
 /// Sources from the disk, or one from memory.
 pub struct Sources<'a>(pub Option<&'a str>);
@@ -29,17 +29,28 @@ pub fn checked(path: &str, text: Option<&str>) -> Checked {
     report.checked.unwrap_or_else(|| panic!("{shown}"))
 }
 
-/// The kept buffers of a program by name, and its graphs by batch size.
+/// A device of one thread.
+pub fn device(target: Target, seed: u64) -> Device {
+    Device::new(target, Options { seed, threads: 1 })
+}
+
+/// The kept buffers of a program by name, and its graphs, compiled, by batch size.
 pub struct Trainer {
     pub programs: nnc::lower::Programs,
     pub kept: HashMap<String, Tensor>,
-    pub seed: u64,
+    device: Device,
     step: i32,
-    graphs: HashMap<(String, usize), Graph>,
+    compiled: HashMap<(String, usize), Box<dyn Executable>>,
 }
 
 impl Trainer {
+    /// On the interpreter.
     pub fn new(checked: Checked, seed: u64) -> Trainer {
+        Trainer::on(Target::Interp, checked, seed)
+    }
+
+    pub fn on(target: Target, checked: Checked, seed: u64) -> Trainer {
+        let device = device(target, seed);
         let programs = checked.programs.expect("a train block");
         for g in [
             &programs.init,
@@ -50,9 +61,11 @@ impl Trainer {
         ] {
             verify(g, Stage::Built).unwrap_or_else(|e| panic!("{}: {e:?}\n{g}", g.name));
         }
-        let init = optimize(&programs.init.specialize(&BTreeMap::new()).unwrap()).unwrap();
-        let values = evaluate(&init, &[], seed);
+        let init = programs.init.specialize(&BTreeMap::new()).unwrap();
+        let mut init = device.compile(init).unwrap();
+        let values = run_on(&mut *init, &[]);
         let kept = init
+            .graph()
             .outputs
             .iter()
             .map(|o| o.name.to_string())
@@ -61,9 +74,9 @@ impl Trainer {
         Trainer {
             programs,
             kept,
-            seed,
+            device,
             step: 0,
-            graphs: HashMap::new(),
+            compiled: HashMap::new(),
         }
     }
 
@@ -78,6 +91,12 @@ impl Trainer {
     pub fn predict(&mut self, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
         let g = self.programs.predict.clone();
         self.run(&g, batch)
+    }
+
+    /// Adds a batch to the metrics, in evaluation mode.
+    pub fn evaluate(&mut self, batch: &HashMap<String, Tensor>) {
+        let g = self.programs.eval.clone();
+        self.run(&g, batch);
     }
 
     /// Metric values since the last reset; accumulators start anew.
@@ -103,11 +122,14 @@ impl Trainer {
         let column = graph.inputs.iter().find(|i| i.role == Role::Data);
         let rows = column.map_or(1, |i| batch[&*i.name].shape()[0]);
         let key = (graph.name.to_string(), rows);
-        let specialised = self.graphs.entry(key).or_insert_with(|| {
+        let run = self.compiled.entry(key).or_insert_with(|| {
             let sizes = BTreeMap::from([("B".into(), rows as i64)]);
-            optimize(&graph.specialize(&sizes).unwrap()).unwrap()
+            self.device
+                .compile(graph.specialize(&sizes).unwrap())
+                .unwrap()
         });
-        let inputs: Vec<Tensor> = specialised
+        let inputs: Vec<Tensor> = run
+            .graph()
             .inputs
             .iter()
             .map(|i| match i.role {
@@ -116,12 +138,9 @@ impl Trainer {
                 _ => self.kept[&*i.name].clone(),
             })
             .collect();
+        let values = run_on(&mut **run, &inputs);
         let mut results = Vec::new();
-        for (o, value) in specialised
-            .outputs
-            .iter()
-            .zip(evaluate(specialised, &inputs, self.seed))
-        {
+        for (o, value) in run.graph().outputs.iter().zip(values) {
             match o.role {
                 OutputRole::Update(_) => {
                     self.kept.insert(o.name.to_string(), value);
