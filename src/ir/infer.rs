@@ -431,7 +431,8 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
         }
     };
     for t in &results {
-        if let Some(elements) = count(&t.shape)?.as_const().filter(|n| *n > MAX_ELEMENTS) {
+        let elements = least_elements(&t.shape)?;
+        if elements > MAX_ELEMENTS {
             return Err(TypeError::TooLarge { elements });
         }
     }
@@ -445,6 +446,13 @@ pub fn count(shape: &[Dim]) -> Result<Dim> {
         n = n.mul(d)?;
     }
     Ok(n)
+}
+
+/// Number of elements if every symbol were 1: cheap, where polynomials are not.
+fn least_elements(shape: &[Dim]) -> Result<i64> {
+    let known = shape.iter().filter_map(Dim::as_const);
+    let product = known.fold(Some(1i64), |n, d| n?.checked_mul(d));
+    product.ok_or(TypeError::Dim(DimError::Overflow))
 }
 
 /// Size of the result of sliding `window` (dilated) with `stride` over a padded axis.
