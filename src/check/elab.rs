@@ -5,12 +5,13 @@
 //! would be built. The walk runs over symbolic sizes (`B`, the sizes of a
 //! generic signature), so nothing here reads data.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
@@ -87,16 +88,16 @@ pub struct Elab<'w> {
     pub hint: Option<Arc<str>>,
     /// Definitions whose generic check failed: their uses say nothing more.
     pub bad: Rc<HashSet<usize>>,
-    pub inits: HashSet<Arc<str>>,
+    pub inits: FxHashSet<Arc<str>>,
     /// Types of fitted statistics by `fit` name.
-    pub fitted: HashMap<String, Type>,
+    pub fitted: FxHashMap<String, Type>,
     /// Automatic names given so far, by the path they are in: in order, so that what is
     /// below a path lies together.
-    counters: BTreeMap<Arc<str>, HashMap<String, usize>>,
+    counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
     /// Whether something asked if this is a training step.
     pub asked_training: bool,
-    applications: HashMap<Arc<str>, u32>,
-    seen: HashSet<(&'static str, Span)>,
+    applications: FxHashMap<Arc<str>, u32>,
+    seen: FxHashSet<(&'static str, Span)>,
     step_input: Option<Value>,
     pub depth: usize,
     /// Expressions being evaluated, one inside the other.
@@ -134,12 +135,12 @@ impl<'w> Elab<'w> {
             layers: Vec::new(),
             hint: None,
             bad: Rc::default(),
-            inits: HashSet::new(),
-            fitted: HashMap::new(),
+            inits: FxHashSet::default(),
+            fitted: FxHashMap::default(),
             counters: BTreeMap::new(),
             asked_training: false,
-            applications: HashMap::new(),
-            seen: HashSet::new(),
+            applications: FxHashMap::default(),
+            seen: FxHashSet::default(),
             step_input: None,
             depth: 0,
             height: 0,

@@ -1,7 +1,8 @@
 //! Names in scope while a body is elaborated.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::span::Span;
 
@@ -30,7 +31,7 @@ pub enum VarRole {
 /// One activation of a definition: its blocks' bindings, innermost last.
 #[derive(Debug, Default)]
 pub struct Frame {
-    blocks: Vec<HashMap<Arc<str>, Var>>,
+    blocks: Vec<FxHashMap<Arc<str>, Var>>,
     /// The path of the layer it elaborates: parameters are named below it.
     pub path: Arc<str>,
     /// The definition's name, for messages.
@@ -63,7 +64,7 @@ pub enum Declares {
 impl Frame {
     pub fn new(path: Arc<str>, what: String, library: bool, call: Option<Span>) -> Frame {
         Frame {
-            blocks: vec![HashMap::new()],
+            blocks: vec![FxHashMap::default()],
             path,
             what,
             library,
@@ -94,7 +95,7 @@ impl Frame {
         );
     }
     pub fn push_block(&mut self) {
-        self.blocks.push(HashMap::new());
+        self.blocks.push(FxHashMap::default());
     }
     pub fn pop_block(&mut self) {
         self.blocks.pop();
