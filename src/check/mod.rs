@@ -4,19 +4,30 @@
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
 mod block;
+mod builtin_math;
+mod builtin_shape;
 mod builtins;
 mod call;
 mod data;
 mod elab;
 mod errors;
 mod expr;
+mod feed;
 mod generic;
 mod load;
+mod losses;
+mod metrics;
 mod mismatch;
+mod models;
 mod naming;
 mod ops;
+mod optimize;
+mod param;
+mod scan;
 mod scope;
 mod signature;
+mod split;
+mod steps;
 mod sweep;
 mod train;
 mod unused;

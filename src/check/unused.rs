@@ -11,7 +11,7 @@ use crate::syntax::ast::{
     TrainItem, TypeExpr, TypeKind,
 };
 
-use super::data::names_in;
+use super::feed::names_in;
 
 /// Warns of local names of a definition or model that are bound and never read.
 /// A leading underscore says that this is meant.

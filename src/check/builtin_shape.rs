@@ -1,0 +1,431 @@
+//! Primitives that move or rearrange elements, and windows.
+
+use crate::diag::Diagnostic;
+use crate::ir::prim::{ConvDims, WindowDims, WindowOp};
+use crate::ir::{Dim, Elem, Prim};
+
+use super::builtins::Args;
+use super::elab::Elab;
+use super::value::{ArgVal, Meaning, Tensor, Val};
+
+impl Elab<'_> {
+    pub fn reshape(&mut self, a: &Args) -> Val {
+        let (Some(t), Some(shape)) = (self.tensor_at(a, "x"), self.shape_at(a, "shape")) else {
+            return Val::Error;
+        };
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
+    }
+
+    pub fn broadcast_to(&mut self, a: &Args) -> Val {
+        let (Some(t), Some(shape)) = (self.tensor_at(a, "x"), self.shape_at(a, "shape")) else {
+            return Val::Error;
+        };
+        match super::ops::broadcast_shape(&t.ty.shape, &shape) {
+            Some(s) if s == shape => self
+                .stretch(t, &shape, a.span)
+                .map_or(Val::Error, Val::Tensor),
+            _ => {
+                let text = crate::ir::ty::ShapeText(&shape).to_string();
+                self.error(
+                    "E0204",
+                    a.span,
+                    format!("{t} does not stretch to {text}"),
+                    "only a suffix of the shape, or axes of 1, can be stretched",
+                )
+            }
+        }
+    }
+
+    pub fn expand(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank() + 1, None) else {
+            return Val::Error;
+        };
+        let mut shape = t.ty.shape.clone();
+        shape.insert(axis, Dim::ONE);
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
+    }
+
+    pub fn squeeze(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank(), None) else {
+            return Val::Error;
+        };
+        if t.ty.shape[axis] != Dim::ONE {
+            return self.error(
+                "E0206",
+                a.span,
+                format!("axis {axis} of {t} has size {}, not 1", t.ty.shape[axis]),
+                "squeezed here",
+            );
+        }
+        let mut shape = t.ty.shape.clone();
+        shape.remove(axis);
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
+    }
+
+    pub fn transpose(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let rank = t.ty.rank();
+        let axes = match self.at(a, "axes") {
+            Some(Val::List(l)) => l
+                .iter()
+                .map(|v| self.axis(v.clone(), rank, a.span))
+                .collect::<Option<Vec<_>>>(),
+            Some(Val::Error) | None => None,
+            Some(other) => return self.wrong(a, "axes", "a list of axes", &other),
+        };
+        let meaning = t.meaning.clone();
+        axes.map_or(Val::Error, |perm| {
+            self.emit(Prim::Transpose(perm), &[&t], meaning, a.span)
+        })
+    }
+
+    pub fn reverse(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank(), None) else {
+            return Val::Error;
+        };
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Reverse { axes: vec![axis] }, &[&t], meaning, a.span)
+    }
+
+    pub fn concat(&mut self, a: &Args) -> Val {
+        self.check_names(a);
+        let mut parts = Vec::new();
+        for arg in a.args.iter().filter(|x| x.name.is_none()) {
+            match &arg.val {
+                Val::Tensor(t) => parts.push(t.clone()),
+                Val::Error => return Val::Error,
+                other => {
+                    let d = Diagnostic::error("E0312", "`concat` joins tensors")
+                        .label(arg.span, format!("this is {}", other.describe()));
+                    return self.report(d);
+                }
+            }
+        }
+        let Some(first) = parts.first() else {
+            return self.error(
+                "E0106",
+                a.span,
+                "`concat` needs at least one tensor",
+                "none is given",
+            );
+        };
+        let rank = first.ty.rank();
+        let Some(axis) = self.axis_at(a, "axis", rank, Some(-1)) else {
+            return Val::Error;
+        };
+        for p in &parts {
+            let agree = p.ty.rank() == rank
+                && p.ty.elem == first.ty.elem
+                && (0..rank).all(|i| i == axis || p.ty.shape[i] == first.ty.shape[i]);
+            if !agree && !self.mode.generic {
+                let d = Diagnostic::error(
+                    "E0216",
+                    format!("cannot join {first} and {p} along axis {axis}"),
+                )
+                .label(a.span, "joined here")
+                .help("all sizes but that of the joined axis must agree");
+                return self.report(d);
+            }
+        }
+        let refs: Vec<&Tensor> = parts.iter().collect();
+        let meaning = if parts.iter().all(|p| p.meaning == first.meaning) {
+            first.meaning.clone()
+        } else {
+            Meaning::Real
+        };
+        self.emit(Prim::Concat { axis }, &refs, meaning, a.span)
+    }
+
+    pub fn split(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank(), Some(-1)) else {
+            return Val::Error;
+        };
+        let n = match self.at(a, "n") {
+            Some(Val::Int(Dim::Const(n))) if (1..=4096).contains(&n) => n,
+            Some(Val::Error | Val::Unknown(_)) | None => return Val::Error,
+            Some(other) => return self.wrong(a, "n", "a number from 1 to 4096", &other),
+        };
+        let size = t.ty.shape[axis].clone();
+        let Some(part) = size.div_exact(&Dim::Const(n)) else {
+            if self.mode.generic && size.as_const().is_none() {
+                return Val::Error;
+            }
+            return self.error(
+                "E0206",
+                a.span,
+                format!("axis {axis} of {t} does not divide into {n} equal parts"),
+                "split here",
+            );
+        };
+        let mut parts = Vec::new();
+        for i in 0..n {
+            let (mut starts, mut ends) = (vec![Dim::ZERO; t.ty.rank()], t.ty.shape.to_vec());
+            let (Ok(s), Ok(e)) = (part.mul(&Dim::Const(i)), part.mul(&Dim::Const(i + 1))) else {
+                return Val::Error;
+            };
+            starts[axis] = s;
+            ends[axis] = e;
+            let steps = vec![1; t.ty.rank()];
+            let meaning = t.meaning.clone();
+            parts.push((
+                None,
+                self.emit(
+                    Prim::Slice {
+                        starts,
+                        ends,
+                        steps,
+                    },
+                    &[&t],
+                    meaning,
+                    a.span,
+                ),
+            ));
+        }
+        Val::Tuple(std::rc::Rc::new(parts))
+    }
+
+    pub fn pad(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let (Some(low), Some(high)) = (self.shape_at(a, "low"), self.shape_at(a, "high")) else {
+            return Val::Error;
+        };
+        let value = self
+            .arg(a, "value")
+            .map_or(Val::Float(0.0), |x| x.val.clone());
+        let Some(value) = self.as_tensor(&value, t.ty.elem, a.span) else {
+            return Val::Error;
+        };
+        let Some(value) = self.cast(value, t.ty.elem, a.span) else {
+            return Val::Error;
+        };
+        let interior = vec![0; t.ty.rank()];
+        self.emit(
+            Prim::Pad {
+                low: low.to_vec(),
+                high: high.to_vec(),
+                interior,
+            },
+            &[&t, &value],
+            Meaning::Real,
+            a.span,
+        )
+    }
+
+    pub fn full(&mut self, a: &Args) -> Val {
+        let (Some(shape), Some(v)) = (self.shape_at(a, "shape"), self.at(a, "value")) else {
+            return Val::Error;
+        };
+        match self.as_tensor(&v, Elem::F32, a.span) {
+            Some(t) => self
+                .stretch(t, &shape, a.span)
+                .map_or(Val::Error, Val::Tensor),
+            None => Val::Error,
+        }
+    }
+
+    pub fn iota(&mut self, a: &Args) -> Val {
+        let Some(shape) = self.shape_at(a, "shape") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", shape.len(), Some(0)) else {
+            return Val::Error;
+        };
+        self.emit(
+            Prim::Iota {
+                axis,
+                shape,
+                elem: Elem::I32,
+            },
+            &[],
+            Meaning::Real,
+            a.span,
+        )
+    }
+
+    pub fn gather(&mut self, a: &Args) -> Val {
+        let (Some(t), Some(i)) = (self.tensor_at(a, "x"), self.tensor_at(a, "indices")) else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank(), Some(0)) else {
+            return Val::Error;
+        };
+        if i.ty.elem != Elem::I32 {
+            return self.wrong(a, "indices", "made of integers", &Val::Tensor(i));
+        }
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Gather { axis }, &[&t, &i], meaning, a.span)
+    }
+
+    pub fn scatter(&mut self, a: &Args) -> Val {
+        let (Some(i), Some(u)) = (self.tensor_at(a, "indices"), self.tensor_at(a, "updates"))
+        else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", u.ty.rank(), Some(0)) else {
+            return Val::Error;
+        };
+        let Some(size) = self
+            .at(a, "size")
+            .and_then(|v| self.positive_size(v, a.span))
+        else {
+            return Val::Error;
+        };
+        if i.ty.elem != Elem::I32 {
+            return self.wrong(a, "indices", "made of integers", &Val::Tensor(i));
+        }
+        self.emit(
+            Prim::ScatterAdd { axis, size },
+            &[&i, &u],
+            Meaning::Real,
+            a.span,
+        )
+    }
+
+    pub fn conv(&mut self, a: &Args) -> Val {
+        let (Some(x), Some(k)) = (self.tensor_at(a, "x"), self.tensor_at(a, "kernel")) else {
+            return Val::Error;
+        };
+        let n = x.ty.rank().saturating_sub(2);
+        let (Some(strides), Some(dilation)) = (
+            self.counts_at(a, "strides", n),
+            self.counts_at(a, "dilation", n),
+        ) else {
+            return Val::Error;
+        };
+        let Some(groups) = self.counts_at(a, "groups", 1).map(|g| g[0]) else {
+            return Val::Error;
+        };
+        if k.ty.rank() != n + 2 {
+            return self.wrong(a, "kernel", &format!("of {} axes", n + 2), &Val::Tensor(k));
+        }
+        let mut window = Vec::new();
+        for (i, d) in dilation.iter().enumerate() {
+            let reach = k.ty.shape[i]
+                .sub(&Dim::ONE)
+                .and_then(|w| w.mul(&Dim::from(*d)))
+                .and_then(|w| w.add(&Dim::ONE));
+            match reach {
+                Ok(w) => window.push(w),
+                Err(e) => return self.type_error(e.into(), a.span),
+            }
+        }
+        let Some((low, high)) = self.padding_at(a, &x.ty.shape[1..=n], &window, &strides) else {
+            return Val::Error;
+        };
+        let dims = ConvDims {
+            strides,
+            dilation,
+            low,
+            high,
+            groups,
+        };
+        self.emit(Prim::Conv(dims), &[&x, &k], Meaning::Real, a.span)
+    }
+
+    pub fn window(&mut self, a: &Args, op: WindowOp) -> Val {
+        let Some(x) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let n = x.ty.rank().saturating_sub(2);
+        let (Some(window), Some(strides)) = (
+            self.counts_at(a, "window", n),
+            self.counts_at(a, "strides", n),
+        ) else {
+            return Val::Error;
+        };
+        let sizes: Vec<Dim> = window.iter().map(|w| Dim::from(*w)).collect();
+        let Some((low, high)) = self.padding_at(a, &x.ty.shape[1..=n], &sizes, &strides) else {
+            return Val::Error;
+        };
+        self.emit(
+            Prim::Window {
+                op,
+                dims: WindowDims {
+                    window,
+                    strides,
+                    low,
+                    high,
+                },
+            },
+            &[&x],
+            Meaning::Real,
+            a.span,
+        )
+    }
+
+    /// `valid` pads nothing; `same` so that the result has `ceil(size / stride)`, the odd one at the end.
+    pub fn padding_at(
+        &mut self,
+        a: &Args,
+        sizes: &[Dim],
+        window: &[Dim],
+        strides: &[usize],
+    ) -> Option<(Vec<Dim>, Vec<Dim>)> {
+        let arg = self.arg(a, "padding").cloned();
+        let word = match &arg {
+            None => "valid".into(),
+            Some(ArgVal {
+                val: Val::Symbol(s),
+                ..
+            }) => s.to_string(),
+            Some(ArgVal {
+                symbol: Some(s), ..
+            }) => s.text.to_string(),
+            Some(ArgVal {
+                val: Val::Error, ..
+            }) => return None,
+            Some(other) => {
+                let v = other.val.clone();
+                self.wrong(a, "padding", "`valid` or `same`", &v);
+                return None;
+            }
+        };
+        let zeros = vec![Dim::ZERO; sizes.len()];
+        if word == "valid" {
+            return Some((zeros.clone(), zeros));
+        }
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        for ((size, window), &stride) in sizes.iter().zip(window).zip(strides) {
+            let stride = Dim::from(stride);
+            let total = || -> Result<Dim, crate::ir::DimError> {
+                let out = size.add(&stride)?.sub(&Dim::ONE)?.div(&stride)?;
+                Ok(out
+                    .sub(&Dim::ONE)?
+                    .mul(&stride)?
+                    .add(window)?
+                    .sub(size)?
+                    .max_with(&Dim::ZERO))
+            };
+            let total = match total() {
+                Ok(t) => t,
+                Err(e) => {
+                    self.type_error(e.into(), a.span);
+                    return None;
+                }
+            };
+            let half = total.div(&Dim::Const(2)).ok()?;
+            high.push(total.sub(&half).ok()?);
+            low.push(half);
+        }
+        Some((low, high))
+    }
+}

@@ -1,0 +1,295 @@
+//! `input` and `target`: expressions over columns, elaborated where a run needs them.
+
+use std::rc::Rc;
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::ir::{Elem, Role, Type};
+use crate::lower::spec::*;
+use crate::span::Span;
+use crate::syntax::ast::{self, Expr, ExprKind, Ident};
+
+use super::data::{DataEnv, Feed};
+use super::elab::Elab;
+use super::scope::VarRole;
+use super::signature::{per_sample_text, tensor_pattern};
+use super::value::{Home, Meaning, Tensor, Val};
+
+impl Elab<'_> {
+    /// Evaluates an `input` or `target`, making graph inputs of the columns it uses.
+    pub fn feed(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
+        self.frames.push(super::scope::Frame::new(
+            "data".into(),
+            format!("`{}`", f.name.text),
+            false,
+            None,
+        ));
+        let t = self.feed_value(f, env);
+        self.frames.pop();
+        let t = t?;
+        let pattern = match tensor_pattern(&f.ty) {
+            Ok(p) => p,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return None;
+            }
+        };
+        self.per_sample(
+            &pattern,
+            t,
+            f.ty.span,
+            f.value.as_ref().map_or(f.span, |v| v.span),
+            &f.name.text,
+        )
+    }
+
+    pub fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
+        let v = match &f.value {
+            None => {
+                if env.broken.contains(&f.name.text) {
+                    return None;
+                }
+                if !env.columns.contains_key(&f.name.text) {
+                    self.unknown_column(&f.name, env);
+                    return None;
+                }
+                self.bind_column(&f.name, env);
+                self.name(&f.name)
+            }
+            Some(e) => {
+                let mut names = Vec::new();
+                names_in(e, &mut names);
+                if names.iter().any(|n| env.broken.contains(&n.text)) {
+                    return None;
+                }
+                for n in names {
+                    if env.columns.contains_key(&n.text) {
+                        self.bind_column(n, env);
+                    } else if env.fits.contains_key(&n.text) {
+                        self.frame().bind(
+                            &n.text,
+                            Val::Fitted(Rc::from(&*n.text)),
+                            n.span,
+                            VarRole::Given,
+                        );
+                    } else if !env.columns.is_empty() && self.is_unknown_name(&n.text) {
+                        // A column is what was meant, more likely than anything of the library.
+                        if did_you_mean(&n.text, env.columns.keys().map(|k| &**k)).is_some() {
+                            self.unknown_column(n, env);
+                            return None;
+                        }
+                    }
+                }
+                self.fits_in_scope(env);
+                self.eval(e)
+            }
+        };
+        match v {
+            Val::Tensor(t) => Some(t),
+            Val::Error => None,
+            other => {
+                let at = f.value.as_ref().map_or(f.span, |v| v.span);
+                self.error(
+                    "E0507",
+                    at,
+                    format!("`{}` must be made of columns", f.name.text),
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
+        }
+    }
+
+    pub fn is_unknown_name(&self, name: &str) -> bool {
+        !self.world.globals.contains_key(name)
+            && super::builtins::find(name).is_none()
+            && self.world.library(name).is_none()
+            && !matches!(name, "real" | "int" | "bool" | "training")
+    }
+
+    pub fn fits_in_scope(&mut self, env: &DataEnv) {
+        for (name, column) in &env.fits {
+            let c = &env.columns[column.as_str()];
+            self.fitted.insert(
+                name.to_string(),
+                Type::new(Elem::F32, c.ty.shape[1..].iter().cloned()),
+            );
+        }
+    }
+
+    pub fn bind_column(&mut self, n: &Ident, env: &DataEnv) {
+        let c = &env.columns[&n.text];
+        let known = self
+            .step
+            .inputs
+            .iter()
+            .find(|i| i.role == Role::Data && i.name == n.text)
+            .map(|i| i.value);
+        let value = known.unwrap_or_else(|| self.step.input(&n.text, Role::Data, c.ty.clone()));
+        let t = Tensor {
+            value,
+            home: Home::Step,
+            ty: c.ty.clone(),
+            meaning: c.meaning.clone(),
+        };
+        self.frame()
+            .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
+    }
+
+    /// `scale.mean`: a constant computed from the training rows.
+    pub fn fitted_field(&mut self, fit: &str, field: &Ident) -> Val {
+        let known = Statistic::ALL.map(Statistic::name);
+        if !known.contains(&&*field.text) {
+            let mut d = Diagnostic::error("E0110", format!("`{fit}` has no `{}`", field.text))
+                .label(field.span, "unknown statistic")
+                .note(format!("it has: {}", known.join(", ")));
+            if let Some(near) = did_you_mean(&field.text, known) {
+                d = d
+                    .help(format!("did you mean `{near}`?"))
+                    .fix(field.span, near);
+            }
+            return self.report(d);
+        }
+        let Some(ty) = self.fitted.get(fit).cloned() else {
+            return Val::Error;
+        };
+        let name = format!("{fit}.{}", field.text);
+        let found = self
+            .step
+            .inputs
+            .iter()
+            .find(|i| i.role == Role::Fit && *i.name == *name)
+            .map(|i| i.value);
+        let value = found.unwrap_or_else(|| self.step.input(&name, Role::Fit, ty.clone()));
+        Val::Tensor(Tensor {
+            value,
+            home: Home::Step,
+            ty,
+            meaning: Meaning::Real,
+        })
+    }
+
+    /// Checks a tensor against a per-sample type: the batch axis is implied.
+    pub fn per_sample(
+        &mut self,
+        pattern: &super::signature::Pattern,
+        t: Tensor,
+        ty_span: Span,
+        at: Span,
+        name: &str,
+    ) -> Option<Tensor> {
+        let report = |el: &mut Self, what: String| {
+            let d = Diagnostic::error("E0507", what)
+                .label(at, format!("this gives {} a sample", per_sample_text(&t)))
+                .label(ty_span, "declared here");
+            el.report(d);
+            None::<Tensor>
+        };
+        self.frames.push(super::scope::Frame::new(
+            "".into(),
+            name.into(),
+            false,
+            None,
+        ));
+        let meaning = super::signature::Pattern {
+            meaning: pattern.meaning.clone(),
+            dims: &[],
+            span: pattern.span,
+        };
+        let declared = self.shape_of(pattern.dims);
+        let fitted = {
+            let scalar = Tensor {
+                ty: Type {
+                    elem: t.ty.elem,
+                    shape: t.ty.shape.clone(),
+                },
+                ..t.clone()
+            };
+            self.unify_meaning_only(&meaning, scalar, at)
+        };
+        self.frames.pop();
+        let declared = declared?;
+        let Some(fitted) = fitted else {
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    super::signature::pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
+        };
+        if fitted.ty.shape.len() != declared.len() + 1 || fitted.ty.shape[1..] != declared[..] {
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    super::signature::pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
+        }
+        Some(fitted)
+    }
+}
+
+/// Every name an expression mentions.
+pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
+    match &e.kind {
+        ExprKind::Name(n) => out.push(n),
+        ExprKind::List(items) => items.iter().for_each(|i| names_in(i, out)),
+        ExprKind::Tuple(items) => items.iter().for_each(|a| names_in(&a.value, out)),
+        ExprKind::Unary(_, a) => names_in(a, out),
+        ExprKind::Binary(_, a, b)
+        | ExprKind::Range(a, b)
+        | ExprKind::Pipe { value: a, stage: b } => {
+            names_in(a, out);
+            names_in(b, out);
+        }
+        ExprKind::Call { callee, args, .. } => {
+            names_in(callee, out);
+            args.iter().for_each(|a| names_in(&a.value, out));
+        }
+        ExprKind::Index { base, items } => {
+            names_in(base, out);
+            for i in items {
+                match i {
+                    ast::IndexItem::Rest(_) => {}
+                    ast::IndexItem::At(e) => names_in(e, out),
+                    ast::IndexItem::Slice {
+                        start, end, step, ..
+                    } => {
+                        [start, end, step]
+                            .into_iter()
+                            .flatten()
+                            .for_each(|e| names_in(e, out));
+                    }
+                }
+            }
+        }
+        ExprKind::Field { base, .. } => names_in(base, out),
+        ExprKind::If {
+            cond,
+            then,
+            otherwise,
+        } => {
+            names_in(cond, out);
+            for b in std::iter::once(then).chain(otherwise) {
+                if let Some(v) = &b.value {
+                    names_in(v, out);
+                }
+            }
+        }
+        ExprKind::Int(_)
+        | ExprKind::Float(_)
+        | ExprKind::Percent(_)
+        | ExprKind::Str(_)
+        | ExprKind::Bool(_)
+        | ExprKind::None => {}
+        ExprKind::Scan(s) => s
+            .elements
+            .iter()
+            .chain(&s.carries)
+            .for_each(|(_, e)| names_in(e, out)),
+    }
+}

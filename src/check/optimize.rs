@@ -1,0 +1,179 @@
+//! Gradients by the parameters and the optimizer's update of each.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type, Value};
+use crate::span::Span;
+use crate::syntax::ast::{self, DefKind, Ident, Setting};
+
+use super::call::lists;
+use super::elab::Elab;
+use super::train::Run;
+use super::value::{ArgVal, Configured, Home, Meaning, Tensor, Val};
+
+impl Elab<'_> {
+    /// The gradient of `total` by the parameters, and the optimizer's update of each.
+    pub fn optimize(&mut self, setting: &Setting, total: &Tensor, params: &[Arc<str>], run: Run) {
+        let Some((v, span)) = self.one_value(setting) else {
+            return;
+        };
+        let Some(c) = self.of_kind(v, DefKind::Optimizer, span) else {
+            return;
+        };
+        if run != Run::Train {
+            return;
+        }
+        let trained: Vec<Arc<str>> = params
+            .iter()
+            .filter(|p| self.params[*p].trainable)
+            .cloned()
+            .collect();
+        let mut args = vec![total.value];
+        args.extend(trained.iter().map(|p| self.params[p].tensor.value));
+        let origin = self.origin(span);
+        let grads: Vec<Value> = match self.step.push(Prim::Gradient, &args, origin) {
+            Ok(g) => g.to_vec(),
+            Err(e) => {
+                self.type_error(e, span);
+                return;
+            }
+        };
+        let done = self.step_counter();
+        let Some(done) = self.cast(done, Elem::F32, span) else {
+            return;
+        };
+        let Val::Tensor(step) = self.binary(
+            ast::BinaryOp::Add,
+            Val::Tensor(done),
+            Val::Int(Dim::ONE),
+            span,
+        ) else {
+            return;
+        };
+        let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
+        let Some(c) = self.with_rates(&c, &class, &step, span) else {
+            return;
+        };
+        let r = c.defs[0].clone();
+        for (name, grad) in trained.iter().zip(grads) {
+            let info = self.params[name].clone();
+            let grad = Tensor {
+                value: grad,
+                ..info.tensor.clone()
+            };
+            if !self.enter(span) {
+                return;
+            }
+            self.push_frame(&r, format!("{class}/{name}").into(), span);
+            for (n, t) in [("param", &info.tensor), ("grad", &grad), ("step", &step)] {
+                self.frame()
+                    .bind_given(&n.into(), Val::Tensor(t.clone()), r.def.name.span);
+            }
+            let next = if self.bind_config(&c, &r) {
+                self.block(&r.def.body)
+            } else {
+                None
+            };
+            self.frames.pop();
+            self.leave();
+            let Some(next) = next else { return };
+            let Val::Tensor(mut next) = next else {
+                if !next.is_error() {
+                    self.error(
+                        "E0312",
+                        r.def.name.span,
+                        format!("`{}` must give the parameter's new value", r.def.name.text),
+                        format!("this is {}", next.describe()),
+                    );
+                }
+                return;
+            };
+            if let Some(Val::Def(k)) = &info.constraint {
+                let Val::Tensor(t) =
+                    self.run_with(k, &[("param", Val::Tensor(next.clone()))], span)
+                else {
+                    return;
+                };
+                next = t;
+            }
+            if next.ty != info.tensor.ty {
+                self.error(
+                    "E0213",
+                    r.def.name.span,
+                    format!(
+                        "`{}` gives {next} for a parameter {}",
+                        r.def.name.text, info.tensor.ty
+                    ),
+                    "the new value must have the parameter's type",
+                );
+                return;
+            }
+            self.params.get_mut(name).expect("listed above").tensor = Tensor {
+                value: next.value,
+                ..info.tensor
+            };
+        }
+    }
+
+    /// Makes a runtime number of a constant `lr`, and a graph of a schedule.
+    pub fn with_rates(
+        &mut self,
+        c: &Rc<Configured>,
+        class: &str,
+        step: &Tensor,
+        span: Span,
+    ) -> Option<Rc<Configured>> {
+        let r = c.defs[0].clone();
+        self.push_frame(&r, "".into(), span);
+        let ok = self.bind_config(c, &r);
+        let bound: Vec<(Ident, Val)> = lists(&r.def)
+            .0
+            .iter()
+            .filter_map(|p| Some((p.name.clone(), self.top().get(&p.name.text)?.val.clone())))
+            .collect();
+        self.frames.pop();
+        if !ok {
+            return None;
+        }
+        let mut args = Vec::new();
+        for (name, v) in bound {
+            let val = match &v {
+                Val::Def(s) if s.defs[0].def.kind == DefKind::Schedule => {
+                    self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
+                }
+                Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {
+                    let full = format!("{class}/learning_rate");
+                    let ty = Type::scalar(Elem::F32);
+                    let value = self.step.input(&full, Role::Hyper, ty.clone());
+                    if self.inits.insert(full.as_str().into()) {
+                        let x = super::ops::float(&v)?;
+                        let init = self.init.constant(x, Elem::F32);
+                        self.init.output(&full, OutputRole::Result, init);
+                    }
+                    Val::Tensor(Tensor {
+                        value,
+                        home: Home::Step,
+                        ty,
+                        meaning: Meaning::Real,
+                    })
+                }
+                _ => v,
+            };
+            if val.is_error() {
+                return None;
+            }
+            args.push(ArgVal {
+                name: Some(name),
+                val,
+                span,
+                symbol: None,
+            });
+        }
+        Some(Rc::new(Configured {
+            defs: c.defs.clone(),
+            args,
+            span: c.span,
+        }))
+    }
+}
