@@ -335,8 +335,9 @@ impl Elab<'_> {
         let (p, y) = (&c.prediction, &c.target);
         let index = matches!(y.meaning, Meaning::Class(_));
         let wanted_rank = y.ty.rank() + usize::from(index);
-        if p.ty.rank() > wanted_rank {
-            return self.flatten_repair(d, c, wanted_rank);
+        // A layer's units are an axis too: of two axes none is too many.
+        if p.ty.rank() > wanted_rank.max(2) {
+            return self.flatten_repair(d, c, wanted_rank.max(2));
         }
         let yes_or_no = matches!(&y.meaning, Meaning::Class(n) if n.as_const() == Some(2));
         let units = match &y.meaning {
