@@ -274,3 +274,83 @@ fn functions_are_accurate_everywhere() {
         }
     }
 }
+
+/// Chains of elementwise operations, line and column sums over sizes around the vectors' widths: spills, masked
+/// tails, several vectors a turn, values kept from pass to pass.
+#[test]
+fn long_chains_over_odd_sizes_agree() {
+    let o = OriginId::default();
+    let sizes = [1, 2, 15, 16, 17, 33, 64, 65, 130, 257];
+    for seed in 0..24 {
+        let mut random = Random(seed);
+        let (rows, cols) = (random.of(&sizes), random.of(&sizes));
+        let mut g = Graph::new("chain");
+        let full = [rows, cols];
+        let mut values: Vec<Value> = (0..3)
+            .map(|i| g.input(&format!("x{i}"), Role::Plain, Type::of(Elem::F32, &full)))
+            .collect();
+        let lines = [
+            g.input("row", Role::Plain, Type::of(Elem::F32, &[rows])),
+            g.input("column", Role::Plain, Type::of(Elem::F32, &[cols])),
+        ];
+        let spread = |g: &mut Graph, v: Value, axis: usize| {
+            let shape = Type::of(Elem::F32, &full).shape;
+            let axes = vec![axis];
+            g.push1(Prim::Broadcast { shape, axes }, &[v], o).unwrap()
+        };
+        for (axis, &line) in lines.iter().enumerate() {
+            values.push(spread(&mut g, line, axis));
+        }
+        for _ in 0..40 {
+            let (x, y) = (random.of(&values), random.of(&values));
+            let unary = [
+                Unary::Tanh,
+                Unary::Logistic,
+                Unary::Abs,
+                Unary::Neg,
+                Unary::Erf,
+            ];
+            let v = match random.below(8) {
+                0 | 1 => {
+                    let axis = random.below(2);
+                    let op = random.of(&[Reduce::Max, Reduce::Min]);
+                    let axes = vec![1 - axis];
+                    let line = g.push1(Prim::Reduce { op, axes }, &[x], o).unwrap();
+                    spread(&mut g, line, axis)
+                }
+                2 | 3 => g.push1(Prim::Unary(random.of(&unary)), &[x], o).unwrap(),
+                4 => {
+                    let which = nnc::ir::prim::Compare::Lt;
+                    let c = g.push1(Prim::Compare(which), &[x, y], o).unwrap();
+                    g.push1(Prim::Select, &[c, y, x], o).unwrap()
+                }
+                _ => {
+                    let op = random.of(&[Binary::Add, Binary::Sub, Binary::Mul, Binary::Max]);
+                    let v = g.push1(Prim::Binary(op), &[x, y], o).unwrap();
+                    // Bounded, so that nothing grows without end.
+                    g.push1(Prim::Unary(Unary::Tanh), &[v], o).unwrap()
+                }
+            };
+            values.push(v);
+        }
+        for (i, v) in values.iter().rev().take(4).enumerate() {
+            g.output(&format!("y{i}"), OutputRole::Result, *v);
+        }
+        let inputs = random_inputs(&g, seed);
+        for features in Features::available() {
+            let name = format!("chain {seed} {rows}x{cols}");
+            check(&g, &inputs, seed, features, &name);
+            // No sums: fused further or not, the arithmetic is the same.
+            let fused = run(&g, &inputs, seed, 2, features);
+            let all = run(&all_visible(&g), &inputs, seed, 1, features);
+            for (output, found) in g.outputs.iter().zip(&fused) {
+                let expected = &all[output.value.0 as usize];
+                assert_eq!(
+                    close(found, expected, (0.0, 0.0)),
+                    Ok(()),
+                    "{name} {features:?}"
+                );
+            }
+        }
+    }
+}

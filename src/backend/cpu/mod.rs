@@ -5,7 +5,7 @@
 //! fuse      operations -> units: kernels, products, the rest
 //! kernel    unit -> loops, operands, and a body in the vector IR (vir, math)
 //! clif      vector IR -> machine code through Cranelift, four lanes, any machine
-//! avx512    the same, sixteen lanes, through iced-x86, where the processor has them (avx512_regs)
+//! avx512    the same, sixteen lanes, through iced-x86, where the processor has them
 //! jit       which of the two a kernel gets; owns the code
 //! plan      units -> buffers in one arena and a flat list of steps (step)
 //! run       steps -> calls, over a pool of threads; gemm, philox, direct: what is precompiled
@@ -20,8 +20,6 @@ pub mod pool;
 
 #[cfg(all(target_arch = "x86_64", unix))]
 mod avx512;
-#[cfg(all(target_arch = "x86_64", unix))]
-mod avx512_regs;
 mod calls;
 mod clif;
 mod direct;

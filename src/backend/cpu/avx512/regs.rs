@@ -3,7 +3,7 @@
 use iced_x86::Register;
 use rustc_hash::FxHashMap;
 
-use super::vir::{Kernel, Level, Ty, V, each_arg};
+use crate::backend::cpu::vir::{Kernel, Level, Ty, V, each_arg};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
