@@ -450,8 +450,8 @@ pub fn count(shape: &[Dim]) -> Result<Dim> {
 
 /// Number of elements if every symbol were 1: cheap, where polynomials are not.
 fn least_elements(shape: &[Dim]) -> Result<i64> {
-    let known = shape.iter().filter_map(Dim::as_const);
-    let product = known.fold(Some(1i64), |n, d| n?.checked_mul(d));
+    let mut known = shape.iter().filter_map(Dim::as_const);
+    let product = known.try_fold(1i64, i64::checked_mul);
     product.ok_or(TypeError::Dim(DimError::Overflow))
 }
 
