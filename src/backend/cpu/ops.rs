@@ -327,6 +327,15 @@ impl Ops {
                 )
             }
             Prim::Dot(dims) => {
+                // Contracted in the order in which the larger operand lies, so that it needs no copy.
+                let mut dims = dims.clone();
+                let size = |side: usize| args[side].view.elements();
+                let larger = usize::from(size(1) > size(0));
+                let strides = args[larger].view.strides.clone();
+                dims.contract.sort_by_key(|&(left, right)| {
+                    std::cmp::Reverse(strides[[left, right][larger]])
+                });
+                let dims = &dims;
                 for side in 0..2 {
                     if args[side].val().is_none() || !dot_strides_fit(dims, side, &args[side].view)
                     {
