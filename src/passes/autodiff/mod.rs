@@ -24,8 +24,8 @@
 //!   from the last to the first. Slices that tile a value are concatenated
 //!   instead (the gates of an LSTM).
 //! - If the loss does not depend on `wi` the gradient is zero.
-//! - The rules are in [`rules`] (elementwise, shape), [`linear`] (products,
-//!   convolutions, windows) and [`scan`]. All of them give differentiable
+//! - The rules are in `rules` (elementwise, shape), `linear` (products,
+//!   convolutions, windows) and `scan`. All of them give differentiable
 //!   operations, so gradients of gradients exist wherever the rule is not zero.
 
 mod backward;

@@ -10,8 +10,8 @@
 //!   %6 = add(%4, %5)                          %5 = add(%4, %1)
 //! ```
 //!
-//! - [`fold`]: operations on constants; [`algebra`]: identities;
-//!   [`layout`]: reshapes, transposes, broadcasts, slices, padding; [`scan`]: loops.
+//! - `fold`: operations on constants; `algebra`: identities;
+//!   `layout`: reshapes, transposes, broadcasts, slices, padding; `scan`: loops.
 //! - Equal operations become one (not scans).
 //! - Operations on broadcasts are done before the broadcast.
 //! - What no output needs is dropped.
@@ -23,7 +23,7 @@
 //! `x` that cannot be -0. Sums are not reassociated, except
 //! that what is summed after a transpose is summed in the order before it.
 //!
-//! Values by which a gradient is taken are left alone (see [`super::rewrite`]).
+//! Values by which a gradient is taken are left alone (see `rewrite`).
 //! Rounds are repeated until nothing changes, so the pass is idempotent.
 
 mod algebra;
