@@ -42,9 +42,10 @@ pub use builtins::{BUILTINS, Builtin};
 pub use elab::LayerUse;
 
 use crate::diag::{Diagnostic, Severity};
+use crate::ir::{Graph, Role};
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
-use crate::span::SourceMap;
+use crate::span::{SourceMap, Span};
 use crate::syntax::ast::{self, DeclKind};
 
 use elab::{Elab, Mode};
@@ -319,6 +320,9 @@ fn check_train(
     let values = e.take_step("metrics");
     diags.append(&mut e.diags);
 
+    if diags.iter().all(|d| d.severity != Severity::Error) {
+        diags.extend(never_begun(&init, &[&eval, &predict], span));
+    }
     checked.data = Some(env.spec);
     checked.train = Some(spec);
     checked.layers = layers;
@@ -329,6 +333,23 @@ fn check_train(
         predict,
         metrics: values,
     });
+}
+
+/// A parameter or state that only evaluation declares: nothing gives it an initial value.
+fn never_begun(init: &Graph, graphs: &[&Graph], span: Span) -> Option<Diagnostic> {
+    let begun: HashSet<&str> = init.outputs.iter().map(|o| &*o.name).collect();
+    let kept = graphs
+        .iter()
+        .flat_map(|g| &g.inputs)
+        .filter(|i| matches!(i.role, Role::Param | Role::State));
+    let lost = kept.map(|i| &*i.name).find(|name| !begun.contains(name))?;
+    let d = Diagnostic::error("E0410", format!("`{lost}` has no initial value"))
+        .label(
+            span,
+            "a training step never declares it, only evaluation does",
+        )
+        .help("declare it before the `if training`");
+    Some(d)
 }
 
 impl Elab<'_> {

@@ -35,7 +35,7 @@ pub struct Ident {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decl {
-    /// `@kernel("name")`, `@alias(Name)`, ...
+    /// `@alias(Name)`, `@mends(key)`: in the library only.
     pub attributes: Vec<Attribute>,
     /// The `##` lines directly above, joined by newlines; empty if none.
     pub doc: String,
@@ -336,7 +336,7 @@ pub enum DataItemKind {
     },
     /// `fit scale = Standardize(train.features)`
     Fit { name: Ident, value: Expr },
-    /// `input x : [784] = image |> flatten / 255`; without a value, the column of that name
+    /// `input x : [784] = flatten(image) / 255`; without a value, the column of that name
     Input {
         name: Ident,
         ty: TypeExpr,

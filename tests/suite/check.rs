@@ -5,6 +5,15 @@ use nnc::diag::render::{Style, render};
 
 struct Disk;
 
+/// One file from memory.
+struct Text<'a>(&'a str);
+
+impl Files for Text<'_> {
+    fn read(&self, _: &str) -> Result<String, String> {
+        Ok(self.0.into())
+    }
+}
+
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|e| e.to_string())
@@ -30,12 +39,6 @@ fn every_model_checks_without_a_word() {
 /// Every library definition, checked for all uses at once, as a user's would be.
 #[test]
 fn the_library_checks_as_if_a_user_had_written_it() {
-    struct Text(&'static str);
-    impl Files for Text {
-        fn read(&self, _: &str) -> Result<String, String> {
-            Ok(self.0.into())
-        }
-    }
     for (name, text) in nnc::library::FILES {
         // Overloads and attributes are the library's alone.
         let report = check_file(&Text(text), name, &[]);
@@ -51,4 +54,23 @@ fn the_library_checks_as_if_a_user_had_written_it() {
             render(&diags, &report.map, Style::plain())
         );
     }
+}
+
+#[test]
+fn what_only_an_evaluation_declares_has_no_initial_value() {
+    let digits = std::fs::read_to_string("models/digits.nn").unwrap();
+    let layer = "layer Late(x: [B, n]) -> [B, n] {
+  if training { x } else {
+    state k: [n] = ones
+    x * k
+  }
+}
+";
+    let text = format!(
+        "{layer}{}",
+        digits.replace("image |> Dense", "image |> Late |> Dense")
+    );
+    let report = check_file(&Text(&text), "late.nn", &[]);
+    let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["E0410"]);
 }
