@@ -6,18 +6,33 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+/// The path that messages show, and the text, of each file named.
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$((concat!("library/", $name, ".nn"), include_str!(concat!($name, ".nn")))),*]
+    };
+}
+
 /// Name and text of every library file.
-pub const FILES: &[(&str, &str)] = &[
-    ("library/activations.nn", include_str!("activations.nn")),
-    ("library/functions.nn", include_str!("functions.nn")),
-    ("library/initializers.nn", include_str!("initializers.nn")),
-    ("library/layers.nn", include_str!("layers.nn")),
-    ("library/losses.nn", include_str!("losses.nn")),
-    ("library/metrics.nn", include_str!("metrics.nn")),
-    ("library/optimizers.nn", include_str!("optimizers.nn")),
-    ("library/regularizers.nn", include_str!("regularizers.nn")),
-    ("library/schedules.nn", include_str!("schedules.nn")),
-];
+#[rustfmt::skip]
+pub const FILES: &[(&str, &str)] = files! {
+    "activations"
+    "convolution"
+    "core"
+    "dropout"
+    "functions"
+    "initializers"
+    "losses"
+    "merging"
+    "metrics"
+    "normalization"
+    "optimizers"
+    "pooling"
+    "recurrent"
+    "regularizers"
+    "schedules"
+    "shaping"
+};
 
 const KEYWORDS: &[&str] = &[
     "layer",
