@@ -20,6 +20,8 @@ pub unsafe trait Number: Copy + Default + Send + Sync + 'static {}
 // SAFETY: plain numbers, no padding, no invalid bit patterns.
 unsafe impl Number for u8 {}
 // SAFETY: as above.
+unsafe impl Number for u16 {}
+// SAFETY: as above.
 unsafe impl Number for i32 {}
 // SAFETY: as above.
 unsafe impl Number for f32 {}

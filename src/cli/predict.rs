@@ -146,7 +146,7 @@ fn outputs(session: &mut Session, batches: &mut Batches) -> Result<Vec<Values>, 
                 ColumnData::F32(v) => v.extend(numbers_of::<f32>(bytes).unwrap_or_default()),
                 ColumnData::I32(v) => v.extend(numbers_of::<i32>(bytes).unwrap_or_default()),
                 ColumnData::U8(v) => v.extend(bytes),
-                ColumnData::Text(_) => {}
+                ColumnData::U16(_) | ColumnData::Text(_) | ColumnData::Sparse(_) => {}
             }
         }
     }

@@ -9,11 +9,12 @@
 //! What a batch holds depends on the seed, the epoch and the batch's number
 //! only: each epoch is a fresh permutation of the chosen rows, so that
 //! [`Batches::epoch_from`] resumes anywhere. Sequential order over adjacent rows
-//! copies nothing: its batches borrow from the table, and no thread is started.
+//! copies nothing: its batches borrow from the table, and no thread is started. Sparse
+//! rows are written out into the buffers.
 
 use super::error::DataError;
 use super::shuffle::shuffle;
-use super::table::{Storage, Table};
+use super::table::{ColumnData, Storage, Table};
 use crate::bytes::{AlignedBytes, Number, numbers_of};
 use crate::ir::random::site_key;
 use std::collections::VecDeque;
@@ -158,7 +159,9 @@ impl Batches {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let size = size.min(rows.len());
+        let whole = |&(i, _): &(usize, usize)| table.columns()[i].as_bytes().is_some();
         let borrowed = order == Order::Sequential
+            && columns.iter().all(whole)
             && rows.windows(2).all(|w| w[0].checked_add(1) == Some(w[1]));
         let plan = Arc::new(Plan {
             table,
@@ -297,6 +300,10 @@ impl<'a> BatchColumn<'a> {
         self.numbers(Storage::U8)
     }
 
+    pub fn u16s(self) -> Option<&'a [u16]> {
+        self.numbers(Storage::U16)
+    }
+
     pub fn i32s(self) -> Option<&'a [i32]> {
         self.numbers(Storage::I32)
     }
@@ -349,7 +356,14 @@ impl Plan {
 
     fn gather(&self, rows: &[u32], slot: &mut Slot) {
         for (&(index, stride), to) in self.columns.iter().zip(slot) {
-            let from = self.table.columns()[index].as_bytes().unwrap_or_default();
+            let column = &self.table.columns()[index];
+            if let ColumnData::Sparse(bags) = column.data() {
+                for (to, &row) in to.chunks_exact_mut(stride).zip(rows) {
+                    bags.write(row as usize, to);
+                }
+                continue;
+            }
+            let from = column.as_bytes().unwrap_or_default();
             match stride {
                 1 => gather_fixed::<1>(from, rows, to),
                 4 => gather_fixed::<4>(from, rows, to),
@@ -514,7 +528,7 @@ fn fill(plan: &Plan, shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::table::{Column, ColumnData, TextColumn};
+    use crate::data::table::{Column, TextColumn};
 
     /// Row `r`: image [r, r + 1, r + 2] mod 256, label r.
     fn table(rows: usize) -> Arc<Table> {

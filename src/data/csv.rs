@@ -144,9 +144,14 @@ pub fn write_to(out: impl io::Write, delimiter: u8, table: &Table) -> io::Result
             for i in fields {
                 match column.data() {
                     ColumnData::U8(v) => writer.write_field(v[i].to_string())?,
+                    ColumnData::U16(v) => writer.write_field(v[i].to_string())?,
                     ColumnData::I32(v) => writer.write_field(v[i].to_string())?,
                     ColumnData::F32(v) => writer.write_field(format!("{:?}", v[i]))?,
                     ColumnData::Text(v) => writer.write_field(v.get(i).unwrap_or_default())?,
+                    ColumnData::Sparse(_) => {
+                        let x = column.number(i).unwrap_or_default() as f32;
+                        writer.write_field(format!("{x:?}"))?;
+                    }
                 }
             }
         }
@@ -507,6 +512,8 @@ impl Sink {
         };
         match (&mut self.data, self.element) {
             (ColumnData::Text(v), _) => v.push(raw),
+            // no element type is stored so
+            (ColumnData::U16(_) | ColumnData::Sparse(_), _) => {}
             (ColumnData::U8(v), _) => match whole(value).and_then(|x| u8::try_from(x).ok()) {
                 Some(x) => v.push(x),
                 None => return bad("a whole number 0..255".into()),

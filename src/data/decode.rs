@@ -197,7 +197,8 @@ pub fn read(
         Storage::U8 => ColumnData::U8(convert(from, count, encoding, to_u8)?),
         Storage::I32 => ColumnData::I32(convert(from, count, encoding, to_i32)?),
         Storage::F32 => ColumnData::F32(convert(from, count, encoding, to_f32)?),
-        Storage::Text => return Err(Fault::Text),
+        // no element type is stored so
+        Storage::U16 | Storage::Text => return Err(Fault::Text),
     };
     if let ElementType::Class(classes) = want {
         check_classes(&data, classes)?;
@@ -219,7 +220,9 @@ fn check_classes(data: &ColumnData, classes: u32) -> Result<(), Fault> {
             .map(|&x| i64::from(x))
             .enumerate()
             .find(|&(_, x)| outside(x)),
-        ColumnData::F32(_) | ColumnData::Text(_) => None,
+        ColumnData::U16(_) | ColumnData::F32(_) | ColumnData::Text(_) | ColumnData::Sparse(_) => {
+            None
+        }
     };
     found.map_or(Ok(()), |(index, value)| {
         Err(Fault::Class {

@@ -212,6 +212,19 @@ pub enum DataError {
 
     #[error("a batch must hold at least one row")]
     BatchSize,
+
+    #[error("the out-of-vocabulary token `{token}` is a word of the texts; choose another")]
+    OovIsAWord { token: String },
+
+    #[error("the fitted `{name}` is {value}, and a size is at least 1{}", if *value > 1.0 {
+        " and fits 32 bits"
+    } else {
+        ""
+    })]
+    FittedSize { name: String, value: f64 },
+
+    #[error("there is no room for {rows} rows of {each} ids")]
+    NoRoom { rows: usize, each: usize },
 }
 
 impl DataError {
@@ -248,6 +261,9 @@ impl DataError {
             DataError::NoRows { .. } => "E0929",
             DataError::RowIndex { .. } => "E0930",
             DataError::BatchSize => "E0931",
+            DataError::OovIsAWord { .. } => "E0932",
+            DataError::FittedSize { .. } => "E0933",
+            DataError::NoRoom { .. } => "E0934",
             DataError::OpenQuote { .. } => "E0919",
         }
     }

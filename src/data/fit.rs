@@ -31,6 +31,65 @@ pub struct Statistics {
     pub max: Vec<f64>,
 }
 
+/// Whole numbers in order, such as the lengths of texts: never none.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lengths {
+    sorted: Vec<i32>,
+}
+
+impl Lengths {
+    pub fn new(lengths: &[i32]) -> Result<Lengths, DataError> {
+        if lengths.is_empty() {
+            return Err(DataError::NoRows { doing: "fit" });
+        }
+        let mut sorted = lengths.to_vec();
+        sorted.sort_unstable();
+        Ok(Lengths { sorted })
+    }
+
+    pub fn mean(&self) -> f64 {
+        let sum: i64 = self.sorted.iter().map(|&x| i64::from(x)).sum();
+        sum as f64 / self.sorted.len() as f64
+    }
+
+    /// Population standard deviation.
+    pub fn std(&self) -> f64 {
+        let n = self.sorted.len() as i128;
+        let sum: i128 = self.sorted.iter().map(|&x| i128::from(x)).sum();
+        let squares: i128 = self.sorted.iter().map(|&x| i128::from(x).pow(2)).sum();
+        ((n * squares - sum * sum) as f64).sqrt() / n as f64
+    }
+
+    pub fn min(&self) -> f64 {
+        f64::from(self.sorted[0])
+    }
+
+    pub fn max(&self) -> f64 {
+        f64::from(self.sorted[self.sorted.len() - 1])
+    }
+
+    /// The number that `q` percent are not above, between neighbours by a straight line
+    /// (numpy's default); `q` is 0..=100.
+    pub fn percentile(&self, q: f64) -> f64 {
+        let last = self.sorted.len() - 1;
+        let at = (q / 100.0 * last as f64).clamp(0.0, last as f64);
+        let low = f64::from(self.sorted[at.floor() as usize]);
+        let high = f64::from(self.sorted[at.ceil() as usize]);
+        low + (high - low) * at.fract()
+    }
+
+    /// The share of those that are at most `limit`.
+    pub fn share_up_to(&self, limit: f64) -> f64 {
+        let within = self.sorted.partition_point(|&x| f64::from(x) <= limit);
+        within as f64 / self.sorted.len() as f64
+    }
+
+    /// In ascending order.
+    pub fn sorted(&self) -> &[i32] {
+        &self.sorted
+    }
+}
+
 /// Statistics of `rows` of a column of numbers.
 pub fn statistics(column: &Column, rows: &[u32], over: Over) -> Result<Statistics, DataError> {
     if rows.is_empty() {
@@ -47,9 +106,10 @@ pub fn statistics(column: &Column, rows: &[u32], over: Over) -> Result<Statistic
         ColumnData::U8(v) => Ok(whole(v, stride, rows, over)),
         ColumnData::I32(v) => Ok(whole(v, stride, rows, over)),
         ColumnData::F32(v) => Ok(real(v, stride, rows, over)),
-        ColumnData::Text(_) => Err(DataError::ColumnKind {
+        ColumnData::U16(v) => Ok(whole(v, stride, rows, over)),
+        other @ (ColumnData::Text(_) | ColumnData::Sparse(_)) => Err(DataError::ColumnKind {
             column: column.name.clone(),
-            found: "text",
+            found: other.storage().name(),
             doing: "fitting statistics",
             expected: "numbers",
         }),

@@ -7,6 +7,7 @@
 //! idx, csv, npy         formats read, and written by `nnc predict`
 //! shuffle, split        seeded permutations, parts
 //! fit                   statistics of chosen rows
+//! text, sparse          texts as ids, ids as bags
 //! write                 whole files or none
 //! batch                 rows gathered ahead on a thread
 //! ```
@@ -23,8 +24,10 @@ pub mod idx;
 pub mod npy;
 pub mod shuffle;
 mod source;
+pub mod sparse;
 pub mod split;
 pub mod table;
+pub mod text;
 pub mod write;
 
 pub use batch::{Batch, Batches, Epoch, Order};

@@ -90,12 +90,14 @@ pub fn write_npy(path: &Path, column: &Column) -> Result<(), DataError> {
         ColumnData::U8(v) => write_array(path, &dims, v),
         ColumnData::I32(v) => write_array(path, &dims, v),
         ColumnData::F32(v) => write_array(path, &dims, v),
-        ColumnData::Text(_) => Err(DataError::ColumnKind {
-            column: column.name.clone(),
-            found: "text",
-            doing: "an npy file",
-            expected: "numbers",
-        }),
+        other @ (ColumnData::U16(_) | ColumnData::Text(_) | ColumnData::Sparse(_)) => {
+            Err(DataError::ColumnKind {
+                column: column.name.clone(),
+                found: other.storage().name(),
+                doing: "an npy file",
+                expected: "numbers",
+            })
+        }
     }
 }
 
@@ -223,7 +225,8 @@ impl ArrayHeader {
             ColumnData::U8(v) => ColumnData::U8(transposed(&v, &self.dims)),
             ColumnData::I32(v) => ColumnData::I32(transposed(&v, &self.dims)),
             ColumnData::F32(v) => ColumnData::F32(transposed(&v, &self.dims)),
-            ColumnData::Text(v) => ColumnData::Text(v),
+            ColumnData::U16(v) => ColumnData::U16(transposed(&v, &self.dims)),
+            other @ (ColumnData::Text(_) | ColumnData::Sparse(_)) => other,
         }
     }
 }

@@ -144,12 +144,13 @@ fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, DataError> {
     let class = |row: u32| match column.data() {
         ColumnData::U8(v) => v.get(row as usize).map(|&x| i32::from(x)),
         ColumnData::I32(v) => v.get(row as usize).copied(),
-        ColumnData::F32(_) | ColumnData::Text(_) => None,
+        ColumnData::U16(v) => v.get(row as usize).map(|&x| i32::from(x)),
+        ColumnData::F32(_) | ColumnData::Text(_) | ColumnData::Sparse(_) => None,
     };
     let found = match column.data() {
-        ColumnData::F32(_) => Some("f32"),
+        ColumnData::F32(_) | ColumnData::Sparse(_) => Some("f32"),
         ColumnData::Text(_) => Some("text"),
-        ColumnData::U8(_) | ColumnData::I32(_) => {
+        ColumnData::U8(_) | ColumnData::U16(_) | ColumnData::I32(_) => {
             (column.per_row() > 1).then_some("several numbers a row")
         }
     };

@@ -5,6 +5,7 @@
 //! `[]` for a scalar); rows lie one after another, row-major.
 
 use super::error::DataError;
+use super::sparse::Sparse;
 use std::path::Path;
 
 /// Columns of equal length under distinct names.
@@ -27,9 +28,13 @@ pub struct Column {
 #[derive(Clone, PartialEq, Debug)]
 pub enum ColumnData {
     U8(Vec<u8>),
+    /// Ids of a vocabulary of at most 65,536 words.
+    U16(Vec<u16>),
     I32(Vec<i32>),
     F32(Vec<f32>),
     Text(TextColumn),
+    /// Written out when a batch is gathered, as u8 or f32.
+    Sparse(Sparse),
 }
 
 /// Texts, end to end in one buffer.
@@ -44,6 +49,7 @@ pub struct TextColumn {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Storage {
     U8,
+    U16,
     I32,
     F32,
     Text,
@@ -168,13 +174,14 @@ impl Column {
         self.data.storage()
     }
 
-    /// The elements as bytes, row after row; none for texts.
+    /// The elements as bytes, row after row; none for texts and sparse rows.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.data {
             ColumnData::U8(v) => Some(v),
+            ColumnData::U16(v) => Some(crate::bytes::bytes_of(v)),
             ColumnData::I32(v) => Some(crate::bytes::bytes_of(v)),
             ColumnData::F32(v) => Some(crate::bytes::bytes_of(v)),
-            ColumnData::Text(_) => None,
+            ColumnData::Text(_) | ColumnData::Sparse(_) => None,
         }
     }
 
@@ -182,9 +189,15 @@ impl Column {
     pub fn number(&self, i: usize) -> Option<f64> {
         match &self.data {
             ColumnData::U8(v) => v.get(i).map(|&x| f64::from(x)),
+            ColumnData::U16(v) => v.get(i).map(|&x| f64::from(x)),
             ColumnData::I32(v) => v.get(i).map(|&x| f64::from(x)),
             ColumnData::F32(v) => v.get(i).map(|&x| f64::from(x)),
             ColumnData::Text(_) => None,
+            ColumnData::Sparse(v) => {
+                let (row, at) = (i / v.width(), i % v.width());
+                let found = (row < v.rows()).then(|| v.row(row).find(|(a, _)| *a == at));
+                found.map(|f| f.map_or(0.0, |(_, x)| f64::from(x)))
+            }
         }
     }
 }
@@ -194,9 +207,11 @@ impl ColumnData {
     pub fn len(&self) -> usize {
         match self {
             ColumnData::U8(v) => v.len(),
+            ColumnData::U16(v) => v.len(),
             ColumnData::I32(v) => v.len(),
             ColumnData::F32(v) => v.len(),
             ColumnData::Text(v) => v.len(),
+            ColumnData::Sparse(v) => v.rows() * v.width(),
         }
     }
 
@@ -207,17 +222,22 @@ impl ColumnData {
     pub fn storage(&self) -> Storage {
         match self {
             ColumnData::U8(_) => Storage::U8,
+            ColumnData::U16(_) => Storage::U16,
             ColumnData::I32(_) => Storage::I32,
             ColumnData::F32(_) => Storage::F32,
             ColumnData::Text(_) => Storage::Text,
+            ColumnData::Sparse(v) if v.is_ones() => Storage::U8,
+            ColumnData::Sparse(_) => Storage::F32,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             ColumnData::U8(v) => v.len(),
+            ColumnData::U16(v) => v.len() * 2,
             ColumnData::I32(v) => v.len() * 4,
             ColumnData::F32(v) => v.len() * 4,
+            ColumnData::Sparse(v) => v.bytes(),
             ColumnData::Text(v) => v.text.len() + v.ends.len() * size_of::<usize>(),
         }
     }
@@ -262,6 +282,7 @@ impl Storage {
     pub fn name(self) -> &'static str {
         match self {
             Storage::U8 => "u8",
+            Storage::U16 => "u16",
             Storage::I32 => "i32",
             Storage::F32 => "f32",
             Storage::Text => "text",
@@ -272,6 +293,7 @@ impl Storage {
     pub fn size(self) -> Option<usize> {
         match self {
             Storage::U8 => Some(1),
+            Storage::U16 => Some(2),
             Storage::I32 | Storage::F32 => Some(4),
             Storage::Text => None,
         }

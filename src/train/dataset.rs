@@ -304,7 +304,7 @@ fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
 
 /// One after the other; as i32 where one is u8 and the other i32.
 fn append(a: &ColumnData, b: &ColumnData) -> ColumnData {
-    use ColumnData::{F32, I32, Text, U8};
+    use ColumnData::{F32, I32, Sparse, Text, U8, U16};
     let wide = |v: &[u8]| v.iter().map(|&x| i32::from(x)).collect::<Vec<i32>>();
     match (a, b) {
         (U8(a), U8(b)) => U8([&a[..], b].concat()),
@@ -313,8 +313,10 @@ fn append(a: &ColumnData, b: &ColumnData) -> ColumnData {
         (U8(a), I32(b)) => I32([&wide(a), &b[..]].concat()),
         (I32(a), U8(b)) => I32([&a[..], &wide(b)].concat()),
         (Text(a), Text(b)) => Text(a.iter().chain(b.iter()).collect()),
-        // one column asked for as one type is read as that type
-        (F32(_) | Text(_), _) | (_, F32(_) | Text(_)) => a.clone(),
+        // one column asked for as one type is read as that type; the others are not read
+        (F32(_) | Text(_) | U16(_) | Sparse(_), _) | (_, F32(_) | Text(_) | U16(_) | Sparse(_)) => {
+            a.clone()
+        }
     }
 }
 

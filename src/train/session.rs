@@ -384,6 +384,13 @@ fn place(
                 .for_each(|(i, &x)| unsafe { i32s.add(i).write(i32::from(x)) }),
             (Storage::U8, Elem::F32) => (from.bytes.iter().take(count).enumerate())
                 .for_each(|(i, &x)| unsafe { f32s.add(i).write(f32::from(x)) }),
+            (Storage::U16, Elem::I32) => (from
+                .u16s()
+                .unwrap_or_default()
+                .iter()
+                .take(count)
+                .enumerate())
+            .for_each(|(i, &x)| unsafe { i32s.add(i).write(i32::from(x)) }),
             (Storage::I32, Elem::F32) => (from
                 .i32s()
                 .unwrap_or_default()
