@@ -2,7 +2,7 @@
 
 use crate::diag::Diagnostic;
 use crate::ir::prim::{ConvDims, WindowDims, WindowOp};
-use crate::ir::{Dim, Elem, Prim};
+use crate::ir::{Dim, Elem, Prim, Shape};
 
 use super::builtins::Args;
 use super::elab::Elab;
@@ -35,6 +35,32 @@ impl Elab<'_> {
                 )
             }
         }
+    }
+
+    /// A list of numbers as `f32[n]`.
+    pub fn vector(&mut self, a: &Args) -> Val {
+        let items = match self.at(a, "list") {
+            Some(Val::List(items)) if !items.is_empty() => items,
+            Some(Val::Error) | None => return Val::Error,
+            Some(other) => return self.wrong(a, "list", "a list of numbers", &other),
+        };
+        let mut parts = Vec::with_capacity(items.len());
+        for v in items.iter() {
+            if !matches!(v, Val::Int(_) | Val::Float(_) | Val::Unknown(_)) {
+                return match v {
+                    Val::Error => Val::Error,
+                    other => self.wrong(a, "list", "a list of numbers", &other.clone()),
+                };
+            }
+            let one = self
+                .as_tensor(v, Elem::F32, a.span)
+                .and_then(|t| self.cast(t, Elem::F32, a.span))
+                .and_then(|t| self.stretch(t, &Shape::from_iter([Dim::ONE]), a.span));
+            let Some(one) = one else { return Val::Error };
+            parts.push(one);
+        }
+        let parts: Vec<&Tensor> = parts.iter().collect();
+        self.emit(Prim::Concat { axis: 0 }, &parts, Meaning::Real, a.span)
     }
 
     pub fn expand(&mut self, a: &Args) -> Val {

@@ -306,6 +306,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.transpose(a),
     ),
     b(
+        "vector",
+        &["list"],
+        "the numbers of a list as a tensor",
+        |el, a| el.vector(a),
+    ),
+    b(
         "window_max",
         &["x", "window", "strides", "padding"],
         "largest in each window of the middle axes",

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use crate::diag::Diagnostic;
+use crate::ir::Dim;
 use crate::library::mending;
 use crate::span::Span;
 use crate::syntax::ast::{DefKind, DimExpr, ExprKind, Ident, Param};
@@ -216,6 +217,34 @@ impl Elab<'_> {
             .1
             .first()
             .is_some_and(|first| first.name.text == p.name.text);
+        // `class[2]` against more classes: the target's type, not the model's shape.
+        let classes = match (param_type(p.ty.as_ref()), &c.target.meaning) {
+            (Ok(ParamType::Tensor(pattern)), Meaning::Class(n)) if !of_prediction => {
+                match pattern.meaning {
+                    MeaningPattern::Class(e) => {
+                        literal(e).filter(|k| n.as_const().is_some_and(|n| n != *k))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        if let (Some(k), Mismatch::Size { .. }) = (classes, m) {
+            let d = Diagnostic::error(
+                "E0305",
+                format!(
+                    "`{what}` compares with {k} classes, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
+            )
+            .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
+            .label(
+                c.name.span,
+                format!("this is {}", per_sample_text(&c.target)),
+            );
+            return self.target_repair(d, c, r);
+        }
         let Mismatch::Meaning { expected } = m else {
             let d = Diagnostic::error(
                 match m {
@@ -229,7 +258,7 @@ impl Elab<'_> {
                 ),
             )
             .label(made, gives);
-            let d = self.shape_repair(d, c, m);
+            let d = self.shape_repair(d, c, m, r);
             return d.label(c.at, compared);
         };
         if of_prediction {
@@ -294,9 +323,11 @@ impl Elab<'_> {
         let other = self.world.kin(&r.def, |target| {
             matches!(
                 (&c.target.meaning, target),
-                (Meaning::Class(_), MeaningPattern::Class(_))
-                    | (Meaning::Prob, MeaningPattern::Prob)
-                    | (Meaning::Real, MeaningPattern::Real)
+                (Meaning::Class(n), MeaningPattern::Class(e))
+                    if literal(e).is_none_or(|k| n.as_const() == Some(k))
+            ) || matches!(
+                (&c.target.meaning, target),
+                (Meaning::Prob, MeaningPattern::Prob) | (Meaning::Real, MeaningPattern::Real)
             )
         });
         let vectors = match (&c.target.meaning, mending("class")) {
@@ -331,7 +362,7 @@ impl Elab<'_> {
     }
 
     /// Units that agree with the target, or one axis of many.
-    fn shape_repair(&self, d: Diagnostic, c: &Comparison, m: &Mismatch) -> Diagnostic {
+    fn shape_repair(&self, d: Diagnostic, c: &Comparison, m: &Mismatch, r: &DefRef) -> Diagnostic {
         let (p, y) = (&c.prediction, &c.target);
         let index = matches!(y.meaning, Meaning::Class(_));
         let wanted_rank = y.ty.rank() + usize::from(index);
@@ -340,13 +371,26 @@ impl Elab<'_> {
             return self.flatten_repair(d, c, wanted_rank.max(2));
         }
         let yes_or_no = matches!(&y.meaning, Meaning::Class(n) if n.as_const() == Some(2));
+        // A choice between two, where yes or no is compared.
+        if yes_or_no
+            && matches!(m, Mismatch::Rest { .. })
+            && p.meaning == Meaning::Prob
+            && p.ty.shape.last().and_then(Dim::as_const) == Some(2)
+            && r.def.kind == DefKind::Loss
+            && let (Some(other), Some(f)) = (self.world.loss_of_choice(), mending("yes_or_no"))
+        {
+            let what = &r.def.name.text;
+            return d
+                .help(format!(
+                    "write `{other}` for 2 units; `{what}` takes 1 unit and `{f}`"
+                ))
+                .fix(c.at, other);
+        }
         let units = match &y.meaning {
             // Two classes and no axis of them: the loss takes one unit.
-            Meaning::Class(_) if yes_or_no && matches!(m, Mismatch::Rest { .. }) => {
-                Some(crate::ir::Dim::ONE)
-            }
+            Meaning::Class(_) if yes_or_no && matches!(m, Mismatch::Rest { .. }) => Some(Dim::ONE),
             Meaning::Class(n) => Some(n.clone()),
-            _ if p.ty.rank() == y.ty.rank() + 1 => Some(crate::ir::Dim::ONE),
+            _ if p.ty.rank() == y.ty.rank() + 1 => Some(Dim::ONE),
             _ => y.ty.shape.last().cloned(),
         };
         let (Some(units), Some(last)) = (units, self.last_layer(c)) else {

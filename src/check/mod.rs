@@ -430,7 +430,9 @@ pub fn library_docs() -> Vec<(String, ast::DefKind, String)> {
         let id = map.add(*name, *text, true);
         let (file, _) = crate::syntax::parse(id, text);
         for decl in file.decls {
-            if let DeclKind::Def(def) = &decl.kind {
+            if let DeclKind::Def(def) = &decl.kind
+                && !def.name.text.starts_with('_')
+            {
                 out.push((def.name.text.to_string(), def.kind, decl.doc.clone()));
             }
         }

@@ -76,7 +76,7 @@ impl World {
             })
         })
     }
-    /// The library's loss for a target, by what its signature says: the most particular one.
+    /// The usual loss for a target, by what its signature says: the most particular one.
     pub fn loss_for(&self, target: &Meaning, rank: usize) -> Option<&'static str> {
         let fit = |def: &ast::Def| match (target_meaning(def)?, target) {
             (MeaningPattern::Class(e), Meaning::Class(n)) => match literal(e) {
@@ -94,19 +94,24 @@ impl World {
             (MeaningPattern::Real, Meaning::Real | Meaning::Prob) => Some(1),
             _ => None,
         };
-        let mut names: Vec<&'static str> = library::names().collect();
-        names.sort_by_key(|n| (n.len(), *n));
         let best = |n: &&'static str| {
             let defs = self.library(n)?;
             let losses = defs.iter().filter(|d| d.def.kind == ast::DefKind::Loss);
             losses.filter_map(|d| fit(&d.def)).max()
         };
-        names
-            .into_iter()
-            .rev()
+        library::mendings("loss")
             .filter_map(|n| Some((best(&n)?, n)))
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, n)| n)
+    }
+    /// The usual loss of class indices, however many classes there are.
+    pub fn loss_of_choice(&self) -> Option<&'static str> {
+        library::mendings("loss").find(|n| {
+            let defs = self.library(n);
+            defs.iter().flat_map(|d| d.iter()).any(|d| {
+                matches!(target_meaning(&d.def), Some(MeaningPattern::Class(e)) if literal(e).is_none())
+            })
+        })
     }
     pub fn place(&self, span: Span) -> String {
         self.map.borrow().place(span)

@@ -19,7 +19,9 @@ pub const FILES: &[(&str, &str)] = files! {
     "activations"
     "convolution"
     "core"
+    "crossentropies"
     "dropout"
+    "embedding_losses"
     "functions"
     "initializers"
     "losses"
@@ -63,17 +65,28 @@ pub fn index() -> &'static HashMap<&'static str, Vec<usize>> {
     })
 }
 
-/// Every name the library defines, for suggestions, documentation and editors.
+/// Every name the library defines, for suggestions, documentation and editors. Those that begin
+/// with an underscore are shared parts of definitions, of use to the library alone.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    index().keys().copied()
+    let names = index().keys().copied();
+    names.filter(|n| !n.starts_with('_'))
 }
 
 /// The definition that carries `@mends(KEY)`: what a diagnostic about KEY proposes.
 pub fn mending(key: &str) -> Option<&'static str> {
-    FILES.iter().find_map(|(_, text)| {
+    mendings(key).next()
+}
+
+/// Every definition that carries `@mends(KEY)`.
+pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
+    FILES.iter().flat_map(move |(_, text)| {
         let mut lines = text.lines();
-        lines.find(|l| l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key))?;
-        lines.find_map(|l| declared(l).filter(|_| !l.starts_with('@')))
+        std::iter::from_fn(move || {
+            lines.find(|l| {
+                l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key)
+            })?;
+            lines.find_map(|l| declared(l).filter(|_| !l.starts_with('@')))
+        })
     })
 }
 
