@@ -130,18 +130,19 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "is_list",
         &["x"],
-        "whether `x` is a list",
+        "whether `x` is a list or a tuple",
         |el, a| match el.at(a, "x") {
             Some(Val::Error) | None => Val::Error,
-            Some(v) => Val::Bool(matches!(v, Val::List(_))),
+            Some(v) => Val::Bool(matches!(v, Val::List(_) | Val::Tuple(_))),
         },
     ),
     b(
         "len",
         &["x"],
-        "number of items of a list",
+        "number of items of a list or a tuple",
         |el, a| match el.at(a, "x") {
             Some(Val::List(l)) => Val::Int(Dim::from(l.len())),
+            Some(Val::Tuple(t)) => Val::Int(Dim::from(t.len())),
             Some(Val::Error) | None => Val::Error,
             Some(v) => el.wrong(a, "x", "a list", &v),
         },

@@ -188,7 +188,12 @@ impl Elab<'_> {
             _ => None,
         };
         let result = self.apply(&instance.configured, args, span, instance.path.clone());
-        if let (true, Val::Tensor(t)) = (outer, &result) {
+        // Of several values the first is the output; the others are states.
+        let output = match &result {
+            Val::Tuple(items) => items.first().map(|(_, v)| v),
+            v => Some(v),
+        };
+        if let (true, Some(Val::Tensor(t))) = (outer, output) {
             self.applied.push(super::mismatch::Applied {
                 instance: instance.clone(),
                 span: self.user_span(span),

@@ -20,6 +20,10 @@ impl Elab<'_> {
     pub fn binary(&mut self, op: BinaryOp, a: Val, b: Val, span: Span) -> Val {
         match (&a, &b) {
             (Val::Error, _) | (_, Val::Error) => Val::Error,
+            // `x == none`: whether an argument is given.
+            (Val::None, _) | (_, Val::None) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
+                self.number_equal(op, &a, &b, span)
+            }
             (Val::Tensor(_), _) | (_, Val::Tensor(_)) => self.tensor_binary(op, a, b, span),
             (Val::List(x), Val::List(y)) if op == BinaryOp::Add => {
                 if x.len() + y.len() > MAX_LIST {
@@ -537,12 +541,29 @@ impl Elab<'_> {
             (Val::None, Val::None) => true,
             (Val::None, _) | (_, Val::None) => false,
             (Val::Bool(x), Val::Bool(y)) => x == y,
+            (Val::List(x), Val::List(y)) => return self.lists_equal(op, x, y, span),
             (Val::Str(x), Val::Str(y)) | (Val::Symbol(x), Val::Symbol(y)) => x == y,
             _ => match (float(a), float(b)) {
                 (Some(x), Some(y)) => x == y,
                 _ => return self.not_defined(op.symbol(), a, Some(b), span),
             },
         };
+        Val::Bool(equal == (op == BinaryOp::Eq))
+    }
+
+    /// Item by item; one that is not known leaves it open unless another differs.
+    fn lists_equal(&mut self, op: BinaryOp, x: &[Val], y: &[Val], span: Span) -> Val {
+        let (mut equal, mut known) = (x.len() == y.len(), true);
+        for (p, q) in x.iter().zip(y) {
+            match self.binary(BinaryOp::Eq, p.clone(), q.clone(), span) {
+                Val::Bool(same) => equal &= same,
+                Val::Unknown(_) => known = false,
+                _ => return Val::Error,
+            }
+        }
+        if equal && !known {
+            return Val::Unknown(Kind::Bool);
+        }
         Val::Bool(equal == (op == BinaryOp::Eq))
     }
 
