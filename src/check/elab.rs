@@ -91,6 +91,8 @@ pub struct Elab<'w> {
     pub inits: FxHashSet<Arc<str>>,
     /// Types of fitted statistics by `fit` name.
     pub fitted: FxHashMap<String, Type>,
+    /// Where an optimizer's learning rate is a schedule.
+    pub scheduled: Option<Span>,
     /// Automatic names given so far, by the path they are in: in order, so that what is
     /// below a path lies together.
     counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
@@ -137,6 +139,7 @@ impl<'w> Elab<'w> {
             bad: Rc::default(),
             inits: FxHashSet::default(),
             fitted: FxHashMap::default(),
+            scheduled: None,
             counters: BTreeMap::new(),
             asked_training: false,
             applications: FxHashMap::default(),

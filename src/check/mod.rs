@@ -8,6 +8,7 @@ mod builtin_math;
 mod builtin_shape;
 mod builtins;
 mod call;
+mod callbacks;
 mod data;
 mod elab;
 mod errors;
@@ -296,6 +297,8 @@ fn check_train(
     let env = e.data_block(d, data_span);
     let mut spec = e.train_spec(t, span);
     let metrics = e.run(t, &env, Run::Train, &mut spec);
+    let reported = e.reported_by(&env, &metrics);
+    spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let mut layers = std::mem::take(&mut e.layers);
     diags.append(&mut e.diags);

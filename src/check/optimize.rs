@@ -140,6 +140,7 @@ impl Elab<'_> {
         for (name, v) in bound {
             let val = match &v {
                 Val::Def(s) if s.defs[0].def.kind == DefKind::Schedule => {
+                    self.scheduled.get_or_insert(s.span);
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {

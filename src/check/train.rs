@@ -46,6 +46,14 @@ impl<'a> Settings<'a> {
     }
 }
 
+/// A setting of the block itself.
+pub fn setting<'a>(t: &'a Train, key: &str) -> Option<&'a Setting> {
+    t.items.iter().find_map(|i| match i {
+        TrainItem::Setting(s) if &*s.key.text == key => Some(s),
+        _ => None,
+    })
+}
+
 impl Elab<'_> {
     pub fn settings<'a>(
         &mut self,
@@ -87,13 +95,11 @@ impl Elab<'_> {
             _ => None,
         });
         let s = self.settings(settings, &SETTINGS, "a train block");
-        for key in ["callbacks", "report"] {
-            if let Some(x) = s.get(key) {
-                let d = Diagnostic::error("E0610", format!("`{key}` is not supported yet"))
-                    .label(x.span, "not done by this version")
-                    .help("remove it; nothing is ignored silently");
-                self.report(d);
-            }
+        if let Some(x) = s.get("report") {
+            let d = Diagnostic::error("E0610", "`report` is not supported yet")
+                .label(x.span, "not done by this version")
+                .help("remove it; nothing is ignored silently");
+            self.report(d);
         }
         let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
         if stepped {
@@ -129,6 +135,7 @@ impl Elab<'_> {
             shuffle,
             metrics: Vec::new(),
             outputs: Vec::new(),
+            callbacks: Vec::new(),
             span,
         }
     }

@@ -156,6 +156,14 @@ impl Watch for Progress {
         self.event("epoch", Value::Object(fields));
     }
 
+    fn acted(&mut self, callback: &'static str, epoch: usize, text: &str, aloud: bool) {
+        if aloud {
+            self.say(&format!("{callback}: {text}"));
+        }
+        let fields = json!({"callback": callback, "epoch": epoch, "message": text});
+        self.event("callback", fields);
+    }
+
     fn test(&mut self, values: &[f64]) {
         let indent = 2 * self.last_epoch.to_string().len() + 3;
         self.say(&format!("test{:indent$}  {}", "", self.shown("", values)));

@@ -14,10 +14,10 @@ use crate::lower::spec::Part;
 use crate::train::dataset::{Dataset, Places};
 use crate::train::fit::Position;
 use crate::train::memory;
-use crate::train::output::{self, Identity, Output};
+use crate::train::output::{self, Identity, Output, Resumed};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
-use crate::train::{Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
+use crate::train::{Callbacks, Fit, Keep, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -61,42 +61,100 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut session = Session::new(&loaded.programs, compile)?;
     let data = dataset(&loaded, &args.machine, &[Kind::Train, Kind::Eval])?;
     data.fill(session.store_mut());
+    let out = Output::create(args.out.as_deref(), &loaded.name)?;
+    let trained = train(args, &loaded, session, &data, &out);
+    if trained.is_err() {
+        out.withdraw();
+    }
+    trained
+}
+
+/// Trains in a folder that is there; it is taken back where nothing came of it.
+fn train(
+    args: &Args,
+    loaded: &Loaded,
+    mut session: Session,
+    data: &Dataset,
+    out: &Output,
+) -> Result<u8, Failure> {
+    let spec = &loaded.train;
     let identity = loaded.identity();
-    let from = start(args, &mut session, &identity)?;
-    if from.epoch >= spec.epochs && args.resume.is_some() {
+    let mut callbacks = Callbacks::new(&spec.callbacks, &session, out.folder())?;
+    let from = start(args, &mut session, &mut callbacks, &identity)?;
+    if let Some(callback) = &from.ended {
         return Err(Failure::Usage {
-            message: format!("this run has done its {} epochs", from.epoch),
-            help: Some(format!("go on with --epochs {}", from.epoch + spec.epochs)),
+            message: format!(
+                "this run was ended by {callback} after {} epochs",
+                from.position.epoch
+            ),
+            help: Some("a new run may start from its weights: --weights FILE".into()),
         });
     }
-    let mut parts = parts(&loaded, &session, &data)?;
-    let out = Output::create(args.out.as_deref(), &loaded.name)?;
-    let mut progress = Progress::new(session.metric_names(), common.json, args.machine.quiet);
-    introduce(&progress, args, &loaded, &session, &data);
+    if from.position.epoch >= spec.epochs && args.resume.is_some() {
+        let done = from.position.epoch;
+        return Err(Failure::Usage {
+            message: format!("this run has done its {done} epochs"),
+            help: Some(format!("go on with --epochs {}", done + spec.epochs)),
+        });
+    }
+    let mut parts = parts(loaded, &session, data)?;
+    let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
+    introduce(&progress, args, loaded, &session, data);
     interrupt::listen();
-    let names = session.metric_names().to_vec();
-    let mut history = |rows: &[_]| out.save_history(&names, rows);
     let plan = Fit {
         epochs: spec.epochs,
-        from,
+        from: from.position,
         limit: args.limit_steps,
         stop: interrupt::flag(),
+        every: None,
+        history: from.history,
     };
-    let trained = fit(&mut session, &mut parts, &plan, &mut progress, &mut history);
-    let outcome = match trained {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            out.withdraw();
-            return Err(error.into());
-        }
+    let mut saver = Saver {
+        out,
+        identity: &identity,
     };
-    let steps = session.steps();
-    out.save_weights(session.store_mut(), &outcome, steps, &identity)?;
-    conclude(&progress, args, &loaded, &out, &outcome, steps);
+    let outcome = fit(
+        &mut session,
+        &mut parts,
+        &plan,
+        &mut callbacks,
+        &mut progress,
+        &mut saver,
+    )?;
+    out.save_weights(&mut session, &callbacks, &outcome, &identity)?;
+    conclude(&progress, args, loaded, out, &outcome, session.steps());
     Ok(match outcome.stopped {
         Some(Stopped::Interrupted) => exit::INTERRUPTED,
-        Some(Stopped::Limit) | None => exit::FINE,
+        Some(Stopped::Limit | Stopped::Callback(_)) | None => exit::FINE,
     })
+}
+
+/// Writes into the run's folder while it trains.
+struct Saver<'a> {
+    out: &'a Output,
+    identity: &'a Identity,
+}
+
+impl Keep for Saver<'_> {
+    fn state(
+        &mut self,
+        session: &mut Session,
+        _: &Callbacks,
+        outcome: &Outcome,
+    ) -> Result<(), RunError> {
+        self.out
+            .save_history(session.metric_names(), &outcome.history)
+    }
+
+    fn model(
+        &mut self,
+        session: &mut Session,
+        to: &Path,
+        weights_only: bool,
+        position: Position,
+    ) -> Result<(), RunError> {
+        output::save_model(to, session, weights_only, position, self.identity)
+    }
 }
 
 /// Reads what the programs of `kinds` take.
@@ -119,17 +177,20 @@ pub fn dataset(loaded: &Loaded, machine: &Machine, kinds: &[Kind]) -> Result<Dat
 }
 
 /// The weights to start from, and where.
-fn start(args: &Args, session: &mut Session, identity: &Identity) -> Result<Position, Failure> {
+fn start(
+    args: &Args,
+    session: &mut Session,
+    callbacks: &mut Callbacks,
+    identity: &Identity,
+) -> Result<Resumed, Failure> {
     if let Some(path) = &args.resume {
-        let (steps, position) = output::resume(path, session.store_mut(), identity)?;
-        session.set_steps(steps);
-        return Ok(position);
+        return Ok(output::resume(path, session, callbacks, identity)?);
     }
     if let Some(path) = &args.weights {
         let mut file = WeightsFile::open(path)?;
         session.store_mut().load(&mut file, Saved::Start)?;
     }
-    Ok(Position::default())
+    Ok(Resumed::default())
 }
 
 fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
@@ -208,6 +269,7 @@ fn conclude(
             "stopped": outcome.stopped.map(|s| match s {
                 Stopped::Interrupted => "interrupted",
                 Stopped::Limit => "limit",
+                Stopped::Callback(name) => name,
             }),
         }),
     );
@@ -226,7 +288,9 @@ fn conclude(
             weights.display()
         )),
         Some(Stopped::Limit) => {}
-        None => progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights))),
+        Some(Stopped::Callback(_)) | None => {
+            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
+        }
     }
 }
 

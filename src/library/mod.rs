@@ -90,6 +90,23 @@ pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// `@direction(up)` or `@direction(down)` of a metric: which of its values are better.
+pub fn direction(metric: &str) -> Option<&'static str> {
+    let &file = index().get(metric)?.first()?;
+    let mut found = None;
+    for line in FILES[file].1.lines() {
+        if let Some(up) = line.strip_prefix("@direction(") {
+            found = up.strip_suffix(')');
+        } else if let Some(name) = declared(line).filter(|_| !line.starts_with('@')) {
+            if name == metric && found.is_some() {
+                return found;
+            }
+            found = None;
+        }
+    }
+    None
+}
+
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.
 fn declared(line: &'static str) -> Option<&'static str> {
     if let Some(alias) = line.strip_prefix("@alias(") {

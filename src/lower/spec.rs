@@ -2,6 +2,7 @@
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
 use crate::ir::Elem;
+use crate::lower::callbacks::Callback;
 use crate::span::Span;
 
 /// A `data` block.
@@ -165,6 +166,7 @@ pub struct TrainSpec {
     pub metrics: Vec<String>,
     /// The model's outputs, in the order of the results of `Programs::predict`.
     pub outputs: Vec<OutputSpec>,
+    pub callbacks: Vec<Callback>,
     pub span: Span,
 }
 

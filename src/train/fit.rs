@@ -5,10 +5,12 @@
 //! that was stopped and goes on from its [`Position`] gives the same weights,
 //! bit for bit, as one that was not.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::data::Batches;
+use crate::train::callbacks::{Callbacks, Logs, Scene};
 use crate::train::watch::{EpochRow, Watch};
 use crate::train::{RunError, Session};
 
@@ -28,6 +30,10 @@ pub struct Fit<'a> {
     pub limit: Option<u64>,
     /// Set from without (Ctrl-C): finish the step and stop.
     pub stop: &'a AtomicBool,
+    /// Save the state every so many steps, beside after each epoch.
+    pub every: Option<u64>,
+    /// The epochs before `from`, of a run that goes on.
+    pub history: Vec<EpochRow>,
 }
 
 /// Where training stands.
@@ -39,7 +45,7 @@ pub struct Position {
     pub step: usize,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Outcome {
     pub history: Vec<EpochRow>,
     pub test: Option<Vec<f64>>,
@@ -57,36 +63,69 @@ pub enum Stopped {
     Interrupted,
     /// [`Fit::limit`] was reached.
     Limit,
+    /// By the callback of this name: training has ended.
+    Callback(&'static str),
 }
 
+/// Saves what is to outlive the run.
+pub trait Keep {
+    /// The whole state: after each epoch, and every [`Fit::every`] steps.
+    fn state(&mut self, _: &mut Session, _: &Callbacks, _: &Outcome) -> Result<(), RunError> {
+        Ok(())
+    }
+    /// The model as it is, where a callback asks for it; with or without what only training needs.
+    fn model(
+        &mut self,
+        _: &mut Session,
+        _to: &Path,
+        _weights_only: bool,
+        _: Position,
+    ) -> Result<(), RunError> {
+        Ok(())
+    }
+}
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+impl Keep for Nothing {}
+
 /// Trains. Where it is interrupted, neither validation nor test follows.
-/// `each` is called after each epoch (to save its history).
 pub fn fit(
     session: &mut Session,
     parts: &mut Parts,
     fit: &Fit,
+    callbacks: &mut Callbacks,
     watch: &mut dyn Watch,
-    each: &mut dyn FnMut(&[EpochRow]) -> Result<(), RunError>,
+    keep: &mut dyn Keep,
 ) -> Result<Outcome, RunError> {
     let steps = parts.train.len();
     watch.start(fit.from.epoch + 1, fit.epochs, steps);
+    callbacks.train_begin()?;
     let mut outcome = Outcome {
-        history: Vec::new(),
-        test: None,
+        history: fit.history.clone(),
         position: fit.from,
-        accumulators: Vec::new(),
-        stopped: None,
+        ..Outcome::default()
     };
     let mut budget = fit.limit.unwrap_or(u64::MAX);
+    let mut stop = None;
     while outcome.position.epoch < fit.epochs && outcome.stopped.is_none() {
         let started = Instant::now();
         let Position { epoch, step: first } = outcome.position;
         if first == 0 {
             session.reset_metrics();
+            callbacks.epoch_begin(&mut Scene {
+                session,
+                watch,
+                epoch,
+                save: &mut |_, _, _| Ok(()),
+                stop: &mut stop,
+            })?;
         }
         let mut done = first;
         let mut batches = parts.train.epoch_from(epoch as u64, first);
-        while done < steps {
+        while done < steps && stop.is_none() {
             if fit.stop.load(Relaxed) {
                 outcome.stopped = Some(Stopped::Interrupted);
                 break;
@@ -102,23 +141,42 @@ pub fn fit(
             drop(batch);
             done += 1;
             budget -= 1;
-            if !session.loss_is_finite() {
+            let finite = session.loss_is_finite();
+            if !finite && !callbacks.handle_not_finite() {
                 return Err(RunError::NotFinite {
                     value: session.metrics()?.first().copied().unwrap_or(f64::NAN),
                     epoch: epoch + 1,
                     step: session.steps(),
                 });
             }
+            let position = Position { epoch, step: done };
+            let mut scene = Scene {
+                session,
+                watch,
+                epoch,
+                save: &mut |session, path, bare| keep.model(session, path, bare, position),
+                stop: &mut stop,
+            };
+            callbacks.step_end(done, finite, &mut scene)?;
             watch.step(epoch + 1, done, session)?;
+            let every = fit
+                .every
+                .is_some_and(|n| session.steps().is_multiple_of(n.max(1)));
+            if every && done < steps && stop.is_none() {
+                outcome.position = position;
+                outcome.accumulators = session.store().accumulators();
+                keep.state(session, callbacks, &outcome)?;
+                outcome.accumulators.clear();
+            }
         }
         let train_seconds = started.elapsed().as_secs_f64();
-        if done == steps {
+        if done == steps || stop.is_some() {
             outcome.position = Position {
                 epoch: epoch + 1,
                 step: 0,
             };
         } else {
-            outcome.position.step = done;
+            outcome.position = Position { epoch, step: done };
             if done > 0 {
                 outcome.accumulators = session.store().accumulators();
             }
@@ -140,11 +198,34 @@ pub fn fit(
             seconds: started.elapsed().as_secs_f64(),
         };
         watch.epoch(&row);
+        if outcome.stopped.is_none() {
+            let mut logs = Logs::new(session.metric_names(), &row.train, row.val.as_deref());
+            let position = outcome.position;
+            let mut scene = Scene {
+                session,
+                watch,
+                epoch,
+                save: &mut |session, path, bare| keep.model(session, path, bare, position),
+                stop: &mut stop,
+            };
+            callbacks.epoch_end(&mut logs, &mut scene)?;
+        }
         outcome.history.push(row);
-        each(&outcome.history)?;
         if fit.stop.load(Relaxed) && outcome.position.epoch < fit.epochs {
             outcome.stopped = Some(Stopped::Interrupted);
         }
+        outcome.stopped = outcome.stopped.or(stop.map(Stopped::Callback));
+        keep.state(session, callbacks, &outcome)?;
+    }
+    let interrupted = matches!(outcome.stopped, Some(Stopped::Interrupted | Stopped::Limit));
+    if !interrupted {
+        callbacks.train_end(&mut Scene {
+            session,
+            watch,
+            epoch: outcome.position.epoch.saturating_sub(1),
+            save: &mut |_, _, _| Ok(()),
+            stop: &mut stop,
+        });
     }
     if outcome.stopped != Some(Stopped::Interrupted)
         && let Some(test) = &mut parts.test

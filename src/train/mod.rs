@@ -6,12 +6,14 @@
 //! store        the buffers that outlive a step
 //! session      executables by batch size, bound to the store and to batches
 //! fit          the epoch loop
+//! callbacks    what acts on it between steps and epochs
 //! watch        what the loop tells of itself
 //! dataset      what a `data` block names, in memory
 //! output       the folder of a run: weights.safetensors, history.csv
 //! memory       how much memory a run will take
 //! ```
 
+pub mod callbacks;
 pub mod dataset;
 pub mod device;
 pub mod error;
@@ -23,8 +25,9 @@ pub mod store;
 pub mod watch;
 pub mod weights;
 
+pub use callbacks::Callbacks;
 pub use error::RunError;
-pub use fit::{Fit, Outcome, Parts, Stopped, fit};
+pub use fit::{Fit, Keep, Outcome, Parts, Stopped, fit};
 pub use session::{Compile, Kind, Session};
 pub use store::Store;
 pub use watch::{EpochRow, Watch};

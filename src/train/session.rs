@@ -181,6 +181,11 @@ impl<'a> Session<'a> {
         self.programs
     }
 
+    /// Compiles a graph without symbols, for this session's device.
+    pub fn compile(&self, graph: Graph) -> Result<Box<dyn Executable>, RunError> {
+        (self.compile)(graph)
+    }
+
     /// Compiles a program for batches of `rows`, unless it has been.
     pub fn prepare(&mut self, kind: Kind, rows: usize) -> Result<&dyn Executable, RunError> {
         let i = self.index(kind, rows)?;

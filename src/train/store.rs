@@ -27,6 +27,10 @@ pub struct Store {
     fresh: Vec<u8>,
 }
 
+/// Copies of all parameters and states, one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot(Vec<u8>);
+
 /// Where a buffer is, and what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
@@ -188,15 +192,42 @@ impl Store {
         set_accumulators(&self.buffers, &mut self.memory, &self.fresh);
     }
 
-    /// Writes a weights file.
+    /// Copies parameters and states to `to`, whose memory is used again.
+    pub fn snapshot(&self, to: &mut Option<Snapshot>) {
+        let Snapshot(bytes) = to.get_or_insert(Snapshot(Vec::new()));
+        bytes.clear();
+        for b in self.model() {
+            bytes.extend_from_slice(self.bytes(b));
+        }
+    }
+
+    /// Puts back what [`Store::snapshot`] copied.
+    pub fn put_back(&mut self, from: &Snapshot) {
+        let mut rest = &from.0[..];
+        let held = |b: &&Buffer| Saved::Start.holds(&b.role);
+        for b in self.buffers.iter().filter(held) {
+            let Some((bytes, after)) = rest.split_at_checked(b.len) else {
+                return;
+            };
+            self.memory[b.offset..][..b.len].copy_from_slice(bytes);
+            rest = after;
+        }
+    }
+
+    fn model(&self) -> impl Iterator<Item = &Buffer> {
+        self.buffers.iter().filter(|b| Saved::Start.holds(&b.role))
+    }
+
+    /// Writes a weights file; of each of `kept` what stands before its names, and the copy.
     pub fn save(
         &self,
         path: &Path,
         saved: Saved,
         metadata: &BTreeMap<String, String>,
+        kept: &[(String, &Snapshot)],
     ) -> Result<(), RunError> {
         let held = || self.buffers.iter().filter(|b| saved.holds(&b.role));
-        let tensors: Vec<TensorRef> = held()
+        let mut tensors: Vec<TensorRef> = held()
             .map(|b| TensorRef {
                 name: &b.name,
                 elem: b.elem,
@@ -204,9 +235,27 @@ impl Store {
                 bytes: self.bytes(b),
             })
             .collect();
+        let names: Vec<(String, &Buffer, &[u8])> = kept
+            .iter()
+            .flat_map(|(prefix, snapshot)| {
+                let mut rest = &snapshot.0[..];
+                self.model().map_while(move |b| {
+                    let (bytes, after) = rest.split_at_checked(b.len)?;
+                    rest = after;
+                    Some((format!("{prefix}{}", b.name), b, bytes))
+                })
+            })
+            .collect();
+        tensors.extend(names.iter().map(|(name, b, bytes)| TensorRef {
+            name,
+            elem: b.elem,
+            shape: &b.shape,
+            bytes,
+        }));
         let training: Vec<&str> = held()
             .filter(|b| !Saved::Model.holds(&b.role))
             .map(|b| &*b.name)
+            .chain(names.iter().map(|(name, ..)| name.as_str()))
             .collect();
         let mut metadata = metadata.clone();
         if !training.is_empty() {
@@ -246,6 +295,23 @@ impl Store {
             file.read_into(&b.name, &mut self.memory[b.offset..][..b.len])?;
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// A copy that a weights file holds under `prefix`.
+    pub fn read_snapshot(
+        &self,
+        file: &mut WeightsFile,
+        prefix: &str,
+    ) -> Result<Snapshot, RunError> {
+        let mut all = Vec::new();
+        for b in self.model() {
+            let from = all.len();
+            all.resize(from + b.len, 0);
+            file.read_into(&format!("{prefix}{}", b.name), &mut all[from..])?;
+        }
+        Ok(Snapshot(all))
     }
 }
 

@@ -17,6 +17,8 @@ pub trait Watch {
         Ok(())
     }
     fn epoch(&mut self, _row: &EpochRow) {}
+    /// A callback has done something in epoch `epoch` (from 1); `aloud`: people are to know.
+    fn acted(&mut self, _callback: &'static str, _epoch: usize, _text: &str, _aloud: bool) {}
     /// The test part has been evaluated.
     fn test(&mut self, _values: &[f64]) {}
 }

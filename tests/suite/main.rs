@@ -2,6 +2,7 @@
 
 mod allocations;
 mod book;
+mod callbacks;
 mod check;
 mod cli;
 mod cpu;
@@ -20,6 +21,7 @@ mod programs;
 mod random_gradients;
 mod random_passes;
 mod rendering;
+mod runs;
 mod support;
 mod syntax;
 mod train;

@@ -10,10 +10,12 @@ use nnc::ir::prim::{Binary, DotDims, Reduce};
 use nnc::ir::{Dim, Elem, Graph, OriginId, OutputRole, Prim, Role, Type, Value};
 use nnc::lower::Programs;
 use nnc::train::device::{Device, Target};
-use nnc::train::fit::{Position, evaluate};
+use nnc::train::fit::{Nothing, Position, evaluate};
 use nnc::train::output::{Identity, Output, resume};
 use nnc::train::watch::Silent;
-use nnc::train::{EpochRow, Fit, Outcome, Parts, RunError, Session, Stopped, Watch, fit};
+use nnc::train::{
+    Callbacks, EpochRow, Fit, Keep, Outcome, Parts, RunError, Session, Stopped, Watch, fit,
+};
 
 const ROWS: usize = 22;
 
@@ -172,11 +174,21 @@ fn plan(epochs: usize, stop: &AtomicBool) -> Fit<'_> {
         from: Position::default(),
         limit: None,
         stop,
+        every: None,
+        history: Vec::new(),
     }
 }
 
 fn train(session: &mut Session, parts: &mut Parts, fit_: &Fit) -> Result<Outcome, RunError> {
-    fit(session, parts, fit_, &mut Silent, &mut |_| Ok(()))
+    let mut callbacks = Callbacks::none();
+    fit(
+        session,
+        parts,
+        fit_,
+        &mut callbacks,
+        &mut Silent,
+        &mut Nothing,
+    )
 }
 
 fn weights(session: &Session) -> Vec<u8> {
@@ -257,16 +269,16 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         };
         let outcome = train(&mut first, &mut parts(4), &cut).unwrap();
         assert_eq!(outcome.stopped, Some(Stopped::Limit));
-        let steps = first.steps();
-        out.save_weights(first.store_mut(), &outcome, steps, &identity)
+        let mut none = Callbacks::none();
+        out.save_weights(&mut first, &none, &outcome, &identity)
             .unwrap();
 
         let mut second = session(&programs);
-        let (steps, from) = resume(&out.weights(), second.store_mut(), &identity).unwrap();
-        second.set_steps(steps);
-        assert_eq!(steps, limit);
+        let from = resume(&out.weights(), &mut second, &mut none, &identity).unwrap();
+        assert_eq!(second.steps(), limit);
         let rest = Fit {
-            from,
+            from: from.position,
+            history: from.history,
             ..plan(5, &stop)
         };
         let outcome = train(&mut second, &mut parts(4), &rest).unwrap();
@@ -274,6 +286,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         assert_eq!(outcome.test, whole.test);
         let (last, expected) = (outcome.history.last().unwrap(), &whole.history[4]);
         assert_eq!((&last.train, &last.val), (&expected.train, &expected.val));
+        assert_eq!(outcome.history.len(), 5);
         // the epoch that was cut counts all of its steps
         let third = outcome.history.iter().find(|r| r.epoch == 3).unwrap();
         assert_eq!(third.train, whole.history[2].train);
@@ -282,7 +295,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
             seed: 6,
             ..identity.clone()
         };
-        let error = resume(&out.weights(), second.store_mut(), &other).unwrap_err();
+        let error = resume(&out.weights(), &mut second, &mut none, &other).unwrap_err();
         assert_eq!(error.code(), "E0956");
         assert!(
             error.to_string().contains("its seed is 5, now 6"),
@@ -306,22 +319,27 @@ fn a_request_to_stop_ends_after_the_step() {
     let programs = programs(0.05);
     let stop = AtomicBool::new(false);
     let mut session = session(&programs);
-    let mut rows: Vec<EpochRow> = Vec::new();
+    struct Rows(Vec<EpochRow>);
+    impl Keep for Rows {
+        fn state(&mut self, _: &mut Session, _: &Callbacks, at: &Outcome) -> Result<(), RunError> {
+            self.0 = at.history.clone();
+            Ok(())
+        }
+    }
+    let mut rows = Rows(Vec::new());
     let outcome = fit(
         &mut session,
         &mut parts(4),
         &plan(50, &stop),
+        &mut Callbacks::none(),
         &mut StopAt(6, &stop),
-        &mut |history| {
-            rows = history.to_vec();
-            Ok(())
-        },
+        &mut rows,
     )
     .unwrap();
     assert_eq!(outcome.stopped, Some(Stopped::Interrupted));
     assert_eq!(session.steps(), 6);
     assert_eq!(outcome.position, Position { epoch: 1, step: 2 });
-    assert_eq!((rows.len(), outcome.history.len()), (1, 1));
+    assert_eq!((rows.0.len(), outcome.history.len()), (1, 1));
     assert!(outcome.test.is_none());
 }
 
