@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use nnc::check::{Files, check_file};
+use nnc::check::{Files, find_mistakes};
 
 struct Texts(HashMap<String, String>);
 
@@ -46,7 +46,7 @@ fn measure(what: &str, text: String, times: usize) {
     let mut count = 0;
     for _ in 0..times {
         let start = Instant::now();
-        let report = check_file(&files, "file.nn", &[]);
+        let report = find_mistakes(&files, "file.nn", &[]);
         best = best.min(start.elapsed().as_secs_f64());
         count = report.diagnostics.len();
     }

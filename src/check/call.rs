@@ -10,7 +10,7 @@ use crate::syntax::ast::{self, Def, DefKind, Param};
 use super::elab::{Elab, LayerUse};
 use super::scope::{Declares, Frame, VarRole};
 use super::signature::{MeaningPattern, Mismatch, ParamType, param_type, pattern_text};
-use super::value::{ArgVal, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val};
+use super::value::{ArgVal, Bound, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val};
 
 /// The list that configures a definition, and the list that takes tensors.
 pub fn lists(def: &Def) -> (&[Param], &[Param]) {
@@ -35,11 +35,7 @@ fn with_options(c: &Rc<Configured>, args: &[ArgVal]) -> Rc<Configured> {
     if fitting.is_empty() || fitting.len() == c.defs.len() {
         return c.clone();
     }
-    Rc::new(Configured {
-        defs: fitting.into(),
-        args: c.args.clone(),
-        span: c.span,
-    })
+    Rc::new(Configured::new(fitting.into(), c.args.clone(), c.span))
 }
 
 impl Elab<'_> {
@@ -111,13 +107,7 @@ impl Elab<'_> {
                 !tensor || inputs.is_empty()
             }
         };
-        let configured = |args| {
-            Rc::new(Configured {
-                defs: c.defs.clone(),
-                args,
-                span,
-            })
-        };
+        let configured = |args| Rc::new(Configured::new(c.defs.clone(), args, span));
         match (def.kind, configures) {
             (DefKind::Layer, true) => {
                 let all = c.args.iter().cloned().chain(args).collect();
@@ -324,10 +314,36 @@ impl Elab<'_> {
         self.frames.push(frame);
     }
 
-    /// Binds the configuration in the frame just pushed.
+    /// Binds the configuration in the frame just pushed; what it gave once, it gives again.
     pub fn bind_config(&mut self, c: &Configured, r: &DefRef) -> bool {
+        let first = Arc::ptr_eq(&r.def, &c.defs[0].def);
+        if let (true, Some(bound)) = (first, c.bound.get()) {
+            let frame = self.frame();
+            for b in bound {
+                frame.bind(&b.name, b.val.clone(), b.span, VarRole::Given);
+            }
+            return true;
+        }
         let (config, _) = lists(&r.def);
-        self.bind_params(config, &c.args, c.span, r)
+        if !self.bind_params(config, &c.args, c.span, r) {
+            return false;
+        }
+        // A tensor's type also binds the sizes it names.
+        let plain = |p: &Param| !matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(_)));
+        if first && config.iter().all(plain) {
+            let frame = self.top();
+            let bound = config.iter().filter_map(|p| {
+                let var = frame.get(&p.name.text)?;
+                Some(Bound {
+                    name: p.name.text.clone(),
+                    val: var.val.clone(),
+                    span: var.span,
+                })
+            });
+            // Kept by the first use; another has the same values.
+            let _ = c.bound.set(bound.collect());
+        }
+        true
     }
 
     pub fn bind_inputs(&mut self, r: &DefRef, args: Vec<ArgVal>, span: Span) -> bool {

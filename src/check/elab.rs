@@ -89,6 +89,8 @@ pub struct Elab<'w> {
     /// Definitions whose generic check failed: their uses say nothing more.
     pub bad: Rc<HashSet<usize>>,
     pub inits: FxHashSet<Arc<str>>,
+    /// Initializers and the types they were run for.
+    pub alike: FxHashSet<(usize, Type)>,
     /// Types of fitted statistics by `fit` name.
     pub fitted: FxHashMap<String, Type>,
     /// Where an optimizer's learning rate is a schedule.
@@ -138,6 +140,7 @@ impl<'w> Elab<'w> {
             hint: None,
             bad: Rc::default(),
             inits: FxHashSet::default(),
+            alike: FxHashSet::default(),
             fitted: FxHashMap::default(),
             scheduled: None,
             counters: BTreeMap::new(),

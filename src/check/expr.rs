@@ -164,14 +164,10 @@ impl Elab<'_> {
             match global {
                 Global::Const => return self.constant_value(n),
                 Global::Defs(defs) => {
-                    return Val::Def(Rc::new(Configured {
-                        defs: defs.clone(),
-                        args: Vec::new(),
-                        span: n.span,
-                    }));
+                    return Val::Def(Rc::new(Configured::new(defs.clone(), Vec::new(), n.span)));
                 }
                 Global::Broken => return Val::Error,
-                Global::Model(m) => return Val::Model(Rc::new((**m).clone())),
+                Global::Model(m) => return Val::Model(m.clone()),
                 Global::Data => {
                     return self.error(
                         "E0103",
@@ -196,11 +192,7 @@ impl Elab<'_> {
             return Val::Builtin(b);
         }
         if let Some(defs) = self.world.library(&n.text) {
-            return Val::Def(Rc::new(Configured {
-                defs,
-                args: Vec::new(),
-                span: n.span,
-            }));
+            return Val::Def(Rc::new(Configured::new(defs, Vec::new(), n.span)));
         }
         self.unknown_name(n)
     }

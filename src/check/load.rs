@@ -10,7 +10,7 @@ use crate::syntax::{self, ast};
 
 use super::Files;
 use super::value::DefRef;
-use super::world::{ConstState, Global, World};
+use super::world::{ConstState, Global, Purpose, World};
 
 pub struct Loaded {
     pub world: World,
@@ -19,10 +19,15 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-pub fn load(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Loaded {
+pub fn load(
+    files: &dyn Files,
+    path: &str,
+    overrides: &[(String, String)],
+    purpose: Purpose,
+) -> Loaded {
     let mut loader = Loader {
         files,
-        world: World::default(),
+        world: World::new(purpose),
         decls: Vec::new(),
         diagnostics: Vec::new(),
         read: HashMap::new(),

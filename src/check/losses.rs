@@ -49,11 +49,11 @@ impl Elab<'_> {
                     self.report(d);
                     return None;
                 }
-                Some(Rc::new(Configured {
-                    defs: Rc::new(defs),
-                    args: c.args.clone(),
-                    span: c.span,
-                }))
+                Some(Rc::new(Configured::new(
+                    Rc::new(defs),
+                    c.args.clone(),
+                    c.span,
+                )))
             }
             Val::Error => None,
             other => {

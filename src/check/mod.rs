@@ -50,8 +50,10 @@ use crate::span::{SourceMap, Span};
 use crate::syntax::ast::{self, DeclKind};
 
 use elab::{Elab, Mode};
+use rustc_hash::FxHashSet;
 use train::Run;
 use value::{DefRef, Val};
+use world::Purpose;
 
 /// Where sources come from.
 pub trait Files: Sync {
@@ -82,16 +84,30 @@ pub struct Report {
 
 /// Checks a file with what it imports. `overrides` replace the values of `const`s.
 pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+    on_a_stack(files, path, overrides, Purpose::Run)
+}
+
+/// The mistakes of a file, those of [`check_file`] exactly; its program is not kept.
+pub fn find_mistakes(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+    on_a_stack(files, path, overrides, Purpose::Report)
+}
+
+fn on_a_stack(
+    files: &dyn Files,
+    path: &str,
+    overrides: &[(String, String)],
+    purpose: Purpose,
+) -> Report {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("check".into())
             .stack_size(STACK)
-            .spawn_scoped(scope, || check_here(files, path, overrides));
+            .spawn_scoped(scope, || check_here(files, path, overrides, purpose));
         match thread.map(|t| t.join()) {
             Ok(Ok(report)) => report,
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             // No thread is to be had: what is not nested deeply needs none.
-            Err(_) => check_here(files, path, overrides),
+            Err(_) => check_here(files, path, overrides, purpose),
         }
     })
 }
@@ -99,8 +115,13 @@ pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)])
 /// Deep programs recurse deeply; only what is used of it takes memory.
 const STACK: usize = 256 << 20;
 
-fn check_here(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
-    let mut loaded = load::load(files, path, overrides);
+fn check_here(
+    files: &dyn Files,
+    path: &str,
+    overrides: &[(String, String)],
+    purpose: Purpose,
+) -> Report {
+    let mut loaded = load::load(files, path, overrides, purpose);
     let mut diags = std::mem::take(&mut loaded.diagnostics);
     let checked = check_decls(&loaded, &mut diags);
     let mut seen = HashSet::new();
@@ -115,7 +136,7 @@ fn check_here(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> 
     let failed = diags.iter().any(|d| d.severity == Severity::Error);
     let map = loaded.world.map.into_inner();
     Report {
-        checked: checked.filter(|_| !failed),
+        checked: checked.filter(|_| !failed && purpose == Purpose::Run),
         diagnostics: diags,
         map,
     }
@@ -300,8 +321,14 @@ fn check_train(
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
+    let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);
     diags.append(&mut e.diags);
+    // One model that never asks whether it is trained is evaluated as it is trained.
+    let same = t.models.len() == 1 && !e.asked_training;
+    if world.purpose == Purpose::Report && same {
+        return;
+    }
 
     let mut e = elab(false, "eval");
     e.run(t, &env, Run::Eval, &mut spec);
@@ -324,7 +351,7 @@ fn check_train(
     diags.append(&mut e.diags);
 
     if diags.iter().all(|d| d.severity != Severity::Error) {
-        diags.extend(never_begun(&init, &[&eval, &predict], span));
+        diags.extend(never_begun(&begun, &[&eval, &predict], span));
     }
     checked.data = Some(env.spec);
     checked.train = Some(spec);
@@ -339,13 +366,12 @@ fn check_train(
 }
 
 /// A parameter or state that only evaluation declares: nothing gives it an initial value.
-fn never_begun(init: &Graph, graphs: &[&Graph], span: Span) -> Option<Diagnostic> {
-    let begun: HashSet<&str> = init.outputs.iter().map(|o| &*o.name).collect();
+fn never_begun(begun: &FxHashSet<Arc<str>>, graphs: &[&Graph], span: Span) -> Option<Diagnostic> {
     let kept = graphs
         .iter()
         .flat_map(|g| &g.inputs)
         .filter(|i| matches!(i.role, Role::Param | Role::State));
-    let lost = kept.map(|i| &*i.name).find(|name| !begun.contains(name))?;
+    let lost = kept.map(|i| &*i.name).find(|name| !begun.contains(*name))?;
     let d = Diagnostic::error("E0410", format!("`{lost}` has no initial value"))
         .label(
             span,
@@ -402,8 +428,7 @@ impl Elab<'_> {
                 symbol: None,
             })
             .collect();
-        let model = Rc::new((**m).clone());
-        self.apply_model_at(&model, args, m.name.span, "".into());
+        self.apply_model_at(m, args, m.name.span, "".into());
     }
 }
 

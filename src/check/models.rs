@@ -1,6 +1,5 @@
 //! Models as functions: inputs checked per sample, parameters named after the model.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
@@ -68,7 +67,7 @@ impl Elab<'_> {
     }
 
     /// A model used as a function: its parameters are named after it.
-    pub fn apply_model(&mut self, m: &Rc<ast::Model>, args: Vec<ArgVal>, span: Span) -> Val {
+    pub fn apply_model(&mut self, m: &Arc<ast::Model>, args: Vec<ArgVal>, span: Span) -> Val {
         let path = self.top().path.clone();
         let name = snake_case(&m.name.text);
         let path: Arc<str> = if path.is_empty() {
@@ -81,7 +80,7 @@ impl Elab<'_> {
 
     pub fn apply_model_at(
         &mut self,
-        m: &Rc<ast::Model>,
+        m: &Arc<ast::Model>,
         args: Vec<ArgVal>,
         span: Span,
         path: Arc<str>,

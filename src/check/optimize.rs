@@ -7,10 +7,13 @@ use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind, Ident, Setting};
 
+use rustc_hash::FxHashSet;
+
 use super::call::lists;
 use super::elab::Elab;
 use super::train::Run;
 use super::value::{ArgVal, Configured, Home, Meaning, Tensor, Val};
+use super::world::Purpose;
 
 impl Elab<'_> {
     /// The gradient of `total` by the parameters, and the optimizer's update of each.
@@ -56,8 +59,13 @@ impl Elab<'_> {
             return;
         };
         let r = c.defs[0].clone();
+        let mut updated: FxHashSet<Type> = FxHashSet::default();
         for (name, grad) in trained.iter().zip(grads) {
             let info = self.params[name].clone();
+            let alike = info.constraint.is_none() && !updated.insert(info.tensor.ty.clone());
+            if alike && self.world.purpose == Purpose::Report {
+                continue;
+            }
             let grad = Tensor {
                 value: grad,
                 ..info.tensor.clone()
@@ -171,10 +179,6 @@ impl Elab<'_> {
                 symbol: None,
             });
         }
-        Some(Rc::new(Configured {
-            defs: c.defs.clone(),
-            args,
-            span: c.span,
-        }))
+        Some(Rc::new(Configured::new(c.defs.clone(), args, c.span)))
     }
 }

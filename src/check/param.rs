@@ -10,6 +10,7 @@ use crate::syntax::ast::{self, DimExpr, Expr, ParamDecl, StateDecl, TypeKind};
 use super::elab::{Elab, ParamInfo, StateInfo};
 use super::scope::{Declares, VarRole};
 use super::value::{Configured, Home, Meaning, Tensor, Val};
+use super::world::Purpose;
 
 impl Elab<'_> {
     pub fn param(&mut self, p: &ParamDecl, span: Span) {
@@ -169,10 +170,33 @@ impl Elab<'_> {
         }
     }
 
+    /// The unconfigured initializer that an expression names, and the type: another value that
+    /// begins so says nothing new.
+    fn initializer_of(&self, init: &Expr, ty: &Type) -> Option<(usize, Type)> {
+        let ast::ExprKind::Name(name) = &init.kind else {
+            return None;
+        };
+        let def = match self.top().get(&name.text).map(|v| &v.val) {
+            Some(Val::Def(c)) if c.args.is_empty() => c.defs[0].def.clone(),
+            None if !self.world.globals.contains_key(&name.text) => {
+                self.world.library(&name.text)?[0].def.clone()
+            }
+            _ => return None,
+        };
+        Some((Arc::as_ptr(&def) as usize, ty.clone()))
+    }
+
     /// Computes an initial value in the init graph and makes it a result there.
     pub fn initial(&mut self, full: &Arc<str>, ty: &Type, init: Option<&Expr>, span: Span) {
         // A training step has them all, and its are the ones that are kept.
         if !(self.mode.training || self.mode.generic) || !self.inits.insert(full.clone()) {
+            return;
+        }
+        let alike = match init {
+            Some(e) if self.world.purpose == Purpose::Report => self.initializer_of(e, ty),
+            _ => None,
+        };
+        if alike.as_ref().is_some_and(|a| self.alike.contains(a)) {
             return;
         }
         let scans = std::mem::take(&mut self.scans);
@@ -193,6 +217,7 @@ impl Elab<'_> {
             && let Some(value) = self.reach(&t, span)
         {
             self.init.output(full, OutputRole::Result, value);
+            self.alike.extend(alike);
         }
         self.base = base;
         self.scans = scans;

@@ -1,7 +1,6 @@
 //! Several models trained in turn: each step minimizes its own expression over its
 //! own models' parameters.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
@@ -74,7 +73,7 @@ impl Elab<'_> {
         &mut self,
         t: &Train,
         steps: &[&Step],
-        models: &[Rc<ast::Model>],
+        models: &[Arc<ast::Model>],
         feeds: &[(Ident, Tensor)],
         run: Run,
         spec: &mut TrainSpec,

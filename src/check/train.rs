@@ -1,7 +1,6 @@
 //! `train` blocks: settings, and the graphs of a run. Each run (a training
 //! step, an evaluation, a prediction) elaborates the same program with other ends.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
@@ -261,7 +260,7 @@ impl Elab<'_> {
         &mut self,
         t: &Train,
         env: &DataEnv,
-        models: &[Rc<ast::Model>],
+        models: &[Arc<ast::Model>],
         feeds: &[(Ident, Tensor)],
         run: Run,
         spec: &mut TrainSpec,

@@ -1,6 +1,7 @@
 //! What an expression stands for while a program is elaborated: compile-time
 //! numbers, lists and definitions, and tensors that live in a graph.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub enum Val {
     List(Rc<Vec<Val>>),
     Def(Rc<Configured>),
     Layer(Rc<Instance>),
-    Model(Rc<ast::Model>),
+    Model(Arc<ast::Model>),
     Builtin(&'static super::builtins::Builtin),
     /// `fit` results by field name.
     Fitted(Rc<str>),
@@ -83,6 +84,27 @@ pub struct Configured {
     pub args: Vec<ArgVal>,
     /// Where it was configured.
     pub span: Span,
+    /// The parameters' values, once they were bound for the first of `defs`.
+    pub bound: OnceCell<Vec<Bound>>,
+}
+
+/// A parameter of a definition with the value that a configuration gives it.
+#[derive(Debug)]
+pub struct Bound {
+    pub name: Arc<str>,
+    pub val: Val,
+    pub span: Span,
+}
+
+impl Configured {
+    pub fn new(defs: Rc<Vec<DefRef>>, args: Vec<ArgVal>, span: Span) -> Configured {
+        Configured {
+            defs,
+            args,
+            span,
+            bound: OnceCell::new(),
+        }
+    }
 }
 
 /// A definition and the source that holds it.

@@ -33,8 +33,20 @@ pub enum ConstState {
     Done(Val),
 }
 
+/// What a check is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Purpose {
+    /// The graphs of a run.
+    #[default]
+    Run,
+    /// The mistakes alone: what could only repeat a report (the update of another parameter
+    /// of the same type, an evaluation that is the training step's) is left out.
+    Report,
+}
+
 #[derive(Debug, Default)]
 pub struct World {
+    pub purpose: Purpose,
     pub map: RefCell<SourceMap>,
     /// Names of the user's file and what it imports, with their places.
     pub globals: HashMap<Arc<str>, (Global, Span)>,
@@ -46,6 +58,12 @@ pub struct World {
 }
 
 impl World {
+    pub fn new(purpose: Purpose) -> World {
+        World {
+            purpose,
+            ..World::default()
+        }
+    }
     /// Library definitions of a name or alias, of every kind.
     pub fn library(&self, name: &str) -> Option<Rc<Vec<DefRef>>> {
         let files = library::index().get(name)?;

@@ -13,13 +13,13 @@ pub struct Args {
 }
 
 pub fn check(args: &Args) -> Result<u8, Failure> {
-    let report = load::check(&args.common)?;
+    let report = load::mistakes(&args.common)?;
     let json = args.common.json;
     load::show(&report, json)?;
     let errors = load::count(&report, Severity::Error);
     let warnings = load::count(&report, Severity::Warning);
     let file = args.common.file.display().to_string();
-    let fine = report.checked.is_some();
+    let fine = errors == 0;
     if json {
         let event = json!({
             "event": "checked", "file": file, "ok": fine, "errors": errors, "warnings": warnings,

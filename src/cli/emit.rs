@@ -106,7 +106,7 @@ fn ast(args: &Args) -> Result<u8, Failure> {
     if errors.is_empty() {
         return Ok(exit::FINE);
     }
-    load::show(&load::check(&args.common)?, false)?;
+    load::show(&load::mistakes(&args.common)?, false)?;
     Ok(exit::PROGRAM)
 }
 

@@ -58,17 +58,27 @@ pub fn count(report: &Report, severity: Severity) -> usize {
     all.filter(|d| d.severity == severity).count()
 }
 
-/// Checks a file.
-pub fn check(common: &Common) -> Result<Report, Failure> {
+/// Checks a file that is to be run.
+fn check(common: &Common) -> Result<Report, Failure> {
+    let path = source(common)?;
+    Ok(check::check_file(&Disk, path, &common.set))
+}
+
+/// Checks a file for its mistakes alone.
+pub fn mistakes(common: &Common) -> Result<Report, Failure> {
+    let path = source(common)?;
+    Ok(check::find_mistakes(&Disk, path, &common.set))
+}
+
+/// The program's path, once it could be opened.
+fn source(common: &Common) -> Result<&str, Failure> {
     let file = &common.file;
     if let Err(e) = std::fs::File::open(file) {
         let file = file.display();
         return Err(Failure::usage(format!("{file}: cannot open it: {e}")));
     }
-    let path = file
-        .to_str()
-        .ok_or_else(|| Failure::usage(format!("{}: its name is not UTF-8", file.display())))?;
-    Ok(check::check_file(&Disk, path, &common.set))
+    file.to_str()
+        .ok_or_else(|| Failure::usage(format!("{}: its name is not UTF-8", file.display())))
 }
 
 /// Checks and lowers a file that is to be run; its diagnostics are shown.
