@@ -284,8 +284,8 @@ fn kept_prefix(callback: usize) -> String {
     format!("kept/{callback}/")
 }
 
-/// A line an epoch: epoch, steps, the numbers as their bits. Not the times: states of equal
-/// runs are equal files.
+/// A line an epoch: epoch, the numbers as their bits. Not the times, nor how many steps were
+/// since the run was stopped: states of equal runs are equal files.
 fn history_text(rows: &[EpochRow]) -> String {
     let bits = |values: &[f64]| {
         let all: Vec<String> = values
@@ -296,7 +296,7 @@ fn history_text(rows: &[EpochRow]) -> String {
     };
     let lines = rows.iter().map(|r| {
         let val = r.val.as_deref().map_or_else(|| "-".into(), bits);
-        format!("{} {} {} {val}", r.epoch, r.steps, bits(&r.train))
+        format!("{} {} {val}", r.epoch, bits(&r.train))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -308,12 +308,12 @@ fn history_of(text: &str) -> Option<Vec<EpochRow>> {
             .collect::<Option<Vec<f64>>>()
     };
     let row = |line: &str| {
-        let [epoch, steps, train, val] = line.split(' ').collect::<Vec<_>>()[..] else {
+        let [epoch, train, val] = line.split(' ').collect::<Vec<_>>()[..] else {
             return None;
         };
         Some(EpochRow {
             epoch: epoch.parse().ok()?,
-            steps: steps.parse().ok()?,
+            steps: 0,
             train: values(train)?,
             val: match val {
                 "-" => None,
