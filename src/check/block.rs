@@ -13,7 +13,12 @@ use super::value::Val;
 impl Elab<'_> {
     /// Runs the statements; the value of the last expression, if the block ends with one.
     pub fn block(&mut self, b: &Block) -> Option<Val> {
-        for s in &b.stmts {
+        self.block_from(b, 0)
+    }
+
+    /// The same, from a statement on.
+    pub fn block_from(&mut self, b: &Block, first: usize) -> Option<Val> {
+        for s in &b.stmts[first..] {
             if !self.stmt(s) {
                 return Some(Val::Error);
             }

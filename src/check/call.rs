@@ -38,6 +38,30 @@ fn with_options(c: &Rc<Configured>, args: &[ArgVal]) -> Rc<Configured> {
     Rc::new(Configured::new(fitting.into(), c.args.clone(), c.span))
 }
 
+/// What a definition of this kind finds in its scope and computes with: applied to a tensor
+/// (`l2(0.1)(x)`, `after(step - 10)`), that is the tensor. Its configuration is made of numbers.
+fn works_on(kind: DefKind) -> Option<&'static str> {
+    match kind {
+        DefKind::Schedule => Some("step"),
+        DefKind::Regularizer | DefKind::Constraint => Some("param"),
+        DefKind::Layer
+        | DefKind::Fn
+        | DefKind::Loss
+        | DefKind::Metric
+        | DefKind::Optimizer
+        | DefKind::Initializer => None,
+    }
+}
+
+/// Whether one name is made of the first letters of the other's words: `lr` of `learning_rate`.
+fn abbreviates(short: &str, long: &str) -> bool {
+    long.contains('_')
+        && long
+            .split('_')
+            .filter_map(|w| w.chars().next())
+            .eq(short.chars())
+}
+
 impl Elab<'_> {
     /// `callee(args)`.
     pub fn call(
@@ -79,9 +103,21 @@ impl Elab<'_> {
         let c = &with_options(c, &args);
         let def = c.defs[0].def.clone();
         let (config, inputs) = lists(&def);
+        if let Some(given) = works_on(def.kind)
+            && let [
+                ArgVal {
+                    name: None,
+                    val: Val::Tensor(t),
+                    ..
+                },
+            ] = args.as_slice()
+        {
+            return self.run_with(c, &[(given, Val::Tensor(t.clone()))], span);
+        }
         let configures = match def.kind {
-            DefKind::Optimizer | DefKind::Regularizer | DefKind::Constraint => true,
-            DefKind::Schedule => true,
+            DefKind::Optimizer | DefKind::Schedule | DefKind::Regularizer | DefKind::Constraint => {
+                true
+            }
             // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
             DefKind::Initializer => {
                 if let [
@@ -451,7 +487,11 @@ impl Elab<'_> {
         let what = &r.def.name.text;
         let mut d = Diagnostic::error("E0104", format!("`{what}` has no argument `{}`", name.text))
             .label(name.span, "unknown argument");
-        if let Some(near) = did_you_mean(&name.text, params.iter().map(|p| &*p.name.text)) {
+        let known = || params.iter().map(|p| &*p.name.text);
+        let near = known()
+            .find(|p| abbreviates(p, &name.text) || abbreviates(&name.text, p))
+            .or_else(|| did_you_mean(&name.text, known()));
+        if let Some(near) = near {
             d = d
                 .help(format!("did you mean `{near}`?"))
                 .fix(name.span, near);
@@ -506,6 +546,14 @@ impl Elab<'_> {
         }
         if self.unresolved(std::slice::from_ref(a)) {
             return None;
+        }
+        // What may be left out by default may be left out by name.
+        let optional = matches!(
+            p.default.as_ref().map(|d| &d.kind),
+            Some(ast::ExprKind::None)
+        );
+        if optional && matches!(a.val, Val::None) {
+            return Some(Val::None);
         }
         match ty {
             ParamType::Anything => Some(a.val.clone()),

@@ -293,8 +293,22 @@ impl Elab<'_> {
     }
 
     fn eval_binary(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Val {
-        // `padding == same`: a bare word beside an option is an option.
+        // `padding == same`: a bare word beside an option is an option, even where the word
+        // means something else too (`mode == fan_in`).
         if matches!(op, BinaryOp::Eq | BinaryOp::Ne) {
+            let option = |e: &Expr| match &e.kind {
+                ExprKind::Name(n) => match self.top().get(&n.text).map(|var| &var.val) {
+                    Some(Val::Symbol(s)) => Some(s.clone()),
+                    _ => None,
+                },
+                _ => None,
+            };
+            match (option(a), option(b), &a.kind, &b.kind) {
+                (Some(s), None, _, ExprKind::Name(n)) | (None, Some(s), ExprKind::Name(n), _) => {
+                    return self.binary(op, Val::Symbol(s), Val::Symbol(n.text.clone()), span);
+                }
+                _ => {}
+            }
             for (word, other) in [(a, b), (b, a)] {
                 if let ExprKind::Name(n) = &word.kind
                     && !self.is_known(&n.text)
@@ -500,6 +514,14 @@ impl Elab<'_> {
                         format!("this is {}", other.describe()),
                     ),
                 },
+                [
+                    IndexItem::Slice {
+                        start,
+                        end,
+                        step: None,
+                        ..
+                    },
+                ] => self.part_of_list(&list, start.as_deref(), end.as_deref(), span),
                 _ => self.error("E0301", span, "a list takes one index", "not one"),
             },
             Val::Tensor(t) => self.slice(t, items, span),
@@ -510,6 +532,35 @@ impl Elab<'_> {
                 "indexed here",
             ),
         }
+    }
+
+    /// `list[1:]`, `list[:-2]`: what is outside is left out.
+    fn part_of_list(
+        &mut self,
+        list: &[Val],
+        start: Option<&Expr>,
+        end: Option<&Expr>,
+        span: Span,
+    ) -> Val {
+        let n = list.len() as i64;
+        let mut bounds = [0, n];
+        for (bound, e) in bounds.iter_mut().zip([start, end]) {
+            let Some(e) = e else { continue };
+            *bound = match self.eval(e) {
+                Val::Int(Dim::Const(i)) => (if i < 0 { i + n } else { i }).clamp(0, n),
+                Val::Error | Val::Unknown(_) => return Val::Error,
+                other => {
+                    return self.error(
+                        "E0301",
+                        span,
+                        "an index is an integer",
+                        format!("this is {}", other.describe()),
+                    );
+                }
+            };
+        }
+        let [from, to] = bounds.map(|b| b as usize);
+        Val::list(list.get(from..to).unwrap_or_default().iter().cloned())
     }
 
     /// `x[.., 0, 1:3]`: a slice, then the axes indexed by one number dropped.

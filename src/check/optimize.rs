@@ -5,15 +5,35 @@ use std::sync::Arc;
 
 use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
-use crate::syntax::ast::{self, DefKind, Ident, Setting};
+use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
 
 use rustc_hash::FxHashSet;
 
 use super::call::lists;
 use super::elab::Elab;
+use super::feed::names_in;
+use super::scope::VarRole;
 use super::train::Run;
-use super::value::{ArgVal, Configured, Home, Meaning, Tensor, Val};
+use super::value::{ArgVal, Configured, DefRef, Home, Kind, Meaning, Tensor, Val};
 use super::world::Purpose;
+
+/// The requirements at the head of an optimizer's body that speak of its configuration alone:
+/// they are decided once, while `lr` is a number, and not again for each parameter.
+fn requirements(def: &Def) -> &[Stmt] {
+    let config = lists(def).0;
+    let decided = |s: &Stmt| {
+        let StmtKind::Require { cond, .. } = &s.kind else {
+            return false;
+        };
+        let mut names = Vec::new();
+        names_in(cond, &mut names);
+        names
+            .iter()
+            .all(|n| config.iter().any(|p| p.name.text == n.text))
+    };
+    let n = def.body.stmts.iter().take_while(|s| decided(s)).count();
+    &def.body.stmts[..n]
+}
 
 impl Elab<'_> {
     /// The gradient of `total` by the parameters, and the optimizer's update of each.
@@ -79,7 +99,7 @@ impl Elab<'_> {
                     .bind_given(&n.into(), Val::Tensor(t.clone()), r.def.name.span);
             }
             let next = if self.bind_config(&c, &r) {
-                self.block(&r.def.body)
+                self.block_from(&r.def.body, requirements(&r.def).len())
             } else {
                 None
             };
@@ -134,7 +154,7 @@ impl Elab<'_> {
     ) -> Option<Rc<Configured>> {
         let r = c.defs[0].clone();
         self.push_frame(&r, "".into(), span);
-        let ok = self.bind_config(c, &r);
+        let ok = self.bind_config(c, &r) && self.require_of(&r);
         let bound: Vec<(Ident, Val)> = lists(&r.def)
             .0
             .iter()
@@ -180,5 +200,22 @@ impl Elab<'_> {
             });
         }
         Some(Rc::new(Configured::new(c.defs.clone(), args, c.span)))
+    }
+
+    /// The requirements of an optimizer, its configuration bound in the frame on top. A rate
+    /// that changes is any rate.
+    fn require_of(&mut self, r: &DefRef) -> bool {
+        self.frame().push_block();
+        for p in lists(&r.def).0 {
+            let name = &p.name;
+            if let Some(Val::Def(_) | Val::Tensor(_)) = self.top().get(&name.text).map(|v| &v.val) {
+                let any = Val::Unknown(Kind::Float);
+                self.frame()
+                    .bind(&name.text, any, name.span, VarRole::Given);
+            }
+        }
+        let met = requirements(&r.def).iter().all(|s| self.stmt(s));
+        self.frame().pop_block();
+        met
     }
 }

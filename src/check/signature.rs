@@ -366,8 +366,15 @@ impl Elab<'_> {
                     }
                 },
                 DimExpr::Expr(e) => {
-                    let v = self.eval(e);
-                    shape.push(self.positive_size(v, e.span)?);
+                    // A list among the sizes stands for its items: `[shape(x)[:-1]]`.
+                    match self.eval(e) {
+                        Val::List(sizes) => {
+                            for v in sizes.iter() {
+                                shape.push(self.positive_size(v.clone(), e.span)?);
+                            }
+                        }
+                        v => shape.push(self.positive_size(v, e.span)?),
+                    }
                 }
             }
         }
