@@ -263,9 +263,7 @@ impl Elab<'_> {
                 break;
             };
             match self.top().get(name).map(|v| &v.val) {
-                Some(Val::Int(d)) => out.push_str(&d.to_string()),
-                Some(Val::Float(x)) => out.push_str(&x.to_string()),
-                Some(v) => out.push_str(&v.describe()),
+                Some(v) => out.push_str(&v.in_words()),
                 None => out.push_str(name),
             }
             rest = tail;

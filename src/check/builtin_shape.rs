@@ -1,12 +1,11 @@
-//! Primitives that move or rearrange elements, and windows.
+//! Primitives that move or rearrange elements.
 
 use crate::diag::Diagnostic;
-use crate::ir::prim::{ConvDims, WindowDims, WindowOp};
 use crate::ir::{Dim, Elem, Prim, Shape};
 
 use super::builtins::Args;
 use super::elab::Elab;
-use super::value::{ArgVal, Meaning, Tensor, Val};
+use super::value::{Meaning, Tensor, Val};
 
 impl Elab<'_> {
     pub fn reshape(&mut self, a: &Args) -> Val {
@@ -324,134 +323,5 @@ impl Elab<'_> {
             Meaning::Real,
             a.span,
         )
-    }
-
-    pub fn conv(&mut self, a: &Args) -> Val {
-        let (Some(x), Some(k)) = (self.tensor_at(a, "x"), self.tensor_at(a, "kernel")) else {
-            return Val::Error;
-        };
-        let n = x.ty.rank().saturating_sub(2);
-        let (Some(strides), Some(dilation)) = (
-            self.counts_at(a, "strides", n),
-            self.counts_at(a, "dilation", n),
-        ) else {
-            return Val::Error;
-        };
-        let Some(groups) = self.counts_at(a, "groups", 1).map(|g| g[0]) else {
-            return Val::Error;
-        };
-        if k.ty.rank() != n + 2 {
-            return self.wrong(a, "kernel", &format!("of {} axes", n + 2), &Val::Tensor(k));
-        }
-        let mut window = Vec::new();
-        for (i, d) in dilation.iter().enumerate() {
-            let reach = k.ty.shape[i]
-                .sub(&Dim::ONE)
-                .and_then(|w| w.mul(&Dim::from(*d)))
-                .and_then(|w| w.add(&Dim::ONE));
-            match reach {
-                Ok(w) => window.push(w),
-                Err(e) => return self.type_error(e.into(), a.span),
-            }
-        }
-        let Some((low, high)) = self.padding_at(a, &x.ty.shape[1..=n], &window, &strides) else {
-            return Val::Error;
-        };
-        let dims = ConvDims {
-            strides,
-            dilation,
-            low,
-            high,
-            groups,
-        };
-        self.emit(Prim::Conv(dims), &[&x, &k], Meaning::Real, a.span)
-    }
-
-    pub fn window(&mut self, a: &Args, op: WindowOp) -> Val {
-        let Some(x) = self.tensor_at(a, "x") else {
-            return Val::Error;
-        };
-        let n = x.ty.rank().saturating_sub(2);
-        let (Some(window), Some(strides)) = (
-            self.counts_at(a, "window", n),
-            self.counts_at(a, "strides", n),
-        ) else {
-            return Val::Error;
-        };
-        let sizes: Vec<Dim> = window.iter().map(|w| Dim::from(*w)).collect();
-        let Some((low, high)) = self.padding_at(a, &x.ty.shape[1..=n], &sizes, &strides) else {
-            return Val::Error;
-        };
-        self.emit(
-            Prim::Window {
-                op,
-                dims: WindowDims {
-                    window,
-                    strides,
-                    low,
-                    high,
-                },
-            },
-            &[&x],
-            Meaning::Real,
-            a.span,
-        )
-    }
-
-    /// `valid` pads nothing; `same` so that the result has `ceil(size / stride)`, the odd one at the end.
-    pub fn padding_at(
-        &mut self,
-        a: &Args,
-        sizes: &[Dim],
-        window: &[Dim],
-        strides: &[usize],
-    ) -> Option<(Vec<Dim>, Vec<Dim>)> {
-        let arg = self.arg(a, "padding").cloned();
-        let word = match &arg {
-            None => "valid".into(),
-            Some(ArgVal {
-                val: Val::Symbol(s),
-                ..
-            }) => s.to_string(),
-            Some(ArgVal {
-                symbol: Some(s), ..
-            }) => s.text.to_string(),
-            Some(ArgVal {
-                val: Val::Error, ..
-            }) => return None,
-            Some(other) => {
-                let v = other.val.clone();
-                self.wrong(a, "padding", "`valid` or `same`", &v);
-                return None;
-            }
-        };
-        let zeros = vec![Dim::ZERO; sizes.len()];
-        if word == "valid" {
-            return Some((zeros.clone(), zeros));
-        }
-        let (mut low, mut high) = (Vec::new(), Vec::new());
-        for ((size, window), &stride) in sizes.iter().zip(window).zip(strides) {
-            let stride = Dim::from(stride);
-            let total = || -> Result<Dim, crate::ir::DimError> {
-                let out = size.add(&stride)?.sub(&Dim::ONE)?.div(&stride)?;
-                Ok(out
-                    .sub(&Dim::ONE)?
-                    .mul(&stride)?
-                    .add(window)?
-                    .sub(size)?
-                    .max_with(&Dim::ZERO))
-            };
-            let total = match total() {
-                Ok(t) => t,
-                Err(e) => {
-                    self.type_error(e.into(), a.span);
-                    return None;
-                }
-            };
-            let half = total.div(&Dim::Const(2)).ok()?;
-            high.push(total.sub(&half).ok()?);
-            low.push(half);
-        }
-        Some((low, high))
     }
 }

@@ -82,6 +82,19 @@ pub const BUILTINS: &[Builtin] = &[
         "convolution over the middle axes",
         |el, a| el.conv(a),
     ),
+    b(
+        "conv_transpose",
+        &[
+            "x",
+            "kernel",
+            "strides",
+            "padding",
+            "output_padding?",
+            "dilation?",
+        ],
+        "transposed convolution over the middle axes, of a kernel `[.., filters, channels]`",
+        |el, a| el.conv_transpose(a),
+    ),
     b("cos", &["x"], "the cosine", |el, a| {
         el.unary(a, Unary::Cos, Some(f64::cos))
     }),

@@ -112,11 +112,21 @@ impl Elab<'_> {
         let wanted = expected.matches(',').count() + 1;
         let open = expected.contains("..");
         if !open && wanted == t.ty.rank() + 1 {
-            let reshape = mending("shape").map_or(String::new(), |r| {
-                format!(", or `{r}([..])` with all sizes of a sample")
-            });
+            let sample: Option<Vec<String>> = t.ty.shape[1..]
+                .iter()
+                .map(|d| d.as_const().map(|n| n.to_string()))
+                .collect();
+            let reshape = mending("shape")
+                .zip(sample)
+                .map_or(String::new(), |(r, s)| {
+                    let ones = s.into_iter().chain(["1".into()]).collect::<Vec<_>>();
+                    format!(" or `{r}([{}])`", ones.join(", "))
+                });
+            let last = expected.trim_end_matches(']').rsplit(", ").next();
+            let last = last.filter(|n| n.chars().all(|c| c.is_alphabetic()));
+            let what = last.map_or("the last".into(), |n| format!("`{n}`"));
             return d.help(format!(
-                "an axis is missing: `expand(.., -1)` adds one{reshape}"
+                "an axis is missing: `expand(.., -1)`{reshape} adds {what}, of size 1"
             ));
         }
         match mending("axes") {

@@ -6,6 +6,7 @@
 mod block;
 mod builtin_math;
 mod builtin_shape;
+mod builtin_window;
 mod builtins;
 mod call;
 mod callbacks;

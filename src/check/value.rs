@@ -139,6 +139,20 @@ impl Val {
     pub fn list(items: impl IntoIterator<Item = Val>) -> Val {
         Val::List(Rc::new(items.into_iter().collect()))
     }
+    /// As a message quotes it: `[2, 3]`, `same`; what has no such text is described.
+    pub fn in_words(&self) -> String {
+        match self {
+            Val::Int(d) => d.to_string(),
+            Val::Float(x) => x.to_string(),
+            Val::Str(s) | Val::Symbol(s) => s.to_string(),
+            Val::None => "none".into(),
+            Val::List(l) => {
+                let items: Vec<String> = l.iter().map(Val::in_words).collect();
+                format!("[{}]", items.join(", "))
+            }
+            other => other.describe(),
+        }
+    }
     /// With its article: "an integer", "a tensor f32[B, 10]".
     pub fn describe(&self) -> String {
         match self {

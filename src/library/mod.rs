@@ -34,6 +34,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "regularizers"
     "schedules"
     "shaping"
+    "transposed"
 };
 
 const KEYWORDS: &[&str] = &[
