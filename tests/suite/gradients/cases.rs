@@ -145,10 +145,27 @@ fn convolutions() -> Vec<(ConvDims, Vec<usize>, Vec<usize>)> {
         high: dims(&[1]),
         groups: 2,
     };
+    // A group for each channel, places that no window reaches.
+    let depthwise = ConvDims {
+        strides: vec![3],
+        dilation: vec![2],
+        low: dims(&[0]),
+        high: dims(&[1]),
+        groups: 3,
+    };
+    let volume = ConvDims {
+        strides: vec![1, 2, 1],
+        dilation: vec![1, 1, 2],
+        low: dims(&[0, 1, 1]),
+        high: dims(&[1, 0, 0]),
+        groups: 2,
+    };
     vec![
         (plain, vec![2, 3, 4, 2], vec![2, 2, 2, 3]),
         (strided, vec![1, 5, 4, 2], vec![2, 2, 2, 2]),
         (grouped, vec![2, 5, 4], vec![3, 2, 4]),
+        (depthwise, vec![1, 9, 3], vec![2, 1, 6]),
+        (volume, vec![1, 2, 4, 3, 2], vec![2, 2, 2, 1, 2]),
     ]
 }
 
@@ -173,7 +190,17 @@ fn windows() -> Vec<(WindowDims, Vec<usize>)> {
         low: dims(&[1]),
         high: dims(&[1]),
     };
-    vec![(pool, vec![1, 4, 4, 2]), (overlapping, vec![2, 5, 2])]
+    let volume = WindowDims {
+        window: vec![2, 1, 2],
+        strides: vec![1, 2, 2],
+        low: dims(&[0, 0, 1]),
+        high: dims(&[1, 0, 0]),
+    };
+    vec![
+        (pool, vec![1, 4, 4, 2]),
+        (overlapping, vec![2, 5, 2]),
+        (volume, vec![1, 2, 3, 3, 2]),
+    ]
 }
 
 fn window_output(op: WindowOp, dims: &WindowDims, x: &[usize]) -> Vec<usize> {

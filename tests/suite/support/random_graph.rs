@@ -426,14 +426,16 @@ impl Maker {
 
     /// Types of the input, the kernel and the result.
     fn convolution(&mut self) -> (ConvDims, Type, Type, Type) {
-        let rank = 1 + self.random.below(2);
-        let groups = 1 + self.random.below(2);
+        let rank = 1 + self.random.below(3);
+        let groups = 1 + self.random.below(3);
         let elem = self.random.of(&[Elem::F32, Elem::F64]);
         let mut sizes = |low: usize, n: usize| -> Vec<usize> {
             (0..rank).map(|_| low + self.random.below(n)).collect()
         };
-        let (strides, dilation, kernel) = (sizes(1, 2), sizes(1, 2), sizes(1, 3));
-        let (low, high, spatial) = (dims(&sizes(0, 2)), dims(&sizes(0, 3)), sizes(5, 3));
+        let (strides, dilation, kernel) = (sizes(1, 3), sizes(1, 2), sizes(1, 3));
+        // Rarely strides that divide; three axes are kept short.
+        let least = if rank == 3 { 5 } else { 6 };
+        let (low, high, spatial) = (dims(&sizes(0, 2)), dims(&sizes(0, 3)), sizes(least, 3));
         let conv = ConvDims {
             strides,
             dilation,
@@ -442,9 +444,11 @@ impl Maker {
             groups,
         };
         let batch = self.dim();
+        // Depthwise (one input and one or more outputs a group) among them.
         let channels = groups * (1 + self.random.below(2));
+        let filters = groups * (1 + self.random.below(3));
         let x = [&[batch], &dims(&spatial)[..], &dims(&[channels])].concat();
-        let k = [&kernel[..], &[channels / groups, 2 * groups]].concat();
+        let k = [&kernel[..], &[channels / groups, filters]].concat();
         let (x, k) = (Type::new(elem, x), Type::of(elem, &k));
         let y = nnc::ir::infer::infer(&Prim::Conv(conv.clone()), &[&x, &k]);
         let y = y.expect("a window that fits")[0].clone();
