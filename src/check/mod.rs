@@ -432,39 +432,3 @@ impl Elab<'_> {
         self.apply_model_at(m, args, m.name.span, "".into());
     }
 }
-
-/// What a name stands for, for `nnc explain NAME`: library definitions and primitives.
-pub fn library_definitions(name: &str) -> Vec<(Arc<ast::Def>, String)> {
-    let world = world::World::default();
-    let Some(defs) = world.library(name) else {
-        return Vec::new();
-    };
-    let docs = library_docs();
-    defs.iter()
-        .map(|r| {
-            let doc = docs
-                .iter()
-                .find(|(n, k, _)| *n == *r.def.name.text && *k == r.def.kind)
-                .map_or(String::new(), |d| d.2.clone());
-            (r.def.clone(), doc)
-        })
-        .collect()
-}
-
-/// Name, kind and documentation of every library definition, in order of file and place.
-pub fn library_docs() -> Vec<(String, ast::DefKind, String)> {
-    let mut map = SourceMap::default();
-    let mut out = Vec::new();
-    for (name, text) in crate::library::FILES {
-        let id = map.add(*name, *text, true);
-        let (file, _) = crate::syntax::parse(id, text);
-        for decl in file.decls {
-            if let DeclKind::Def(def) = &decl.kind
-                && !def.name.text.starts_with('_')
-            {
-                out.push((def.name.text.to_string(), def.kind, decl.doc.clone()));
-            }
-        }
-    }
-    out
-}

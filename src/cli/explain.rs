@@ -4,9 +4,7 @@ use crate::check::BUILTINS;
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::diag::{codes, did_you_mean};
-use crate::library;
-use crate::span::SourceId;
-use crate::syntax::{self, ast};
+use crate::library::{self, reference};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -35,50 +33,14 @@ fn unknown(what: &str) -> Failure {
     }
 }
 
-/// Documentation, other names and source of every library definition called `name`.
+/// Documentation and source of every library definition called `name`.
 fn definitions(name: &str) -> Option<String> {
-    let mut found = Vec::new();
-    for &i in library::index().get(name)? {
-        let (path, text) = library::FILES[i];
-        let (file, _) = syntax::parse(SourceId(0), text);
-        for decl in &file.decls {
-            let ast::DeclKind::Def(def) = &decl.kind else {
-                continue;
-            };
-            let aliases = aliases(decl);
-            if *def.name.text != *name && !aliases.contains(&name) {
-                continue;
-            }
-            let mut page = format!("{} ({path})\n\n", def.name.text);
-            if !decl.doc.is_empty() {
-                page += &format!("{}\n\n", decl.doc.trim());
-            }
-            if !aliases.is_empty() {
-                page += &format!("Also called {}.\n\n", aliases.join(", "));
-            }
-            page += text.get(decl.span.range()).unwrap_or_default();
-            found.push(page);
-        }
-    }
-    (!found.is_empty()).then(|| found.join("\n\n"))
+    let pages: Vec<String> = reference::find(name).iter().map(reference::page).collect();
+    (!pages.is_empty()).then(|| pages.join("\n").trim_end().to_owned())
 }
 
 /// A function that the compiler knows.
 fn builtin(name: &str) -> Option<String> {
     let b = BUILTINS.iter().find(|b| b.name == name)?;
     Some(format!("{}({})\n\n{}", b.name, b.params.join(", "), b.doc))
-}
-
-/// The names in `@alias(...)`.
-fn aliases(decl: &ast::Decl) -> Vec<&str> {
-    let args = decl
-        .attributes
-        .iter()
-        .filter(|a| &*a.name.text == "alias")
-        .flat_map(|a| &a.args);
-    args.filter_map(|a| match &a.value.kind {
-        ast::ExprKind::Name(n) => Some(&*n.text),
-        _ => None,
-    })
-    .collect()
 }

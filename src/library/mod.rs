@@ -3,6 +3,8 @@
 //! Files are parsed when a name in them is first needed: the index below is
 //! made from the lines that begin a definition, without parsing.
 
+pub mod reference;
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 

@@ -20,6 +20,7 @@ mod passes;
 mod programs;
 mod random_gradients;
 mod random_passes;
+mod reference;
 mod rendering;
 mod runs;
 mod support;
