@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::ir::{Elem, OutputRole, Role, Type};
+use crate::ir::Role;
 use crate::library;
 use crate::lower::callbacks::*;
 use crate::lower::pattern::{Kind, Pattern};
@@ -15,7 +15,7 @@ use super::data::DataEnv;
 use super::elab::Elab;
 use super::metrics::{MetricOf, MetricUse};
 use super::ops::float;
-use super::value::{Home, Meaning, Tensor, Val};
+use super::value::Val;
 
 /// What callbacks may name: the metrics that the run reports, and the rates that it has.
 pub struct Reported {
@@ -32,7 +32,7 @@ pub struct Reported {
 const MONITORING: &str = "monitor";
 
 /// Every callback with its arguments, in Keras' order.
-const KNOWN: [(&str, &[&str]); 8] = [
+const KNOWN: [(&str, &[&str]); 9] = [
     (
         "BackupAndRestore",
         &[
@@ -82,6 +82,15 @@ const KNOWN: [(&str, &[&str]); 8] = [
             "min_delta",
             "cooldown",
             "min_lr",
+        ],
+    ),
+    (
+        "TensorBoard",
+        &[
+            "log_dir",
+            "histogram_freq",
+            "write_steps_per_second",
+            "update_freq",
         ],
     ),
     ("TerminateOnNaN", &["raise_error"]),
@@ -153,6 +162,7 @@ impl Elab<'_> {
                 Callback::CsvLogger(c) => Some(c.path.clone()),
                 Callback::ModelCheckpoint(c) => Some(c.path.fill(|_| None)),
                 Callback::BackupAndRestore(c) => Some(c.folder.clone()),
+                Callback::TensorBoard(c) => Some(c.folder.clone()),
                 _ => None,
             };
             if let Some(path) = path {
@@ -299,6 +309,12 @@ impl Elab<'_> {
                 self.adjustable(given, run)?;
                 Callback::ReduceLrOnPlateau(self.plateau(given, run)?)
             }
+            "TensorBoard" => Callback::TensorBoard(TensorBoard {
+                folder: self.path(given, "log_dir", Some("logs"))?,
+                histogram_freq: self.count(given, "histogram_freq", 0)?,
+                write_steps_per_second: self.flag(given, "write_steps_per_second", false)?,
+                frequency: self.frequency(given, "update_freq")?,
+            }),
             _ => Callback::TerminateOnNan(TerminateOnNan {
                 raise_error: self.flag(given, "raise_error", false)?,
             }),
@@ -366,40 +382,10 @@ impl Elab<'_> {
         let Some(e) = given.get("schedule") else {
             return self.missing(given, "schedule", "LearningRateScheduler(cosine(1e-3, 20))");
         };
-        let mut own = Elab::new(self.world, self.mode, "rate");
-        own.bad = self.bad.clone();
-        let ty = Type::scalar(Elem::F32);
-        let value = own.step.input("step", Role::Plain, ty.clone());
-        let step = Tensor {
-            value,
-            home: Home::Step,
-            ty: ty.clone(),
-            meaning: Meaning::Real,
-        };
-        let v = own.eval(e);
-        let configured = own.of_kind(v, DefKind::Schedule, e.span);
-        let rate = configured.map(|c| own.run_with(&c, &[("step", Val::Tensor(step))], e.span));
-        let rate = match rate {
-            Some(Val::Tensor(t)) if t.ty == ty => Some(t),
-            Some(Val::Tensor(t)) => {
-                own.error(
-                    "E0213",
-                    e.span,
-                    "a schedule gives one number",
-                    format!("this gives {t}"),
-                );
-                None
-            }
-            Some(v @ (Val::Float(_) | Val::Int(_))) => own.as_tensor(&v, Elem::F32, e.span),
-            _ => None,
-        };
-        if let Some(t) = &rate {
-            own.step.output("rate", OutputRole::Result, t.value);
-        }
-        self.diags.append(&mut own.diags);
-        rate?;
+        let v = self.eval(e);
+        let schedule = self.of_kind(v, DefKind::Schedule, e.span)?;
         Some(Scheduler {
-            rate: own.take_step("rate"),
+            rate: self.schedule_graph(&schedule, e.span)?,
             verbose: self.verbose(given)?,
         })
     }

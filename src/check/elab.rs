@@ -95,6 +95,8 @@ pub struct Elab<'w> {
     pub fitted: FxHashMap<String, Type>,
     /// Where an optimizer's learning rate is a schedule.
     pub scheduled: Option<Span>,
+    /// What each such schedule gives, by the name of the rate.
+    pub rates: Vec<(String, Graph)>,
     /// Automatic names given so far, by the path they are in: in order, so that what is
     /// below a path lies together.
     counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
@@ -143,6 +145,7 @@ impl<'w> Elab<'w> {
             alike: FxHashSet::default(),
             fitted: FxHashMap::default(),
             scheduled: None,
+            rates: Vec::new(),
             counters: BTreeMap::new(),
             asked_training: false,
             applications: FxHashMap::default(),

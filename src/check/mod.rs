@@ -321,6 +321,7 @@ fn check_train(
     let metrics = e.run(t, &env, Run::Train, &mut spec);
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
+    spec.rates = std::mem::take(&mut e.rates);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type, Value};
+use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
 
@@ -144,6 +144,37 @@ impl Elab<'_> {
         }
     }
 
+    /// What a schedule gives, apart: `step` (`F32[]`) -> `rate` (`F32[]`).
+    pub fn schedule_graph(&mut self, c: &Configured, span: Span) -> Option<Graph> {
+        let mut own = Elab::new(self.world, self.mode, "rate");
+        own.bad = self.bad.clone();
+        let ty = Type::scalar(Elem::F32);
+        let value = own.step.input("step", Role::Plain, ty.clone());
+        let step = Tensor {
+            value,
+            home: Home::Step,
+            ty: ty.clone(),
+            meaning: Meaning::Real,
+        };
+        let rate = match own.run_with(c, &[("step", Val::Tensor(step))], span) {
+            Val::Tensor(t) if t.ty == ty => Some(t),
+            Val::Tensor(t) => {
+                own.error(
+                    "E0213",
+                    span,
+                    "a schedule gives one number",
+                    format!("this gives {t}"),
+                );
+                None
+            }
+            v @ (Val::Float(_) | Val::Int(_)) => own.as_tensor(&v, Elem::F32, span),
+            _ => None,
+        };
+        self.diags.append(&mut own.diags);
+        own.step.output("rate", OutputRole::Result, rate?.value);
+        Some(own.take_step("rate"))
+    }
+
     /// Makes a runtime number of a constant `lr`, and a graph of a schedule.
     pub fn with_rates(
         &mut self,
@@ -169,6 +200,11 @@ impl Elab<'_> {
             let val = match &v {
                 Val::Def(s) if s.defs[0].def.kind == DefKind::Schedule => {
                     self.scheduled.get_or_insert(s.span);
+                    if &*name.text == "lr"
+                        && let Some(rate) = self.schedule_graph(s, span)
+                    {
+                        self.rates.push((format!("{class}/learning_rate"), rate));
+                    }
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {

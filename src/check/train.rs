@@ -135,6 +135,7 @@ impl Elab<'_> {
             metrics: Vec::new(),
             outputs: Vec::new(),
             callbacks: Vec::new(),
+            rates: Vec::new(),
             span,
         }
     }

@@ -79,7 +79,7 @@ fn train(
 ) -> Result<u8, Failure> {
     let spec = &loaded.train;
     let identity = loaded.identity();
-    let mut callbacks = Callbacks::new(&spec.callbacks, &session, out.folder())?;
+    let mut callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
     let from = start(args, &mut session, &mut callbacks, &identity)?;
     if let Some(callback) = &from.ended {
         return Err(Failure::Usage {

@@ -15,6 +15,7 @@ pub enum Callback {
     /// Progress is always shown; Keras adds this one by itself as well.
     ProgbarLogger,
     ReduceLrOnPlateau(Plateau),
+    TensorBoard(TensorBoard),
     TerminateOnNan(TerminateOnNan),
 }
 
@@ -109,6 +110,16 @@ pub struct TerminateOnNan {
     pub raise_error: bool,
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorBoard {
+    /// Below the folder of the run.
+    pub folder: String,
+    /// Epochs from one histogram of the weights to the next; 0: none.
+    pub histogram_freq: u32,
+    pub write_steps_per_second: bool,
+    pub frequency: Frequency,
+}
+
 impl Callback {
     /// As it is written.
     pub fn name(&self) -> &'static str {
@@ -120,6 +131,7 @@ impl Callback {
             Callback::ModelCheckpoint(_) => "ModelCheckpoint",
             Callback::ProgbarLogger => "ProgbarLogger",
             Callback::ReduceLrOnPlateau(_) => "ReduceLROnPlateau",
+            Callback::TensorBoard(_) => "TensorBoard",
             Callback::TerminateOnNan(_) => "TerminateOnNaN",
         }
     }

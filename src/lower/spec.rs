@@ -1,7 +1,7 @@
 //! What a checked file says of data and training, with every name resolved and
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
-use crate::ir::Elem;
+use crate::ir::{Elem, Graph};
 use crate::lower::callbacks::Callback;
 use crate::span::Span;
 
@@ -167,6 +167,9 @@ pub struct TrainSpec {
     /// The model's outputs, in the order of the results of `Programs::predict`.
     pub outputs: Vec<OutputSpec>,
     pub callbacks: Vec<Callback>,
+    /// The learning rates that schedules give: names as those of rates that are kept, and
+    /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
+    pub rates: Vec<(String, Graph)>,
     pub span: Span,
 }
 

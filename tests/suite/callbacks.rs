@@ -196,7 +196,7 @@ fn a_scheduler_sets_the_rate_before_each_epoch() {
     let device = Device::new(Target::Cpu, options);
     let mut session = Session::new(&programs, Box::new(|graph| device.compile(graph))).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut callbacks = Callbacks::new(&[callback], &session, folder.path()).unwrap();
+    let mut callbacks = Callbacks::new(&[callback], &[], &session, folder.path()).unwrap();
     for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
         let mut stop = None;
         callbacks

@@ -1,6 +1,10 @@
 //! What a run does besides training: callbacks at work, its folder, going on.
 
 use std::fs;
+use std::io::Write;
+use std::process::Command;
+
+use serde_json::Value;
 
 use crate::cli::{PROGRAM, Place, err, find, kinds, out};
 
@@ -126,4 +130,140 @@ fn a_loss_that_is_no_number_ends_as_the_file_says() {
     let output = place.nnc("run toy.nn --out v --set rate=1e38 --set width=64");
     assert_eq!(output.status.code(), Some(3), "{}", out(&output));
     assert!(err(&output).contains("E0951"), "{}", err(&output));
+}
+
+/// A Python that has `module`, or nothing, said where a test's output is not caught.
+fn python_with(module: &str) -> Option<String> {
+    let asked = std::env::var("NNC_PEER_PYTHON").ok();
+    let places = asked.into_iter().chain(
+        ["/tmp/peers/tensorboard/bin/python", "python3"]
+            .into_iter()
+            .map(str::to_owned),
+    );
+    let has = |python: &String| {
+        let run = Command::new(python)
+            .args(["-c", &format!("import {module}")])
+            .output();
+        run.is_ok_and(|o| o.status.success())
+    };
+    let found = places.into_iter().find(has);
+    if found.is_none() {
+        let text = format!("\nSKIPPED: no Python with {module}; set NNC_PEER_PYTHON\n");
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    found
+}
+
+const BOARD: &str = r#"
+  epochs 5
+  callbacks {
+    TensorBoard("logs", histogram_freq = 2, update_freq = 2, write_steps_per_second = true)
+  }
+"#;
+
+#[test]
+fn tensorboard_reads_what_its_callback_writes() {
+    let Some(python) = python_with("tensorboard") else {
+        return;
+    };
+    let place = place(BOARD);
+    let told = place.events("run toy.nn --json --limit-steps 14 --out w");
+    let more = place.events("run toy.nn --json --out w --resume w/weights.safetensors");
+    let read = Command::new(python)
+        .arg("tests/fixtures/read_events.py")
+        .arg(place.path().join("w/logs"))
+        .output()
+        .unwrap();
+    assert!(read.status.success(), "{}", err(&read));
+    let found: Value = serde_json::from_str(&out(&read)).unwrap();
+    let tags = |run: &str| {
+        let all = found[run].as_object().unwrap().keys();
+        all.cloned().collect::<Vec<_>>()
+    };
+    let mut train = vec![
+        "batch_accuracy",
+        "batch_loss",
+        "batch_steps_per_second",
+        "dense/bias/histogram",
+        "dense/kernel/histogram",
+        "dense_1/bias/histogram",
+        "dense_1/kernel/histogram",
+        "epoch_accuracy",
+        "epoch_learning_rate",
+        "epoch_loss",
+        "epoch_steps_per_second",
+    ];
+    let mut tags_of_train = tags("train");
+    tags_of_train.sort();
+    train.sort_unstable();
+    assert_eq!(tags_of_train, train);
+    let mut val = tags("validation");
+    val.sort();
+    assert_eq!(
+        val,
+        [
+            "epoch_accuracy",
+            "epoch_loss",
+            "evaluation_accuracy_vs_iterations",
+            "evaluation_loss_vs_iterations"
+        ]
+    );
+    let steps = |run: &str, tag: &str| {
+        let all = found[run][tag]["events"].as_array().unwrap().iter();
+        all.map(|e| e[0].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("train", "epoch_loss"), [0, 1, 2, 3, 4]);
+    assert_eq!(
+        steps("train", "batch_loss"),
+        (1..=10).map(|i| 2 * i).collect::<Vec<_>>()
+    );
+    assert_eq!(steps("train", "dense/kernel/histogram"), [0, 2, 4]);
+    assert_eq!(
+        steps("validation", "evaluation_loss_vs_iterations"),
+        [4, 8, 12, 16, 20]
+    );
+    // an epoch that was told as it was cut short is told again: the last counts
+    let epochs = told.iter().chain(&more).filter(|e| e["event"] == "epoch");
+    let mut last = [0.0; 5];
+    for e in epochs {
+        last[e["epoch"].as_u64().unwrap() as usize - 1] = e["val_loss"].as_f64().unwrap();
+    }
+    for (i, expected) in last.iter().enumerate() {
+        let value = found["validation"]["epoch_loss"]["events"][i][1]
+            .as_f64()
+            .unwrap();
+        assert_eq!(value as f32, *expected as f32);
+    }
+    let histogram = &found["train"]["dense/kernel/histogram"];
+    assert_eq!(histogram["plugin"], "histograms");
+    let rows = histogram["events"][0][1].as_array().unwrap();
+    let count: f64 = rows.iter().map(|r| r[2].as_f64().unwrap()).sum();
+    assert_eq!((rows.len(), count), (30, 12.0));
+    assert_eq!(found["train"]["epoch_loss"]["plugin"], "scalars");
+}
+
+#[test]
+fn a_schedules_rate_is_told_to_tensorboard() {
+    let Some(python) = python_with("tensorboard") else {
+        return;
+    };
+    let place = place("  epochs 3\n  callbacks { TensorBoard }\n");
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text.replace("lr = rate", "lr = exponential_decay(rate, 4, 0.5)");
+    fs::write(&path, text).unwrap();
+    place.events("run toy.nn --json --out w");
+    let read = Command::new(python)
+        .arg("tests/fixtures/read_events.py")
+        .arg(place.path().join("w/logs"))
+        .output()
+        .unwrap();
+    let found: Value = serde_json::from_str(&out(&read)).unwrap();
+    // 4 steps an epoch
+    for (i, expected) in [0.005, 0.0025, 0.00125].into_iter().enumerate() {
+        let rate = found["train"]["epoch_learning_rate"]["events"][i][1]
+            .as_f64()
+            .unwrap();
+        assert!((rate / expected - 1.0).abs() < 1e-6, "{rate} {expected}");
+    }
 }

@@ -6,6 +6,7 @@
 //! plateau      ReduceLROnPlateau     decides
 //! checkpoint   ModelCheckpoint       when, and the name
 //! table        CSVLogger
+//! board        TensorBoard; `events`: the format of its files
 //! rates        the learning rates that they change
 //! exact        numbers in a saved state
 //! ```
@@ -13,8 +14,10 @@
 //! What they remember is part of a run's saved state ([`Callbacks::state`]), so that a run
 //! that goes on decides as one that was not stopped.
 
+mod board;
 pub mod checkpoint;
 pub mod early;
+mod events;
 pub mod exact;
 pub mod plateau;
 mod rates;
@@ -26,6 +29,7 @@ use serde_json::{Value, json};
 
 use crate::backend::Executable;
 use crate::bytes::AlignedBytes;
+use crate::ir::Graph;
 use crate::lower::callbacks as set;
 use crate::lower::callbacks::{Callback, Frequency};
 use crate::train::store::Snapshot;
@@ -37,6 +41,8 @@ pub struct Callbacks {
     folder: PathBuf,
     /// Whether they go on from a saved state.
     resumed: bool,
+    /// The rates that schedules give, for those who ask.
+    rates: Vec<(String, Box<dyn Executable>)>,
 }
 
 enum Active {
@@ -45,6 +51,7 @@ enum Active {
     Scheduler(set::Scheduler, Box<dyn Executable>),
     Checkpoint(set::Checkpoint, checkpoint::State),
     Table(set::CsvLogger, table::Table),
+    Board(set::TensorBoard, board::Board),
     Nan(set::TerminateOnNan),
     /// What the loop does by itself.
     Passive,
@@ -67,8 +74,13 @@ pub struct Scene<'a, 's> {
 }
 
 impl Callbacks {
-    /// `folder` is the run's.
-    pub fn new(list: &[Callback], session: &Session, folder: &Path) -> Result<Callbacks, RunError> {
+    /// `rates` are those of the train block; `folder` is the run's.
+    pub fn new(
+        list: &[Callback],
+        rates: &[(String, Graph)],
+        session: &Session,
+        folder: &Path,
+    ) -> Result<Callbacks, RunError> {
         let active = |callback: &Callback| {
             Ok(match callback {
                 Callback::EarlyStopping(s) => {
@@ -84,6 +96,7 @@ impl Callbacks {
                     Active::Checkpoint(s.clone(), checkpoint::State::new(s))
                 }
                 Callback::CsvLogger(s) => Active::Table(s.clone(), table::Table::new(s, folder)),
+                Callback::TensorBoard(s) => Active::Board(s.clone(), board::Board::new(s, folder)),
                 Callback::TerminateOnNan(s) => Active::Nan(s.clone()),
                 Callback::BackupAndRestore(_) | Callback::ProgbarLogger => Active::Passive,
             })
@@ -92,6 +105,13 @@ impl Callbacks {
             list: list.iter().map(active).collect::<Result<_, RunError>>()?,
             folder: folder.to_owned(),
             resumed: false,
+            rates: match list.iter().any(|c| matches!(c, Callback::TensorBoard(_))) {
+                true => rates
+                    .iter()
+                    .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)))
+                    .collect::<Result<_, RunError>>()?,
+                false => Vec::new(),
+            },
         })
     }
 
@@ -101,6 +121,7 @@ impl Callbacks {
             list: Vec::new(),
             folder: PathBuf::new(),
             resumed: false,
+            rates: Vec::new(),
         }
     }
 
@@ -121,8 +142,11 @@ impl Callbacks {
 
     pub fn epoch_begin(&mut self, scene: &mut Scene) -> Result<(), RunError> {
         for active in &mut self.list {
+            if let Active::Board(_, board) = active {
+                board.epoch_begin(scene.session.steps());
+            }
             if let Active::Scheduler(set, rate) = active {
-                let rate = scheduled(rate.as_mut(), scene.epoch);
+                let rate = scheduled(rate.as_mut(), scene.epoch as u64 + 1);
                 let store = scene.session.store_mut();
                 for (name, _) in rates::all(store) {
                     rates::set(store, &name, rate);
@@ -151,6 +175,7 @@ impl Callbacks {
                     let logs = Logs::new(&names, scene.session.metrics()?, None);
                     save(set, state, done, &logs, scene, &self.folder)?;
                 }
+                Active::Board(set, board) => board.step_end(set, scene.session)?,
                 Active::Nan(_) if !finite => {
                     let text = format!("the loss is not finite after batch {done}");
                     scene.tell("TerminateOnNaN", &text, true);
@@ -213,6 +238,14 @@ impl Callbacks {
                     save(set, state, 0, logs, scene, &self.folder)?;
                 }
                 Active::Table(_, table) => table.epoch_end(epoch, logs)?,
+                Active::Board(set, board) => {
+                    let next = scene.session.steps() + 1;
+                    let given = (self.rates.iter_mut())
+                        .map(|(name, rate)| (name.clone(), scheduled(rate.as_mut(), next)))
+                        .collect();
+                    let rates = rates::logged(scene.session.store(), given);
+                    board.epoch_end(set, epoch, logs, &rates, scene.session)?;
+                }
                 Active::Checkpoint(..) | Active::Nan(_) | Active::Passive => {}
             }
         }
@@ -237,6 +270,7 @@ impl Callbacks {
             Active::Plateau(_, state) => json!(state),
             Active::Checkpoint(_, state) => json!(state),
             Active::Table(_, table) => json!(table.state),
+            Active::Board(_, board) => json!(board.state),
             Active::Scheduler(..) | Active::Nan(_) | Active::Passive => Value::Null,
         });
         Value::Array(states.collect())
@@ -252,6 +286,7 @@ impl Callbacks {
                 Active::Plateau(_, s) => read(state, s),
                 Active::Checkpoint(_, s) => read(state, s),
                 Active::Table(_, t) => read(state, &mut t.state),
+                Active::Board(_, b) => read(state, &mut b.state),
                 Active::Scheduler(..) | Active::Nan(_) | Active::Passive => Ok(()),
             };
             read.map_err(|e| format!("its callbacks are others ({e})"))?;
@@ -303,12 +338,16 @@ impl Logs {
         }
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), *v))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(n, _)| n.as_str())
     }
 
     fn add_rates(&mut self, session: &Session) {
-        for (name, rate) in rates::logged(session.store()) {
+        for (name, rate) in rates::logged(session.store(), Vec::new()) {
             self.set(&name, rate);
         }
     }
@@ -320,11 +359,11 @@ impl Scene<'_, '_> {
     }
 }
 
-/// The rate that a schedule gives for an epoch, which counts from 0.
-fn scheduled(rate: &mut dyn Executable, epoch: usize) -> f32 {
+/// The rate that a schedule gives for a step or an epoch, which count from 1.
+fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
     let mut step = AlignedBytes::zeroed(4);
     let mut result = AlignedBytes::zeroed(4);
-    step.copy_from_slice(&(epoch as f32 + 1.0).to_le_bytes());
+    step.copy_from_slice(&(count as f32).to_le_bytes());
     let takes = rate.graph().inputs.len();
     // SAFETY: the graph takes at most `step`, an F32[], and gives one F32[]; see `lower::callbacks`.
     unsafe { rate.run(&[step.as_mut_ptr()][..takes.min(1)], &[result.as_mut_ptr()]) };

@@ -20,9 +20,10 @@ pub fn set(store: &mut Store, name: &str, rate: f32) {
 }
 
 /// As Keras names them in its logs: `learning_rate`, or with the optimizer's name where
-/// there are several.
-pub fn logged(store: &Store) -> Vec<(String, f64)> {
-    let rates = all(store);
+/// there are several. `given` are those of schedules, which are not kept.
+pub fn logged(store: &Store, given: Vec<(String, f32)>) -> Vec<(String, f64)> {
+    let mut rates = all(store);
+    rates.extend(given);
     let several = rates.len() > 1;
     rates
         .into_iter()

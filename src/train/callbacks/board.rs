@@ -1,0 +1,206 @@
+//! TensorBoard: the tags, steps and folders that Keras' callback writes.
+//!
+//! ```text
+//! train/        epoch_NAME, epoch_learning_rate, epoch_steps_per_second   step: epoch, from 0
+//!               batch_NAME, batch_steps_per_second                        step: steps done
+//!               WEIGHT/histogram                                          step: epoch
+//! validation/   epoch_NAME                                                step: epoch
+//!               evaluation_NAME_vs_iterations                             step: steps done
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Logs, events};
+use crate::ir::{Elem, Role};
+use crate::lower::callbacks::{Frequency, TensorBoard};
+use crate::train::{RunError, Session};
+
+/// The files of a run, and how far they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct State {
+    pub train: Written,
+    pub validation: Written,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Written {
+    /// Empty: none yet.
+    name: String,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+pub struct Board {
+    folder: PathBuf,
+    pub state: State,
+    train: Option<File>,
+    validation: Option<File>,
+    /// When the epoch began, and with how many steps done.
+    began: (Instant, u64),
+    last_step: Instant,
+}
+
+impl Board {
+    pub fn new(set: &TensorBoard, folder: &Path) -> Board {
+        let now = Instant::now();
+        Board {
+            folder: folder.join(&set.folder),
+            state: State::default(),
+            train: None,
+            validation: None,
+            began: (now, 0),
+            last_step: now,
+        }
+    }
+
+    pub fn epoch_begin(&mut self, steps: u64) {
+        let now = Instant::now();
+        self.began = (now, steps);
+        self.last_step = now;
+    }
+
+    pub fn step_end(&mut self, set: &TensorBoard, session: &mut Session) -> Result<(), RunError> {
+        let Frequency::Steps(n) = set.frequency else {
+            return Ok(());
+        };
+        let step = session.steps();
+        let now = Instant::now();
+        let seconds = (now - self.last_step).as_secs_f64();
+        self.last_step = now;
+        if !step.is_multiple_of(u64::from(n.max(1))) {
+            return Ok(());
+        }
+        let wall = wall_time();
+        let mut out = Vec::new();
+        if set.write_steps_per_second {
+            let rate = 1.0 / seconds.max(1e-9);
+            out.extend(events::scalar(
+                wall,
+                step,
+                "batch_steps_per_second",
+                rate as f32,
+            ));
+        }
+        let names = session.metric_names().to_vec();
+        for (name, value) in names.iter().zip(session.metrics()?) {
+            out.extend(events::scalar(
+                wall,
+                step,
+                &format!("batch_{name}"),
+                *value as f32,
+            ));
+        }
+        self.write(true, wall, &out)
+    }
+
+    /// `rates`: the learning rates, as Keras names them.
+    pub fn epoch_end(
+        &mut self,
+        set: &TensorBoard,
+        epoch: usize,
+        logs: &Logs,
+        rates: &[(String, f64)],
+        session: &Session,
+    ) -> Result<(), RunError> {
+        let wall = wall_time();
+        let (epoch, steps) = (epoch as u64, session.steps());
+        let (mut train, mut validation) = (Vec::new(), Vec::new());
+        let mut logs = logs.clone();
+        for (name, rate) in rates {
+            logs.set(name, *rate);
+        }
+        for (name, value) in logs.all() {
+            let value = value as f32;
+            match name.strip_prefix("val_") {
+                None => train.extend(events::scalar(wall, epoch, &format!("epoch_{name}"), value)),
+                Some(name) => {
+                    let tag = format!("evaluation_{name}_vs_iterations");
+                    validation.extend(events::scalar(wall, steps, &tag, value));
+                    let tag = format!("epoch_{name}");
+                    validation.extend(events::scalar(wall, epoch, &tag, value));
+                }
+            }
+        }
+        if set.write_steps_per_second {
+            let seconds = self.began.0.elapsed().as_secs_f64().max(1e-9);
+            let rate = (steps - self.began.1) as f64 / seconds;
+            let tag = "epoch_steps_per_second";
+            train.extend(events::scalar(wall, epoch, tag, rate as f32));
+        }
+        let often = u64::from(set.histogram_freq);
+        if often > 0 && epoch.is_multiple_of(often) {
+            for (name, values) in weights(session) {
+                let tag = format!("{name}/histogram");
+                train.extend(events::histogram(wall, epoch, &tag, &values));
+            }
+        }
+        self.write(true, wall, &train)?;
+        self.write(false, wall, &validation)
+    }
+
+    /// Appends records to the file of the training or the validation part.
+    fn write(&mut self, train: bool, wall: f64, records: &[u8]) -> Result<(), RunError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (part, file, state) = if train {
+            ("train", &mut self.train, &mut self.state.train)
+        } else {
+            (
+                "validation",
+                &mut self.validation,
+                &mut self.state.validation,
+            )
+        };
+        let folder = self.folder.join(part);
+        let fail = |e: std::io::Error| RunError::file(&folder, "write an event file in it", &e);
+        let mut header = Vec::new();
+        let file = match file {
+            Some(file) => file,
+            None => {
+                std::fs::create_dir_all(&folder).map_err(fail)?;
+                if state.name.is_empty() {
+                    state.name = format!("events.out.tfevents.{:010}.nnc.v2", wall as u64);
+                }
+                let mut options = OpenOptions::new();
+                options.create(true).truncate(false).write(true);
+                let mut new = options.open(folder.join(&state.name)).map_err(fail)?;
+                // what was written after the state was saved is written again
+                state.bytes = state.bytes.min(new.metadata().map_err(fail)?.len());
+                new.set_len(state.bytes).map_err(fail)?;
+                new.seek(SeekFrom::Start(state.bytes)).map_err(fail)?;
+                if state.bytes == 0 {
+                    header = events::header(wall);
+                }
+                file.insert(new)
+            }
+        };
+        header.extend(records);
+        file.write_all(&header).map_err(fail)?;
+        state.bytes += header.len() as u64;
+        Ok(())
+    }
+}
+
+/// Parameters and states of 32-bit numbers, by name.
+fn weights(session: &Session) -> impl Iterator<Item = (String, Vec<f32>)> {
+    let store = session.store();
+    let kept = |role: &Role| matches!(role, Role::Param | Role::State);
+    let held = store.buffers().iter();
+    held.filter(move |b| kept(&b.role) && b.elem == Elem::F32)
+        .map(|b| {
+            let (words, _) = store.bytes(b).as_chunks::<4>();
+            let values = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
+            (b.name.to_string(), values)
+        })
+}
+
+fn wall_time() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |d| d.as_secs_f64())
+}
