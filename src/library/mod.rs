@@ -34,6 +34,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "pooling"
     "recurrent"
     "regularizers"
+    "resizing"
     "schedules"
     "shaping"
     "transposed"
