@@ -9,17 +9,95 @@ use super::value::{Meaning, Tensor, Val};
 
 impl Elab<'_> {
     pub fn reshape(&mut self, a: &Args) -> Val {
-        let (Some(t), Some(shape)) = (self.tensor_at(a, "x"), self.shape_at(a, "shape")) else {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let shape = match self.arg(a, "shape").map(|x| x.val.clone()) {
+            Some(Val::List(items)) => self.left_over(a, &t, &items),
+            _ => self.shape_at(a, "shape"),
+        };
+        let Some(shape) = shape else {
             return Val::Error;
         };
         let meaning = t.meaning.clone();
         self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
     }
 
+    /// The sizes of `items`; one that is -1 becomes what the others leave of `t`.
+    fn left_over(&mut self, a: &Args, t: &Tensor, items: &[Val]) -> Option<Shape> {
+        let at = self.arg(a, "shape").map_or(a.span, |x| x.span);
+        let open = |v: &Val| matches!(v, Val::Int(Dim::Const(-1)));
+        let mut shape = Shape::new();
+        for v in items {
+            shape.push(match open(v) {
+                true => Dim::ONE,
+                false => self.positive_size(v.clone(), at)?,
+            });
+        }
+        let Some(place) = items.iter().position(open) else {
+            return Some(shape);
+        };
+        if items[place + 1..].iter().any(open) {
+            let d = Diagnostic::error("E0210", "only one size can be -1, what the others leave")
+                .label(at, "here are several");
+            self.report(d);
+            return None;
+        }
+        let count = crate::ir::infer::count;
+        let left = match (count(&t.ty.shape), count(&shape)) {
+            (Ok(all), Ok(given)) => all.div_exact(&given),
+            (Err(e), _) | (_, Err(e)) => {
+                self.type_error(e, a.span);
+                return None;
+            }
+        };
+        match left {
+            Some(left) => shape[place] = left,
+            None if self.mode.generic => return None,
+            None => {
+                let text: Vec<String> = items
+                    .iter()
+                    .zip(&shape)
+                    .map(|(v, d)| match open(v) {
+                        true => "-1".to_owned(),
+                        false => d.to_string(),
+                    })
+                    .collect();
+                self.error(
+                    "E0206",
+                    a.span,
+                    format!("{t} does not divide into [{}]", text.join(", ")),
+                    "reshaped here",
+                );
+                return None;
+            }
+        }
+        Some(shape)
+    }
+
+    /// The axes that `axis` names, or those that it leaves, as a list in order.
+    pub fn axes_of(&mut self, a: &Args, others: bool) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        if self.at(a, "axis").is_none() {
+            return Val::Error;
+        }
+        let rank = t.ty.rank();
+        let Some(named) = self.axes_at(a, rank) else {
+            return Val::Error;
+        };
+        let kept = (0..rank).filter(|axis| named.contains(axis) != others);
+        Val::list(kept.map(|axis| Val::Int(Dim::from(axis))))
+    }
+
     pub fn broadcast_to(&mut self, a: &Args) -> Val {
         let (Some(t), Some(shape)) = (self.tensor_at(a, "x"), self.shape_at(a, "shape")) else {
             return Val::Error;
         };
+        if let Some(axes) = self.arg(a, "axes").cloned() {
+            return self.broadcast_along(a, t, shape, &axes);
+        }
         match super::ops::broadcast_shape(&t.ty.shape, &shape) {
             Some(s) if s == shape => self
                 .stretch(t, &shape, a.span)
@@ -60,6 +138,28 @@ impl Elab<'_> {
         }
         let parts: Vec<&Tensor> = parts.iter().collect();
         self.emit(Prim::Concat { axis: 0 }, &parts, Meaning::Real, a.span)
+    }
+
+    /// Axis i of `t` becomes axis `axes[i]` of `shape`.
+    fn broadcast_along(&mut self, a: &Args, t: Tensor, shape: Shape, axes: &ArgVal) -> Val {
+        let Val::List(items) = &axes.val else {
+            return match axes.val {
+                Val::Error => Val::Error,
+                _ => self.wrong(a, "axes", "a list of axes", &axes.val),
+            };
+        };
+        let axes: Option<Vec<usize>> = items
+            .iter()
+            .map(|v| self.axis(v.clone(), shape.len(), axes.span))
+            .collect();
+        let Some(axes) = axes else {
+            return Val::Error;
+        };
+        if t.ty.shape == shape && axes.iter().copied().eq(0..shape.len()) {
+            return Val::Tensor(t);
+        }
+        let meaning = t.meaning.clone();
+        self.emit(Prim::Broadcast { shape, axes }, &[&t], meaning, a.span)
     }
 
     pub fn expand(&mut self, a: &Args) -> Val {

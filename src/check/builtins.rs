@@ -56,9 +56,15 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.argmax(a),
     ),
     b(
+        "axes_of",
+        &["x", "axis"],
+        "`axis`, a number or a list, as a sorted list counted from 0",
+        |el, a| el.axes_of(a, false),
+    ),
+    b(
         "broadcast",
-        &["x", "shape"],
-        "`x` stretched to `shape`",
+        &["x", "shape", "axes?"],
+        "`x` stretched to `shape`; its axes become the last ones, or `axes`",
         |el, a| el.broadcast_to(a),
     ),
     b(
@@ -200,6 +206,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.extreme(a, Binary::Min),
     ),
     b(
+        "other_axes",
+        &["x", "axis"],
+        "the axes of `x` that `axis`, a number or a list, leaves, as a list",
+        |el, a| el.axes_of(a, true),
+    ),
+    b(
         "pad",
         &["x", "low", "high", "value?"],
         "`x` with `low` and `high` elements added to each axis",
@@ -233,7 +245,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "reshape",
         &["x", "shape"],
-        "the same elements in another shape",
+        "the same elements in another shape; one size may be -1: what is left",
         |el, a| el.reshape(a),
     ),
     b(

@@ -494,25 +494,18 @@ impl Elab<'_> {
             Val::Error => Val::Error,
             Val::List(list) => match items {
                 [IndexItem::At(e)] => match self.eval(e) {
-                    Val::Int(Dim::Const(i)) => {
-                        let at = if i < 0 { i + list.len() as i64 } else { i };
-                        match usize::try_from(at).ok().and_then(|i| list.get(i)) {
-                            Some(v) => v.clone(),
-                            None => self.error(
-                                "E0208",
-                                e.span,
-                                format!("a list of {} has no item {i}", list.len()),
-                                "outside",
-                            ),
+                    Val::List(at) => {
+                        let picked: Vec<Val> = at
+                            .iter()
+                            .map(|v| self.list_item(&list, v, e.span))
+                            .collect();
+                        if picked.iter().any(Val::is_error) {
+                            Val::Error
+                        } else {
+                            Val::list(picked)
                         }
                     }
-                    Val::Error | Val::Unknown(_) => Val::Error,
-                    other => self.error(
-                        "E0301",
-                        e.span,
-                        "an index is an integer",
-                        format!("this is {}", other.describe()),
-                    ),
+                    at => self.list_item(&list, &at, e.span),
                 },
                 [
                     IndexItem::Slice {
@@ -561,6 +554,31 @@ impl Elab<'_> {
         }
         let [from, to] = bounds.map(|b| b as usize);
         Val::list(list.get(from..to).unwrap_or_default().iter().cloned())
+    }
+
+    /// `list[0]`, `list[-1]`
+    fn list_item(&mut self, list: &[Val], at: &Val, span: Span) -> Val {
+        match at {
+            Val::Int(Dim::Const(i)) => {
+                let from_start = if *i < 0 { i + list.len() as i64 } else { *i };
+                match usize::try_from(from_start).ok().and_then(|i| list.get(i)) {
+                    Some(v) => v.clone(),
+                    None => self.error(
+                        "E0208",
+                        span,
+                        format!("a list of {} has no item {i}", list.len()),
+                        "outside",
+                    ),
+                }
+            }
+            Val::Error | Val::Unknown(_) => Val::Error,
+            other => self.error(
+                "E0301",
+                span,
+                "an index is an integer",
+                format!("this is {}", other.describe()),
+            ),
+        }
     }
 
     /// `x[.., 0, 1:3]`: a slice, then the axes indexed by one number dropped.
