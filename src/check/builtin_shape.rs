@@ -5,7 +5,7 @@ use crate::ir::{Dim, Elem, Prim, Shape};
 
 use super::builtins::Args;
 use super::elab::Elab;
-use super::value::{Meaning, Tensor, Val};
+use super::value::{ArgVal, Meaning, Tensor, Val};
 
 impl Elab<'_> {
     pub fn reshape(&mut self, a: &Args) -> Val {
