@@ -99,6 +99,16 @@ fn a_residual_block_with_shared_weights_learns() {
 }
 
 #[test]
+fn a_convolutional_net_learns() {
+    learns("models/convnet.nn", 8, 3);
+}
+
+#[test]
+fn a_residual_net_learns() {
+    learns("models/resnet.nn", 8, 4);
+}
+
+#[test]
 fn two_inputs_and_two_weighted_outputs_learn() {
     learns("models/two_heads.nn", 16, 10);
 }
