@@ -343,9 +343,11 @@ impl<'w> Elab<'w> {
                 .retain(|l| std::mem::take(&mut first) || !map.get(l.span.source).library);
             drop(map);
             if at != written {
-                let place = self.world.place(written);
                 d.labels[0].span = at;
-                d.notes.push(format!("in `{}`, {place}", self.top().what));
+                let what = &self.top().what;
+                d.notes.push(format!(
+                    "in the library's `{what}`: see `nnc explain {what}`"
+                ));
             } else if self.frames.len() > 2 && !self.mode.generic {
                 // A mistake in the user's own definition that only this use brings out.
                 if let Some(call) = self.top().call {

@@ -1,8 +1,8 @@
 //! Every name a program can mean: the user's declarations, those of imported
-//! files, and the library, whose files are parsed when first needed.
+//! files, and the library, whose definitions are parsed when first needed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ pub struct World {
     /// Names of the user's file and what it imports, with their places.
     pub globals: HashMap<Arc<str>, (Global, Span)>,
     pub consts: RefCell<HashMap<Arc<str>, ConstState>>,
-    library: RefCell<HashMap<Arc<str>, Rc<Vec<DefRef>>>>,
-    parsed: RefCell<HashSet<usize>>,
+    library: RefCell<HashMap<&'static str, Rc<Vec<DefRef>>>>,
+    parts: RefCell<HashMap<usize, DefRef>>,
     /// The program is too large, and was reported: nothing more is applied.
     pub exhausted: Cell<bool>,
 }
@@ -64,15 +64,16 @@ impl World {
             ..World::default()
         }
     }
-    /// Library definitions of a name or alias, of every kind.
+    /// Library definitions of a name or alias, of every kind, in the order of the library.
     pub fn library(&self, name: &str) -> Option<Rc<Vec<DefRef>>> {
-        let files = library::index().get(name)?;
-        for &i in files {
-            if self.parsed.borrow_mut().insert(i) {
-                self.parse_library(i);
-            }
+        if let Some(known) = self.library.borrow().get(name) {
+            return Some(known.clone());
         }
-        self.library.borrow().get(name).cloned()
+        let (&name, parts) = library::index().by_name.get_key_value(name)?;
+        let defs: Vec<DefRef> = parts.iter().filter_map(|p| self.library_part(*p)).collect();
+        let defs = Rc::new(defs);
+        self.library.borrow_mut().insert(name, defs.clone());
+        Some(defs)
     }
     /// A library definition of the same kind and a kindred name (one contains the other)
     /// whose second input has the wanted meaning.
@@ -131,9 +132,6 @@ impl World {
             })
         })
     }
-    pub fn place(&self, span: Span) -> String {
-        self.map.borrow().place(span)
-    }
     /// Every name that could stand in an expression, for suggestions.
     pub fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = self.globals.keys().cloned().collect();
@@ -143,33 +141,22 @@ impl World {
         names
     }
 
-    fn parse_library(&self, i: usize) {
-        let (name, text) = library::FILES[i];
+    /// The definition in a part of the library, parsed when first asked for.
+    fn library_part(&self, i: usize) -> Option<DefRef> {
+        if let Some(known) = self.parts.borrow().get(&i) {
+            return Some(known.clone());
+        }
+        let part = library::index().parts[i];
+        let (name, text) = (library::FILES[part.file].0, part.text());
         let id = self.map.borrow_mut().add(name, text, true);
         let (file, errors) = syntax::parse(id, text);
         debug_assert!(errors.is_empty(), "{name}: {errors:?}");
-        let mut table = self.library.borrow_mut();
-        for decl in file.decls {
-            let ast::DeclKind::Def(def) = decl.kind else {
-                continue;
-            };
-            let aliases = decl
-                .attributes
-                .iter()
-                .filter(|a| &*a.name.text == "alias")
-                .flat_map(|a| &a.args);
-            let aliases = aliases.filter_map(|a| match &a.value.kind {
-                ast::ExprKind::Name(n) => Some(n.text.clone()),
-                _ => None,
-            });
-            for name in std::iter::once(def.name.text.clone()).chain(aliases) {
-                let entry = table.entry(name).or_default();
-                Rc::make_mut(entry).push(DefRef {
-                    def: def.clone(),
-                    library: true,
-                });
-            }
-        }
+        let def = file.decls.into_iter().find_map(|decl| match decl.kind {
+            ast::DeclKind::Def(def) => Some(DefRef { def, library: true }),
+            _ => None,
+        })?;
+        self.parts.borrow_mut().insert(i, def.clone());
+        Some(def)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The standard library, written in nn and embedded in the compiler.
 //!
-//! Files are parsed when a name in them is first needed: the index below is
+//! A definition is parsed when its name is first needed: the index below is
 //! made from the lines that begin a definition, without parsing.
 
 pub mod reference;
@@ -52,27 +52,80 @@ const KEYWORDS: &[&str] = &[
     "constraint",
 ];
 
-/// Files (indices of [`FILES`]) that define each name or alias.
-pub fn index() -> &'static HashMap<&'static str, Vec<usize>> {
-    static INDEX: OnceLock<HashMap<&'static str, Vec<usize>>> = OnceLock::new();
+/// A definition's text in its file: its attributes, head and body, without the docstring.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Index in [`FILES`].
+    pub file: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Part {
+    pub fn text(&self) -> &'static str {
+        &FILES[self.file].1[self.start..self.end]
+    }
+}
+
+/// Every definition in order of file and place, and those (as indices) that carry each name or alias.
+pub struct Index {
+    pub parts: Vec<Part>,
+    pub by_name: HashMap<&'static str, Vec<usize>>,
+}
+
+/// Made once, from the lines that begin a definition.
+pub fn index() -> &'static Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
     INDEX.get_or_init(|| {
-        let mut index: HashMap<&'static str, Vec<usize>> = HashMap::new();
-        for (i, (_, text)) in FILES.iter().enumerate() {
-            for name in text.lines().filter_map(declared) {
-                let files = index.entry(name).or_default();
-                if !files.contains(&i) {
-                    files.push(i);
-                }
-            }
+        let mut index = Index {
+            parts: Vec::new(),
+            by_name: HashMap::new(),
+        };
+        for (file, (_, text)) in FILES.iter().enumerate() {
+            index.add(file, text);
         }
         index
     })
 }
 
+impl Index {
+    fn add(&mut self, file: usize, text: &'static str) {
+        // Inside a definition every line is indented, empty, or closes a bracket.
+        let (mut at, mut open): (usize, Option<usize>) = (0, None);
+        // Whether the open part has had its keyword yet, or only attributes.
+        let mut headed = false;
+        for line in text.split_inclusive('\n') {
+            let starts = line.starts_with(|c: char| c == '#' || c == '@' || c.is_alphabetic());
+            if starts && (headed || line.starts_with('#')) {
+                self.close(file, open.take(), at);
+                headed = false;
+            }
+            if let Some(name) = declared(line) {
+                open.get_or_insert(at);
+                let parts = self.by_name.entry(name).or_default();
+                if parts.last() != Some(&self.parts.len()) {
+                    parts.push(self.parts.len());
+                }
+            } else if line.starts_with('@') {
+                open.get_or_insert(at);
+            }
+            headed |= starts && !line.starts_with(['#', '@']);
+            at += line.len();
+        }
+        self.close(file, open, at);
+    }
+
+    fn close(&mut self, file: usize, start: Option<usize>, end: usize) {
+        if let Some(start) = start {
+            self.parts.push(Part { file, start, end });
+        }
+    }
+}
+
 /// Every name the library defines, for suggestions, documentation and editors. Those that begin
 /// with an underscore are shared parts of definitions, of use to the library alone.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    let names = index().keys().copied();
+    let names = index().by_name.keys().copied();
     names.filter(|n| !n.starts_with('_'))
 }
 
@@ -96,19 +149,10 @@ pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
 
 /// `@direction(up)` or `@direction(down)` of a metric: which of its values are better.
 pub fn direction(metric: &str) -> Option<&'static str> {
-    let &file = index().get(metric)?.first()?;
-    let mut found = None;
-    for line in FILES[file].1.lines() {
-        if let Some(up) = line.strip_prefix("@direction(") {
-            found = up.strip_suffix(')');
-        } else if let Some(name) = declared(line).filter(|_| !line.starts_with('@')) {
-            if name == metric && found.is_some() {
-                return found;
-            }
-            found = None;
-        }
-    }
-    None
+    let part = index().parts[*index().by_name.get(metric)?.first()?];
+    part.text()
+        .lines()
+        .find_map(|l| l.strip_prefix("@direction(")?.strip_suffix(')'))
 }
 
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.

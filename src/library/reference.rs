@@ -50,8 +50,11 @@ pub fn entries() -> Vec<Entry> {
 
 /// The definitions that `name` stands for.
 pub fn find(name: &str) -> Vec<Entry> {
-    let files = super::index().get(name).into_iter().flatten();
-    let all = files.flat_map(|i| of_file(*i));
+    let index = super::index();
+    let parts = index.by_name.get(name).into_iter().flatten();
+    let mut files: Vec<usize> = parts.map(|p| index.parts[*p].file).collect();
+    files.dedup();
+    let all = files.into_iter().flat_map(of_file);
     all.filter(|e| *e.def.name.text == *name || e.aliases.iter().any(|a| a == name))
         .collect()
 }
