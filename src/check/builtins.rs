@@ -46,6 +46,20 @@ const fn b(
 
 /// By name, in order.
 pub const BUILTINS: &[Builtin] = &[
+    b(
+        "Tokenizer",
+        &[
+            "column",
+            "num_words?",
+            "filters?",
+            "lower?",
+            "split?",
+            "char_level?",
+            "oov_token?",
+        ],
+        "the words of a text column of the training rows, by frequency: `fit vocab = Tokenizer(train.text)`",
+        |el, a| el.of_rows_only(a),
+    ),
     b("abs", &["x"], "|x|", |el, a| {
         el.unary(a, Unary::Abs, Some(f64::abs))
     }),
@@ -60,6 +74,12 @@ pub const BUILTINS: &[Builtin] = &[
         &["x", "axis"],
         "`axis`, a number or a list, as a sorted list counted from 0",
         |el, a| el.axes_of(a, false),
+    ),
+    b(
+        "bag",
+        &["rows", "vocab", "mode?"],
+        "a number for each word of a vocabulary, in a data block: `binary`, `count`, `freq` or `tfidf`",
+        |el, a| el.of_rows_only(a),
     ),
     b(
         "broadcast",
@@ -158,7 +178,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "len",
         &["x"],
-        "number of items of a list or a tuple",
+        "number of items of a list or a tuple; of ids, in a data block, how many each row has",
         |el, a| match el.at(a, "x") {
             Some(Val::List(l)) => Val::Int(Dim::from(l.len())),
             Some(Val::Tuple(t)) => Val::Int(Dim::from(t.len())),
@@ -214,8 +234,14 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "pad",
         &["x", "low", "high", "value?"],
-        "`x` with `low` and `high` elements added to each axis",
+        "`x` with `low` and `high` elements added to each axis; of ids, in a data block: `pad(length, side = pre, truncate = pre)`",
         |el, a| el.pad(a),
+    ),
+    b(
+        "percentile",
+        &["lengths", "q"],
+        "the length that `q` percent of the rows do not exceed, in a fit",
+        |el, a| el.of_rows_only(a),
     ),
     b(
         "prod",
@@ -325,6 +351,12 @@ pub const BUILTINS: &[Builtin] = &[
     b("tanh", &["x"], "hyperbolic tangent", |el, a| {
         el.unary(a, Unary::Tanh, Some(f64::tanh))
     }),
+    b(
+        "tokens",
+        &["text", "vocab"],
+        "the ids of the words of a text column, in a data block",
+        |el, a| el.of_rows_only(a),
+    ),
     b(
         "transpose",
         &["x", "axes"],

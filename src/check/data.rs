@@ -20,8 +20,10 @@ pub struct DataEnv {
     pub spec: DataSpec,
     pub inputs: Vec<Feed>,
     pub targets: Vec<Feed>,
+    /// Those that graphs can take.
     pub columns: HashMap<Arc<str>, Column>,
-    pub fits: HashMap<Arc<str>, String>,
+    pub texts: HashSet<Arc<str>>,
+    pub fits: HashMap<Arc<str>, Fit>,
     /// Columns and fits with a mistake: what uses them says nothing more.
     pub broken: HashSet<Arc<str>>,
 }
@@ -33,6 +35,31 @@ pub struct Feed {
     pub ty: TypeExpr,
     pub value: Option<Expr>,
     pub span: Span,
+}
+
+/// What a fit gives.
+#[derive(Debug, Clone)]
+pub enum Fit {
+    /// Of a column: `.mean` and so on.
+    Statistics(Arc<str>),
+    /// Of the lengths of rows: numbers for later fits.
+    Lengths(Rows),
+    /// A size: every id is below it.
+    Vocabulary(Dim),
+    Size(Dim),
+    /// Nothing, for a mistake that has been reported.
+    Broken,
+}
+
+impl DataEnv {
+    /// A column of the block, of numbers or texts.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.contains_key(name) || self.texts.contains(name)
+    }
+
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.keys().chain(&self.texts).map(|k| &**k)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +76,7 @@ impl Elab<'_> {
             columns: Vec::new(),
             split: None,
             fits: Vec::new(),
+            derived: Vec::new(),
             span,
         };
         let mut env = DataEnv {
@@ -56,6 +84,7 @@ impl Elab<'_> {
             inputs: Vec::new(),
             targets: Vec::new(),
             columns: HashMap::new(),
+            texts: HashSet::new(),
             fits: HashMap::new(),
             broken: HashSet::new(),
         };
@@ -93,7 +122,7 @@ impl Elab<'_> {
                 DataItemKind::Column { name, ty, selector } => {
                     columns.insert(name.text.clone());
                     self.column(name, ty, selector.as_ref(), item.span, &mut env);
-                    if !env.columns.contains_key(&name.text) {
+                    if !env.has_column(&name.text) {
                         env.broken.insert(name.text.clone());
                     }
                 }
@@ -103,6 +132,7 @@ impl Elab<'_> {
                 DataItemKind::Fit { name, value } => {
                     self.fit(name, value, item.span, &mut env);
                     if !env.fits.contains_key(&name.text) {
+                        self.world.bind_fit(&name.text, &Fit::Broken);
                         env.broken.insert(name.text.clone());
                     }
                 }
@@ -186,8 +216,34 @@ impl Elab<'_> {
             }
         };
         if let Some(format) = format {
+            self.judged_twice(part, &format, span, env);
             env.spec.sources.push(SourceSpec { part, format, span });
         }
+    }
+
+    /// The rows that a model is judged by at the end must not be those that it is tuned on.
+    fn judged_twice(&mut self, part: Option<Part>, format: &Format, span: Span, env: &DataEnv) {
+        let same = |s: &&SourceSpec| s.part != part && s.format == *format;
+        let Some(first) = env.spec.sources.iter().find(same) else {
+            return;
+        };
+        let name = |part: Option<Part>| match part {
+            Some(part) => format!("as `{}`", part.name()),
+            None => "to be split".into(),
+        };
+        let d = Diagnostic::error(
+            "E0512",
+            format!(
+                "the same rows are given {} and {}",
+                name(first.part),
+                name(part)
+            ),
+        )
+        .label(span, "the same file again")
+        .label(first.span, format!("here {}", name(first.part)))
+        .note("what a model is fitted to or chosen by says nothing of how it does on other data")
+        .help("take the part from one file with `split { train 80%, val 20% }`");
+        self.report(d);
     }
 
     pub fn table_source(&mut self, reader: &Ident, args: &[Arg], delimiter: u8) -> Option<Format> {
@@ -320,11 +376,8 @@ impl Elab<'_> {
         let pattern = match tensor_pattern(ty) {
             Ok(p) => p,
             Err(word) if &*word.text == "text" => {
-                let d = Diagnostic::error("E0502", "text columns are not supported yet")
-                    .label(ty.span, "texts cannot be read")
-                    .help("number columns, classes and ids can be read today");
-                self.report(d);
-                return;
+                let selector = self.selector(selector, name);
+                return self.text_column(name, ty, selector, span, env);
             }
             Err(word) => {
                 let word = word.clone();
@@ -406,7 +459,7 @@ impl Elab<'_> {
             self.report(d);
             return;
         }
-        let elem = kind.elem();
+        let Some(elem) = kind.elem() else { return };
         env.spec.columns.push(ColumnSpec {
             name: name.text.to_string(),
             kind,
@@ -422,6 +475,36 @@ impl Elab<'_> {
                 meaning,
             },
         );
+    }
+
+    fn text_column(
+        &mut self,
+        name: &Ident,
+        ty: &TypeExpr,
+        selector: Option<Selector>,
+        span: Span,
+        env: &mut DataEnv,
+    ) {
+        let Some(selector) = selector else { return };
+        let plain =
+            matches!(&ty.kind, ast::TypeKind::Plain { brackets, .. } if brackets.is_empty());
+        if !plain || matches!(selector, Selector::Names(..) | Selector::Indices(..)) {
+            self.error(
+                "E0502",
+                if plain { span } else { ty.span },
+                "a text column holds one text a row",
+                "several here",
+            );
+            return;
+        }
+        env.spec.columns.push(ColumnSpec {
+            name: name.text.to_string(),
+            kind: ColumnKind::Text,
+            shape: Vec::new(),
+            selector,
+            span,
+        });
+        env.texts.insert(name.text.clone());
     }
 
     pub fn selector(&mut self, e: Option<&Expr>, name: &Ident) -> Option<Selector> {
@@ -465,7 +548,7 @@ impl Elab<'_> {
         }
         let mut d = Diagnostic::error("E0110", format!("unknown column `{}`", c.text))
             .label(c.span, "not declared in this block");
-        if let Some(near) = did_you_mean(&c.text, env.columns.keys().map(|k| &**k)) {
+        if let Some(near) = did_you_mean(&c.text, env.column_names()) {
             d = d.help(format!("did you mean `{near}`?")).fix(c.span, near);
         }
         self.report(d);

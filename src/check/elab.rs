@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
+use crate::lower::spec::DerivedSpec;
 use crate::span::Span;
 
 use super::mismatch::{Applied, Comparison};
@@ -97,6 +98,11 @@ pub struct Elab<'w> {
     pub scheduled: Option<Span>,
     /// What each such schedule gives, by the name of the rate.
     pub rates: Vec<(String, Graph)>,
+    /// Columns computed before training, and what names them: the input at hand.
+    pub derived: Vec<DerivedSpec>,
+    pub feed_name: Arc<str>,
+    /// Every column of the data block.
+    pub data_columns: FxHashSet<Arc<str>>,
     /// Automatic names given so far, by the path they are in: in order, so that what is
     /// below a path lies together.
     counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
@@ -146,6 +152,9 @@ impl<'w> Elab<'w> {
             fitted: FxHashMap::default(),
             scheduled: None,
             rates: Vec::new(),
+            derived: Vec::new(),
+            feed_name: "".into(),
+            data_columns: FxHashSet::default(),
             counters: BTreeMap::new(),
             asked_training: false,
             applications: FxHashMap::default(),

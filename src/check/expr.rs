@@ -8,6 +8,7 @@ use crate::ir::{Dim, Elem, Prim, Shape};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, IndexItem, UnaryOp};
 
+use super::data::Fit;
 use super::elab::Elab;
 use super::value::{ArgVal, Configured, Kind, Tensor, Val};
 use super::world::{ConstState, Global};
@@ -72,6 +73,9 @@ impl Elab<'_> {
             }
             ExprKind::Binary(op, a, b) => self.eval_binary(*op, a, b, e.span),
             ExprKind::Call { callee, args, .. } => {
+                if let Some(v) = self.row_call(callee, args, e.span) {
+                    return v;
+                }
                 let f = self.eval(callee);
                 let args = self.args(args);
                 self.call(f, args, e.span, hint)
@@ -129,7 +133,8 @@ impl Elab<'_> {
 
     fn is_known(&self, name: &str) -> bool {
         self.top().get(name).is_some()
-            || (!self.top().library && self.world.globals.contains_key(name))
+            || (!self.top().library
+                && (self.world.globals.contains_key(name) || self.world.fit(name).is_some()))
             || super::builtins::find(name).is_some()
             || matches!(name, "training" | "real" | "int" | "bool")
             || self.world.library(name).is_some()
@@ -187,6 +192,14 @@ impl Elab<'_> {
             "int" => return Val::Elem(Elem::I32),
             "bool" => return Val::Elem(Elem::Bool),
             _ => {}
+        }
+        if !self.top().library {
+            match self.world.fit(&n.text) {
+                Some(Fit::Size(size)) => return Val::Int(size),
+                Some(Fit::Vocabulary(_)) => return Val::Fitted(Rc::from(&*n.text)),
+                Some(Fit::Broken) => return Val::Error,
+                Some(Fit::Statistics(_) | Fit::Lengths(_)) | None => {}
+            }
         }
         if let Some(b) = super::builtins::find(&n.text) {
             return Val::Builtin(b);
@@ -336,8 +349,10 @@ impl Elab<'_> {
     /// `value |> stage`: the value becomes the stage's input.
     fn pipe(&mut self, value: &Expr, stage: &Expr) -> Val {
         let v = self.eval(value);
-        if v.is_error() {
-            return v;
+        match v {
+            Val::Error => return v,
+            Val::Rows(rows) => return self.row_stage(&rows, stage),
+            _ => {}
         }
         let span = stage.span;
         let input = ArgVal {

@@ -4,15 +4,15 @@ use std::rc::Rc;
 
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::ir::{Elem, Role, Type};
-use crate::lower::spec::*;
+use crate::lower::spec::Statistic;
 use crate::span::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident};
 
-use super::data::{DataEnv, Feed};
+use super::data::{DataEnv, Feed, Fit};
 use super::elab::Elab;
 use super::scope::VarRole;
 use super::signature::{per_sample_text, tensor_pattern};
-use super::value::{Home, Meaning, Tensor, Val};
+use super::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 
 impl Elab<'_> {
     /// Evaluates an `input` or `target`, making graph inputs of the columns it uses.
@@ -23,6 +23,8 @@ impl Elab<'_> {
             false,
             None,
         ));
+        self.feed_name = f.name.text.clone();
+        self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
         let t = self.feed_value(f, env);
         self.frames.pop();
         let t = t?;
@@ -49,7 +51,7 @@ impl Elab<'_> {
                 if env.broken.contains(&f.name.text) {
                     return None;
                 }
-                if !env.columns.contains_key(&f.name.text) {
+                if !env.has_column(&f.name.text) {
                     self.unknown_column(&f.name, env);
                     return None;
                 }
@@ -63,8 +65,10 @@ impl Elab<'_> {
                     return None;
                 }
                 for n in names {
-                    if env.columns.contains_key(&n.text) {
+                    if env.has_column(&n.text) {
                         self.bind_column(n, env);
+                    } else if matches!(env.fits.get(&n.text), Some(Fit::Size(_))) {
+                        // found by its name
                     } else if env.fits.contains_key(&n.text) {
                         self.frame().bind(
                             &n.text,
@@ -72,9 +76,9 @@ impl Elab<'_> {
                             n.span,
                             VarRole::Given,
                         );
-                    } else if !env.columns.is_empty() && self.is_unknown_name(&n.text) {
+                    } else if env.column_names().next().is_some() && self.is_unknown_name(&n.text) {
                         // A column is what was meant, more likely than anything of the library.
-                        if did_you_mean(&n.text, env.columns.keys().map(|k| &**k)).is_some() {
+                        if did_you_mean(&n.text, env.column_names()).is_some() {
                             self.unknown_column(n, env);
                             return None;
                         }
@@ -84,11 +88,16 @@ impl Elab<'_> {
                 self.eval(e)
             }
         };
+        let at = f.value.as_ref().map_or(f.span, |v| v.span);
+        let v = match v {
+            Val::Rows(rows) if rows.kind == RowsKind::Lengths => self.lengths_column(&rows, at),
+            Val::Rows(rows) => self.not_of_rows(&rows, at),
+            other => other,
+        };
         match v {
             Val::Tensor(t) => Some(t),
             Val::Error => None,
             other => {
-                let at = f.value.as_ref().map_or(f.span, |v| v.span);
                 self.error(
                     "E0507",
                     at,
@@ -104,12 +113,27 @@ impl Elab<'_> {
         !self.world.globals.contains_key(name)
             && super::builtins::find(name).is_none()
             && self.world.library(name).is_none()
-            && !matches!(name, "real" | "int" | "bool" | "training")
+            && !matches!(
+                name,
+                "real"
+                    | "int"
+                    | "bool"
+                    | "training"
+                    | "pre"
+                    | "post"
+                    | "binary"
+                    | "count"
+                    | "freq"
+                    | "tfidf"
+            )
     }
 
     pub fn fits_in_scope(&mut self, env: &DataEnv) {
-        for (name, column) in &env.fits {
-            let c = &env.columns[column.as_str()];
+        for (name, fit) in &env.fits {
+            let Fit::Statistics(column) = fit else {
+                continue;
+            };
+            let c = &env.columns[column];
             self.fitted.insert(
                 name.to_string(),
                 Type::new(Elem::F32, c.ty.shape[1..].iter().cloned()),
@@ -118,7 +142,11 @@ impl Elab<'_> {
     }
 
     pub fn bind_column(&mut self, n: &Ident, env: &DataEnv) {
-        let c = &env.columns[&n.text];
+        let Some(c) = env.columns.get(&n.text) else {
+            let rows = Val::Rows(Rc::new(Rows::text(&n.text)));
+            self.frame().bind(&n.text, rows, n.span, VarRole::Given);
+            return;
+        };
         let known = self
             .step
             .inputs
@@ -138,17 +166,21 @@ impl Elab<'_> {
 
     /// `scale.mean`: a constant computed from the training rows.
     pub fn fitted_field(&mut self, fit: &str, field: &Ident) -> Val {
+        match self.world.fit(fit) {
+            Some(Fit::Vocabulary(size)) if &*field.text == "size" => return Val::Int(size),
+            Some(Fit::Vocabulary(_)) => return self.unknown_statistic(fit, field, &["size"]),
+            Some(Fit::Lengths(_)) => {
+                let d =
+                    Diagnostic::error("E0511", "statistics of lengths are numbers for later fits")
+                        .label(field.span, "not one of the batch")
+                        .help(format!("such as `fit length = {fit}.mean + 2 * {fit}.std`"));
+                return self.report(d);
+            }
+            Some(Fit::Size(_) | Fit::Statistics(_) | Fit::Broken) | None => {}
+        }
         let known = Statistic::ALL.map(Statistic::name);
         if !known.contains(&&*field.text) {
-            let mut d = Diagnostic::error("E0110", format!("`{fit}` has no `{}`", field.text))
-                .label(field.span, "unknown statistic")
-                .note(format!("it has: {}", known.join(", ")));
-            if let Some(near) = did_you_mean(&field.text, known) {
-                d = d
-                    .help(format!("did you mean `{near}`?"))
-                    .fix(field.span, near);
-            }
-            return self.report(d);
+            return self.unknown_statistic(fit, field, &known);
         }
         let Some(ty) = self.fitted.get(fit).cloned() else {
             return Val::Error;
@@ -167,6 +199,18 @@ impl Elab<'_> {
             ty,
             meaning: Meaning::Real,
         })
+    }
+
+    pub fn unknown_statistic(&mut self, fit: &str, field: &Ident, known: &[&str]) -> Val {
+        let mut d = Diagnostic::error("E0110", format!("`{fit}` has no `{}`", field.text))
+            .label(field.span, "unknown statistic")
+            .note(format!("it has: {}", known.join(", ")));
+        if let Some(near) = did_you_mean(&field.text, known.iter().copied()) {
+            d = d
+                .help(format!("did you mean `{near}`?"))
+                .fix(field.span, near);
+        }
+        self.report(d)
     }
 
     /// Checks a tensor against a per-sample type: the batch axis is implied.
@@ -209,7 +253,10 @@ impl Elab<'_> {
         };
         self.frames.pop();
         let declared = declared?;
-        let Some(fitted) = fitted else {
+        if let Err(super::signature::Mismatch::Reported) = fitted {
+            return None;
+        }
+        let Ok(fitted) = fitted else {
             return report(
                 self,
                 format!(

@@ -15,6 +15,7 @@ mod elab;
 mod errors;
 mod expr;
 mod feed;
+mod fit;
 mod generic;
 mod load;
 mod losses;
@@ -25,6 +26,7 @@ mod naming;
 mod ops;
 mod optimize;
 mod param;
+mod rows;
 mod scan;
 mod scope;
 mod signature;
@@ -63,6 +65,9 @@ pub trait Files: Sync {
     fn read(&self, path: &str) -> Result<String, String>;
 }
 
+/// Sizes that only the data can tell, by name: `length`, `vocab.size`.
+pub type Sizes = std::collections::HashMap<String, i64>;
+
 /// A program without errors.
 #[derive(Debug)]
 pub struct Checked {
@@ -85,30 +90,41 @@ pub struct Report {
 
 /// Checks a file with what it imports. `overrides` replace the values of `const`s.
 pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
-    on_a_stack(files, path, overrides, Purpose::Run)
+    check_sized(files, path, overrides, &Sizes::new())
+}
+
+/// Checks a file whose data have been read: `sizes` are those that they determined.
+pub fn check_sized(
+    files: &dyn Files,
+    path: &str,
+    overrides: &[(String, String)],
+    sizes: &Sizes,
+) -> Report {
+    on_a_stack(files, path, overrides, sizes, Purpose::Run)
 }
 
 /// The mistakes of a file, those of [`check_file`] exactly; its program is not kept.
 pub fn find_mistakes(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
-    on_a_stack(files, path, overrides, Purpose::Report)
+    on_a_stack(files, path, overrides, &Sizes::new(), Purpose::Report)
 }
 
 fn on_a_stack(
     files: &dyn Files,
     path: &str,
     overrides: &[(String, String)],
+    sizes: &Sizes,
     purpose: Purpose,
 ) -> Report {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("check".into())
             .stack_size(STACK)
-            .spawn_scoped(scope, || check_here(files, path, overrides, purpose));
+            .spawn_scoped(scope, || check_here(files, path, overrides, sizes, purpose));
         match thread.map(|t| t.join()) {
             Ok(Ok(report)) => report,
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             // No thread is to be had: what is not nested deeply needs none.
-            Err(_) => check_here(files, path, overrides, purpose),
+            Err(_) => check_here(files, path, overrides, sizes, purpose),
         }
     })
 }
@@ -120,9 +136,11 @@ fn check_here(
     files: &dyn Files,
     path: &str,
     overrides: &[(String, String)],
+    sizes: &Sizes,
     purpose: Purpose,
 ) -> Report {
     let mut loaded = load::load(files, path, overrides, purpose);
+    loaded.world.sizes = sizes.clone();
     let mut diags = std::mem::take(&mut loaded.diagnostics);
     let checked = check_decls(&loaded, &mut diags);
     let mut seen = HashSet::new();
@@ -249,10 +267,11 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         }
         let mut e = Elab::new(world, step(true), "data");
         e.bad = bad.clone();
-        let env = e.data_block(d, *at);
+        let mut env = e.data_block(d, *at);
         for f in env.inputs.iter().chain(&env.targets) {
             e.feed(f, &env);
         }
+        env.spec.derived = std::mem::take(&mut e.derived);
         if checked.data.is_none() {
             checked.data = Some(env.spec);
         }
@@ -316,12 +335,13 @@ fn check_train(
         e
     };
     let mut e = elab(true, "train");
-    let env = e.data_block(d, data_span);
+    let mut env = e.data_block(d, data_span);
     let mut spec = e.train_spec(t, span);
     let metrics = e.run(t, &env, Run::Train, &mut spec);
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
+    let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);
@@ -334,6 +354,7 @@ fn check_train(
 
     let mut e = elab(false, "eval");
     e.run(t, &env, Run::Eval, &mut spec);
+    derived.append(&mut e.derived);
     let eval = e.take_step("eval");
     diags.append(&mut e.diags);
 
@@ -341,6 +362,7 @@ fn check_train(
     let mut shown = spec.clone();
     e.run(t, &env, Run::Predict, &mut shown);
     spec.outputs = shown.outputs;
+    derived.append(&mut e.derived);
     let predict = e.take_step("predict");
     if t.models.len() == 1 {
         layers = std::mem::take(&mut e.layers);
@@ -354,6 +376,11 @@ fn check_train(
 
     if diags.iter().all(|d| d.severity != Severity::Error) {
         diags.extend(never_begun(&begun, &[&eval, &predict], span));
+    }
+    for d in derived {
+        if env.spec.derived.iter().all(|known| known.name != d.name) {
+            env.spec.derived.push(d);
+        }
     }
     checked.data = Some(env.spec);
     checked.train = Some(spec);

@@ -208,8 +208,8 @@ impl Elab<'_> {
         pattern: &Pattern,
         t: Tensor,
         span: Span,
-    ) -> Option<Tensor> {
-        self.unify_meaning(&pattern.meaning, t, span).ok()
+    ) -> Result<Tensor, Mismatch> {
+        self.unify_meaning(&pattern.meaning, t, span)
     }
 
     /// Fits a shape to a pattern of sizes.

@@ -1,4 +1,4 @@
-//! `split` and `fit`: what may be seen of which rows.
+//! `split`: which rows are for what.
 
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::ir::Dim;
@@ -157,7 +157,7 @@ impl Elab<'_> {
                         meaning: Meaning::Class(_),
                         ty,
                     }) if ty.rank() == 1 => spec.stratify = Some(c.text.to_string()),
-                    Some(_) => {
+                    _ if env.has_column(&c.text) => {
                         self.error(
                             "E0510",
                             c.span,
@@ -165,7 +165,7 @@ impl Elab<'_> {
                             format!("`{}` is not one", c.text),
                         );
                     }
-                    None => self.unknown_column(c, env),
+                    _ => self.unknown_column(c, env),
                 },
                 _ => {
                     self.error(
@@ -185,94 +185,5 @@ impl Elab<'_> {
                 "write `stratify(label)`",
             );
         }
-    }
-
-    /// `fit scale = statistics(train.features)`.
-    pub fn fit(&mut self, name: &Ident, value: &Expr, span: Span, env: &mut DataEnv) {
-        let usage = "a fit is `statistics(train.column)`";
-        let ExprKind::Call { callee, args, .. } = &value.kind else {
-            self.error("E0511", value.span, usage, "not a call");
-            return;
-        };
-        match &callee.kind {
-            ExprKind::Name(f) if &*f.text == "statistics" => {}
-            ExprKind::Name(f) => {
-                let d = Diagnostic::error("E0511", format!("unknown fit `{}`", f.text))
-                    .label(f.span, "`statistics` is the one there is")
-                    .help(usage);
-                self.report(d);
-                return;
-            }
-            _ => {
-                self.error("E0511", callee.span, usage, "not a name");
-                return;
-            }
-        }
-        let [
-            Arg {
-                name: None,
-                value: column,
-                ..
-            },
-        ] = args.as_slice()
-        else {
-            self.error("E0511", value.span, usage, "it takes one column");
-            return;
-        };
-        let (part, column) = match &column.kind {
-            ExprKind::Field { base, name: c } => match &base.kind {
-                ExprKind::Name(p) => (Some(p), c),
-                _ => {
-                    self.error("E0511", column.span, usage, "not a column");
-                    return;
-                }
-            },
-            ExprKind::Name(c) => (None, c),
-            _ => {
-                self.error("E0511", column.span, usage, "not a column");
-                return;
-            }
-        };
-        match part {
-            Some(p) if &*p.text == "train" => {}
-            Some(p) => {
-                if self.part(p).is_some() {
-                    let d = Diagnostic::error("E0505", format!("a statistic may see training rows only, not `{}`", p.text))
-                        .label(p.span, "not the rows it trains on")
-                        .note("fitted on other rows, the model would know something of the data it is judged by")
-                        .help(format!("write `train.{}`", column.text))
-                        .fix(p.span, "train");
-                    self.report(d);
-                }
-                return;
-            }
-            None => {
-                let d = Diagnostic::error("E0505", "a fit names the part it sees")
-                    .label(column.span, "which rows?")
-                    .help(format!("write `train.{}`", column.text))
-                    .fix(column.span, format!("train.{}", column.text));
-                self.report(d);
-                return;
-            }
-        }
-        let Some(c) = env.columns.get(&column.text) else {
-            return self.unknown_column(column, env);
-        };
-        if c.meaning.is_id() {
-            self.error(
-                "E0302",
-                column.span,
-                "ids are names, not quantities: they have no mean",
-                format!("`{}` holds ids", column.text),
-            );
-            return;
-        }
-        env.spec.fits.push(FitSpec {
-            name: name.text.to_string(),
-            column: column.text.to_string(),
-            statistics: Statistic::ALL.to_vec(),
-            span,
-        });
-        env.fits.insert(name.text.clone(), column.text.to_string());
     }
 }

@@ -99,15 +99,12 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             DataItemKind::Split { method, .. } => method.iter().for_each(|m| seen.expr(m)),
             DataItemKind::Fit { value, .. } => {
                 seen.expr(value);
-                if let ExprKind::Call { args, .. } = &value.kind {
-                    for a in args {
-                        if let ExprKind::Field { name, .. } = &a.value.kind {
-                            seen.read.insert(name.text.clone(), ());
-                        }
-                    }
-                }
+                fields_in(value, &mut |name| {
+                    seen.read.insert(name.clone(), ());
+                });
             }
-            DataItemKind::Input { name, value, .. } | DataItemKind::Target { name, value, .. } => {
+            DataItemKind::Input { name, ty, value } | DataItemKind::Target { name, ty, value } => {
+                seen.dims(ty);
                 match value {
                     Some(v) => seen.expr(v),
                     None => {
@@ -145,6 +142,21 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
                     });
             diags.push(d);
         }
+    }
+}
+
+/// The fields that an expression takes of something: columns, in a fit.
+fn fields_in(e: &Expr, found: &mut dyn FnMut(&Arc<str>)) {
+    match &e.kind {
+        ExprKind::Field { name, .. } => found(&name.text),
+        ExprKind::Call { args, .. } => args.iter().for_each(|a| fields_in(&a.value, found)),
+        ExprKind::Tuple(items) => items.iter().for_each(|a| fields_in(&a.value, found)),
+        ExprKind::Unary(_, a) => fields_in(a, found),
+        ExprKind::Binary(_, a, b) | ExprKind::Pipe { value: a, stage: b } => {
+            fields_in(a, found);
+            fields_in(b, found);
+        }
+        _ => {}
     }
 }
 

@@ -64,6 +64,8 @@ pub enum Val {
     Builtin(&'static super::builtins::Builtin),
     /// `fit` results by field name.
     Fitted(Rc<str>),
+    /// Texts, or lists of ids: of a data block, and of no graph.
+    Rows(Rc<Rows>),
     Weighted(f64, Box<Val>),
 }
 
@@ -74,6 +76,21 @@ pub enum Kind {
     Float,
     Bool,
     Text,
+}
+
+/// What a data block has for each row that no graph holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    pub rows: crate::lower::spec::Rows,
+    pub kind: RowsKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowsKind {
+    Text,
+    /// All below a bound.
+    Ids(Dim),
+    Lengths,
 }
 
 /// Definitions of one name (several where the argument types choose), with
@@ -176,6 +193,7 @@ impl Val {
             Val::Model(m) => format!("the model `{}`", m.name.text),
             Val::Builtin(b) => format!("the function `{}`", b.name),
             Val::Fitted(n) => format!("the fitted `{n}`"),
+            Val::Rows(rows) => rows.describe(),
             Val::Weighted(..) => "a weighted loss".into(),
         }
     }

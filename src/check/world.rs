@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::ir::Dim;
 use crate::library;
 use crate::span::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
 use super::call::lists;
+use super::data::Fit;
 use super::mismatch::literal;
 use super::signature::{MeaningPattern, ParamType, Pattern, param_type};
 use super::value::{DefRef, Meaning, Val};
@@ -53,6 +55,10 @@ pub struct World {
     pub consts: RefCell<HashMap<Arc<str>, ConstState>>,
     library: RefCell<HashMap<&'static str, Rc<Vec<DefRef>>>>,
     parts: RefCell<HashMap<usize, DefRef>>,
+    /// Sizes that the data determined, by name, once they have been read.
+    pub sizes: HashMap<String, i64>,
+    /// What the data block at hand fits: its models see its sizes.
+    fits: RefCell<HashMap<Arc<str>, Fit>>,
     /// The program is too large, and was reported: nothing more is applied.
     pub exhausted: Cell<bool>,
 }
@@ -63,6 +69,17 @@ impl World {
             purpose,
             ..World::default()
         }
+    }
+    /// A size that only the data can tell: a symbol until they have been read.
+    pub fn fitted_size(&self, name: &str) -> Dim {
+        let known = self.sizes.get(name).copied();
+        known.map_or_else(|| Dim::symbol(name), Dim::Const)
+    }
+    pub fn bind_fit(&self, name: &Arc<str>, fit: &Fit) {
+        self.fits.borrow_mut().insert(name.clone(), fit.clone());
+    }
+    pub fn fit(&self, name: &str) -> Option<Fit> {
+        self.fits.borrow().get(name).cloned()
     }
     /// Library definitions of a name or alias, of every kind, in the order of the library.
     pub fn library(&self, name: &str) -> Option<Rc<Vec<DefRef>>> {
@@ -137,6 +154,7 @@ impl World {
         let mut names: Vec<Arc<str>> = self.globals.keys().cloned().collect();
         names.extend(library::names().map(Arc::from));
         names.extend(super::builtins::BUILTINS.iter().map(|b| Arc::from(b.name)));
+        names.extend(self.fits.borrow().keys().cloned());
         names.sort();
         names
     }

@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, load};
+use crate::cli::{console, load, run};
 use crate::lower::Programs;
 use crate::passes;
 use crate::span::SourceMap;
@@ -77,7 +77,8 @@ pub fn emit(args: &Args) -> Result<u8, Failure> {
 
 /// The training step as the CPU's compiler makes it.
 fn compiled(args: &Args) -> Result<String, Failure> {
-    let loaded = load::load(&args.common)?;
+    let mut loaded = load::load(&args.common)?;
+    run::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let step = device.compile_cpu(&sized(&loaded.programs.train, rows)?)?;

@@ -46,9 +46,11 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
     loaded.train.seed = args.seed.unwrap_or(loaded.train.seed);
     let device = args.machine.device(loaded.train.seed)?;
     let mut file = WeightsFile::open(&args.weights)?;
+    let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
+    let kinds = [Kind::Eval];
+    let data = run::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
     let mut session = Session::new(&loaded.programs, Box::new(|graph| device.compile(graph)))?;
     session.store_mut().load(&mut file, Saved::Model)?;
-    let data = run::dataset(&loaded, &args.machine, &[Kind::Eval])?;
     let part = match args.part {
         Some(Part::Train) => spec::Part::Train,
         Some(Part::Val) => spec::Part::Val,

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, LayerUse, Report};
+use crate::check::{self, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
 use crate::cli::console;
 use crate::diag::render::{Style, render};
@@ -39,6 +39,36 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// The same program with the sizes that the data determined. Settings stay as they are.
+    ///
+    /// # Errors
+    /// What does not fit these sizes, told with the places in the file.
+    pub fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
+        let report = check(common, sizes)?;
+        if report.checked.is_none() {
+            show(&report, common.json)?;
+            let mut found: Vec<String> = sizes.iter().map(|(n, s)| format!("{n} = {s}")).collect();
+            found.sort();
+            console::note(&format!("the data say: {}", found.join(", ")));
+            return Err(Failure::Program);
+        }
+        let Some(check::Checked {
+            data: Some(data),
+            train: Some(train),
+            programs: Some(programs),
+            layers,
+            ..
+        }) = report.checked
+        else {
+            return Err(Failure::Program);
+        };
+        (self.data, self.programs, self.layers) = (data, programs, layers);
+        self.train.rates = train.rates;
+        Ok(())
+    }
+}
+
 /// Shows what the checker found: to people on stderr, or to programs on stdout.
 pub fn show(report: &Report, json: bool) -> std::io::Result<()> {
     if report.diagnostics.is_empty() {
@@ -58,10 +88,10 @@ pub fn count(report: &Report, severity: Severity) -> usize {
     all.filter(|d| d.severity == severity).count()
 }
 
-/// Checks a file that is to be run.
-fn check(common: &Common) -> Result<Report, Failure> {
+/// Checks a file whose data, if `sizes` has something, have been read.
+fn check(common: &Common, sizes: &Sizes) -> Result<Report, Failure> {
     let path = source(common)?;
-    Ok(check::check_file(&Disk, path, &common.set))
+    Ok(check::check_sized(&Disk, path, &common.set, sizes))
 }
 
 /// Checks a file for its mistakes alone.
@@ -83,7 +113,7 @@ fn source(common: &Common) -> Result<&str, Failure> {
 
 /// Checks and lowers a file that is to be run; its diagnostics are shown.
 pub fn load(common: &Common) -> Result<Loaded, Failure> {
-    let report = check(common)?;
+    let report = check(common, &Sizes::new())?;
     show(&report, common.json)?;
     let Some(checked) = report.checked else {
         return Err(Failure::Program);
@@ -118,7 +148,11 @@ fn rows_text(data: &DataSpec) -> String {
     let sources: Vec<_> = data.sources.iter().map(|s| (s.part, &s.format)).collect();
     let split = data.split.as_ref();
     let split = split.map(|s| (&s.stratify, &s.parts, s.seed));
-    format!("{columns:?} {sources:?} {split:?}")
+    let fits: Vec<_> = data.fits.iter().map(|f| (&f.name, &f.kind)).collect();
+    let made: Vec<_> = (data.derived.iter())
+        .map(|d| (&d.name, &d.of, &d.make))
+        .collect();
+    format!("{columns:?} {sources:?} {split:?} {fits:?} {made:?}")
 }
 
 /// How diagnostics look on this terminal.

@@ -12,12 +12,13 @@ use serde_json::json;
 
 use crate::bytes::numbers_of;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, load};
+use crate::cli::{console, load, run};
 use crate::data::csv::{self, CsvOptions, Select};
 use crate::data::{Batches, Column, ColumnData, DataError, Order, Table, npy};
 use crate::ir::Elem;
 use crate::lower::spec::{ColumnSpec, Meaning, OutputSpec, Selector};
 use crate::train::dataset::{csv_columns, element, indices, shaped};
+use crate::train::fitted::Made;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{Kind, RunError, Session};
@@ -43,7 +44,7 @@ pub struct Args {
 }
 
 pub fn predict(args: &Args) -> Result<u8, Failure> {
-    let loaded = load::load(&args.common)?;
+    let mut loaded = load::load(&args.common)?;
     let device = args.machine.device(loaded.train.seed)?;
     let raw = match Kinds::of(&args.output) {
         Kinds::Npy if loaded.train.outputs.len() > 1 => {
@@ -61,14 +62,22 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
         Kinds::Text => false,
     };
     let mut file = WeightsFile::open(&args.weights)?;
+    let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
     let mut session = Session::new(&loaded.programs, Box::new(|graph| device.compile(graph)))?;
     session.store_mut().load(&mut file, Saved::Model)?;
     let names = session.columns(Kind::Predict);
-    let specs: Vec<&ColumnSpec> = names
-        .iter()
-        .filter_map(|name| loaded.data.columns.iter().find(|c| c.name == *name))
-        .collect();
-    let table = Arc::new(read(&args.input, &specs)?);
+    let mut specs: Vec<&ColumnSpec> = Vec::new();
+    for name in &names {
+        let derived = loaded.data.derived.iter().find(|d| d.name == *name);
+        let from = derived.map_or(*name, |d| d.of.column());
+        let spec = loaded.data.columns.iter().find(|c| c.name == from);
+        specs.extend(spec.filter(|s| specs.iter().all(|known| known.name != s.name)));
+    }
+    let table = read(&args.input, &specs)?;
+    let needed = names.iter().map(|n| (*n).to_owned()).collect();
+    let (fitted, mut made) = (fitted.unwrap_or_default(), Made::default());
+    let threads = args.machine.threads();
+    let table = Arc::new(fitted.derive(&loaded.data, &table, &needed, &mut made, threads)?);
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let rows = (0..table.rows() as u32).collect();
     let columns = indices(&table, &names)?;

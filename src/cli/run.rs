@@ -11,8 +11,9 @@ use crate::cli::progress::{Progress, seconds, thousands};
 use crate::cli::{console, interrupt};
 use crate::data::Order;
 use crate::lower::spec::Part;
-use crate::train::dataset::{Dataset, Places};
+use crate::train::dataset::{Dataset, Places, Reading};
 use crate::train::fit::Position;
+use crate::train::fitted::Fitted;
 use crate::train::memory;
 use crate::train::output::{self, Identity, Output, Resumed};
 use crate::train::store::Saved;
@@ -55,11 +56,11 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     spec.epochs = args.epochs.map_or(spec.epochs, |n| n as usize);
     spec.batch = args.batch.map_or(spec.batch, |n| n as usize);
     spec.seed = args.seed.unwrap_or(spec.seed);
-    let spec = &loaded.train;
     let device = args.machine.device(spec.seed)?;
+    let kinds = [Kind::Train, Kind::Eval];
+    let data = dataset(&mut loaded, common, &args.machine, &kinds, None)?;
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, compile)?;
-    let data = dataset(&loaded, &args.machine, &[Kind::Train, Kind::Eval])?;
     data.fill(session.store_mut());
     let out = Output::create(args.out.as_deref(), &loaded.name)?;
     let trained = train(args, &loaded, session, &data, &out);
@@ -157,23 +158,66 @@ impl Keep for Saver<'_> {
     }
 }
 
-/// Reads what the programs of `kinds` take.
-pub fn dataset(loaded: &Loaded, machine: &Machine, kinds: &[Kind]) -> Result<Dataset, Failure> {
-    let programs = &loaded.programs;
-    let needed: BTreeSet<&str> = kinds
-        .iter()
-        .flat_map(|&kind| crate::train::session::columns(programs, kind))
-        .collect();
+/// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
+/// `fitted` already), and gives the programs the sizes that the data determine.
+pub fn dataset(
+    loaded: &mut Loaded,
+    common: &Common,
+    machine: &Machine,
+    kinds: &[Kind],
+    fitted: Option<Fitted>,
+) -> Result<Dataset, Failure> {
     let places = Places {
         program: loaded.folder.clone(),
         asked: machine.data.clone(),
     };
-    Ok(Dataset::load(
-        &loaded.data,
-        &places,
-        &needed,
-        loaded.train.seed,
-    )?)
+    let reading = Reading {
+        places: &places,
+        seed: loaded.train.seed,
+        threads: machine.threads(),
+        fitted,
+    };
+    let names: BTreeSet<String> = kinds
+        .iter()
+        .flat_map(|&kind| crate::train::session::columns(&loaded.programs, kind))
+        .map(str::to_owned)
+        .collect();
+    let needed = names.iter().map(String::as_str).collect();
+    let mut data = Dataset::load(&loaded.data, &needed, reading)?;
+    if loaded.data.has_unknown_sizes() {
+        loaded.set_sizes(common, &data.fitted().sizes())?;
+    }
+    data.derive(&loaded.data, &names)?;
+    Ok(data)
+}
+
+/// The program with every size known: the data are read where only they can tell.
+pub fn sized(loaded: &mut Loaded, common: &Common, machine: &Machine) -> Result<(), Failure> {
+    if loaded.data.has_unknown_sizes() {
+        dataset(loaded, common, machine, &[], None)?;
+    }
+    Ok(())
+}
+
+/// What was fitted when these weights were trained; the programs get its sizes.
+pub fn fitted(
+    loaded: &mut Loaded,
+    common: &Common,
+    file: &WeightsFile,
+    path: &Path,
+) -> Result<Option<Fitted>, Failure> {
+    let fitted = Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
+        Failure::usage(format!(
+            "{}: what was fitted cannot be read: {reason}",
+            path.display()
+        ))
+    })?;
+    if let Some(fitted) = &fitted
+        && loaded.data.has_unknown_sizes()
+    {
+        loaded.set_sizes(common, &fitted.sizes())?;
+    }
+    Ok(fitted)
 }
 
 /// The weights to start from, and where.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
-use crate::cli::{console, load};
+use crate::cli::{console, load, run};
 use crate::ir::Role;
 use crate::lower::spec::{DataSpec, Part};
 use crate::train::memory::{Memory, estimate};
@@ -38,7 +38,8 @@ struct Row {
 }
 
 pub fn summary(args: &Args) -> Result<u8, Failure> {
-    let loaded = load::load(&args.common)?;
+    let mut loaded = load::load(&args.common)?;
+    run::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let estimate = estimate(&loaded.programs, &device, rows, held_out(&loaded.data))?;

@@ -1,7 +1,7 @@
 //! What a checked file says of data and training, with every name resolved and
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
-use crate::ir::{Elem, Graph};
+use crate::ir::{Dim, Elem, Graph};
 use crate::lower::callbacks::Callback;
 use crate::span::Span;
 
@@ -12,8 +12,18 @@ pub struct DataSpec {
     pub sources: Vec<SourceSpec>,
     pub columns: Vec<ColumnSpec>,
     pub split: Option<SplitSpec>,
+    /// In the order in which they are written: a later one may use an earlier one.
     pub fits: Vec<FitSpec>,
+    /// Columns computed once from others.
+    pub derived: Vec<DerivedSpec>,
     pub span: Span,
+}
+
+impl DataSpec {
+    /// Some sizes are known only once the data have been read.
+    pub fn has_unknown_sizes(&self) -> bool {
+        self.fits.iter().any(FitSpec::gives_size)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,16 +89,20 @@ pub enum ColumnKind {
     /// `I32` in 0..n
     Token(usize),
     Bool,
+    /// Of no use to a graph; fits and derived columns read it.
+    Text,
 }
 
 impl ColumnKind {
-    pub fn elem(self) -> Elem {
-        match self {
+    /// As graphs take it; none for texts.
+    pub fn elem(self) -> Option<Elem> {
+        Some(match self {
             ColumnKind::U8 => Elem::U8,
             ColumnKind::I32 | ColumnKind::Class(_) | ColumnKind::Token(_) => Elem::I32,
             ColumnKind::F32 => Elem::F32,
             ColumnKind::Bool => Elem::Bool,
-        }
+            ColumnKind::Text => return None,
+        })
     }
 }
 
@@ -118,14 +132,142 @@ pub enum Amount {
     Rows(usize),
 }
 
-/// Statistics of a column over the training rows; each is a `Fit` input of the
-/// graphs, named `NAME.mean` and so on, of the column's per-sample shape, `F32`.
+/// What is learnt of the training rows before training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitSpec {
     pub name: String,
-    pub column: String,
-    pub statistics: Vec<Statistic>,
+    pub kind: FitKind,
     pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum FitKind {
+    /// Each is a `Fit` input of the graphs, named `NAME.mean` and so on, of the column's
+    /// per-sample shape, `F32`.
+    Statistics {
+        column: String,
+        statistics: Vec<Statistic>,
+    },
+    /// A vocabulary; `NAME.size` is the number of its ids.
+    Tokenizer { column: String, rules: Tokenizing },
+    /// A number, cut to a whole one: the size `NAME`.
+    Size(Number),
+}
+
+impl FitSpec {
+    fn gives_size(&self) -> bool {
+        match &self.kind {
+            FitKind::Statistics { .. } => false,
+            FitKind::Tokenizer { rules, .. } => rules.num_words.is_none(),
+            FitKind::Size(_) => true,
+        }
+    }
+}
+
+/// The arguments of Keras' `Tokenizer`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tokenizing {
+    pub num_words: Option<u32>,
+    /// None: Keras' own.
+    pub filters: Option<String>,
+    pub lower: bool,
+    pub split: String,
+    pub char_level: bool,
+    pub oov_token: Option<String>,
+}
+
+/// A value for each row that no graph holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rows {
+    /// A text column.
+    Text(String),
+    /// Ids of the words of a text column, by the vocabulary of a fit: any number a row.
+    Ids { column: String, vocabulary: String },
+    /// How many ids there are.
+    Lengths { column: String, vocabulary: String },
+}
+
+impl Rows {
+    pub fn column(&self) -> &str {
+        match self {
+            Rows::Text(column) | Rows::Ids { column, .. } | Rows::Lengths { column, .. } => column,
+        }
+    }
+}
+
+/// A number made of what is known of the training rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Number {
+    Given(f64),
+    /// A size fitted before.
+    Size(String),
+    /// Of the lengths.
+    Of(Summary, Rows),
+    Neg(Box<Number>),
+    Of2(NumberOp, Box<(Number, Number)>),
+}
+
+impl Number {
+    /// The columns that it is made of.
+    pub fn columns(&self) -> Vec<&str> {
+        match self {
+            Number::Given(_) | Number::Size(_) => Vec::new(),
+            Number::Of(_, rows) => vec![rows.column()],
+            Number::Neg(a) => a.columns(),
+            Number::Of2(_, pair) => [pair.0.columns(), pair.1.columns()].concat(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Summary {
+    Statistic(Statistic),
+    /// 0..=100
+    Percentile(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Min,
+    Max,
+}
+
+/// A column that is computed once, before training: a `Data` input of the graphs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DerivedSpec {
+    pub name: String,
+    pub of: Rows,
+    pub make: Make,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Make {
+    /// Lengths as they are.
+    Lengths,
+    /// Ids cut or padded with 0 to one length.
+    Pad { length: Dim, pad: End, cut: End },
+    /// A number for each id.
+    Bag(Bag),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Pre,
+    Post,
+}
+
+/// Keras' modes of `texts_to_matrix`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bag {
+    Binary,
+    Count,
+    Freq,
+    Tfidf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

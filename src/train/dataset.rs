@@ -11,19 +11,34 @@ use std::sync::Arc;
 
 use crate::bytes::bytes_of;
 use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
-use crate::data::fit::{Over, statistics};
 use crate::data::split::{self, Share};
-use crate::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table, idx, npy};
-use crate::lower::spec::{
-    Amount, ColumnKind, ColumnSpec, DataSpec, Format, Part, Selector, SourceSpec, Statistic,
+use crate::data::{
+    Batches, Column, ColumnData, DataError, ElementType, Order, Storage, Table, idx, npy,
 };
+use crate::lower::spec::{
+    Amount, ColumnKind, ColumnSpec, DataSpec, FitKind, Format, Part, Selector, SourceSpec,
+};
+use crate::train::fitted::{Fitted, Made};
 use crate::train::store::Store;
 
 /// Tables and parts of one `data` block.
 pub struct Dataset {
     parts: BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
-    /// `NAME.mean` and so on.
-    fits: Vec<(String, Vec<f32>)>,
+    fitted: Fitted,
+    /// What fitting has made already of the training table.
+    made: Made,
+    threads: usize,
+}
+
+/// How a data block is read.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    pub places: &'a Places,
+    /// Of the split.
+    pub seed: u64,
+    pub threads: usize,
+    /// What was fitted before, and is not fitted again.
+    pub fitted: Option<Fitted>,
 }
 
 /// Where data files are looked for.
@@ -39,13 +54,26 @@ impl Dataset {
     /// Reads the columns in `needed`, and those that the split and the fits need.
     pub fn load(
         spec: &DataSpec,
-        places: &Places,
         needed: &BTreeSet<&str>,
-        seed: u64,
+        reading: Reading,
     ) -> Result<Dataset, DataError> {
+        let Reading { places, seed, .. } = reading;
         let mut wanted = needed.clone();
         wanted.extend(spec.split.iter().filter_map(|s| s.stratify.as_deref()));
-        wanted.extend(spec.fits.iter().map(|f| f.column.as_str()));
+        let derived = spec.derived.iter();
+        wanted.extend(
+            derived
+                .filter(|d| needed.contains(d.name.as_str()))
+                .map(|d| d.of.column()),
+        );
+        if reading.fitted.is_none() {
+            wanted.extend(spec.fits.iter().flat_map(|f| match &f.kind {
+                FitKind::Statistics { column, .. } | FitKind::Tokenizer { column, .. } => {
+                    vec![column.as_str()]
+                }
+                FitKind::Size(number) => number.columns(),
+            }));
+        }
         let columns: Vec<&ColumnSpec> = spec
             .columns
             .iter()
@@ -78,8 +106,60 @@ impl Dataset {
                 named.insert(part, entry);
             }
         }
-        let fits = fit(spec, &named)?;
-        Ok(Dataset { parts: named, fits })
+        let threads = reading.threads;
+        let (fitted, made) = match (reading.fitted, named.get(&Part::Train)) {
+            (Some(fitted), _) => (fitted, Made::default()),
+            (None, Some((table, rows))) => Fitted::learn(spec, table, rows, threads)?,
+            (None, None) => Default::default(),
+        };
+        Ok(Dataset {
+            parts: named,
+            fitted,
+            made,
+            threads,
+        })
+    }
+
+    /// Makes the derived columns in `needed`, whose sizes are known by now; texts, which no
+    /// batch holds, are let go unless they are in `needed`.
+    pub fn derive(&mut self, spec: &DataSpec, needed: &BTreeSet<String>) -> Result<(), DataError> {
+        let train = self.parts.get(&Part::Train).map(|(t, _)| Arc::as_ptr(t));
+        let mut done: Vec<(*const Table, Arc<Table>)> = Vec::new();
+        for (table, _) in self.parts.values_mut() {
+            let old = Arc::as_ptr(table);
+            if let Some((_, new)) = done.iter().find(|(of, _)| *of == old) {
+                *table = new.clone();
+                continue;
+            }
+            let mut other = Made::default();
+            let made = if Some(old) == train {
+                &mut self.made
+            } else {
+                &mut other
+            };
+            let all = self
+                .fitted
+                .derive(spec, table, needed, made, self.threads)?;
+            let kept = all
+                .into_columns()
+                .into_iter()
+                .filter(|c| c.storage() != Storage::Text || needed.contains(&c.name));
+            let new = Arc::new(Table::new(kept.collect())?);
+            // the old table stays until all are done, so that no other takes its address
+            done.push((old, new.clone()));
+            let _old = std::mem::replace(table, new);
+        }
+        self.made = Made::default();
+        Ok(())
+    }
+
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
+    }
+
+    /// The table of a part and its rows in it.
+    pub fn part(&self, part: Part) -> Option<(&Table, &[u32])> {
+        self.parts.get(&part).map(|(t, rows)| (&**t, &rows[..]))
     }
 
     /// Rows in a part; 0 if there is no such part.
@@ -116,11 +196,12 @@ impl Dataset {
         Batches::new(table.clone(), &indices, rows.clone(), size, order).map(Some)
     }
 
-    /// Fills the `Fit` buffers.
+    /// Fills the `Fit` buffers; what else was fitted goes with the weights.
     pub fn fill(&self, store: &mut Store) {
-        for (name, values) in &self.fits {
+        for (name, values) in &self.fitted.statistics {
             store.set(name, bytes_of(values));
         }
+        store.set_notes(self.fitted.notes());
     }
 }
 
@@ -149,6 +230,7 @@ pub fn element(kind: ColumnKind) -> ElementType {
             ElementType::Class(u32::try_from(n).unwrap_or(u32::MAX))
         }
         ColumnKind::Bool => ElementType::Class(2),
+        ColumnKind::Text => ElementType::Text,
     }
 }
 
@@ -349,35 +431,10 @@ fn divide(
     Ok(split.parts.iter().map(|(p, _)| *p).zip(divided).collect())
 }
 
-fn fit(
-    spec: &DataSpec,
-    parts: &BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
-) -> Result<Vec<(String, Vec<f32>)>, DataError> {
-    let Some((table, rows)) = parts.get(&Part::Train) else {
-        return Ok(Vec::new());
-    };
-    let mut fits = Vec::new();
-    for fit in &spec.fits {
-        let column = &table.columns()[indices(table, &[&fit.column])?[0]];
-        let found = statistics(column, rows, Over::Element)?;
-        for &which in &fit.statistics {
-            let values = match which {
-                Statistic::Mean => &found.mean,
-                Statistic::Std => &found.std,
-                Statistic::Min => &found.min,
-                Statistic::Max => &found.max,
-            };
-            let values = values.iter().map(|&x| x as f32).collect();
-            fits.push((format!("{}.{}", fit.name, which.name()), values));
-        }
-    }
-    Ok(fits)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::spec::{FitSpec, SplitSpec};
+    use crate::lower::spec::{FitSpec, SplitSpec, Statistic};
     use crate::span::Span;
 
     fn column(name: &str, kind: ColumnKind, selector: Selector) -> ColumnSpec {
@@ -420,10 +477,13 @@ mod tests {
             split: Some(split),
             fits: vec![FitSpec {
                 name: "scale".into(),
-                column: "a".into(),
-                statistics: vec![Statistic::Mean, Statistic::Max],
+                kind: FitKind::Statistics {
+                    column: "a".into(),
+                    statistics: vec![Statistic::Mean, Statistic::Max],
+                },
                 span: Span::default(),
             }],
+            derived: vec![],
             span: Span::default(),
         }
     }
@@ -443,6 +503,17 @@ mod tests {
         (folder, places)
     }
 
+    fn load(spec: &DataSpec, places: &Places, needed: &[&str]) -> Dataset {
+        let needed = needed.iter().copied().collect();
+        let reading = Reading {
+            places,
+            seed: 3,
+            threads: 2,
+            fitted: None,
+        };
+        Dataset::load(spec, &needed, reading).unwrap()
+    }
+
     #[test]
     fn pooled_sources_are_split_and_statistics_see_training_rows_alone() {
         let (_folder, places) = folder();
@@ -451,7 +522,7 @@ mod tests {
             (Part::Val, Amount::Fraction(0.5)),
         ];
         let spec = spec(vec![csv(None, "one.csv"), csv(None, "two.csv")], parts);
-        let data = Dataset::load(&spec, &places, &BTreeSet::from(["a", "y"]), 3).unwrap();
+        let data = load(&spec, &places, &["a", "y"]);
         assert_eq!(Part::ALL.map(|p| data.rows(p)), [7, 7, 0]);
         // 14 rows of f32 and of i32, in memory once
         assert_eq!(data.bytes(), 14 * 8);
@@ -463,7 +534,7 @@ mod tests {
         let mean = (a.iter().sum::<f64>() / 7.0) as f32;
         let max = a.iter().fold(0.0f64, |m, &x| m.max(x)) as f32;
         assert_eq!(
-            data.fits,
+            data.fitted.statistics,
             [
                 ("scale.mean".into(), vec![mean]),
                 ("scale.max".into(), vec![max])
@@ -484,8 +555,7 @@ mod tests {
             csv(Some(Part::Train), "one.csv"),
             csv(Some(Part::Test), "two.csv"),
         ];
-        let data =
-            Dataset::load(&spec(sources, parts), &places, &BTreeSet::from(["a"]), 3).unwrap();
+        let data = load(&spec(sources, parts), &places, &["a"]);
         assert_eq!(Part::ALL.map(|p| data.rows(p)), [8, 2, 4]);
     }
 

@@ -8,6 +8,7 @@
 //! fit          the epoch loop
 //! callbacks    what acts on it between steps and epochs
 //! watch        what the loop tells of itself
+//! fitted       what the training rows said: statistics, vocabularies, sizes
 //! dataset      what a `data` block names, in memory
 //! output       the folder of a run: weights.safetensors, history.csv
 //! memory       how much memory a run will take
@@ -18,6 +19,7 @@ pub mod dataset;
 pub mod device;
 pub mod error;
 pub mod fit;
+pub mod fitted;
 pub mod memory;
 pub mod output;
 pub mod session;

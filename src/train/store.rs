@@ -25,6 +25,8 @@ pub struct Store {
     memory: AlignedBytes,
     /// What the accumulators hold at the start of an epoch, in the order of `buffers`.
     fresh: Vec<u8>,
+    /// Metadata of every weights file of these buffers.
+    notes: BTreeMap<String, String>,
 }
 
 /// Copies of all parameters and states, one after another.
@@ -123,7 +125,13 @@ impl Store {
             by_name,
             memory: AlignedBytes::zeroed(size),
             fresh: Vec::new(),
+            notes: BTreeMap::new(),
         })
+    }
+
+    /// What is written into every weights file beside the tensors.
+    pub fn set_notes(&mut self, notes: BTreeMap<String, String>) {
+        self.notes = notes;
     }
 
     pub fn buffers(&self) -> &[Buffer] {
@@ -258,6 +266,7 @@ impl Store {
             .chain(names.iter().map(|(name, ..)| name.as_str()))
             .collect();
         let mut metadata = metadata.clone();
+        metadata.extend(self.notes.clone());
         if !training.is_empty() {
             metadata.insert(TRAINING.into(), training.join("\n"));
         }

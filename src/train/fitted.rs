@@ -1,0 +1,272 @@
+//! What the training rows said before training: statistics, vocabularies, sizes;
+//! and the columns that are made with them.
+//!
+//! Vocabularies and sizes are kept in the metadata of a weights file, so that saved
+//! weights can be used without the training data.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::check::Sizes;
+use crate::data::fit::{Lengths, Over, statistics};
+use crate::data::table::{ColumnData, TextColumn};
+use crate::data::text::{BagMode, Ids, Rules, Side, Vocabulary};
+use crate::data::{Column, DataError, Table};
+use crate::lower::spec::{
+    Bag, DataSpec, DerivedSpec, End, FitKind, Make, Number, NumberOp, Rows, Statistic, Summary,
+    Tokenizing,
+};
+use crate::train::dataset::indices;
+
+/// The key of a weights file's metadata.
+const NOTE: &str = "fitted";
+
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Fitted {
+    /// `NAME.mean` and so on; in a weights file they are tensors.
+    #[serde(skip)]
+    pub statistics: Vec<(String, Vec<f32>)>,
+    pub vocabularies: BTreeMap<String, Vocabulary>,
+    /// `length`, `vocab.size`.
+    pub sizes: BTreeMap<String, i64>,
+}
+
+/// Ids of a table's text columns, made once: by column and vocabulary.
+#[derive(Default)]
+pub struct Made(HashMap<(String, String), Ids>);
+
+impl Fitted {
+    /// What `rows` of `table` say. The ids made on the way are those of all of its rows.
+    pub fn learn(
+        spec: &DataSpec,
+        table: &Table,
+        rows: &[u32],
+        threads: usize,
+    ) -> Result<(Fitted, Made), DataError> {
+        let mut fitted = Fitted::default();
+        let mut made = Made::default();
+        for fit in &spec.fits {
+            match &fit.kind {
+                FitKind::Statistics {
+                    column,
+                    statistics: which,
+                } => {
+                    let column = &table.columns()[indices(table, &[column])?[0]];
+                    let found = statistics(column, rows, Over::Element)?;
+                    for &which in which {
+                        let values = match which {
+                            Statistic::Mean => &found.mean,
+                            Statistic::Std => &found.std,
+                            Statistic::Min => &found.min,
+                            Statistic::Max => &found.max,
+                        };
+                        let values = values.iter().map(|&x| x as f32).collect();
+                        let name = format!("{}.{}", fit.name, which.name());
+                        fitted.statistics.push((name, values));
+                    }
+                }
+                FitKind::Tokenizer { column, rules: r } => {
+                    let texts = texts(table, column)?;
+                    let vocabulary = Vocabulary::fit(texts, rows, rules(r), threads)?;
+                    if r.num_words.is_none() {
+                        let size = i64::from(vocabulary.size());
+                        fitted.sizes.insert(format!("{}.size", fit.name), size);
+                    }
+                    fitted.vocabularies.insert(fit.name.clone(), vocabulary);
+                }
+                FitKind::Size(number) => {
+                    let mut of = |what: Summary, of: &Rows| {
+                        let ids = fitted.ids(table, of, &mut made, threads)?;
+                        let all = ids.lengths();
+                        let mine: Vec<i32> = rows.iter().map(|&r| all[r as usize]).collect();
+                        let lengths = Lengths::new(&mine)?;
+                        Ok(match what {
+                            Summary::Statistic(Statistic::Mean) => lengths.mean(),
+                            Summary::Statistic(Statistic::Std) => lengths.std(),
+                            Summary::Statistic(Statistic::Min) => lengths.min(),
+                            Summary::Statistic(Statistic::Max) => lengths.max(),
+                            Summary::Percentile(q) => lengths.percentile(q),
+                        })
+                    };
+                    let value = evaluate(number, &fitted.sizes, &mut of)?;
+                    // a size over 32 bits is no number of ids that memory holds
+                    if !(1.0..f64::from(i32::MAX)).contains(&value) {
+                        return Err(DataError::FittedSize {
+                            name: fit.name.clone(),
+                            value,
+                        });
+                    }
+                    fitted.sizes.insert(fit.name.clone(), value as i64);
+                }
+            }
+        }
+        Ok((fitted, made))
+    }
+
+    /// Sizes for the checker.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes.iter().map(|(n, &s)| (n.clone(), s)).collect()
+    }
+
+    /// For a weights file's metadata; nothing if there is nothing to keep.
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        if self.vocabularies.is_empty() && self.sizes.is_empty() {
+            return BTreeMap::new();
+        }
+        let kept = Fitted {
+            statistics: Vec::new(),
+            vocabularies: (self.vocabularies.iter())
+                .map(|(name, v)| (name.clone(), v.in_use()))
+                .collect(),
+            sizes: self.sizes.clone(),
+        };
+        let text = serde_json::to_string(&kept).unwrap_or_default();
+        BTreeMap::from([(NOTE.into(), text)])
+    }
+
+    /// What a weights file's metadata hold; nothing if there was nothing to keep.
+    ///
+    /// # Errors
+    /// The reason, if they are not what [`Fitted::notes`] writes.
+    pub fn from_notes<'a>(
+        note: impl Fn(&str) -> Option<&'a String>,
+    ) -> Result<Option<Fitted>, String> {
+        note(NOTE)
+            .map(|text| serde_json::from_str(text).map_err(|e| e.to_string()))
+            .transpose()
+    }
+
+    /// `table` with those of the derived columns that are in `needed`.
+    pub fn derive(
+        &self,
+        spec: &DataSpec,
+        table: &Table,
+        needed: &BTreeSet<String>,
+        made: &mut Made,
+        threads: usize,
+    ) -> Result<Table, DataError> {
+        let mut columns = table.columns().to_vec();
+        for derived in spec.derived.iter().filter(|d| needed.contains(&d.name)) {
+            columns.push(self.column(derived, table, made, threads)?);
+        }
+        Table::new(columns)
+    }
+
+    fn column(
+        &self,
+        derived: &DerivedSpec,
+        table: &Table,
+        made: &mut Made,
+        threads: usize,
+    ) -> Result<Column, DataError> {
+        let ids = self.ids(table, &derived.of, made, threads)?;
+        let name = derived.name.as_str();
+        match &derived.make {
+            Make::Lengths => Column::new(name, vec![], ColumnData::I32(ids.lengths())),
+            Make::Pad { length, pad, cut } => {
+                let length = length.as_const().and_then(|n| usize::try_from(n).ok());
+                let length = length.unwrap_or_default();
+                Column::new(name, vec![length], ids.pad(length, side(*pad), side(*cut))?)
+            }
+            Make::Bag(bag) => {
+                let Rows::Ids { vocabulary, .. } = &derived.of else {
+                    return Err(unknown(name));
+                };
+                let words = self.vocabularies.get(vocabulary);
+                let words = words.ok_or_else(|| unknown(vocabulary))?;
+                let mode = match bag {
+                    Bag::Binary => BagMode::Binary,
+                    Bag::Count => BagMode::Count,
+                    Bag::Freq => BagMode::Freq,
+                    Bag::Tfidf => BagMode::Tfidf,
+                };
+                let bags = ids.bags(mode, words);
+                Column::new(name, vec![bags.width()], ColumnData::Sparse(bags))
+            }
+        }
+    }
+
+    fn ids<'m>(
+        &self,
+        table: &Table,
+        of: &Rows,
+        made: &'m mut Made,
+        threads: usize,
+    ) -> Result<&'m Ids, DataError> {
+        let (Rows::Ids { column, vocabulary } | Rows::Lengths { column, vocabulary }) = of else {
+            return Err(unknown(of.column()));
+        };
+        let key = (column.clone(), vocabulary.clone());
+        if !made.0.contains_key(&key) {
+            let words = self.vocabularies.get(vocabulary);
+            let words = words.ok_or_else(|| unknown(vocabulary))?;
+            let ids = words.ids(texts(table, column)?, threads);
+            made.0.insert(key.clone(), ids);
+        }
+        Ok(&made.0[&key])
+    }
+}
+
+/// The rules of a tokenizer.
+fn rules(r: &Tokenizing) -> Rules {
+    let usual = Rules::default();
+    Rules {
+        num_words: r.num_words,
+        filters: r.filters.clone().unwrap_or(usual.filters),
+        lower: r.lower,
+        split: r.split.clone(),
+        char_level: r.char_level,
+        oov_token: r.oov_token.clone(),
+    }
+}
+
+fn side(end: End) -> Side {
+    match end {
+        End::Pre => Side::Pre,
+        End::Post => Side::Post,
+    }
+}
+
+/// Something that neither the data nor a weights file has.
+fn unknown(name: &str) -> DataError {
+    DataError::UnknownColumn {
+        path: "<data>".into(),
+        name: name.into(),
+        names: Vec::new(),
+        suggestion: None,
+    }
+}
+
+fn texts<'t>(table: &'t Table, column: &str) -> Result<&'t TextColumn, DataError> {
+    let column = &table.columns()[indices(table, &[column])?[0]];
+    match column.data() {
+        ColumnData::Text(texts) => Ok(texts),
+        other => Err(DataError::ColumnKind {
+            column: column.name.clone(),
+            found: other.storage().name(),
+            doing: "a tokenizer",
+            expected: "texts",
+        }),
+    }
+}
+
+type Of<'a> = dyn FnMut(Summary, &Rows) -> Result<f64, DataError> + 'a;
+
+fn evaluate(number: &Number, sizes: &BTreeMap<String, i64>, of: &mut Of) -> Result<f64, DataError> {
+    Ok(match number {
+        Number::Given(x) => *x,
+        Number::Size(name) => *sizes.get(name).ok_or_else(|| unknown(name))? as f64,
+        Number::Of(what, rows) => of(*what, rows)?,
+        Number::Neg(a) => -evaluate(a, sizes, of)?,
+        Number::Of2(op, pair) => {
+            let (a, b) = (evaluate(&pair.0, sizes, of)?, evaluate(&pair.1, sizes, of)?);
+            match op {
+                NumberOp::Add => a + b,
+                NumberOp::Sub => a - b,
+                NumberOp::Mul => a * b,
+                NumberOp::Div => a / b,
+                NumberOp::Min => a.min(b),
+                NumberOp::Max => a.max(b),
+            }
+        }
+    })
+}
