@@ -297,14 +297,15 @@ impl Elab<'_> {
         self.run_with(c, &given, span)
     }
 
-    /// Runs a configured definition whose body sees `given` beside its configuration.
+    /// Runs a configured definition whose body sees `given` beside its configuration. Its
+    /// mistakes are shown where it was configured.
     pub fn run_with(&mut self, c: &Configured, given: &[(&str, Val)], span: Span) -> Val {
         let r = c.defs[0].clone();
         if self.bad.contains(&(Arc::as_ptr(&r.def) as usize)) || !self.enter(span) {
             return Val::Error;
         }
         let (path, draws) = (self.top().path.clone(), self.top().draws);
-        self.push_frame(&r, path, span);
+        self.push_frame(&r, path, c.span);
         self.frame().draws = draws;
         for (name, v) in given {
             self.frame()
