@@ -266,6 +266,7 @@ impl Elab<'_> {
                 home: super::value::Home::Scan(level as u32),
                 ty: crate::ir::Type::scalar(Elem::I32),
                 meaning: Meaning::Real,
+                mask: None,
             };
             let Val::Tensor(n) = self.size(&length, Elem::I32, a.span) else {
                 return Val::Error;

@@ -196,6 +196,12 @@ pub const BUILTINS: &[Builtin] = &[
         el.unary(a, Unary::Logistic, None)
     }),
     b(
+        "mask",
+        &["x"],
+        "the mask that `x` carries, or none",
+        |el, a| el.mask_of(a),
+    ),
+    b(
         "max",
         &["x", "axis?", "keepdims?"],
         "largest along axes",
@@ -380,6 +386,12 @@ pub const BUILTINS: &[Builtin] = &[
         &["x", "window", "strides", "padding"],
         "sum of each window of the middle axes",
         |el, a| el.window(a, WindowOp::Sum),
+    ),
+    b(
+        "with_mask",
+        &["x", "mask"],
+        "`x` carrying a mask, a truth value for each position of its leading axes; none removes it",
+        |el, a| el.with_mask(a),
     ),
 ];
 

@@ -254,9 +254,13 @@ impl<'w> Elab<'w> {
             };
             values.push(v);
         }
+        let mask = self.carried(&prim, args, span);
         let origin = self.origin(span);
         match self.graph().push1(prim, &values, origin) {
-            Ok(value) => Val::Tensor(self.tensor(value, meaning)),
+            Ok(value) => {
+                let t = self.tensor(value, meaning);
+                Val::Tensor(Tensor { mask, ..t })
+            }
             Err(e) => self.type_error_on(e, args, span),
         }
     }
@@ -269,6 +273,7 @@ impl<'w> Elab<'w> {
             home,
             ty,
             meaning,
+            mask: None,
         }
     }
     pub fn constant(&mut self, value: f64, elem: Elem) -> Tensor {
@@ -305,6 +310,7 @@ impl<'w> Elab<'w> {
             home: Home::Step,
             ty: Type::scalar(Elem::I32),
             meaning: Meaning::Real,
+            mask: None,
         }
     }
     pub fn origin(&mut self, span: Span) -> OriginId {

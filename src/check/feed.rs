@@ -159,6 +159,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty: c.ty.clone(),
             meaning: c.meaning.clone(),
+            mask: None,
         };
         self.frame()
             .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
@@ -198,6 +199,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty,
             meaning: Meaning::Real,
+            mask: None,
         })
     }
 

@@ -117,6 +117,7 @@ impl Elab<'_> {
                 home: Home::Step,
                 ty,
                 meaning: Meaning::Real,
+                mask: None,
             })
         };
         match kind {

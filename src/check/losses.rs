@@ -213,7 +213,10 @@ impl Elab<'_> {
                     Err(_) => false,
                 })
         });
-        if !(wants_axis && p.ty.rank() == 1 && y.ty.rank() == 1 && !y.meaning.is_id()) {
+        // A number for each masked step is a value of its own, no feature of a sample.
+        let single = p.mask.as_ref().map_or(1, |m| m.ty.rank());
+        let alone = p.ty.rank() == single && y.ty.rank() == single;
+        if !(wants_axis && alone && !y.meaning.is_id()) {
             return Some((p, y));
         }
         let widen = |el: &mut Self, t: Tensor| {
@@ -232,6 +235,9 @@ impl Elab<'_> {
         let t = self.cast(t, Elem::F32, span)?;
         if t.ty.rank() == 0 {
             return Some(t);
+        }
+        if let Some(mask) = t.mask.clone() {
+            return self.masked_mean(&t, &mask, span);
         }
         let axes = (0..t.ty.rank()).collect();
         match self.mean_over(&t, axes, false, span) {

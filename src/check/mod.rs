@@ -19,6 +19,7 @@ mod fit;
 mod generic;
 mod load;
 mod losses;
+mod mask;
 mod metrics;
 mod mismatch;
 mod models;

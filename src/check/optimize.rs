@@ -221,6 +221,7 @@ impl Elab<'_> {
                         home: Home::Step,
                         ty,
                         meaning: Meaning::Real,
+                        mask: None,
                     })
                 }
                 _ => v,

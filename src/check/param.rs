@@ -83,6 +83,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty: ty.clone(),
             meaning: Meaning::Real,
+            mask: None,
         };
         let mut info = ParamInfo {
             tensor: tensor.clone(),
@@ -483,6 +484,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty: ty.clone(),
             meaning: Meaning::Real,
+            mask: None,
         };
         self.states.insert(
             full.clone(),

@@ -32,10 +32,25 @@ impl Elab<'_> {
             },
         };
         let mut scanned = Vec::new();
+        // What is not there is not there in any step.
+        let mut absent = Vec::new();
         let mut length: Option<Dim> = None;
         for (name, e) in &s.elements {
-            let Val::Tensor(t) = self.eval(e) else {
-                return Val::Error;
+            let t = match self.eval(e) {
+                Val::Tensor(t) => t,
+                Val::None => {
+                    absent.push(name);
+                    continue;
+                }
+                Val::Error | Val::Unknown(_) => return Val::Error,
+                other => {
+                    return self.error(
+                        "E0312",
+                        e.span,
+                        "`scan` goes along a tensor",
+                        format!("this is {}", other.describe()),
+                    );
+                }
             };
             let Some(size) = t.ty.shape.get(axis).cloned() else {
                 return self.error(
@@ -72,8 +87,16 @@ impl Elab<'_> {
             scanned.push((name, t));
         }
         let Some(length) = length else {
-            // The grammar asks for something to scan.
-            return Val::Error;
+            // In a use there may be something.
+            if self.mode.generic {
+                return Val::Error;
+            }
+            return self.error(
+                "E0312",
+                span,
+                "`scan` goes along a tensor",
+                "here all is `none`",
+            );
         };
         let mut carries = Vec::new();
         for (name, e) in &s.carries {
@@ -99,6 +122,10 @@ impl Elab<'_> {
             let mut ty = t.ty.clone();
             ty.shape.remove(0);
             self.body_input(k, name, ty, t.meaning.clone());
+        }
+        for name in absent {
+            self.frame()
+                .bind(&name.text, Val::None, name.span, VarRole::Local);
         }
         let stacked = self.block(&s.body);
         let mut outputs = Vec::new();
@@ -238,6 +265,7 @@ impl Elab<'_> {
             home: Home::Scan(k),
             ty,
             meaning,
+            mask: None,
         };
         self.frame()
             .bind(&name.text, Val::Tensor(t), name.span, VarRole::Local);

@@ -437,6 +437,7 @@ impl Elab<'_> {
             home: super::value::Home::Step,
             ty,
             meaning,
+            mask: None,
         }
     }
 

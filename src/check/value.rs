@@ -30,6 +30,8 @@ pub struct Tensor {
     pub home: Home,
     pub ty: Type,
     pub meaning: Meaning,
+    /// Which positions of the leading axes count, all where there is none: see [`super::mask`].
+    pub mask: Option<Rc<Tensor>>,
 }
 
 /// Initial values are computed in a graph of their own, and so are metric results.

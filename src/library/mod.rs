@@ -28,6 +28,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "functions"
     "initializers"
     "losses"
+    "masking"
     "merging"
     "metrics"
     "normalization"
