@@ -155,6 +155,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty: ty.clone(),
             meaning: Meaning::Real,
+            mask: None,
         };
         let rate = match own.run_with(c, &[("step", Val::Tensor(step))], span) {
             Val::Tensor(t) if t.ty == ty => Some(t),
