@@ -411,6 +411,7 @@ impl Elab<'_> {
             home: Home::Step,
             ty,
             meaning,
+            mask: None,
         })
     }
 }
