@@ -3,7 +3,7 @@
 use crate::diag::Diagnostic;
 use crate::ir::dim::{Dim, DimError};
 use crate::ir::infer::MAX_ELEMENTS;
-use crate::ir::{TypeError, ty::ShapeText};
+use crate::ir::{Shape, TypeError, ty::ShapeText};
 
 /// In a generic check, sizes that are not known to differ may agree in each use.
 pub fn may_hold(e: &TypeError) -> bool {
@@ -62,17 +62,29 @@ pub fn describe(e: &TypeError) -> Diagnostic {
             to,
             from_count,
             to_count,
-        } => Diagnostic::error(
-            "E0206",
-            format!(
-                "cannot reshape {} to {}",
-                ShapeText(&from.shape),
-                ShapeText(&to.shape)
-            ),
-        )
-        .note(format!(
-            "the first has {from_count} elements, the second {to_count}"
-        )),
+        } => {
+            let d = Diagnostic::error(
+                "E0206",
+                format!(
+                    "cannot reshape {} to {}",
+                    ShapeText(&from.shape),
+                    ShapeText(&to.shape)
+                ),
+            )
+            .note(format!(
+                "the first has {from_count} elements, the second {to_count}"
+            ));
+            let batch = Dim::symbol("B");
+            if to_count.mul(&batch).is_ok_and(|n| n == *from_count) {
+                let whole: Shape = std::iter::once(batch).chain(to.shape.clone()).collect();
+                d.help(format!(
+                    "the batch is the first axis: write `{}`",
+                    ShapeText(&whole)
+                ))
+            } else {
+                d
+            }
+        }
         TypeError::Axis { axis, rank } => Diagnostic::error(
             "E0207",
             format!("there is no axis {axis} in a tensor of {}", axes(*rank)),

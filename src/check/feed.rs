@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::ir::{Elem, Role, Type};
+use crate::ir::{Dim, Elem, Role, Type};
 use crate::lower::spec::Statistic;
 use crate::span::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident};
@@ -25,6 +25,8 @@ impl Elab<'_> {
         ));
         self.feed_name = f.name.text.clone();
         self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
+        self.frame()
+            .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
         let t = self.feed_value(f, env);
         self.frames.pop();
         let t = t?;
@@ -115,7 +117,7 @@ impl Elab<'_> {
             && self.world.library(name).is_none()
             && !matches!(
                 name,
-                "real"
+                "B" | "real"
                     | "int"
                     | "bool"
                     | "training"

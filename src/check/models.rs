@@ -138,6 +138,8 @@ impl Elab<'_> {
         let mut frame = Frame::new(path, m.name.text.to_string(), false, Some(span));
         frame.declares = Declares::Layer;
         frame.draws = application << 16;
+        // `B` is the batch in every definition, and so in a model.
+        frame.bind_given(&"B".into(), Val::Int(Dim::symbol("B")), span);
         for (n, t) in bound {
             frame.bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
         }

@@ -30,6 +30,8 @@ pub struct Entry {
     pub doc: Doc,
     /// Everything before the body: `layer Dense(...)(x: [.., n]) -> [.., units]`.
     pub signature: &'static str,
+    /// Defaults as written, by parameter.
+    pub defaults: Vec<(String, &'static str)>,
     /// The whole definition.
     pub source: &'static str,
 }
@@ -73,10 +75,22 @@ fn of_file(i: usize) -> Vec<Entry> {
             doc: Doc::parse(&decl.doc),
             signature: text.get(head).unwrap_or_default().trim_end(),
             source: text.get(decl.span.range()).unwrap_or_default(),
+            defaults: defaults(def, text),
             def: def.clone(),
         })
     };
     file.decls.into_iter().filter_map(entry).collect()
+}
+
+fn defaults(def: &Def, text: &'static str) -> Vec<(String, &'static str)> {
+    let all = def.lists.iter().flatten();
+    let written = all.filter_map(|p| Some((p, p.default.as_ref()?)));
+    written
+        .map(|(p, e)| {
+            let value = text.get(e.span.range()).unwrap_or_default();
+            (p.name.text.to_string(), value)
+        })
+        .collect()
 }
 
 /// The names in `@alias(...)`.
@@ -137,15 +151,25 @@ fn argument(line: &str) -> Option<(&str, &str)> {
 
 /// An entry as `nnc explain` prints it.
 pub fn page(e: &Entry) -> String {
-    let mut page = format!("{}\n\n{}\n", e.signature, e.doc.prose);
+    let kind = e.def.kind.keyword();
+    let mut page = format!("{kind} {}\n\n{}\n", e.def.name.text, e.doc.prose);
     if !e.aliases.is_empty() {
         let _ = write!(page, "\nAlso called {}.\n", e.aliases.join(", "));
     }
     if !e.doc.arguments.is_empty() {
         page += "\nArguments\n";
-        let widest = e.doc.arguments.iter().map(|(n, _)| n.chars().count());
-        let width = widest.max().unwrap_or(0);
-        for (name, meaning) in &e.doc.arguments {
+        let named = |(name, meaning): &(String, String)| {
+            let default = e.defaults.iter().find(|(n, _)| n == name);
+            let name = match default {
+                Some((_, value)) => format!("{name} = {value}"),
+                None => name.clone(),
+            };
+            (name, meaning.clone())
+        };
+        let rows: Vec<(String, String)> = e.doc.arguments.iter().map(named).collect();
+        let width = rows.iter().map(|(n, _)| n.chars().count()).max();
+        let width = width.unwrap_or(0);
+        for (name, meaning) in rows {
             let _ = writeln!(page, "  {name:width$}  {meaning}");
         }
     }
