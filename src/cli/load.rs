@@ -10,8 +10,9 @@ use crate::diag::render::{Style, render};
 use crate::diag::{Severity, json};
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
+use crate::span::SourceMap;
 use crate::syntax::MAX_SOURCE;
-use crate::train::output::Identity;
+use crate::train::identity::{Hash, Identity};
 
 /// A program that can run.
 pub struct Loaded {
@@ -23,16 +24,28 @@ pub struct Loaded {
     pub name: String,
     /// The folder that it is in.
     pub folder: PathBuf,
+    /// Its sources, the file itself first.
+    pub map: SourceMap,
 }
 
 impl Loaded {
-    pub fn identity(&self) -> Identity {
-        let mut hash = Fnv::default();
-        hash.add(self.programs.init.to_string().as_bytes());
-        hash.add(self.programs.train.to_string().as_bytes());
+    /// `text`: the program as it is run; `data`: what [`Dataset::hashes`] gives.
+    ///
+    /// [`Dataset::hashes`]: crate::train::dataset::Dataset::hashes
+    pub fn identity(&self, text: String, data: Vec<(String, String)>) -> Identity {
+        let mut hash = Hash::default();
+        let p = &self.programs;
+        for graph in [&p.init, &p.train, &p.eval, &p.metrics] {
+            hash.add(graph.to_string().as_bytes());
+        }
         hash.add(rows_text(&self.data).as_bytes());
+        for callback in &self.train.callbacks {
+            hash.add(callback.describe().as_bytes());
+        }
         Identity {
-            program: format!("{:016x}", hash.0),
+            program: hash.text(),
+            text,
+            data,
             seed: self.train.seed,
             batch: self.train.batch,
         }
@@ -135,6 +148,7 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         layers: checked.layers,
         name: name.to_string_lossy().into_owned(),
         folder: folder.to_owned(),
+        map: report.map,
     })
 }
 
@@ -179,23 +193,6 @@ impl check::Files for Disk {
             Ok(_) => Ok(text),
             Err(e) if e.kind() == ErrorKind::InvalidData => Err("it is not UTF-8 text".into()),
             Err(e) => Err(e.to_string()),
-        }
-    }
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.0 = (self.0 ^ u64::from(b)).wrapping_mul(0x100_0000_01b3);
         }
     }
 }

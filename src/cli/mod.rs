@@ -15,8 +15,10 @@ mod fmt;
 mod interrupt;
 mod load;
 mod predict;
+mod program;
 mod progress;
 mod run;
+mod saver;
 mod summary;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,13 +6,17 @@
 //! epoch 3/5  loss 0.0807  accuracy 0.9755  val_loss 0.0911  val_accuracy 0.9722  0.41 s
 //! ```
 
-use std::io::IsTerminal;
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::console;
+use crate::data::write::replace;
 use crate::train::{EpochRow, RunError, Session, Watch};
 
 /// Between two drawings of the bar: 15 a second at most.
@@ -28,6 +32,8 @@ pub struct Progress {
     bar: Option<Bar>,
     last_epoch: usize,
     steps: usize,
+    /// Where every event is written as well.
+    log: RefCell<Option<File>>,
 }
 
 struct Bar {
@@ -49,7 +55,29 @@ impl Progress {
             bar: None,
             last_epoch: 0,
             steps: 0,
+            log: RefCell::new(None),
         }
+    }
+
+    /// Writes every event from now on to a file as well; what a run that goes on had told
+    /// there of epochs after `epochs` is told again, and so removed.
+    pub fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
+        let fail = |e: std::io::Error| RunError::file(path, "write it", &e);
+        if path.exists() {
+            let text = std::fs::read_to_string(path).map_err(fail)?;
+            let stays = |line: &&str| {
+                let event: Option<Value> = serde_json::from_str(line).ok();
+                event.is_some_and(|e| {
+                    let epoch = e["epoch"].as_u64();
+                    epoch.is_none_or(|n| n <= epochs as u64) && e["event"] != "test"
+                })
+            };
+            let kept: String = text.lines().filter(stays).flat_map(|l| [l, "\n"]).collect();
+            replace(path, |out| out.write_all(kept.as_bytes()))?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        self.log = RefCell::new(Some(file.map_err(fail)?));
+        Ok(())
     }
 
     /// A line for people: on stdout, unless that is for programs.
@@ -73,14 +101,24 @@ impl Progress {
 
     /// An event for programs.
     pub fn event(&self, kind: &str, fields: Value) {
-        if !self.json {
+        let mut log = self.log.borrow_mut();
+        if !self.json && log.is_none() {
             return;
         }
         let mut event = Map::from_iter([("event".into(), kind.into())]);
         if let Value::Object(fields) = fields {
             event.extend(fields);
         }
-        let _ = console::line(&Value::Object(event).to_string());
+        let line = Value::Object(event).to_string();
+        if let Some(file) = &mut *log
+            && let Err(e) = file.write_all(format!("{line}\n").as_bytes())
+        {
+            console::note(&format!("warning: events.jsonl ends here: {e}"));
+            *log = None;
+        }
+        if self.json {
+            let _ = console::line(&line);
+        }
     }
 
     /// `loss` and the metrics as fields of an event, each name after `prefix`.

@@ -8,17 +8,19 @@ use serde_json::json;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
 use crate::cli::progress::{Progress, seconds, thousands};
-use crate::cli::{console, interrupt};
+use crate::cli::saver::{self, Saver};
+use crate::cli::{console, interrupt, program};
 use crate::data::Order;
 use crate::lower::spec::Part;
+use crate::span::SourceId;
+use crate::train::checkpoints::Checkpoints;
 use crate::train::dataset::{Dataset, Places, Reading};
-use crate::train::fit::Position;
 use crate::train::fitted::Fitted;
 use crate::train::memory;
-use crate::train::output::{self, Identity, Output, Resumed};
-use crate::train::store::Saved;
+use crate::train::output::Output;
+use crate::train::state::{Resumed, save_state};
 use crate::train::weights::WeightsFile;
-use crate::train::{Callbacks, Fit, Keep, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
+use crate::train::{Callbacks, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -35,15 +37,16 @@ pub struct Args {
     /// Seed of everything random, in place of the file's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where to write weights.safetensors and history.csv [default: a new folder runs/NAME-N]
+    /// The run's folder, the only place it writes to [default: a new folder runs/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Start from these weights
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub weights: Option<PathBuf>,
-    /// Go on with a run that was stopped, from the weights that it saved
-    #[arg(long, value_name = "FILE")]
-    pub resume: Option<PathBuf>,
+    /// Go on with a run that was stopped: its folder, or a state in it [default: --out, or the
+    /// last run of this program in runs/]
+    #[arg(long, value_name = "DIR|FILE", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
     /// Stop after so many steps
     #[arg(long, value_name = "N")]
     pub limit_steps: Option<u64>,
@@ -62,10 +65,20 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, compile)?;
     data.fill(session.store_mut());
-    let out = Output::create(args.out.as_deref(), &loaded.name)?;
-    let trained = train(args, &loaded, session, &data, &out);
-    if trained.is_err() {
+    let (mut out, state) = saver::place(args, &loaded)?;
+    let trained = train(args, &loaded, session, &data, &mut out, state.as_deref());
+    if let Err(failure) = &trained {
         out.withdraw();
+        let code = failure.report(common.json);
+        let states = Checkpoints::new(&loaded.train.callbacks, out.folder());
+        if matches!(failure, Failure::Run(_)) && states.newest(&out.weights()).0.is_some() {
+            console::note(&format!(
+                "what was saved last is whole; to go on from it:\n  nnc run {} --resume {}",
+                arguments(args),
+                out.folder().display()
+            ));
+        }
+        return Ok(code);
     }
     trained
 }
@@ -76,43 +89,32 @@ fn train(
     loaded: &Loaded,
     mut session: Session,
     data: &Dataset,
-    out: &Output,
+    out: &mut Output,
+    state: Option<&Path>,
 ) -> Result<u8, Failure> {
     let spec = &loaded.train;
-    let identity = loaded.identity();
+    let identity = loaded.identity(text(args, loaded), data.hashes());
     let mut callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
-    let from = start(args, &mut session, &mut callbacks, &identity)?;
-    if let Some(callback) = &from.ended {
-        return Err(Failure::Usage {
-            message: format!(
-                "this run was ended by {callback} after {} epochs",
-                from.position.epoch
-            ),
-            help: Some("a new run may start from its weights: --weights FILE".into()),
-        });
-    }
-    if from.position.epoch >= spec.epochs && args.resume.is_some() {
-        let done = from.position.epoch;
-        return Err(Failure::Usage {
-            message: format!("this run has done its {done} epochs"),
-            help: Some(format!("go on with --epochs {}", done + spec.epochs)),
-        });
-    }
+    let from = saver::start(args, state, &mut session, &mut callbacks, &identity)?;
+    refuse_what_is_done(&from, spec.epochs, state.is_some())?;
+    out.describe(&saver::lock(args, loaded, &identity), &identity.text)?;
     let mut parts = parts(loaded, &session, data)?;
     let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
-    introduce(&progress, args, loaded, &session, data);
+    progress.record(&out.events(), from.position.epoch)?;
+    introduce(&progress, args, loaded, &session, data, out);
     interrupt::listen();
+    let mut saver = Saver {
+        out,
+        identity: &identity,
+        checkpoints: Checkpoints::new(&spec.callbacks, out.folder()),
+    };
     let plan = Fit {
         epochs: spec.epochs,
         from: from.position,
         limit: args.limit_steps,
         stop: interrupt::flag(),
-        every: None,
+        every: saver.checkpoints.every(),
         history: from.history,
-    };
-    let mut saver = Saver {
-        out,
-        identity: &identity,
     };
     let outcome = fit(
         &mut session,
@@ -122,7 +124,14 @@ fn train(
         &mut progress,
         &mut saver,
     )?;
-    out.save_weights(&mut session, &callbacks, &outcome, &identity)?;
+    save_state(
+        &out.weights(),
+        &mut session,
+        &callbacks,
+        &outcome,
+        &identity,
+    )?;
+    saver.checkpoints.finish();
     conclude(&progress, args, loaded, out, &outcome, session.steps());
     Ok(match outcome.stopped {
         Some(Stopped::Interrupted) => exit::INTERRUPTED,
@@ -130,32 +139,32 @@ fn train(
     })
 }
 
-/// Writes into the run's folder while it trains.
-struct Saver<'a> {
-    out: &'a Output,
-    identity: &'a Identity,
+/// The program with the values of the command line in it.
+fn text(args: &Args, loaded: &Loaded) -> String {
+    let source = &loaded.map.get(SourceId(0)).text;
+    let settings = [
+        ("epochs", args.epochs.map(u64::from)),
+        ("batch", args.batch.map(u64::from)),
+        ("seed", args.seed),
+    ];
+    program::as_run(source, &loaded.folder, &args.common.set, &settings)
 }
 
-impl Keep for Saver<'_> {
-    fn state(
-        &mut self,
-        session: &mut Session,
-        _: &Callbacks,
-        outcome: &Outcome,
-    ) -> Result<(), RunError> {
-        self.out
-            .save_history(session.metric_names(), &outcome.history)
+fn refuse_what_is_done(from: &Resumed, epochs: usize, resumed: bool) -> Result<(), Failure> {
+    let done = from.position.epoch;
+    if let Some(callback) = &from.ended {
+        return Err(Failure::Usage {
+            message: format!("this run was ended by {callback} after {done} epochs"),
+            help: Some("a new run may start from its weights: --weights FILE".into()),
+        });
     }
-
-    fn model(
-        &mut self,
-        session: &mut Session,
-        to: &Path,
-        weights_only: bool,
-        position: Position,
-    ) -> Result<(), RunError> {
-        output::save_model(to, session, weights_only, position, self.identity)
+    if resumed && done >= epochs {
+        return Err(Failure::Usage {
+            message: format!("this run has done its {done} epochs"),
+            help: Some(format!("go on with --epochs {}", done + epochs)),
+        });
     }
+    Ok(())
 }
 
 /// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
@@ -220,23 +229,6 @@ pub fn fitted(
     Ok(fitted)
 }
 
-/// The weights to start from, and where.
-fn start(
-    args: &Args,
-    session: &mut Session,
-    callbacks: &mut Callbacks,
-    identity: &Identity,
-) -> Result<Resumed, Failure> {
-    if let Some(path) = &args.resume {
-        return Ok(output::resume(path, session, callbacks, identity)?);
-    }
-    if let Some(path) = &args.weights {
-        let mut file = WeightsFile::open(path)?;
-        session.store_mut().load(&mut file, Saved::Start)?;
-    }
-    Ok(Resumed::default())
-}
-
 fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
     let spec = &loaded.train;
     let order = if spec.shuffle {
@@ -254,7 +246,14 @@ fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Fa
     })
 }
 
-fn introduce(progress: &Progress, args: &Args, loaded: &Loaded, session: &Session, data: &Dataset) {
+fn introduce(
+    progress: &Progress,
+    args: &Args,
+    loaded: &Loaded,
+    session: &Session,
+    data: &Dataset,
+    out: &Output,
+) {
     let spec = &loaded.train;
     let rows: Vec<(&str, usize)> = Part::ALL
         .iter()
@@ -279,6 +278,7 @@ fn introduce(progress: &Progress, args: &Args, loaded: &Loaded, session: &Sessio
         "start",
         json!({
             "file": args.common.file.display().to_string(),
+            "out": out.folder().display().to_string(),
             "models": spec.models,
             "parameters": parameters,
             "data_bytes": data.bytes(),
@@ -329,7 +329,7 @@ fn conclude(
             outcome.position.epoch + 1,
             loaded.train.epochs,
             arguments(args),
-            weights.display()
+            out.folder().display()
         )),
         Some(Stopped::Limit) => {}
         Some(Stopped::Callback(_)) | None => {

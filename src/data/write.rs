@@ -5,15 +5,31 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+/// As [`replace`], and on the disk when it returns: a machine that stops then has the new file.
+pub fn replace_durably(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), DataError> {
+    replace(path, |out| {
+        write(out)?;
+        out.flush()?;
+        out.get_ref().sync_all()
+    })?;
+    #[cfg(unix)]
+    {
+        // the new name is in the folder's own data
+        let synced = File::open(folder_of(path)).and_then(|f| f.sync_all());
+        synced.map_err(|e| DataError::io(path, "write it", &e))?;
+    }
+    Ok(())
+}
+
 /// Has `write` fill a temporary file in `path`'s folder, which then takes `path`'s place.
 pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<(), DataError> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".nnc-");
     #[cfg(unix)]
@@ -33,4 +49,9 @@ pub fn replace(
         .persist(path)
         .map_err(|e| DataError::io(path, "write it", &e.error))?;
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }

@@ -121,6 +121,15 @@ pub struct TensorBoard {
 }
 
 impl Callback {
+    /// All that decides what it does, as text.
+    pub fn describe(&self) -> String {
+        match self {
+            // places in the source are no part of it
+            Callback::LearningRateScheduler(s) => format!("LearningRateScheduler {}", s.rate),
+            other => format!("{other:?}"),
+        }
+    }
+
     /// As it is written.
     pub fn name(&self) -> &'static str {
         match self {

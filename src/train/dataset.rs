@@ -19,6 +19,7 @@ use crate::lower::spec::{
     Amount, ColumnKind, ColumnSpec, DataSpec, FitKind, Format, Part, Selector, SourceSpec,
 };
 use crate::train::fitted::{Fitted, Made};
+use crate::train::identity::Hash;
 use crate::train::store::Store;
 
 /// Tables and parts of one `data` block.
@@ -165,6 +166,41 @@ impl Dataset {
     /// Rows in a part; 0 if there is no such part.
     pub fn rows(&self, part: Part) -> usize {
         self.parts.get(&part).map_or(0, |(_, rows)| rows.len())
+    }
+
+    /// Every column and every part's rows, with a hash of the values.
+    pub fn hashes(&self) -> Vec<(String, String)> {
+        let mut seen: Vec<*const Table> = Vec::new();
+        let mut found = Vec::new();
+        for (part, (table, _)) in &self.parts {
+            if seen.contains(&Arc::as_ptr(table)) {
+                continue;
+            }
+            seen.push(Arc::as_ptr(table));
+            let of = match seen.len() {
+                1 => String::new(),
+                _ => format!(" of {}", part.name()),
+            };
+            for column in table.columns() {
+                let mut hash = Hash::default();
+                hash.add(format!("{:?}{:?}", column.storage(), column.shape()).as_bytes());
+                match (column.as_bytes(), column.data()) {
+                    (Some(bytes), _) => hash.add(bytes),
+                    (None, ColumnData::Text(texts)) => {
+                        texts.iter().for_each(|t| hash.add(t.as_bytes()));
+                    }
+                    (None, _) => {}
+                }
+                found.push((format!("column `{}`{of}", column.name), hash.text()));
+            }
+        }
+        for (part, (_, rows)) in &self.parts {
+            let mut hash = Hash::default();
+            let rows: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
+            hash.add(&rows);
+            found.push((format!("the rows of `{}`", part.name()), hash.text()));
+        }
+        found
     }
 
     /// Bytes of all tables.

@@ -46,6 +46,13 @@ pub enum RunError {
     #[error("{}: not a place to go on from: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
 
+    #[error("{}: {}", folder.display(), if *running { "a run is writing to it" } else { "it holds a run already" })]
+    Taken {
+        folder: PathBuf,
+        /// By another process, at this moment.
+        running: bool,
+    },
+
     #[error("{what}: {reason}")]
     Usage { what: String, reason: String },
 
@@ -68,6 +75,7 @@ impl RunError {
             RunError::Resume { .. } => "E0956",
             RunError::Usage { .. } => "E0957",
             RunError::Program(_) => "E0958",
+            RunError::Taken { .. } => "E0959",
         }
     }
 
@@ -82,8 +90,15 @@ impl RunError {
                     .into()
             }
             RunError::Resume { .. } => {
-                "give the weights.safetensors of a run of this very file".into()
+                "a new run may start from these weights: --weights FILE".into()
             }
+            RunError::Taken { folder, running } => match running {
+                true => "wait for it, or give another --out".into(),
+                false => format!(
+                    "give another --out, remove it, or go on with --resume {}",
+                    folder.display()
+                ),
+            },
             RunError::Program(_) => {
                 "this is a bug in nnc, not in your program; please report it".into()
             }

@@ -10,19 +10,25 @@
 //! watch        what the loop tells of itself
 //! fitted       what the training rows said: statistics, vocabularies, sizes
 //! dataset      what a `data` block names, in memory
-//! output       the folder of a run: weights.safetensors, history.csv
+//! identity     what must be the same for a run to go on
+//! state        a run's state in a file
+//! checkpoints  states saved while it runs
+//! output       the folder of a run
 //! memory       how much memory a run will take
 //! ```
 
 pub mod callbacks;
+pub mod checkpoints;
 pub mod dataset;
 pub mod device;
 pub mod error;
 pub mod fit;
 pub mod fitted;
+pub mod identity;
 pub mod memory;
 pub mod output;
 pub mod session;
+pub mod state;
 pub mod store;
 pub mod watch;
 pub mod weights;

@@ -9,8 +9,9 @@
 
 use crate::data::DataError;
 use crate::data::error::{nearest, shape as shown_shape};
-use crate::data::write::replace;
+use crate::data::write::replace_durably;
 use crate::ir::Elem;
+use crc32c::crc32c_append;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -105,14 +106,20 @@ pub enum Mismatch {
     },
 }
 
-/// Writes `tensors` to `path`.
+/// Metadata: the CRC-32C of the tensors' bytes.
+const CHECKSUM: &str = "crc32c";
+
+/// Writes `tensors` to `path`; the metadata hold their checksum as well.
 pub fn save(
     path: &Path,
     tensors: &[TensorRef<'_>],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let header = header(tensors, metadata)?;
-    replace(path, |out| {
+    let sum = tensors.iter().fold(0, |sum, t| crc32c_append(sum, t.bytes));
+    let mut metadata = metadata.clone();
+    metadata.insert(CHECKSUM.into(), format!("{sum:08x}"));
+    let header = header(tensors, &metadata)?;
+    replace_durably(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         tensors.iter().try_for_each(|t| out.write_all(t.bytes))
@@ -188,6 +195,32 @@ impl WeightsFile {
 
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
+    }
+
+    /// Reads all tensors and compares them with the checksum, where the file has one.
+    pub fn verify_checksum(&mut self) -> Result<(), WeightsError> {
+        let Some(expected) = self.metadata.get(CHECKSUM) else {
+            return Ok(());
+        };
+        let mut buffer = vec![0; 1 << 20];
+        let mut sum = 0;
+        let mut read = || {
+            self.file.seek(SeekFrom::Start(self.start))?;
+            loop {
+                match self.file.read(&mut buffer)? {
+                    0 => return Ok(sum),
+                    n => sum = crc32c_append(sum, &buffer[..n]),
+                }
+            }
+        };
+        let found = read().map_err(|e| io(&self.path, "read it", &e))?;
+        if format!("{found:08x}") == *expected {
+            return Ok(());
+        }
+        Err(WeightsError::Format {
+            path: self.path.clone(),
+            reason: "its tensors are damaged: their checksum differs".into(),
+        })
     }
 
     pub fn tensors(&self) -> impl Iterator<Item = &TensorSpec> {
@@ -421,6 +454,7 @@ mod tests {
         write(&path); // over an existing file
         let mut file = WeightsFile::open(&path).unwrap();
         assert_eq!(file.metadata()["key13"], "\"13\"\n");
+        file.verify_checksum().unwrap();
         file.verify(&[
             spec("step", Elem::I32, &[]),
             spec("mask", Elem::U8, &[3]),
@@ -451,6 +485,19 @@ mod tests {
                 .data(),
             [1, 0, 1]
         );
+    }
+
+    #[test]
+    fn a_bit_that_flips_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write(&path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 3;
+        bytes[last] ^= 4;
+        std::fs::write(&path, bytes).unwrap();
+        let error = WeightsFile::open(&path).unwrap().verify_checksum();
+        assert!(error.unwrap_err().to_string().contains("damaged"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn a_run_takes_the_memory_that_was_predicted() {
             // it is the plan that is held to account here, not the rest of the process
             assert!(memory["activations"].as_f64().unwrap() > 0.6 * predicted);
         }
-        let run = format!("run wide.nn --json --quiet --out o --limit-steps 2 {options}");
+        let run = format!("run wide.nn --json --quiet --limit-steps 2 {options}");
         let told = events(folder, &run);
         let (start, saved) = (&told[0], &told[told.len() - 1]);
         let data = start["data_bytes"].as_f64().unwrap();

@@ -1,8 +1,9 @@
 //! What a run does besides training: callbacks at work, its folder, going on.
 
 use std::fs;
-use std::io::Write;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -266,4 +267,250 @@ fn a_schedules_rate_is_told_to_tensorboard() {
             .unwrap();
         assert!((rate / expected - 1.0).abs() < 1e-6, "{rate} {expected}");
     }
+}
+
+/// What may not depend on how often a run was stopped: all but the wall times.
+fn results(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = place.path().join(folder);
+    let mut found = Vec::new();
+    for name in ["weights.safetensors", "log.csv", "each.safetensors"] {
+        if let Ok(bytes) = fs::read(folder.join(name)) {
+            found.push((name.to_owned(), bytes));
+        }
+    }
+    let history = fs::read_to_string(folder.join("history.csv")).unwrap();
+    for line in history.lines() {
+        let (values, _) = line.rsplit_once(',').unwrap();
+        found.push((values.to_owned(), Vec::new()));
+    }
+    found
+}
+
+const LONG: &str = r#"
+  epochs     60
+  callbacks {
+    ReduceLROnPlateau(monitor = val_loss, factor = 0.9, patience = 1, min_delta = 0.02)
+    EarlyStopping(monitor = val_loss, patience = 140, restore_best_weights = true)
+    CSVLogger("log.csv")
+    BackupAndRestore(save_freq = 3)
+  }
+"#;
+
+/// `NNC_KILLS` sets how many (tests/kills.sh: a hundred); a tenth of them hits a save.
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_bits() {
+    let kills: usize = std::env::var("NNC_KILLS").map_or(5, |n| n.parse().unwrap());
+    let in_saves = kills.div_ceil(10);
+    let place = place(LONG);
+    place.events("run toy.nn --json --quiet --out whole --set width=160");
+    let expected = results(&place, "whole");
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let (mut killed, mut saving, mut rounds) = (0, 0, 0);
+    while killed < kills || saving < in_saves {
+        assert!(
+            rounds < 20 * kills + 50,
+            "{killed} killed, {saving} in a save"
+        );
+        rounds += 1;
+        let folder = format!("cut{rounds}");
+        let states = place.path().join(&folder).join("checkpoints");
+        let run = format!("run toy.nn --json --quiet --set width=160 --out {folder}");
+        let mut resumed = String::new();
+        loop {
+            let mut child = place.command(&format!("{run}{resumed}"));
+            let mut child = child
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let unfinished = || {
+                let entries = fs::read_dir(&states).into_iter().flatten().flatten();
+                let mut names = entries.map(|e| e.file_name());
+                names.any(|n| n.to_string_lossy().starts_with(".nnc-"))
+            };
+            if saving < in_saves {
+                while !unfinished() && child.try_wait().unwrap().is_none() {}
+            } else {
+                std::thread::sleep(Duration::from_millis(random % 200));
+            }
+            child.kill().unwrap();
+            if child.wait().unwrap().code().is_some() {
+                // it had come to its end
+                break;
+            }
+            killed += 1;
+            saving += usize::from(unfinished());
+            let begun = fs::read_dir(&states).is_ok_and(|mut d| {
+                d.any(|e| {
+                    let name = e.unwrap().file_name();
+                    !name.to_string_lossy().starts_with('.')
+                })
+            });
+            if begun {
+                resumed = format!(" --resume {folder}");
+            } else if resumed.is_empty() {
+                let _ = fs::remove_dir_all(place.path().join(&folder));
+            }
+            if killed >= kills && saving >= in_saves {
+                place.events(&format!("{run}{resumed}"));
+                break;
+            }
+        }
+        if place
+            .path()
+            .join(&folder)
+            .join("weights.safetensors")
+            .exists()
+        {
+            assert!(results(&place, &folder) == expected, "{folder}");
+            let left = place.files();
+            let left = left.iter().map(|(p, _)| p.display().to_string());
+            let left: Vec<String> = left
+                .filter(|p| p.contains(&folder) && p.contains("/.nnc-"))
+                .collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+        let _ = fs::remove_dir_all(place.path().join(&folder));
+    }
+}
+
+#[test]
+fn sigterm_saves_as_ctrl_c_does() {
+    let place = Place::new();
+    let mut child = place
+        .command("run toy.nn --json --epochs 1000000 --out cut")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !told.next().unwrap().unwrap().contains(r#""event":"epoch""#) {}
+    // SAFETY: a signal to a child of ours that has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    told.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(place.path().join("cut/weights.safetensors").is_file());
+    assert!(!place.path().join("cut/checkpoints").exists());
+}
+
+#[test]
+fn a_changed_program_or_other_data_are_named() {
+    let place = place(&WATCHED.replace("patience = 3, min_delta = 0.01", "patience = 30"));
+    place.events("run toy.nn --json --quiet --limit-steps 6 --out cut");
+    let refused = |told: &str| {
+        let output = place.nnc("run toy.nn --resume cut");
+        assert_eq!(output.status.code(), Some(3), "{}", out(&output));
+        assert!(err(&output).contains(told), "{}", err(&output));
+    };
+    let (program, rows) = (place.path().join("toy.nn"), place.path().join("toy.csv"));
+    let (text, table) = (
+        fs::read_to_string(&program).unwrap(),
+        fs::read_to_string(&rows).unwrap(),
+    );
+    fs::write(&program, text.replace("Dropout(0.1)", "Dropout(0.2)")).unwrap();
+    refused("was `x |> Dense(width, relu) |> Dropout(0.1) |> Dense(1, sigmoid)`, now it is");
+    fs::write(&program, text.replace("patience = 30", "patience = 31")).unwrap();
+    refused("patience = 31");
+    fs::write(&program, format!("# only a comment\n{text}")).unwrap();
+    fs::write(&rows, table.replacen("-1.000", "-0.999", 1)).unwrap();
+    refused("the data have changed: column `x` differs");
+    fs::write(&rows, table).unwrap();
+    place.events("run toy.nn --json --quiet --resume cut --limit-steps 2");
+}
+
+#[test]
+fn two_runs_never_mix() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --out w");
+    let before = place.files();
+    let output = place.nnc("run toy.nn --out w");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(err(&output).contains("E0959"), "{}", err(&output));
+    let done = place.nnc("run toy.nn --resume w");
+    assert_eq!(done.status.code(), Some(2));
+    assert!(err(&done).contains("--epochs 6"), "{}", err(&done));
+    assert_eq!(place.files(), before);
+    // one that is going on is not gone on with
+    let mut child = place
+        .command("run toy.nn --json --epochs 1000000 --out x")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !told.next().unwrap().unwrap().contains(r#""event":"epoch""#) {}
+    let output = place.nnc("run toy.nn --epochs 1000000 --resume x");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        err(&output).contains("a run is writing to it"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn a_damaged_state_is_set_aside_for_the_one_before() {
+    let place = place(
+        "  epochs 9\n  callbacks { BackupAndRestore(double_checkpoint = true, delete_checkpoint = false) }\n",
+    );
+    place.events("run toy.nn --json --quiet --out whole");
+    place.events("run toy.nn --json --quiet --limit-steps 20 --out cut");
+    let states = place.path().join("cut/checkpoints");
+    let names = || {
+        let mut all: Vec<_> = fs::read_dir(&states)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(names().len(), 2);
+    fs::remove_file(place.path().join("cut/weights.safetensors")).unwrap();
+    let mut bytes = fs::read(&names()[1]).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&names()[1], bytes).unwrap();
+    let output = place.nnc("run toy.nn --json --resume cut");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(err(&output).contains("is damaged"), "{}", err(&output));
+    assert!(results(&place, "cut") == results(&place, "whole"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_last_good_state() {
+    let place = place("  epochs 40\n  callbacks { BackupAndRestore }\n");
+    place.events("run toy.nn --json --quiet --out whole");
+    // history.csv outgrows what the system lets a file have; the states do not
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 5; exec '{}' run toy.nn --json --quiet --out cut",
+        env!("CARGO_BIN_EXE_nnc")
+    );
+    let output = Command::new("bash")
+        .current_dir(place.path())
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(err(&output).contains("--resume cut"), "{}", err(&output));
+    place.events("run toy.nn --json --quiet --resume cut");
+    assert!(results(&place, "cut") == results(&place, "whole"));
+}
+
+#[test]
+fn the_program_as_it_was_run_makes_the_same_run_again() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --set width=9 --epochs 2 --seed 3 --out a");
+    place.events("run a/program.nn --json --quiet --data . --out b");
+    let read = |f: &str| fs::read(place.path().join(f)).unwrap();
+    assert!(read("a/weights.safetensors") == read("b/weights.safetensors"));
+    let lock: Value = serde_json::from_slice(&read("a/lock.json")).unwrap();
+    assert_eq!(
+        (&lock["seed"], &lock["set"]["width"]),
+        (&3.into(), &"9".into())
+    );
+    assert!(lock["data"]["column `x`"].is_string(), "{lock}");
 }

@@ -11,7 +11,8 @@ use nnc::ir::{Dim, Elem, Graph, OriginId, OutputRole, Prim, Role, Type, Value};
 use nnc::lower::Programs;
 use nnc::train::device::{Device, Target};
 use nnc::train::fit::{Nothing, Position, evaluate};
-use nnc::train::output::{Identity, Output, resume};
+use nnc::train::identity::Identity;
+use nnc::train::state::{resume, save_state};
 use nnc::train::watch::Silent;
 use nnc::train::{
     Callbacks, EpochRow, Fit, Keep, Outcome, Parts, RunError, Session, Stopped, Watch, fit,
@@ -258,10 +259,11 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         program: "p".into(),
         seed: 5,
         batch: 4,
+        ..Identity::default()
     };
     // 10 steps: in the midst of epoch 3; 8: at its start
     for limit in [10, 8] {
-        let out = Output::create(Some(folder.path()), "x").unwrap();
+        let path = folder.path().join("w.safetensors");
         let mut first = session(&programs);
         let cut = Fit {
             limit: Some(limit),
@@ -270,11 +272,10 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         let outcome = train(&mut first, &mut parts(4), &cut).unwrap();
         assert_eq!(outcome.stopped, Some(Stopped::Limit));
         let mut none = Callbacks::none();
-        out.save_weights(&mut first, &none, &outcome, &identity)
-            .unwrap();
+        save_state(&path, &mut first, &none, &outcome, &identity).unwrap();
 
         let mut second = session(&programs);
-        let from = resume(&out.weights(), &mut second, &mut none, &identity).unwrap();
+        let from = resume(&path, &mut second, &mut none, &identity).unwrap();
         assert_eq!(second.steps(), limit);
         let rest = Fit {
             from: from.position,
@@ -295,7 +296,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
             seed: 6,
             ..identity.clone()
         };
-        let error = resume(&out.weights(), &mut second, &mut none, &other).unwrap_err();
+        let error = resume(&path, &mut second, &mut none, &other).unwrap_err();
         assert_eq!(error.code(), "E0956");
         assert!(
             error.to_string().contains("its seed is 5, now 6"),

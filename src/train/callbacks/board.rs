@@ -8,6 +8,7 @@
 //!               evaluation_NAME_vs_iterations                             step: steps done
 //! ```
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ use crate::ir::{Elem, Role};
 use crate::lower::callbacks::{Frequency, TensorBoard};
 use crate::train::{RunError, Session};
 
+/// How TensorBoard knows an event file.
+const PREFIX: &str = "events.out.tfevents.";
+
 /// The files of a run, and how far they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
@@ -29,8 +33,6 @@ pub struct State {
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Written {
-    /// Empty: none yet.
-    name: String,
     bytes: u64,
 }
 
@@ -164,12 +166,13 @@ impl Board {
             Some(file) => file,
             None => {
                 std::fs::create_dir_all(&folder).map_err(fail)?;
-                if state.name.is_empty() {
-                    state.name = format!("events.out.tfevents.{:010}.nnc.v2", wall as u64);
-                }
+                let name = match known(&folder) {
+                    Some(name) if state.bytes > 0 => name,
+                    _ => format!("{PREFIX}{:010}.nnc.v2", wall as u64).into(),
+                };
                 let mut options = OpenOptions::new();
                 options.create(true).truncate(false).write(true);
-                let mut new = options.open(folder.join(&state.name)).map_err(fail)?;
+                let mut new = options.open(folder.join(name)).map_err(fail)?;
                 // what was written after the state was saved is written again
                 state.bytes = state.bytes.min(new.metadata().map_err(fail)?.len());
                 new.set_len(state.bytes).map_err(fail)?;
@@ -185,6 +188,15 @@ impl Board {
         state.bytes += header.len() as u64;
         Ok(())
     }
+}
+
+/// The event file that is in a folder.
+fn known(folder: &Path) -> Option<OsString> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let names = entries.map(|e| e.file_name());
+    names
+        .filter(|n| n.to_string_lossy().starts_with(PREFIX))
+        .min()
 }
 
 /// Parameters and states of 32-bit numbers, by name.

@@ -1,0 +1,186 @@
+//! What must be the same for a run to go on: the program, its data, seed and batch size.
+//! Each is kept in a saved state in such a form that a difference can be named.
+
+use std::collections::BTreeMap;
+
+/// What identifies a program and a run of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// A hash of all that decides what the run computes.
+    pub program: String,
+    /// The program as it is run, overrides applied.
+    pub text: String,
+    /// Columns and parts, each with a hash of its values.
+    pub data: Vec<(String, String)>,
+    pub seed: u64,
+    pub batch: usize,
+}
+
+impl Identity {
+    /// For the metadata of a saved state.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let data = self
+            .data
+            .iter()
+            .map(|(name, hash)| format!("{hash} {name}"));
+        BTreeMap::from([
+            ("nnc".into(), env!("CARGO_PKG_VERSION").into()),
+            ("program".into(), self.program.clone()),
+            ("text".into(), self.text.clone()),
+            ("data".into(), data.collect::<Vec<_>>().join("\n")),
+            ("seed".into(), self.seed.to_string()),
+            ("batch".into(), self.batch.to_string()),
+        ])
+    }
+
+    /// How the run of a saved state differs from this one; a sentence.
+    pub fn difference(&self, saved: &BTreeMap<String, String>) -> Option<String> {
+        let then = |key: &str| saved.get(key).map(String::as_str);
+        let now = self.metadata();
+        for key in ["nnc", "program", "seed", "batch"] {
+            if then(key).is_none() {
+                return Some(format!("it does not say its `{key}`"));
+            }
+        }
+        for key in ["seed", "batch"] {
+            let (then, now) = (then(key)?, now.get(key)?);
+            if then != now {
+                return Some(format!("its {key} is {then}, now {now}"));
+            }
+        }
+        if then("program") != Some(&self.program) {
+            return Some(
+                match (first_change(then("text")?, &self.text), then("nnc")?) {
+                    (Some(change), _) => format!("the program has changed: {change}"),
+                    (None, version) if version != env!("CARGO_PKG_VERSION") => {
+                        format!(
+                            "nnc {version} saved it, and this is {}",
+                            env!("CARGO_PKG_VERSION")
+                        )
+                    }
+                    _ => "what the program imports has changed".into(),
+                },
+            );
+        }
+        let then: Vec<(&str, &str)> = then("data")?
+            .lines()
+            .filter_map(|l| l.split_once(' '))
+            .map(|(hash, name)| (name, hash))
+            .collect();
+        let changed = self.data.iter().find(|(name, hash)| {
+            let before = then.iter().find(|(n, _)| n == name);
+            before.is_none_or(|(_, h)| h != hash)
+        });
+        changed.map(|(name, _)| format!("the data have changed: {name} differs"))
+    }
+}
+
+/// The first line that differs, comments and blanks aside.
+fn first_change(then: &str, now: &str) -> Option<String> {
+    let lines = |text: &str| -> Vec<(usize, String)> {
+        let bare = |l: &str| l.split('#').next().unwrap_or_default().trim().to_owned();
+        let all = text.lines().enumerate().map(|(i, l)| (i + 1, bare(l)));
+        all.filter(|(_, l)| !l.is_empty()).collect()
+    };
+    let (then, now) = (lines(then), lines(now));
+    let at = (0..then.len().max(now.len()))
+        .find(|&i| then.get(i).map(|l| &l.1) != now.get(i).map(|l| &l.1))?;
+    Some(match (then.get(at), now.get(at)) {
+        (Some((n, before)), Some((_, after))) => {
+            format!("its line {n} was `{before}`, now it is `{after}`")
+        }
+        (Some((n, before)), None) => format!("its line {n}, `{before}`, is gone"),
+        (None, Some((n, after))) => format!("line {n}, `{after}`, is new"),
+        (None, None) => return None,
+    })
+}
+
+/// A hash of 64 bits, the same on every machine and in every version: FNV-1a, eight
+/// bytes at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Hash {
+        Hash(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    pub fn add(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        for &byte in rest {
+            self.word(u64::from(byte));
+        }
+        self.word(bytes.len() as u64);
+    }
+
+    pub fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+
+    fn word(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x100_0000_01b3);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_is_named() {
+        let one = Identity {
+            program: "1".into(),
+            text: "a 1 # first\n\nb 2\n".into(),
+            data: vec![("column x".into(), "11".into())],
+            seed: 1,
+            batch: 2,
+        };
+        let saved = one.metadata();
+        assert_eq!(one.difference(&saved), None);
+        let changed = |f: fn(&mut Identity)| {
+            let mut other = one.clone();
+            f(&mut other);
+            other.difference(&saved).unwrap()
+        };
+        assert_eq!(changed(|i| i.seed = 3), "its seed is 1, now 3");
+        let text = changed(|i| {
+            i.program = "2".into();
+            i.text = "# more\na 1\nb 3".into();
+        });
+        assert_eq!(
+            text,
+            "the program has changed: its line 3 was `b 2`, now it is `b 3`"
+        );
+        let text = changed(|i| {
+            i.program = "2".into();
+            i.text = "a 1".into();
+        });
+        assert_eq!(text, "the program has changed: its line 3, `b 2`, is gone");
+        assert_eq!(
+            changed(|i| i.program = "2".into()),
+            "what the program imports has changed"
+        );
+        let text = changed(|i| i.data[0].1 = "12".into());
+        assert_eq!(text, "the data have changed: column x differs");
+    }
+
+    #[test]
+    fn hashes_tell_neighbours_apart() {
+        let hash = |bytes: &[u8]| {
+            let mut h = Hash::default();
+            h.add(bytes);
+            h.0
+        };
+        let all = [&b""[..], b"a", b"aa", &[0; 8], &[0; 9], &[0; 16]];
+        let mut found: Vec<u64> = all.iter().map(|b| hash(b)).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), all.len());
+    }
+}

@@ -1,0 +1,208 @@
+//! A run's state in a file: everything that decides how it goes on.
+//!
+//! ```text
+//! tensors      parameters, states, fitted statistics, slots, rates; in an epoch's midst
+//!              also the metric accumulators; `kept/N/...` what callback N keeps
+//! metadata     nnc, program, text, data, seed, batch    what must be the same
+//!              steps                                    the counter of everything random
+//!              epoch, epoch_step                        the place in the epochs' shuffles
+//!              callbacks, history, ended                what they remember; the epochs before
+//!              crc32c                                   of the tensors
+//! ```
+//!
+//! Equal states are equal files: no time and no place is in them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::train::fit::Position;
+use crate::train::identity::Identity;
+use crate::train::store::Saved;
+use crate::train::watch::EpochRow;
+use crate::train::weights::WeightsFile;
+use crate::train::{Callbacks, Outcome, RunError, Session, Stopped};
+
+/// Writes a run's state.
+pub fn save_state(
+    path: &Path,
+    session: &mut Session,
+    callbacks: &Callbacks,
+    outcome: &Outcome,
+    identity: &Identity,
+) -> Result<(), RunError> {
+    let mut metadata = standing(session.steps(), outcome.position, identity);
+    metadata.insert("callbacks".into(), callbacks.state().to_string());
+    metadata.insert("history".into(), history_text(&outcome.history));
+    if let Some(Stopped::Callback(name)) = outcome.stopped {
+        metadata.insert("ended".into(), name.into());
+    }
+    let kept: Vec<_> = callbacks.kept().map(|(i, s)| (kept_prefix(i), s)).collect();
+    let saved = if outcome.accumulators.is_empty() {
+        Saved::Training
+    } else {
+        session.store_mut().set_accumulators(&outcome.accumulators);
+        Saved::Everything
+    };
+    session.store().save(path, saved, &metadata, &kept)
+}
+
+/// Writes the model for a callback: without what only training needs, or (where the
+/// callbacks of a run that goes on from it may begin anew) with it.
+pub fn save_model(
+    path: &Path,
+    session: &Session,
+    weights_only: bool,
+    position: Position,
+    identity: &Identity,
+) -> Result<(), RunError> {
+    let saved = match (weights_only, position.step) {
+        (true, _) => Saved::Model,
+        (false, 0) => Saved::Training,
+        (false, _) => Saved::Everything,
+    };
+    let metadata = standing(session.steps(), position, identity);
+    session.store().save(path, saved, &metadata, &[])
+}
+
+/// From where a run goes on.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Resumed {
+    pub position: Position,
+    /// The epochs before.
+    pub history: Vec<EpochRow>,
+    /// The callback that ended training.
+    pub ended: Option<String>,
+}
+
+/// Fills the session and the callbacks from a saved state of the same run.
+pub fn resume(
+    path: &Path,
+    session: &mut Session,
+    callbacks: &mut Callbacks,
+    identity: &Identity,
+) -> Result<Resumed, RunError> {
+    let mut file = WeightsFile::open(path)?;
+    let reason = |reason: String| RunError::Resume {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = |key: &str| {
+        let value = file.metadata().get(key);
+        value
+            .cloned()
+            .ok_or_else(|| reason(format!("it does not say its `{key}`")))
+    };
+    let number = |key: &str| {
+        let value = text(key)?;
+        value
+            .parse::<u64>()
+            .map_err(|_| reason(format!("its `{key}` is `{value}`")))
+    };
+    if let Some(difference) = identity.difference(file.metadata()) {
+        return Err(reason(difference));
+    }
+    let steps = number("steps")?;
+    let position = Position {
+        epoch: number("epoch")? as usize,
+        step: number("epoch_step")? as usize,
+    };
+    let mut history = match file.metadata().get("history") {
+        Some(text) => history_of(text).ok_or_else(|| reason("its history is broken".into()))?,
+        None => Vec::new(),
+    };
+    // the epoch that was cut short is told again, whole
+    history.retain(|row| row.epoch <= position.epoch);
+    with_seconds(path, &mut history);
+    let ended = file.metadata().get("ended").cloned();
+    if let Some(state) = file.metadata().get("callbacks") {
+        let state = serde_json::from_str(state).map_err(|e| reason(e.to_string()))?;
+        callbacks.restore(&state).map_err(&reason)?;
+    }
+    let saved = if position.step == 0 {
+        Saved::Training
+    } else {
+        Saved::Everything
+    };
+    for (i, kept) in callbacks.keepers() {
+        *kept = Some(session.store().read_snapshot(&mut file, &kept_prefix(i))?);
+    }
+    session.store_mut().load(&mut file, saved)?;
+    session.set_steps(steps);
+    Ok(Resumed {
+        position,
+        history,
+        ended,
+    })
+}
+
+/// Takes the times from the run's `history.csv`, where it is still there.
+fn with_seconds(state: &Path, history: &mut [EpochRow]) {
+    let folders = state.ancestors().skip(1).take(2);
+    let text = folders.map(|f| std::fs::read_to_string(f.join("history.csv")));
+    let Some(text) = text.flatten().next() else {
+        return;
+    };
+    for line in text.lines().skip(1) {
+        let (epoch, seconds) = (line.split(',').next(), line.rsplit(',').next());
+        let epoch = epoch.and_then(|e| e.parse::<usize>().ok());
+        if let Some(row) = history.iter_mut().find(|r| Some(r.epoch) == epoch)
+            && let Some(seconds) = seconds.and_then(|s| s.parse().ok())
+        {
+            row.seconds = seconds;
+        }
+    }
+}
+
+fn standing(steps: u64, position: Position, identity: &Identity) -> BTreeMap<String, String> {
+    let mut metadata = identity.metadata();
+    metadata.insert("steps".into(), steps.to_string());
+    metadata.insert("epoch".into(), position.epoch.to_string());
+    metadata.insert("epoch_step".into(), position.step.to_string());
+    metadata
+}
+
+fn kept_prefix(callback: usize) -> String {
+    format!("kept/{callback}/")
+}
+
+/// A line an epoch: epoch, the numbers as their bits. Not the times, nor how many steps were
+/// since the run was stopped: states of equal runs are equal files.
+fn history_text(rows: &[EpochRow]) -> String {
+    let bits = |values: &[f64]| {
+        let all: Vec<String> = values
+            .iter()
+            .map(|v| format!("{:016x}", v.to_bits()))
+            .collect();
+        all.join(",")
+    };
+    let lines = rows.iter().map(|r| {
+        let val = r.val.as_deref().map_or_else(|| "-".into(), bits);
+        format!("{} {} {val}", r.epoch, bits(&r.train))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn history_of(text: &str) -> Option<Vec<EpochRow>> {
+    let values = |text: &str| {
+        let all = text.split(',').map(|t| u64::from_str_radix(t, 16).ok());
+        all.map(|bits| bits.map(f64::from_bits))
+            .collect::<Option<Vec<f64>>>()
+    };
+    let row = |line: &str| {
+        let [epoch, train, val] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        Some(EpochRow {
+            epoch: epoch.parse().ok()?,
+            steps: 0,
+            train: values(train)?,
+            val: match val {
+                "-" => None,
+                val => Some(values(val)?),
+            },
+            train_seconds: 0.0,
+            seconds: 0.0,
+        })
+    };
+    text.lines().map(row).collect()
+}
