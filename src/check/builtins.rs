@@ -97,6 +97,19 @@ pub const BUILTINS: &[Builtin] = &[
         el.unary(a, Unary::Ceil, Some(f64::ceil))
     }),
     b(
+        super::closing::COLLECTED,
+        &["x"],
+        "every row of `x` in the epoch: what a metric's state may begin with",
+        |el, a| {
+            el.error(
+                "E0415",
+                a.span,
+                "rows are collected by a metric's state",
+                "write `state all = ` before it",
+            )
+        },
+    ),
+    b(
         "concat",
         &["...", "axis?"],
         "tensors one after the other along `axis`",

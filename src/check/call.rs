@@ -446,11 +446,11 @@ impl Elab<'_> {
             let val = match (arg, &p.default) {
                 (Some(a), _) => self.check_arg(p, a, r),
                 (None, Some(default)) => {
-                    if let (Ok(ParamType::Symbol(names)), ast::ExprKind::Name(n)) =
-                        (param_type(p.ty.as_ref()), &default.kind)
+                    if let (Ok(ParamType::Symbol(names)), Some(word)) =
+                        (param_type(p.ty.as_ref()), option_word(default))
                     {
-                        if names.contains(&&*n.text) {
-                            Some(Val::Symbol(n.text.clone()))
+                        if names.contains(&&*word) {
+                            Some(Val::Symbol(word))
                         } else {
                             Some(Val::Error)
                         }
@@ -524,6 +524,9 @@ impl Elab<'_> {
                 && names.contains(&&*s.text)
             {
                 return Some(Val::Symbol(s.text.clone()));
+            }
+            if matches!(a.val, Val::None) && names.contains(&super::signature::NONE) {
+                return Some(Val::Symbol(super::signature::NONE.into()));
             }
             let found = a
                 .symbol
@@ -746,6 +749,15 @@ impl Elab<'_> {
         if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
             self.report_call(d);
         }
+    }
+}
+
+/// The word that an expression may be among those of `symbol[..]`.
+pub fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
+    match &e.kind {
+        ast::ExprKind::Name(n) => Some(n.text.clone()),
+        ast::ExprKind::None => Some(super::signature::NONE.into()),
+        _ => None,
     }
 }
 

@@ -139,7 +139,7 @@ impl Elab<'_> {
         Reported {
             metrics: metrics
                 .iter()
-                .map(|m| (m.name.clone(), better(m)))
+                .flat_map(|m| m.shown.iter().map(|name| (name.clone(), better(m))))
                 .collect(),
             validated: parts.any(|p| p == Part::Val),
             adjustable: (self.step.inputs.iter()).any(|i| i.role == Role::Hyper && rate(&i.name)),

@@ -123,6 +123,10 @@ pub struct Elab<'w> {
     pub comparison: Option<Comparison>,
     /// The layers that models applied, in order.
     pub applied: Vec<Applied>,
+    /// Rows that the metric at hand keeps of each batch: name and type.
+    pub collected: FxHashMap<Arc<str>, Type>,
+    /// The walk computes the values of metrics at the end of an epoch.
+    pub ending: bool,
 }
 
 /// Calls nested deeper than this are a mistake (or recursion).
@@ -167,6 +171,8 @@ impl<'w> Elab<'w> {
             operands: None,
             comparison: None,
             applied: Vec::new(),
+            collected: FxHashMap::default(),
+            ending: false,
         }
     }
 

@@ -30,6 +30,13 @@ impl Elab<'_> {
         for (name, v) in self.implied(def.kind, span) {
             self.frame().bind_given(&name.into(), v, span);
         }
+        if def.kind == DefKind::Metric {
+            // Names of a batch and of the end are told apart; then both are walked as one.
+            if !self.metric_step(def) {
+                self.frames.pop();
+                return false;
+            }
+        }
         match self.block(&def.body) {
             Some(v) => self.generic_result(r, v),
             None => {
@@ -85,10 +92,10 @@ impl Elab<'_> {
                 return Some(Val::Error);
             }
         };
-        if let (ParamType::Symbol(_), Some(ExprKind::Name(n))) =
-            (&ty, p.default.as_ref().map(|d| &d.kind))
+        if let (ParamType::Symbol(_), Some(word)) =
+            (&ty, p.default.as_ref().and_then(super::call::option_word))
         {
-            return Some(Val::Symbol(n.text.clone()));
+            return Some(Val::Symbol(word));
         }
         match (&ty, &p.default) {
             // A default is one value among many: sizes stay open, choices take it.

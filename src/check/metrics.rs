@@ -1,13 +1,16 @@
-//! Accumulators of losses and metrics, and the graph from them to values.
+//! Accumulators of losses and metrics. What they amount to is computed in `closing.rs`.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type};
 use crate::span::Span;
-use crate::syntax::ast::{self};
+use crate::syntax::ast::{self, DefKind};
 
+use super::data::DataEnv;
 use super::elab::Elab;
 use super::scope::VarRole;
 use super::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val};
@@ -53,6 +56,7 @@ impl Elab<'_> {
         }
         metrics.push(MetricUse {
             name: name.into(),
+            shown: Vec::new(),
             of: MetricOf::Mean,
         });
     }
@@ -63,6 +67,54 @@ impl Elab<'_> {
             let zero = self.init.constant(0.0, Elem::F64);
             self.init.output(full, OutputRole::Result, zero);
         }
+    }
+
+    /// The `metrics` of a train block: each runs on its output and target.
+    pub fn metrics_setting(
+        &mut self,
+        s: &ast::Setting,
+        outputs: &[(Arc<str>, Tensor)],
+        env: &DataEnv,
+        feeds: &[(ast::Ident, Tensor)],
+        metrics: &mut Vec<MetricUse>,
+    ) {
+        for a in &s.values {
+            let v = self.eval(&a.value);
+            let Some(c) = self.metric_of(v, a.value.span) else {
+                continue;
+            };
+            let Some((output, pair)) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "metric")
+            else {
+                continue;
+            };
+            let name = shown_name(&a.value, &c);
+            let name = match outputs.len() {
+                1 => name,
+                _ => format!("{output}_{name}"),
+            };
+            let name = distinct(name, metrics);
+            self.comparison = Some(pair.clone());
+            if c.defs[0].def.kind == DefKind::Loss {
+                let span = a.value.span;
+                if let Some(v) = self.loss_value(&c, &pair.prediction, &pair.target, span) {
+                    self.accumulate_mean(&name, &v, span, metrics);
+                }
+            } else {
+                let (p, y) = (pair.prediction, pair.target);
+                self.metric(&c, &name, p, y, a.value.span, metrics);
+            }
+            self.comparison = None;
+        }
+    }
+
+    /// A metric, or a loss, whose mean is a metric.
+    pub fn metric_of(&mut self, v: Val, span: Span) -> Option<Rc<Configured>> {
+        let kinds = |kind| matches!(&v, Val::Def(c) if c.defs.iter().any(|d| d.def.kind == kind));
+        let kind = match kinds(DefKind::Loss) && !kinds(DefKind::Metric) {
+            true => DefKind::Loss,
+            false => DefKind::Metric,
+        };
+        self.of_kind(v, kind, span)
     }
 
     /// Runs a metric's statements; its value is computed from the accumulators elsewhere.
@@ -93,92 +145,35 @@ impl Elab<'_> {
         };
         let path: Arc<str> = name.into();
         self.push_frame(&chosen, path.clone(), span);
-        let mut sizes = Vec::new();
-        if self.bind_config(c, &chosen) && self.bind_inputs(&chosen, args, span) {
-            for s in &chosen.def.body.stmts {
-                self.stmt(s);
-            }
-            let frame = self.top();
-            sizes = frame
-                .names()
-                .filter_map(|n| match frame.get(n) {
-                    Some(v) if v.role == VarRole::Given && !matches!(v.val, Val::Tensor(_)) => {
-                        Some((Arc::from(n), v.val.clone()))
-                    }
-                    _ => None,
-                })
-                .collect();
-            if chosen.def.body.value.is_none() {
-                self.no_value(&chosen.def.name, &chosen.def.body);
-            }
-        }
+        let ok = self.bind_config(c, &chosen)
+            && self.bind_inputs(&chosen, args, span)
+            && self.metric_step(&chosen.def);
+        let frame = self.top();
+        let sizes = frame
+            .names()
+            .filter_map(|n| match frame.get(n) {
+                Some(v) if v.role == VarRole::Given && !matches!(v.val, Val::Tensor(_)) => {
+                    Some((Arc::from(n), v.val.clone()))
+                }
+                _ => None,
+            })
+            .collect();
         self.frames.pop();
+        if !ok {
+            return;
+        }
         metrics.push(MetricUse {
             name: name.into(),
+            shown: Vec::new(),
             of: MetricOf::Def {
                 chosen,
                 configured: c.clone(),
                 path,
                 sizes,
                 span,
+                collected: std::mem::take(&mut self.collected),
             },
         });
-    }
-
-    /// The graph from accumulators to values.
-    pub fn metric_values(&mut self, metrics: &[MetricUse]) {
-        for m in metrics {
-            let value = match &m.of {
-                MetricOf::Mean => {
-                    let scalar = Type::scalar(Elem::F64);
-                    let total = self.keep(
-                        &format!("{}/total", m.name).into(),
-                        scalar.clone(),
-                        Role::Metric,
-                    );
-                    let count =
-                        self.keep(&format!("{}/count", m.name).into(), scalar, Role::Metric);
-                    self.emit(
-                        Prim::Binary(Binary::Div),
-                        &[&total, &count],
-                        Meaning::Real,
-                        Span::default(),
-                    )
-                }
-                MetricOf::Def {
-                    chosen,
-                    configured,
-                    path,
-                    sizes,
-                    span,
-                } => {
-                    self.push_frame(chosen, path.clone(), *span);
-                    self.bind_config(configured, chosen);
-                    for (n, v) in sizes {
-                        self.frame().bind_given(n, v.clone(), *span);
-                    }
-                    for s in &chosen.def.body.stmts {
-                        if let ast::StmtKind::State(_) = &s.kind {
-                            self.stmt(s);
-                        }
-                    }
-                    let v = match &chosen.def.body.value {
-                        Some(e) => self.eval(e),
-                        None => Val::Error,
-                    };
-                    self.frames.pop();
-                    v
-                }
-            };
-            let value = match value {
-                Val::Tensor(t) => self.cast(t, Elem::F64, Span::default()),
-                Val::Int(_) | Val::Float(_) => self.as_tensor(&value, Elem::F64, Span::default()),
-                _ => None,
-            };
-            if let Some(t) = value {
-                self.result(&m.name, t, Span::default());
-            }
-        }
     }
 
     pub fn chosen(&mut self, c: &Configured, args: &[ArgVal]) -> Option<DefRef> {
@@ -201,6 +196,8 @@ impl Elab<'_> {
 #[derive(Debug)]
 pub struct MetricUse {
     pub name: String,
+    /// What its values are called, once the graph of values is made.
+    pub shown: Vec<String>,
     pub of: MetricOf,
 }
 
@@ -214,5 +211,31 @@ pub enum MetricOf {
         path: Arc<str>,
         sizes: Vec<(Arc<str>, Val)>,
         span: Span,
+        /// The rows it keeps of each batch: name and type.
+        collected: FxHashMap<Arc<str>, Type>,
     },
+}
+
+/// As Keras shows it: the name written, `auc` for its class `AUC`.
+fn shown_name(e: &ast::Expr, c: &Configured) -> String {
+    let written = match &e.kind {
+        ast::ExprKind::Name(n) => Some(n),
+        ast::ExprKind::Call { callee, .. } => match &callee.kind {
+            ast::ExprKind::Name(n) => Some(n),
+            _ => None,
+        },
+        _ => None,
+    };
+    let plain = written.filter(|n| !n.text.contains(char::is_uppercase));
+    plain.unwrap_or(&c.defs[0].def.name).text.to_string()
+}
+
+/// `precision_1` where there is a `precision`.
+fn distinct(name: String, metrics: &[MetricUse]) -> String {
+    let taken = |n: &str| metrics.iter().any(|m| m.name == n);
+    let numbered = (1..).map(|i| format!("{name}_{i}"));
+    std::iter::once(name.clone())
+        .chain(numbered)
+        .find(|n| !taken(n))
+        .expect("names without end")
 }

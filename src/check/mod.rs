@@ -10,6 +10,7 @@ mod builtin_window;
 mod builtins;
 mod call;
 mod callbacks;
+mod closing;
 mod data;
 mod elab;
 mod errors;
@@ -338,7 +339,17 @@ fn check_train(
     let mut e = elab(true, "train");
     let mut env = e.data_block(d, data_span);
     let mut spec = e.train_spec(t, span);
-    let metrics = e.run(t, &env, Run::Train, &mut spec);
+    let mut metrics = e.run(t, &env, Run::Train, &mut spec);
+    let mut ends = Vec::new();
+    let [values, closing] = [("metrics", false), ("closing", true)].map(|(name, collecting)| {
+        let mut e = elab(false, name);
+        e.ending = true;
+        e.metric_values(&mut metrics, collecting);
+        ends.append(&mut e.diags);
+        e.take_step(name)
+    });
+    let shown = values.outputs.iter().chain(&closing.outputs);
+    spec.metrics = shown.map(|o| o.name.to_string()).collect();
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
@@ -347,6 +358,7 @@ fn check_train(
     let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);
     diags.append(&mut e.diags);
+    diags.append(&mut ends);
     // One model that never asks whether it is trained is evaluated as it is trained.
     let same = t.models.len() == 1 && !e.asked_training;
     if world.purpose == Purpose::Report && same {
@@ -370,11 +382,6 @@ fn check_train(
     }
     diags.append(&mut e.diags);
 
-    let mut e = elab(false, "metrics");
-    e.metric_values(&metrics);
-    let values = e.take_step("metrics");
-    diags.append(&mut e.diags);
-
     if diags.iter().all(|d| d.severity != Severity::Error) {
         diags.extend(never_begun(&begun, &[&eval, &predict], span));
     }
@@ -392,6 +399,7 @@ fn check_train(
         eval,
         predict,
         metrics: values,
+        closing,
     });
 }
 

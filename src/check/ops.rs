@@ -539,6 +539,10 @@ impl Elab<'_> {
             },
             (Val::Unknown(_), _) | (_, Val::Unknown(_)) => return Val::Unknown(Kind::Bool),
             (Val::None, Val::None) => true,
+            // A choice of `symbol[none, ..]`.
+            (Val::Symbol(s), Val::None) | (Val::None, Val::Symbol(s)) => {
+                &**s == super::signature::NONE
+            }
             (Val::None, _) | (_, Val::None) => false,
             (Val::Bool(x), Val::Bool(y)) => x == y,
             (Val::List(x), Val::List(y)) => return self.lists_equal(op, x, y, span),

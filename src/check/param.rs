@@ -443,6 +443,9 @@ impl Elab<'_> {
 
     /// A metric's accumulator: a scalar unless declared otherwise, in f64.
     pub fn metric_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
+        if let Some(e) = super::closing::collected(&d.init) {
+            return self.collected_state(d, e);
+        }
         let shape = match &d.ty {
             Some(ty) => self.declared_shape(ty)?,
             None => Shape::new(),

@@ -11,6 +11,9 @@ use crate::syntax::ast::{self, DimExpr, ExprKind, TypeExpr, TypeKind};
 use super::elab::Elab;
 use super::value::{Kind, Meaning, Tensor, Val, type_text};
 
+/// `none` among the words of `symbol[none, valid]`.
+pub const NONE: &str = "none";
+
 /// What a type expression says of a tensor, sizes not yet evaluated.
 #[derive(Clone, Debug)]
 pub struct Pattern<'a> {
@@ -109,6 +112,10 @@ pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
                     kind: ExprKind::Name(n),
                     ..
                 }) => Some(&*n.text),
+                DimExpr::Expr(ast::Expr {
+                    kind: ExprKind::None,
+                    ..
+                }) => Some(NONE),
                 _ => None,
             });
             return Ok(ParamType::Symbol(names.collect()));

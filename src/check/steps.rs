@@ -203,6 +203,5 @@ impl Elab<'_> {
             }
             self.frames.pop();
         }
-        spec.metrics = metrics.iter().map(|m| m.name.clone()).collect();
     }
 }

@@ -406,38 +406,8 @@ impl Elab<'_> {
         self.accumulate_mean("loss", &total, loss_setting.span, &mut named);
         metrics.splice(0..0, named);
         if let Some(m) = s.get("metrics") {
-            for a in &m.values {
-                let v = self.eval(&a.value);
-                let Some(c) = self.of_kind(v, DefKind::Metric, a.value.span) else {
-                    continue;
-                };
-                let Some((name, pair)) =
-                    self.pair(a.name.as_ref(), &outputs, env, feeds, a, "metric")
-                else {
-                    continue;
-                };
-                let written = match &a.value.kind {
-                    ast::ExprKind::Name(n) => n.text.to_string(),
-                    _ => c.defs[0].def.name.text.to_string(),
-                };
-                let name = if several {
-                    format!("{name}_{written}")
-                } else {
-                    written
-                };
-                self.comparison = Some(pair.clone());
-                self.metric(
-                    &c,
-                    &name,
-                    pair.prediction,
-                    pair.target,
-                    a.value.span,
-                    metrics,
-                );
-                self.comparison = None;
-            }
+            self.metrics_setting(m, &outputs, env, feeds, metrics);
         }
-        spec.metrics = metrics.iter().map(|m| m.name.clone()).collect();
         let Some(opt) = s.get("optimizer") else {
             let mut d = Diagnostic::error("E0604", "the train block has no optimizer")
                 .label(t.data.span, "nothing says how to minimize the loss");
@@ -473,7 +443,10 @@ impl Elab<'_> {
                     Val::Weighted(_, v) => *v,
                     v => v,
                 };
-                self.of_kind(v, kind, a.value.span);
+                match kind {
+                    DefKind::Metric => self.metric_of(v, a.value.span),
+                    _ => self.of_kind(v, kind, a.value.span),
+                };
             }
         }
     }

@@ -232,6 +232,16 @@ fn names_of(decl: &Decl) -> Seen {
     seen
 }
 
+/// Names that a statement reads, and those that it binds.
+pub fn reads_of(s: &Stmt) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+    let mut seen = Seen::default();
+    seen.stmt(s);
+    (
+        seen.read.into_keys().collect(),
+        seen.bound.into_keys().collect(),
+    )
+}
+
 #[derive(Default)]
 struct Seen {
     bound: HashMap<Arc<str>, Span>,

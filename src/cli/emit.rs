@@ -127,12 +127,13 @@ fn types(loaded: &load::Loaded) -> String {
     text
 }
 
-fn graphs(programs: &Programs) -> [&crate::ir::Graph; 5] {
+fn graphs(programs: &Programs) -> [&crate::ir::Graph; 6] {
     [
         &programs.init,
         &programs.train,
         &programs.eval,
         &programs.predict,
         &programs.metrics,
+        &programs.closing,
     ]
 }

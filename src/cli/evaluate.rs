@@ -49,7 +49,8 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
     let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
     let kinds = [Kind::Eval];
     let data = run::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
-    let mut session = Session::new(&loaded.programs, Box::new(|graph| device.compile(graph)))?;
+    let compile = Box::new(|graph| device.compile(graph));
+    let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;
     let part = match args.part {
         Some(Part::Train) => spec::Part::Train,

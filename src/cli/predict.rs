@@ -63,7 +63,9 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
     };
     let mut file = WeightsFile::open(&args.weights)?;
     let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
-    let mut session = Session::new(&loaded.programs, Box::new(|graph| device.compile(graph)))?;
+    let compile = Box::new(|graph| device.compile(graph));
+    // Nothing is compared, so no metric collects rows.
+    let mut session = Session::new(&loaded.programs, 1, compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;
     let names = session.columns(Kind::Predict);
     let mut specs: Vec<&ColumnSpec> = Vec::new();

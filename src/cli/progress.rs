@@ -158,7 +158,7 @@ impl Watch for Progress {
         bar.drawn = now;
         let a_step = (now - bar.began).as_secs_f64() / (done - bar.first).max(1) as f64;
         let left = seconds(a_step * self.steps.saturating_sub(done) as f64);
-        let values = session.metrics()?.to_vec();
+        let values = session.running()?.to_vec();
         let text = format!(
             "epoch {epoch}/{} {} {done}/{}  {}  {left} left",
             self.last_epoch,

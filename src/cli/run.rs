@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let kinds = [Kind::Train, Kind::Eval];
     let data = dataset(&mut loaded, common, &args.machine, &kinds, None)?;
     let compile = Box::new(|graph| device.compile(graph));
-    let mut session = Session::new(&loaded.programs, compile)?;
+    let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     data.fill(session.store_mut());
     let (mut out, state) = saver::place(args, &loaded)?;
     let trained = train(args, &loaded, session, &data, &mut out, state.as_deref());

@@ -43,7 +43,7 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let estimate = estimate(&loaded.programs, &device, rows, held_out(&loaded.data))?;
-    let store = Store::new(&loaded.programs)?;
+    let store = Store::new(&loaded.programs, 1)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {
         let mine = store.buffers().iter().filter(|b| b.role == role);

@@ -19,12 +19,15 @@ macro_rules! files {
 #[rustfmt::skip]
 pub const FILES: &[(&str, &str)] = files! {
     "activations"
+    "confusion"
     "constraints"
     "convolution"
     "core"
     "crossentropies"
+    "curves"
     "dropout"
     "embedding_losses"
+    "f_scores"
     "functions"
     "initializers"
     "losses"
@@ -151,10 +154,9 @@ pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
 
 /// `@direction(up)` or `@direction(down)` of a metric: which of its values are better.
 pub fn direction(metric: &str) -> Option<&'static str> {
-    let part = index().parts[*index().by_name.get(metric)?.first()?];
-    part.text()
-        .lines()
-        .find_map(|l| l.strip_prefix("@direction(")?.strip_suffix(')'))
+    let parts = index().by_name.get(metric)?;
+    let mut lines = parts.iter().flat_map(|&i| index().parts[i].text().lines());
+    lines.find_map(|l| l.strip_prefix("@direction(")?.strip_suffix(')'))
 }
 
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.

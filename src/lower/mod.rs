@@ -23,4 +23,7 @@ pub struct Programs {
     pub predict: Graph,
     /// Metric accumulators -> a `Result` (`F64[]`) for each of `loss`, `accuracy`, ...
     pub metrics: Graph,
+    /// The same for metrics that need every row of the epoch: inputs of role `Metric` over `B`,
+    /// here the number of those rows. `train` and `eval` give a batch's rows as results of their names.
+    pub closing: Graph,
 }

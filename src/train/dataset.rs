@@ -203,6 +203,12 @@ impl Dataset {
         found
     }
 
+    /// Rows of the largest part.
+    pub fn most_rows(&self) -> usize {
+        let parts = Part::ALL.iter().map(|&p| self.rows(p));
+        parts.max().unwrap_or(0).max(1)
+    }
+
     /// Bytes of all tables.
     pub fn bytes(&self) -> usize {
         let mut seen: Vec<*const Table> = Vec::new();

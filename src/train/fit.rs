@@ -144,7 +144,7 @@ pub fn fit(
             let finite = session.loss_is_finite();
             if !finite && !callbacks.handle_not_finite() {
                 return Err(RunError::NotFinite {
-                    value: session.metrics()?.first().copied().unwrap_or(f64::NAN),
+                    value: session.running()?.first().copied().unwrap_or(f64::NAN),
                     epoch: epoch + 1,
                     step: session.steps(),
                 });

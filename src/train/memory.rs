@@ -53,7 +53,7 @@ impl Memory {
     }
 }
 
-/// For batches of `rows`, with `held_out` parts besides the training part; compiles the
+/// Without what metrics collect, which depends on the data's length. For batches of `rows`, with `held_out` parts besides the training part; compiles the
 /// programs but runs none.
 pub fn estimate(
     programs: &Programs,
@@ -61,7 +61,7 @@ pub fn estimate(
     rows: usize,
     held_out: usize,
 ) -> Result<Estimate, RunError> {
-    let store = Store::new(programs)?;
+    let store = Store::new(programs, 1)?;
     let parameters: usize = store
         .buffers()
         .iter()

@@ -21,13 +21,20 @@ pub enum Kind {
     Predict,
 }
 
+/// Programs for the end of an epoch that are kept.
+const CLOSINGS: usize = 4;
+
 pub struct Session<'a> {
     programs: &'a Programs,
     compile: Box<Compile<'a>>,
     store: Store,
     compiled: Vec<(Kind, usize, Compiled)>,
     metrics: Compiled,
-    /// Of each result of `metrics`.
+    /// `closing` by the number of rows of the epoch.
+    closing: Vec<(usize, Compiled)>,
+    /// Where the numbers of rows collected are counted; none: no metric collects.
+    rows: Option<usize>,
+    /// Of each result of `metrics`, then of `closing`.
     values: Vec<f64>,
     names: Vec<String>,
     /// Offsets of the `F64[]` accumulators that the loss is made of.
@@ -61,18 +68,35 @@ enum Source {
 enum Target {
     Store(usize),
     Own(AlignedBytes),
+    /// Rows that are put behind those in the store.
+    Rows {
+        batch: AlignedBytes,
+        /// Of all rows, in the store.
+        at: usize,
+        len: usize,
+        /// Where the store counts them.
+        count: usize,
+    },
 }
 
 impl<'a> Session<'a> {
-    /// Runs `init` once; no other program is compiled yet, apart from `metrics`.
-    pub fn new(programs: &'a Programs, compile: Box<Compile<'a>>) -> Result<Session<'a>, RunError> {
-        let mut store = Store::new(programs)?;
+    /// Runs `init` once; no other program is compiled yet, apart from `metrics`. `rows` is the
+    /// most that an epoch of any part has.
+    pub fn new(
+        programs: &'a Programs,
+        rows: usize,
+        compile: Box<Compile<'a>>,
+    ) -> Result<Session<'a>, RunError> {
+        let mut store = Store::new(programs, rows)?;
         let mut init = Compiled::new(compile(programs.init.clone())?, &store, Results::InStore)?;
         init.run(&mut store, None)?;
         drop(init);
         store.accumulators_are_fresh();
         let metrics = Compiled::new(compile(programs.metrics.clone())?, &store, Results::Own)?;
-        let names: Vec<String> = results(&programs.metrics).map(|(n, _)| n.into()).collect();
+        let shown = results(&programs.metrics).chain(results(&programs.closing));
+        let names: Vec<String> = shown.map(|(n, _)| n.into()).collect();
+        let rows = programs.closing.inputs.first().map(|i| count_of(&i.name));
+        let rows = rows.and_then(|name| store.find(&name).map(super::store::Buffer::offset));
         let loss = loss_accumulators(&programs.metrics)
             .filter_map(|name| store.find(&name).map(super::store::Buffer::offset))
             .collect();
@@ -83,6 +107,8 @@ impl<'a> Session<'a> {
             store,
             compiled: Vec::new(),
             metrics,
+            closing: Vec::new(),
+            rows,
             names,
             loss,
             steps: 0,
@@ -111,7 +137,7 @@ impl<'a> Session<'a> {
         let i = self.run(Kind::Predict, batch)?;
         Ok(self.compiled[i].2.results.iter().filter_map(|t| match t {
             Target::Own(bytes) => Some(&**bytes),
-            Target::Store(_) => None,
+            Target::Store(_) | Target::Rows { .. } => None,
         }))
     }
 
@@ -144,16 +170,44 @@ impl<'a> Session<'a> {
         self.store.reset_accumulators();
     }
 
-    /// What the accumulators amount to now, in the order of [`Session::metric_names`].
-    pub fn metrics(&mut self) -> Result<&[f64], RunError> {
+    /// What the accumulators amount to now, in the order of [`Session::metric_names`]; those that
+    /// need every row of the epoch, which come last, are left out.
+    pub fn running(&mut self) -> Result<&[f64], RunError> {
         self.metrics.run(&mut self.store, None)?;
-        for (value, target) in self.values.iter_mut().zip(&self.metrics.results) {
-            if let Target::Own(bytes) = target
-                && let Some(bytes) = bytes.first_chunk()
-            {
-                *value = f64::from_le_bytes(*bytes);
-            }
+        let known = self.metrics.results.len();
+        self.metrics.read(&mut self.values[..known]);
+        Ok(&self.values[..known])
+    }
+
+    /// What the accumulators and the rows collected amount to, in the order of
+    /// [`Session::metric_names`].
+    pub fn metrics(&mut self) -> Result<&[f64], RunError> {
+        let known = self.running()?.len();
+        let Some(at) = self.rows else {
+            return Ok(&self.values);
+        };
+        // SAFETY: the offset is that of an F64 scalar in the store.
+        let rows = unsafe { self.store.base().add(at).cast::<f64>().read() } as usize;
+        if rows == 0 {
+            self.values[known..].fill(f64::NAN);
+            return Ok(&self.values);
         }
+        let i = match self.closing.iter().position(|(n, _)| *n == rows) {
+            Some(i) => i,
+            None => {
+                let run = (self.compile)(sized(&self.programs.closing, rows)?)?;
+                let compiled = Compiled::new(run, &self.store, Results::Own)?;
+                // One for each part; an epoch broken off has a number of rows of its own.
+                if self.closing.len() == CLOSINGS {
+                    self.closing.remove(0);
+                }
+                self.closing.push((rows, compiled));
+                self.closing.len() - 1
+            }
+        };
+        let closing = &mut self.closing[i].1;
+        closing.run(&mut self.store, None)?;
+        closing.read(&mut self.values[known..]);
         Ok(&self.values)
     }
 
@@ -207,7 +261,11 @@ impl<'a> Session<'a> {
             return Ok(i);
         }
         let graph = sized(graph(self.programs, kind), rows)?;
-        let compiled = Compiled::new((self.compile)(graph)?, &self.store, Results::Own)?;
+        let to = match kind {
+            Kind::Train | Kind::Eval => Results::Collected,
+            Kind::Predict => Results::Own,
+        };
+        let compiled = Compiled::new((self.compile)(graph)?, &self.store, to)?;
         self.compiled.push((kind, rows, compiled));
         Ok(self.compiled.len() - 1)
     }
@@ -244,6 +302,13 @@ pub fn sized(graph: &Graph, rows: usize) -> Result<Graph, RunError> {
 enum Results {
     InStore,
     Own,
+    /// Behind the rows that the store holds.
+    Collected,
+}
+
+/// The accumulator that counts the rows collected under a name.
+fn count_of(name: &str) -> String {
+    format!("{name}/rows")
 }
 
 impl Compiled {
@@ -288,6 +353,17 @@ impl Compiled {
                     Ok(Target::Store(buffer.offset()))
                 }
                 Results::Own => Ok(Target::Own(AlignedBytes::zeroed(bytes(output.value)?))),
+                Results::Collected => {
+                    let buffer = store.find(name).ok_or_else(|| unknown(name))?;
+                    let count = count_of(name);
+                    let count = store.find(&count).ok_or_else(|| unknown(&count))?;
+                    Ok(Target::Rows {
+                        batch: AlignedBytes::zeroed(bytes(output.value)?),
+                        at: buffer.offset(),
+                        len: buffer.len(),
+                        count: count.offset(),
+                    })
+                }
             })
             .collect::<Result<Vec<_>, RunError>>()?;
         let pointers = (
@@ -304,6 +380,7 @@ impl Compiled {
 
     fn run(&mut self, store: &mut Store, batch: Option<&Batch>) -> Result<(), RunError> {
         let base = store.base();
+        let before = self.rows_before(base);
         let (inputs, results) = &mut self.pointers;
         inputs.clear();
         results.clear();
@@ -331,13 +408,68 @@ impl Compiled {
             results.push(match target {
                 // SAFETY: as above.
                 Target::Store(offset) => unsafe { base.add(*offset) },
-                Target::Own(bytes) => bytes.as_mut_ptr(),
+                Target::Own(bytes) | Target::Rows { batch: bytes, .. } => bytes.as_mut_ptr(),
             });
         }
         // SAFETY: every buffer has its type's size (checked when it was bound, columns just
         // now) and is aligned; buffers of the store, of results and of batches are distinct.
         unsafe { self.run.run(inputs, results) };
+        match before {
+            Some(before) => self.collect(base, before),
+            None => Ok(()),
+        }
+    }
+
+    /// Rows collected so far, of a program that collects.
+    fn rows_before(&self, base: *mut u8) -> Option<usize> {
+        let count = self.results.iter().find_map(|t| match t {
+            Target::Rows { count, .. } => Some(*count),
+            _ => None,
+        })?;
+        // SAFETY: the offset is that of an F64 scalar in the store.
+        Some(unsafe { base.add(count).cast::<f64>().read() } as usize)
+    }
+
+    /// Puts the batch's rows behind the `before` that the store holds.
+    fn collect(&self, base: *mut u8, before: usize) -> Result<(), RunError> {
+        for target in &self.results {
+            let Target::Rows {
+                batch,
+                at,
+                len,
+                count,
+            } = target
+            else {
+                continue;
+            };
+            // SAFETY: the offset is that of an F64 scalar in the store.
+            let now = unsafe { base.add(*count).cast::<f64>().read() } as usize;
+            let row = batch.len() / now.saturating_sub(before).max(1);
+            if row * now > *len {
+                return Err(RunError::Program(format!(
+                    "a metric collects {now} rows, and has room for {}",
+                    *len / row.max(1)
+                )));
+            }
+            // SAFETY: as just seen, the rows end within the buffer, which lies in the store;
+            // the batch's own buffer is another.
+            unsafe {
+                let to = base.add(at + row * before);
+                to.copy_from_nonoverlapping(batch.as_ptr(), batch.len());
+            }
+        }
         Ok(())
+    }
+
+    /// Results that are F64 scalars.
+    fn read(&self, values: &mut [f64]) {
+        for (value, target) in values.iter_mut().zip(&self.results) {
+            if let Target::Own(bytes) = target
+                && let Some(bytes) = bytes.first_chunk()
+            {
+                *value = f64::from_le_bytes(*bytes);
+            }
+        }
     }
 }
 

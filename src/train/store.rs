@@ -58,9 +58,9 @@ pub enum Saved {
 }
 
 impl Store {
-    /// A buffer, still zero, for everything that the graphs keep. Fails on graphs that
-    /// disagree about a name.
-    pub fn new(programs: &Programs) -> Result<Store, RunError> {
+    /// A buffer, still zero, for everything that the graphs keep, and for what metrics collect
+    /// of `rows` rows an epoch. Fails on graphs that disagree about a name.
+    pub fn new(programs: &Programs, rows: usize) -> Result<Store, RunError> {
         let mut found: Vec<(Arc<str>, Role, Type)> = Vec::new();
         let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
         let mut add = |name: &Arc<str>, role: &Role, ty: &Type| match by_name.get(name) {
@@ -91,6 +91,10 @@ impl Store {
             for input in graph.inputs.iter().filter(|i| i.role != Role::Data) {
                 add(&input.name, &input.role, graph.ty(input.value))?;
             }
+        }
+        let closing = super::session::sized(&programs.closing, rows)?;
+        for input in &closing.inputs {
+            add(&input.name, &input.role, closing.ty(input.value))?;
         }
         let mut size = 0;
         let buffers = found
@@ -358,7 +362,7 @@ impl Saved {
     }
 }
 
-/// Every graph but `init`.
+/// Every graph but `init`, and `closing`, which is over rows of an epoch.
 fn graphs(programs: &Programs) -> [&Graph; 4] {
     [
         &programs.train,

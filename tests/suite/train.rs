@@ -131,6 +131,7 @@ fn programs(rate: f64) -> Programs {
         eval,
         predict,
         metrics,
+        closing: Graph::new("closing"),
     }
 }
 
@@ -166,7 +167,7 @@ fn session_on(target: Target, programs: &Programs) -> Session<'_> {
         threads: 1,
     };
     let device = Device::new(target, options);
-    Session::new(programs, Box::new(move |graph| device.compile(graph))).unwrap()
+    Session::new(programs, ROWS, Box::new(move |graph| device.compile(graph))).unwrap()
 }
 
 fn plan(epochs: usize, stop: &AtomicBool) -> Fit<'_> {

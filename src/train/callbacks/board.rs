@@ -89,7 +89,7 @@ impl Board {
             ));
         }
         let names = session.metric_names().to_vec();
-        for (name, value) in names.iter().zip(session.metrics()?) {
+        for (name, value) in names.iter().zip(session.running()?) {
             out.extend(events::scalar(
                 wall,
                 step,

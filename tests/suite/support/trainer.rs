@@ -41,6 +41,9 @@ pub struct Trainer {
     device: Device,
     step: i32,
     compiled: HashMap<(String, usize), Box<dyn Executable>>,
+    /// Rows that metrics have collected since the last reset.
+    collected: HashMap<String, Vec<f64>>,
+    rows: usize,
 }
 
 impl Trainer {
@@ -58,6 +61,7 @@ impl Trainer {
             &programs.eval,
             &programs.predict,
             &programs.metrics,
+            &programs.closing,
         ] {
             verify(g, Stage::Built).unwrap_or_else(|e| panic!("{}: {e:?}\n{g}", g.name));
         }
@@ -77,6 +81,8 @@ impl Trainer {
             device,
             step: 0,
             compiled: HashMap::new(),
+            collected: HashMap::new(),
+            rows: 0,
         }
     }
 
@@ -102,7 +108,9 @@ impl Trainer {
     /// Metric values since the last reset; accumulators start anew.
     pub fn metrics(&mut self) -> Vec<(String, f64)> {
         let g = self.programs.metrics.clone();
-        let values = self.run(&g, &HashMap::new());
+        let mut values = self.run(&g, &HashMap::new());
+        let closing = self.programs.closing.clone();
+        values.extend(self.close(&closing));
         for i in &self.programs.train.inputs {
             if i.role == Role::Metric {
                 let t = &self.kept[&*i.name];
@@ -110,11 +118,38 @@ impl Trainer {
                 self.kept.insert(i.name.to_string(), zero);
             }
         }
-        g.outputs
-            .iter()
+        let outputs = g.outputs.iter().chain(&closing.outputs);
+        outputs
             .map(|o| o.name.to_string())
             .zip(values.iter().map(Tensor::item))
             .collect()
+    }
+
+    /// Values over the rows collected, which are forgotten.
+    fn close(&mut self, closing: &Graph) -> Vec<Tensor> {
+        let rows = std::mem::take(&mut self.rows);
+        if closing.outputs.is_empty() {
+            return Vec::new();
+        }
+        let sizes = BTreeMap::from([("B".into(), rows as i64)]);
+        let mut run = self
+            .device
+            .compile(closing.specialize(&sizes).unwrap())
+            .unwrap();
+        let inputs: Vec<Tensor> = run
+            .graph()
+            .inputs
+            .iter()
+            .map(|i| {
+                let ty = run.graph().ty(i.value);
+                match self.collected.get(&*i.name) {
+                    Some(data) => Tensor::from_values(ty.elem, &ty.sizes().unwrap(), data),
+                    None => self.kept[&*i.name].clone(),
+                }
+            })
+            .collect();
+        self.collected.clear();
+        run_on(&mut *run, &inputs)
     }
 
     fn run(&mut self, graph: &Graph, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
@@ -146,6 +181,15 @@ impl Trainer {
                     self.kept.insert(o.name.to_string(), value);
                 }
                 OutputRole::Result => results.push(value),
+            }
+        }
+        if matches!(&*graph.name, "train" | "eval") {
+            self.rows += rows;
+            let names = run.graph().outputs.iter();
+            let names = names.filter(|o| o.role == OutputRole::Result);
+            for (o, value) in names.zip(&results) {
+                let all = self.collected.entry(o.name.to_string()).or_default();
+                all.extend(value.values());
             }
         }
         results
