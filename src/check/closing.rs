@@ -316,8 +316,8 @@ impl Elab<'_> {
             let Val::Tensor(one) = one else { return shown };
             let scalar = Prim::Reshape(crate::ir::Shape::new());
             if let Val::Tensor(one) = self.emit(scalar, &[&one], Meaning::Real, span) {
-                shown.push(format!("{name}_{i}"));
-                self.result(&format!("{name}_{i}"), one, span);
+                shown.push(format!("{name}_at_{i}"));
+                self.result(&format!("{name}_at_{i}"), one, span);
             }
         }
         shown

@@ -194,7 +194,8 @@ fn a_scheduler_sets_the_rate_before_each_epoch() {
         threads: 1,
     };
     let device = Device::new(Target::Cpu, options);
-    let mut session = Session::new(&programs, Box::new(|graph| device.compile(graph))).unwrap();
+    let compile = Box::new(|graph| device.compile(graph));
+    let mut session = Session::new(&programs, 1, compile).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut callbacks = Callbacks::new(&[callback], &[], &session, folder.path()).unwrap();
     for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
