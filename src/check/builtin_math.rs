@@ -104,6 +104,11 @@ impl Elab<'_> {
     }
 
     pub fn reduce(&mut self, a: &Args, op: Reduce) -> Val {
+        if let Some(Val::List(items)) = self.arg(a, "x").map(|x| x.val.clone())
+            && matches!(op, Reduce::Max | Reduce::Min)
+        {
+            return self.extreme_of(a, op, &items);
+        }
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -121,6 +126,27 @@ impl Elab<'_> {
         };
         let keep = self.flag_at(a, "keepdims", false);
         self.reduce_over(&t, op, axes, keep, a.span)
+    }
+
+    /// The largest or smallest number of a list.
+    fn extreme_of(&mut self, a: &Args, op: Reduce, items: &[Val]) -> Val {
+        let mut best: Option<(f64, Val)> = None;
+        for v in items {
+            match (v, float(v)) {
+                (Val::Error | Val::Unknown(_), _) => return v.clone(),
+                (_, Some(x)) => {
+                    let better = |b: &f64| if op == Reduce::Max { x > *b } else { x < *b };
+                    if best.as_ref().is_none_or(|(b, _)| better(b)) {
+                        best = Some((x, v.clone()));
+                    }
+                }
+                _ => return self.wrong(a, "x", "a tensor or a list of numbers", v),
+            }
+        }
+        match best {
+            Some((_, v)) => v,
+            None => self.wrong(a, "x", "a list of at least one number", &Val::list([])),
+        }
     }
 
     pub fn reduce_over(
