@@ -202,6 +202,82 @@ impl ConvSizes {
     pub fn taps(&self) -> usize {
         self.window.iter().product()
     }
+    /// Input and output channels of a group.
+    pub fn group(&self) -> (usize, usize) {
+        (self.channels.0 / self.groups, self.channels.1 / self.groups)
+    }
+    /// One input channel a group: nothing is summed over channels.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.group().0 == 1
+    }
+    /// Places of a line of the output: its last axis.
+    pub fn wide(&self) -> usize {
+        self.output.last().copied().unwrap_or(1)
+    }
+    /// Lines of the output of the whole batch.
+    pub fn lines(&self) -> usize {
+        self.batch * self.outputs() / self.wide().max(1)
+    }
+    /// The line of an image's input under line `out` of its output and line `above` of the window; none if padding.
+    pub fn line(&self, mut out: usize, mut above: usize) -> Option<usize> {
+        let (mut line, mut scale) = (0, 1);
+        for axis in (0..self.input.len().saturating_sub(1)).rev() {
+            let o = out % self.output[axis];
+            let k = above % self.window[axis];
+            out /= self.output[axis];
+            above /= self.window[axis];
+            let at =
+                (o * self.strides[axis] + k * self.dilation[axis]).checked_sub(self.low[axis])?;
+            if at >= self.input[axis] {
+                return None;
+            }
+            line += at * scale;
+            scale *= self.input[axis];
+        }
+        Some(line)
+    }
+    /// Calls `f(place, at)` for each place of a line of the output that has an input under `tap`: place `at` of the
+    /// whole batch's input. Lines are counted over the batch. There is a spatial axis.
+    #[inline(always)]
+    pub fn under(&self, line: usize, tap: usize, mut f: impl FnMut(usize, usize)) {
+        let last = self.input.len() - 1;
+        let (wide, width) = (self.output[last], self.input[last]);
+        let lines = self.outputs() / wide;
+        let window = self.window[last];
+        let Some(input) = self.line(line % lines, tap / window) else {
+            return;
+        };
+        let base = (line / lines * (self.inputs() / width) + input) * width;
+        let (stride, low) = (self.strides[last], self.low[last]);
+        let ahead = tap % window * self.dilation[last];
+        // The places whose input `place * stride + ahead - low` is within the line.
+        let first = low.saturating_sub(ahead).div_ceil(stride);
+        let end = (width + low).saturating_sub(ahead).div_ceil(stride);
+        for place in first..end.min(wide) {
+            f(place, base + place * stride + ahead - low);
+        }
+    }
+    /// Calls `f(at)` for each input under the window at one place of a line, in the window's order.
+    #[inline(always)]
+    pub fn each_under(&self, line: usize, place: usize, mut f: impl FnMut(usize)) {
+        let last = self.input.len() - 1;
+        let (wide, width) = (self.output[last], self.input[last]);
+        let lines = self.outputs() / wide;
+        let window = self.window[last];
+        let image = line / lines * (self.inputs() / width);
+        for above in 0..self.taps() / window {
+            let Some(input) = self.line(line % lines, above) else {
+                continue;
+            };
+            let base = (image + input) * width;
+            for tap in 0..window {
+                let padded = place * self.strides[last] + tap * self.dilation[last];
+                if let Some(at) = padded.checked_sub(self.low[last]).filter(|a| *a < width) {
+                    f(base + at);
+                }
+            }
+        }
+    }
     /// The input place of output place `out` and window place `tap`, if it is not padding.
     fn place(&self, mut out: usize, mut tap: usize) -> Option<usize> {
         let mut place = 0;

@@ -8,7 +8,7 @@
 //! avx512    the same, sixteen lanes, through iced-x86, where the processor has them
 //! jit       which of the two a kernel gets; owns the code
 //! plan      units -> buffers in one arena and a flat list of steps (step)
-//! run       steps -> calls, over a pool of threads; gemm, philox, direct: what is precompiled
+//! run       steps -> calls, over a pool of threads; gemm, conv, window, philox, direct: what is precompiled
 //! ```
 //!
 //! Results do not depend on the number of threads: work is cut by shape alone, and every sum has one order.
@@ -22,6 +22,7 @@ pub mod pool;
 mod avx512;
 mod calls;
 mod clif;
+mod conv;
 mod direct;
 mod fuse;
 mod jit;
@@ -34,6 +35,7 @@ mod step;
 mod text;
 mod view;
 mod vir;
+mod window;
 pub mod workspace;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use super::kernel::{LINES, scratch_line};
 use super::philox;
 use super::pool::Pool;
 use super::step::{ARENA, Buf, Call, DotSizes, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
+use super::window;
 use crate::ir::Elem;
 use crate::ir::random::GROUP;
 
@@ -132,7 +133,11 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
                 ),
             }
         },
-        Step::Conv {
+        Step::Conv { conv, x, kernel, y } => unsafe {
+            let (x, kernel, y) = (at(*x).cast(), at(*kernel).cast(), at(*y).cast());
+            conv.run(pool, x, kernel, y, bases[usize::from(SCRATCH)]);
+        },
+        Step::ConvDirect {
             elem,
             which,
             sizes,
@@ -157,14 +162,16 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let (x, y) = (at(*x), at(*y));
             match (elem, dx) {
                 (Elem::F64, None) => direct::window::<f64>(pool, *op, sizes, x.cast(), y.cast()),
-                (_, None) => direct::window::<f32>(pool, *op, sizes, x.cast(), y.cast()),
+                (_, None) => {
+                    window::window(pool, context.features, *op, sizes, x.cast(), y.cast());
+                }
                 (Elem::F64, Some(dx)) => {
                     let dx = at(*dx).cast();
                     direct::window_grad::<f64>(pool, *op, sizes, x.cast(), y.cast(), dx)
                 }
                 (_, Some(dx)) => {
-                    let dx = at(*dx).cast();
-                    direct::window_grad::<f32>(pool, *op, sizes, x.cast(), y.cast(), dx)
+                    let all = [x.cast(), y.cast(), at(*dx).cast()];
+                    window::window_grad(pool, context.features, *op, sizes, all);
                 }
             }
         },

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::conv::Conv;
 use super::gemm::Gemm;
 use super::view::{Sizes, Strides};
 use super::vir::Orient;
@@ -85,7 +86,14 @@ pub enum Step {
         updates: Buf,
         to: Buf,
     },
+    /// In single precision, of tensors that have all axes.
     Conv {
+        conv: Box<Conv>,
+        x: Buf,
+        kernel: Buf,
+        y: Buf,
+    },
+    ConvDirect {
         elem: Elem,
         which: ConvResult,
         sizes: ConvSizes,

@@ -25,7 +25,7 @@ pub fn step_name(step: &Step, label: &str) -> String {
         Step::ArgMax { .. } => "argmax",
         Step::Gather { .. } => "gather",
         Step::ScatterAdd { .. } => "scatter_add",
-        Step::Conv { .. } => "conv",
+        Step::Conv { .. } | Step::ConvDirect { .. } => "conv",
         Step::Window { .. } => "window",
         Step::Scan(_) => "scan",
     };
@@ -89,7 +89,17 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
                     buf(updates)
                 );
             }
-            Step::Conv {
+            Step::Conv { conv, x, kernel, y } => {
+                let _ = writeln!(
+                    out,
+                    "{indent}      {} of x {} kernel {} y {}",
+                    conv.describe(),
+                    buf(x),
+                    buf(kernel),
+                    buf(y)
+                );
+            }
+            Step::ConvDirect {
                 which,
                 sizes,
                 x,

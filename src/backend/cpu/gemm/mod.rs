@@ -108,12 +108,63 @@ struct Core {
     c: Strides,
 }
 
-impl Gemm {
-    /// Plans a product.
-    pub fn new(shape: Shape, features: Features) -> Gemm {
-        let Shape {
+/// One product, for callers that cut the work themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrices {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: Strides,
+    pub b: Strides,
+    /// No two elements of C may share a place.
+    pub c: Strides,
+    /// Adds to what C holds; else C is only written.
+    pub accumulate: bool,
+}
+
+/// Computes a product on the calling thread alone, without scratch. Allocates nothing.
+///
+/// # Safety
+/// The pointers must be valid for what `of` describes, C for writing and by nobody else. C may not overlap A or B.
+pub unsafe fn multiply(
+    features: Features,
+    of: &Matrices,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+) {
+    let (core, swapped) = Core::of(of);
+    if core.m == 0 || core.n == 0 {
+        return;
+    }
+    let (a, b) = if swapped { (b, a) } else { (a, b) };
+    let kernels = Kernels::of(features);
+    let block = Block {
+        core,
+        operands: Operands {
+            a,
+            b,
+            c,
+            sums: std::ptr::null_mut(),
+            epilogue: Epilogue::None,
+        },
+        rows: (0, core.m),
+        k: (0, core.k),
+        add: of.accumulate,
+        swapped,
+        batch: 0,
+        kernels,
+    };
+    // SAFETY: all of the product, by the contract.
+    unsafe { block.panels(0, core.n.div_ceil(kernels.lanes)) }
+}
+
+impl Core {
+    /// The product as computed, and whether that is the transpose.
+    fn of(matrices: &Matrices) -> (Core, bool) {
+        let Matrices {
             m, n, k, a, b, c, ..
-        } = shape;
+        } = *matrices;
         let flip = |(rs, cs): Strides| (cs, rs);
         // A stride along an axis of length 1 means nothing: it is made what suits best.
         let swapped = n > 1 && c.1 != 1 && (c.0 == 1 || m == 1) || n == 1 && m > 1 && c.0 == 1;
@@ -138,12 +189,28 @@ impl Gemm {
                 *stride = 1;
             }
         }
+        (core, swapped)
+    }
+}
+
+impl Gemm {
+    /// Plans a product.
+    pub fn new(shape: Shape, features: Features) -> Gemm {
+        let (core, swapped) = Core::of(&Matrices {
+            m: shape.m,
+            n: shape.n,
+            k: shape.k,
+            a: shape.a,
+            b: shape.b,
+            c: shape.c,
+            accumulate: shape.accumulate,
+        });
         let batch = shape.batch.iter().map(|axis| axis.len).product();
         let vectors = core.n.div_ceil(Kernels::of(features).lanes);
-        let flops = [batch, m, n, k]
+        let flops = [batch, core.m, core.n, core.k]
             .iter()
             .fold(2usize, |flops, &len| flops.saturating_mul(len));
-        let split = plan::split(batch, core.m, vectors, k, flops);
+        let split = plan::split(batch, core.m, vectors, core.k, flops);
         Gemm {
             shape,
             features,
@@ -262,16 +329,7 @@ impl Gemm {
                 block.core.c = (core.n, 1);
                 block.add = false;
             }
-            // Panels of equal width, but for one vector.
-            let panels = (end - first).div_ceil(kernels.sizes.len());
-            for panel in 0..panels {
-                let (from, to) = part(end - first, panels, panel);
-                let columns = (
-                    (first + from) * kernels.lanes,
-                    core.n.min((first + to) * kernels.lanes),
-                );
-                block.panel(columns, to - from);
-            }
+            block.panels(first, end);
         }
     }
 
@@ -347,6 +405,21 @@ struct Block {
 }
 
 impl Block {
+    /// Computes the vectors `first .. end` of columns, in panels of equal width, but for one vector.
+    unsafe fn panels(&self, first: usize, end: usize) {
+        let lanes = self.kernels.lanes;
+        let panels = (end - first).div_ceil(self.kernels.sizes.len());
+        for panel in 0..panels {
+            let (from, to) = part(end - first, panels, panel);
+            let columns = (
+                (first + from) * lanes,
+                self.core.n.min((first + to) * lanes),
+            );
+            // SAFETY: within the operands, by the caller's contract.
+            unsafe { self.panel(columns, to - from) }
+        }
+    }
+
     /// Computes some columns of the part: `nv` vectors.
     unsafe fn panel(&self, columns: (usize, usize), nv: usize) {
         let Block {

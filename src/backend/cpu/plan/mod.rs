@@ -5,6 +5,7 @@
 //! arena (`passes::memory`); an elementwise kernel may write over an operand that nobody reads afterwards.
 
 mod steps;
+mod windows;
 
 use steps::Placement;
 

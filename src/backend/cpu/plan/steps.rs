@@ -8,12 +8,11 @@ use crate::backend::cpu::gemm::{BatchAxis, Gemm, Shape};
 use crate::backend::cpu::kernel::{self, Built};
 use crate::backend::cpu::ops::{Arg, Op, Ops, Source, Val, dot_axes};
 use crate::backend::cpu::step::{
-    ARENA, Buf, Call, Carry, ConvResult, ConvSizes, DotSizes, FIRST_INPUT, OperandAt, Program,
-    ScanStep, Step,
+    ARENA, Buf, Call, Carry, DotSizes, FIRST_INPUT, OperandAt, Program, ScanStep, Step,
 };
 use crate::backend::cpu::view::View;
 use crate::backend::cpu::vir::Orient;
-use crate::ir::prim::{ConvDims, DotDims, Prim, Scan, WindowDims};
+use crate::ir::prim::{DotDims, Prim, Scan};
 use crate::ir::{Dim, Elem, random};
 
 /// Buffers of values, now that the arena is laid out.
@@ -46,12 +45,12 @@ impl Placement<'_> {
         }
     }
 
-    fn buf(&self, val: Val) -> Buf {
+    pub fn buf(&self, val: Val) -> Buf {
         self.home(self.homes[&val])
     }
 
     /// Where an operand of a product starts; its source is a value.
-    fn arg(&self, arg: &Arg) -> Buf {
+    pub fn arg(&self, arg: &Arg) -> Buf {
         let nowhere = Buf {
             base: ARENA,
             offset: 0,
@@ -362,55 +361,11 @@ impl Placement<'_> {
                 updates: self.arg(&op.args[1]),
                 to: out,
             },
-            Prim::Conv(c) => {
-                let s = conv_sizes(c, sizes(0), sizes(1), &info.sizes)?;
-                self.conv(
-                    ConvResult::Output,
-                    s,
-                    elem,
-                    [&op.args[0], &op.args[1]],
-                    out,
-                    program,
-                )
-            }
-            Prim::ConvInputGrad { conv, .. } => {
-                let s = conv_sizes(conv, &info.sizes, sizes(1), sizes(0))?;
-                self.conv(
-                    ConvResult::Input,
-                    s,
-                    elem,
-                    [&op.args[1], &op.args[0]],
-                    out,
-                    program,
-                )
-            }
-            Prim::ConvKernelGrad { conv, .. } => {
-                let s = conv_sizes(conv, sizes(0), &info.sizes, sizes(1))?;
-                self.conv(
-                    ConvResult::Kernel,
-                    s,
-                    elem,
-                    [&op.args[0], &op.args[1]],
-                    out,
-                    program,
-                )
-            }
-            Prim::Window { op: which, dims } => Step::Window {
-                elem,
-                op: *which,
-                sizes: window_sizes(dims, sizes(0), &info.sizes)?,
-                x: self.arg(&op.args[0]),
-                y: out,
-                dx: None,
-            },
-            Prim::WindowGrad { op: which, dims } => Step::Window {
-                elem,
-                op: *which,
-                sizes: window_sizes(dims, sizes(0), sizes(1))?,
-                x: self.arg(&op.args[0]),
-                y: self.arg(&op.args[1]),
-                dx: Some(out),
-            },
+            Prim::Conv(_)
+            | Prim::ConvInputGrad { .. }
+            | Prim::ConvKernelGrad { .. }
+            | Prim::Window { .. }
+            | Prim::WindowGrad { .. } => self.windowed(prim, op, settings, program)?,
             Prim::Const { .. }
             | Prim::Size { .. }
             | Prim::Iota { .. }
@@ -433,72 +388,9 @@ impl Placement<'_> {
             | Prim::Gradient => unreachable!("not a step of its own"),
         }))
     }
-
-    /// `args`: for the output x and kernel, for the input kernel and dy, for the kernel x and dy.
-    fn conv(
-        &self,
-        which: ConvResult,
-        sizes: ConvSizes,
-        elem: Elem,
-        args: [&Arg; 2],
-        out: Buf,
-        program: &mut Program,
-    ) -> Step {
-        let (p, q) = (self.arg(args[0]), self.arg(args[1]));
-        let (x, kernel, y) = match which {
-            ConvResult::Output => (p, q, out),
-            ConvResult::Input => (out, p, q),
-            ConvResult::Kernel => (p, out, q),
-        };
-        let per_point = sizes.taps() * sizes.channels.0 / sizes.groups * sizes.channels.1;
-        program.flops += 2 * (sizes.batch * sizes.outputs() * per_point) as u64;
-        Step::Conv {
-            elem,
-            which,
-            sizes,
-            x,
-            kernel,
-            y,
-        }
-    }
 }
 
-fn conv_sizes(
-    c: &ConvDims,
-    x: &[usize],
-    kernel: &[usize],
-    y: &[usize],
-) -> Result<ConvSizes, CompileError> {
-    let n = c.strides.len();
-    Ok(ConvSizes {
-        batch: x[0],
-        input: x[1..=n].into(),
-        window: kernel[..n].into(),
-        output: y[1..=n].into(),
-        strides: c.strides.clone(),
-        dilation: c.dilation.clone(),
-        low: c.low.iter().map(constant).collect::<Result<_, _>>()?,
-        groups: c.groups,
-        channels: (x[n + 1], y[n + 1]),
-    })
-}
-
-fn window_sizes(w: &WindowDims, x: &[usize], y: &[usize]) -> Result<ConvSizes, CompileError> {
-    let n = w.window.len();
-    Ok(ConvSizes {
-        batch: x[0],
-        input: x[1..=n].into(),
-        window: w.window.clone(),
-        output: y[1..=n].into(),
-        strides: w.strides.clone(),
-        dilation: vec![1; n],
-        low: w.low.iter().map(constant).collect::<Result<_, _>>()?,
-        groups: 1,
-        channels: (x[n + 1], y[n + 1]),
-    })
-}
-
-fn constant(dim: &Dim) -> Result<usize, CompileError> {
+pub(super) fn constant(dim: &Dim) -> Result<usize, CompileError> {
     let size = dim.as_const().and_then(|c| usize::try_from(c).ok());
     size.ok_or(CompileError::Symbol)
 }
