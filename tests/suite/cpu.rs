@@ -20,7 +20,13 @@ const LIMITS: Limits = Limits {
     gradients: false,
 };
 
-fn run(graph: &Graph, inputs: &[Tensor], seed: u64, threads: usize, f: Features) -> Vec<Tensor> {
+pub fn run(
+    graph: &Graph,
+    inputs: &[Tensor],
+    seed: u64,
+    threads: usize,
+    f: Features,
+) -> Vec<Tensor> {
     let options = Options { seed, threads };
     let workspace = Arc::new(Workspace::new(threads));
     let mut compiled =

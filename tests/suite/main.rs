@@ -6,6 +6,7 @@ mod callbacks;
 mod check;
 mod cli;
 mod cpu;
+mod cpu_conv;
 mod data;
 mod diagnostics;
 mod editors;

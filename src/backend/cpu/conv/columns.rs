@@ -65,7 +65,11 @@ pub unsafe fn gather(s: &ConvSizes, part: &Part, x: *const f32, columns: *mut f3
                 zero(to, a * walk.gx);
                 if b > a {
                     let at = run.first + i * walk.stride + a - walk.low;
-                    copy(from.add(at * walk.cx), to.add(a * walk.gx), (b - a) * walk.gx);
+                    copy(
+                        from.add(at * walk.cx),
+                        to.add(a * walk.gx),
+                        (b - a) * walk.gx,
+                    );
                 }
                 zero(to.add(b * walk.gx), (run.len - b) * walk.gx);
             }
@@ -180,9 +184,9 @@ impl<'a> Walk<'a> {
                     column: (first - part.taps.0) * self.gx,
                     places,
                     len: end - first,
-                    input: s.line(out, above).map(|i| {
-                        (image * input + i) * self.width * self.cx + part.group * self.gx
-                    }),
+                    input: s
+                        .line(out, above)
+                        .map(|i| (image * input + i) * self.width * self.cx + part.group * self.gx),
                     first: place * self.stride + (first - above * line) * self.dilation,
                 });
             }

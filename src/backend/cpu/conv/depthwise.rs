@@ -107,13 +107,7 @@ unsafe fn input_body(
 }
 
 #[inline(always)]
-unsafe fn kernel_body(
-    s: &ConvSizes,
-    x: *const f32,
-    kernel: *mut f32,
-    y: *const f32,
-    tap: usize,
-) {
+unsafe fn kernel_body(s: &ConvSizes, x: *const f32, kernel: *mut f32, y: *const f32, tap: usize) {
     let (cx, cy) = s.channels;
     let (wide, lines) = (s.wide(), s.outputs() / s.wide());
     // SAFETY: the tap is this task's; places of taps are within the input.

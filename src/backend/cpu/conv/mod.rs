@@ -103,7 +103,11 @@ impl Conv {
         let taps = (ROW / gx).clamp(1, s.taps());
         // Whole lines of the window where they fit.
         let line = s.window[s.window.len() - 1];
-        let taps = if taps > line { taps / line * line } else { taps };
+        let taps = if taps > line {
+            taps / line * line
+        } else {
+            taps
+        };
         let places = (BLOCK / row(taps * gx)).min(ROWS);
         let flops = [s.batch, s.outputs(), s.taps(), gx, s.channels.1]
             .iter()
@@ -165,7 +169,15 @@ impl Conv {
             (ConvResult::Output, true) => pool.run(self.tasks, &|task| unsafe {
                 let all = &all;
                 let (first, end) = self.share(self.sizes.lines(), task);
-                depthwise::output(self.features, &self.sizes, all.x, all.kernel, all.y, first, end);
+                depthwise::output(
+                    self.features,
+                    &self.sizes,
+                    all.x,
+                    all.kernel,
+                    all.y,
+                    first,
+                    end,
+                );
             }),
             (ConvResult::Output, false) => pool.run(self.tasks, &|task| unsafe {
                 self.output(&all, task);
@@ -173,7 +185,15 @@ impl Conv {
             (ConvResult::Input, true) => pool.run(self.tasks, &|task| unsafe {
                 let all = &all;
                 let (first, end) = self.share(self.sizes.batch, task);
-                depthwise::input(self.features, &self.sizes, all.x, all.kernel, all.y, first, end);
+                depthwise::input(
+                    self.features,
+                    &self.sizes,
+                    all.x,
+                    all.kernel,
+                    all.y,
+                    first,
+                    end,
+                );
             }),
             (ConvResult::Input, false) => pool.run(self.tasks, &|task| unsafe {
                 self.input(&all, task);
@@ -234,24 +254,27 @@ impl Conv {
         let images = Shared::new(all.x);
         // SAFETY: these images are this task's.
         unsafe { images.part(first * image, (end - first) * image) }.fill(0.0);
-        self.each_block((first * s.outputs(), end * s.outputs()), |part, ld, columns| {
-            let of = Matrices {
-                m: part.places.1 - part.places.0,
-                n: part.row(),
-                k: gy,
-                a: (cy, 1),
-                b: (1, cy),
-                c: (ld, 1),
-                accumulate: false,
-            };
-            // SAFETY: the part is within the tensors; its images are this task's.
-            unsafe {
-                let kernel = all.kernel.add(part.kernel(cy, gy));
-                let y = all.y.add(part.places.0 * cy + part.group * gy);
-                multiply(self.features, &of, y, kernel, columns);
-                columns::scatter(self.features, s, part, columns, ld, all.x);
-            }
-        });
+        self.each_block(
+            (first * s.outputs(), end * s.outputs()),
+            |part, ld, columns| {
+                let of = Matrices {
+                    m: part.places.1 - part.places.0,
+                    n: part.row(),
+                    k: gy,
+                    a: (cy, 1),
+                    b: (1, cy),
+                    c: (ld, 1),
+                    accumulate: false,
+                };
+                // SAFETY: the part is within the tensors; its images are this task's.
+                unsafe {
+                    let kernel = all.kernel.add(part.kernel(cy, gy));
+                    let y = all.y.add(part.places.0 * cy + part.group * gy);
+                    multiply(self.features, &of, y, kernel, columns);
+                    columns::scatter(self.features, s, part, columns, ld, all.x);
+                }
+            },
+        );
     }
 
     unsafe fn kernel(&self, pool: &Pool, all: &Tensors) {
