@@ -8,6 +8,7 @@ use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Param};
 
 use super::elab::{Elab, LayerUse};
+use super::inner::configures_anew;
 use super::scope::{Declares, Frame, VarRole};
 use super::signature::{MeaningPattern, Mismatch, ParamType, param_type, pattern_text};
 use super::value::{ArgVal, Bound, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val};
@@ -81,6 +82,9 @@ impl Elab<'_> {
                     span,
                 },
             ),
+            Val::Layer(instance) if configures_anew(&instance, &args) => {
+                self.reconfigured(&instance, args, span, hint)
+            }
             Val::Layer(instance) => self.apply_layer(&instance, args, span),
             Val::Def(c) => self.call_def(&c, args, span, hint),
             Val::Model(m) => self.apply_model(&m, args, span),
@@ -184,19 +188,16 @@ impl Elab<'_> {
         if !self.check_config(&configured) {
             return Val::Error;
         }
+        let named = hint.is_some();
         let name = match hint {
             Some(n) => n.to_string(),
             None => self.auto_name(&configured.defs[0].def.name.text),
         };
-        let path = self.top().path.clone();
-        let path: Arc<str> = if path.is_empty() {
-            name.into()
-        } else {
-            format!("{path}/{name}").into()
-        };
+        let path = self.full_name(&name);
         Val::Layer(Rc::new(Instance {
             configured,
             path,
+            named,
             span,
         }))
     }
@@ -271,7 +272,10 @@ impl Elab<'_> {
         } else {
             self.frame().draws = draws;
         }
-        let result = if self.bind_config(c, &chosen) && self.bind_inputs(&chosen, args, span) {
+        let result = if self.bind_config(c, &chosen)
+            && self.adopt_layers(&chosen)
+            && self.bind_inputs(&chosen, args, span)
+        {
             self.run_body(&chosen, span)
         } else {
             Val::Error
@@ -515,6 +519,9 @@ impl Elab<'_> {
             }
         };
         if let ParamType::Symbol(names) = &ty {
+            if matches!(a.val, Val::None) && names.contains(&"none") {
+                return Some(Val::None);
+            }
             if let Val::Symbol(s) = &a.val
                 && names.contains(&&**s)
             {

@@ -366,7 +366,8 @@ impl Elab<'_> {
                 let f = self.eval(callee);
                 let args = self.args(args);
                 let inserts = match &f {
-                    Val::Builtin(_) | Val::Layer(_) | Val::Model(_) => true,
+                    Val::Layer(l) => !super::inner::configures_anew(l, &args),
+                    Val::Builtin(_) | Val::Model(_) => true,
                     Val::Def(c) => {
                         let def = &c.defs[0].def;
                         def.kind == crate::syntax::ast::DefKind::Fn
@@ -416,6 +417,7 @@ impl Elab<'_> {
         match v {
             Val::Error => Val::Error,
             Val::Fitted(fit) => self.fitted_field(&fit, name),
+            Val::Layer(l) => self.layer_field(&l, name),
             Val::Tuple(items) => match items.iter().find(|(n, _)| n.as_ref() == Some(&name.text)) {
                 Some((_, v)) => v.clone(),
                 None => {
@@ -505,6 +507,10 @@ impl Elab<'_> {
     }
 
     fn index(&mut self, v: Val, items: &[IndexItem], span: Span) -> Val {
+        let v = match v {
+            Val::Tuple(t) => Val::list(t.iter().map(|(_, v)| v.clone())),
+            v => v,
+        };
         match v {
             Val::Error => Val::Error,
             Val::List(list) => match items {

@@ -18,6 +18,7 @@ mod expr;
 mod feed;
 mod fit;
 mod generic;
+mod inner;
 mod load;
 mod losses;
 mod mask;

@@ -139,6 +139,9 @@ pub struct Instance {
     pub configured: Rc<Configured>,
     /// Full path: `residual/dense_1`.
     pub path: Arc<str>,
+    /// Whether a binding named it: a layer of its own wherever it is used. One without a name
+    /// belongs to the layer it is an argument of.
+    pub named: bool,
     pub span: Span,
 }
 

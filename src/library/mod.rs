@@ -42,6 +42,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "resizing"
     "schedules"
     "shaping"
+    "wrappers"
     "transposed"
 };
 
