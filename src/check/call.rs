@@ -519,9 +519,6 @@ impl Elab<'_> {
             }
         };
         if let ParamType::Symbol(names) = &ty {
-            if matches!(a.val, Val::None) && names.contains(&"none") {
-                return Some(Val::None);
-            }
             if let Val::Symbol(s) = &a.val
                 && names.contains(&&**s)
             {
