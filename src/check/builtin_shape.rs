@@ -232,6 +232,13 @@ impl Elab<'_> {
         for arg in a.args.iter().filter(|x| x.name.is_none()) {
             match &arg.val {
                 Val::Tensor(t) => parts.push(t.clone()),
+                Val::List(items) if items.iter().any(Val::is_error) => return Val::Error,
+                Val::List(items) if items.iter().all(|v| matches!(v, Val::Tensor(_))) => {
+                    parts.extend(items.iter().filter_map(|v| match v {
+                        Val::Tensor(t) => Some(t.clone()),
+                        _ => None,
+                    }));
+                }
                 Val::Error => return Val::Error,
                 other => {
                     let d = Diagnostic::error("E0312", "`concat` joins tensors")

@@ -112,7 +112,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "concat",
         &["...", "axis?"],
-        "tensors one after the other along `axis`",
+        "tensors, or a list of them, one after the other along `axis`",
         |el, a| el.concat(a),
     ),
     b(
@@ -152,9 +152,21 @@ pub const BUILTINS: &[Builtin] = &[
     b("expm1", &["x"], "e^x - 1, exact near 0", |el, a| {
         el.unary(a, Unary::Expm1, Some(f64::exp_m1))
     }),
+    b(
+        "filled",
+        &["list", "by"],
+        "`list` with the item of `by` at its place for each `none`",
+        |el, a| el.filled(a),
+    ),
     b("floor", &["x"], "the whole number below", |el, a| {
         el.unary(a, Unary::Floor, Some(f64::floor))
     }),
+    b(
+        "fold",
+        &["list", "f"],
+        "`f(f(a, b), c)` for `[a, b, c]`",
+        |el, a| el.fold(a),
+    ),
     b(
         "full",
         &["shape", "value"],
@@ -581,6 +593,53 @@ impl Elab<'_> {
                 default
             }
         }
+    }
+
+    fn list_at(&mut self, a: &Args, param: &str) -> Option<std::rc::Rc<Vec<Val>>> {
+        match self.at(a, param)? {
+            Val::List(items) => Some(items),
+            Val::Error => None,
+            other => {
+                self.wrong(a, param, "a list", &other);
+                None
+            }
+        }
+    }
+
+    /// Items from the left, two at a time.
+    fn fold(&mut self, a: &Args) -> Val {
+        let (Some(items), Some(f)) = (self.list_at(a, "list"), self.at(a, "f")) else {
+            return Val::Error;
+        };
+        let arg = |val: &Val| ArgVal {
+            name: None,
+            val: val.clone(),
+            span: a.span,
+            symbol: None,
+        };
+        let Some((first, rest)) = items.split_first() else {
+            return self.wrong(a, "list", "a list of at least one", &Val::List(items));
+        };
+        rest.iter()
+            .fold(first.clone(), |so_far, next| match so_far {
+                Val::Error => Val::Error,
+                v => self.call(f.clone(), vec![arg(&v), arg(next)], a.span, None),
+            })
+    }
+
+    fn filled(&mut self, a: &Args) -> Val {
+        let (Some(items), Some(by)) = (self.list_at(a, "list"), self.list_at(a, "by")) else {
+            return Val::Error;
+        };
+        if items.len() != by.len() {
+            let expected = format!("a list of {}", by.len());
+            return self.wrong(a, "list", &expected, &Val::List(items));
+        }
+        let pick = |(v, other): (&Val, &Val)| match v {
+            Val::None => other.clone(),
+            v => v.clone(),
+        };
+        Val::list(items.iter().zip(by.iter()).map(pick))
     }
 
     /// One axis; negative ones count from the end.

@@ -55,7 +55,7 @@ fn works_on(kind: DefKind) -> Option<&'static str> {
 }
 
 /// Whether one name is made of the first letters of the other's words: `lr` of `learning_rate`.
-fn abbreviates(short: &str, long: &str) -> bool {
+pub fn abbreviates(short: &str, long: &str) -> bool {
     long.contains('_')
         && long
             .split('_')
@@ -305,9 +305,12 @@ impl Elab<'_> {
         for candidate in c.defs.iter() {
             let (_, inputs) = lists(&candidate.def);
             self.push_frame(candidate, "".into(), c.span);
-            let fits = inputs.len() >= args.len()
-                && inputs.iter().zip(args).all(|(p, a)| {
-                    match (param_type(p.ty.as_ref()), &a.val) {
+            let any = inputs.last().filter(|p| p.variadic);
+            let slots = inputs.iter().chain(any.into_iter().cycle());
+            let fits = (any.is_some() || inputs.len() >= args.len())
+                && slots
+                    .zip(args)
+                    .all(|(p, a)| match (param_type(p.ty.as_ref()), &a.val) {
                         (Ok(ParamType::Tensor(pattern)), Val::Tensor(t)) => {
                             let meaning = match &pattern.meaning {
                                 MeaningPattern::Prob => t.meaning == Meaning::Prob,
@@ -325,8 +328,7 @@ impl Elab<'_> {
                             ok
                         }
                         _ => true,
-                    }
-                });
+                    });
             self.frames.pop();
             if fits {
                 return candidate;
@@ -401,115 +403,8 @@ impl Elab<'_> {
         ok
     }
 
-    /// Arguments to parameters, by position and name; defaults fill the rest.
-    fn bind_params(&mut self, params: &[Param], args: &[ArgVal], span: Span, r: &DefRef) -> bool {
-        let what = r.def.name.text.clone();
-        let mut given: Vec<Option<&ArgVal>> = vec![None; params.len()];
-        let mut ok = true;
-        let mut position = 0;
-        for a in args {
-            let slot = match &a.name {
-                None => {
-                    position += 1;
-                    if position > params.len() {
-                        let takes = match params.len() {
-                            0 => "no arguments".into(),
-                            1 => "1 argument".into(),
-                            n => format!("{n} arguments"),
-                        };
-                        let d = Diagnostic::error("E0107", format!("`{what}` takes {takes} here"))
-                            .label(a.span, "one too many");
-                        self.report_call(d);
-                        return false;
-                    }
-                    position - 1
-                }
-                Some(name) => match params.iter().position(|p| p.name.text == name.text) {
-                    Some(i) => i,
-                    None => {
-                        self.unknown_argument(name, params, r);
-                        ok = false;
-                        continue;
-                    }
-                },
-            };
-            if given[slot].is_some() {
-                let d = Diagnostic::error(
-                    "E0105",
-                    format!("`{}` is given twice", params[slot].name.text),
-                )
-                .label(a.span, "given again here")
-                .label(given[slot].expect("just seen").span, "first given here");
-                self.report_call(d);
-                ok = false;
-                continue;
-            }
-            given[slot] = Some(a);
-        }
-        for (p, arg) in params.iter().zip(given) {
-            let val = match (arg, &p.default) {
-                (Some(a), _) => self.check_arg(p, a, r),
-                (None, Some(default)) => {
-                    if let (Ok(ParamType::Symbol(names)), Some(word)) =
-                        (param_type(p.ty.as_ref()), option_word(default))
-                    {
-                        if names.contains(&&*word) {
-                            Some(Val::Symbol(word))
-                        } else {
-                            Some(Val::Error)
-                        }
-                    } else {
-                        Some(self.eval(default))
-                    }
-                }
-                (None, None) => {
-                    let d = Diagnostic::error("E0106", format!("`{what}` needs `{}`", p.name.text))
-                        .label(span, format!("`{}` is not given", p.name.text))
-                        .note(signature_note(&r.def).to_string());
-                    self.report_call(d);
-                    return false;
-                }
-            };
-            match val {
-                Some(v) => {
-                    let frame = self.frame();
-                    frame.bind(
-                        &p.name.text,
-                        v,
-                        arg.map_or(p.span, |a| a.span),
-                        VarRole::Given,
-                    );
-                }
-                None => ok = false,
-            }
-        }
-        ok
-    }
-
-    fn unknown_argument(&mut self, name: &ast::Ident, params: &[Param], r: &DefRef) {
-        let (config, inputs) = lists(&r.def);
-        let what = &r.def.name.text;
-        let mut d = Diagnostic::error("E0104", format!("`{what}` has no argument `{}`", name.text))
-            .label(name.span, "unknown argument");
-        let known = || params.iter().map(|p| &*p.name.text);
-        let near = known()
-            .find(|p| abbreviates(p, &name.text) || abbreviates(&name.text, p))
-            .or_else(|| did_you_mean(&name.text, known()));
-        if let Some(near) = near {
-            d = d
-                .help(format!("did you mean `{near}`?"))
-                .fix(name.span, near);
-        } else if config.is_empty() && inputs.is_empty() {
-            d = d.note(format!("`{what}` takes no arguments"));
-        } else {
-            let names: Vec<&str> = params.iter().map(|p| &*p.name.text).collect();
-            d = d.note(format!("it takes: {}", names.join(", ")));
-        }
-        self.report_call(d);
-    }
-
     /// Checks one argument against its parameter; `None` if reported.
-    fn check_arg(&mut self, p: &Param, a: &ArgVal, r: &DefRef) -> Option<Val> {
+    pub fn check_arg(&mut self, p: &Param, a: &ArgVal, r: &DefRef) -> Option<Val> {
         let ty = match param_type(p.ty.as_ref()) {
             Ok(ty) => ty,
             Err(word) => {
@@ -773,12 +668,10 @@ pub fn signature_note(def: &Def) -> String {
         .map(|l| {
             let names: Vec<String> = l
                 .iter()
-                .map(|p| {
-                    if p.default.is_some() {
-                        format!("{} = ..", p.name.text)
-                    } else {
-                        p.name.text.to_string()
-                    }
+                .map(|p| match (&p.default, p.variadic) {
+                    (Some(_), _) => format!("{} = ..", p.name.text),
+                    (None, true) => format!("...{}", p.name.text),
+                    (None, false) => p.name.text.to_string(),
                 })
                 .collect();
             format!("({})", names.join(", "))

@@ -23,7 +23,14 @@ impl Elab<'_> {
         self.push_frame(r, path.as_str().into(), span);
         let (config, inputs) = lists(def);
         for p in config.iter().chain(inputs) {
-            if let Some(v) = self.generic_param(p) {
+            let one = self.generic_param(p);
+            // Two stand for any number.
+            let v = match (one, p.variadic) {
+                (_, true) if p.default.is_some() => Some(Val::Error),
+                (Some(one), true) => self.generic_param(p).map(|other| Val::list([one, other])),
+                (one, _) => one,
+            };
+            if let Some(v) = v {
                 self.frame().bind(&p.name.text, v, p.span, VarRole::Given);
             }
         }
@@ -48,6 +55,17 @@ impl Elab<'_> {
     }
 
     fn check_lists(&mut self, r: &DefRef) {
+        let (config, inputs) = lists(&r.def);
+        let last = inputs.last().map(|p| p.span);
+        let variadic = config.iter().chain(inputs).filter(|p| p.variadic);
+        for p in variadic.filter(|p| Some(p.span) != last || p.default.is_some()) {
+            let d = Diagnostic::error(
+                "E0412",
+                format!("`...{}` takes all that is left", p.name.text),
+            )
+            .label(p.span, "so it comes last, and without a default");
+            self.report(d);
+        }
         let one_list = matches!(
             r.def.kind,
             DefKind::Optimizer

@@ -3,6 +3,7 @@
 //!
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
+mod bind;
 mod block;
 mod builtin_math;
 mod builtin_shape;

@@ -102,9 +102,11 @@ pub struct Def {
     pub body: Block,
 }
 
-/// `units: int`, `rate = 0.5`, `x: [.., n]`, `axis: int = -1`.
+/// `units: int`, `rate = 0.5`, `x: [.., n]`, `axis: int = -1`, `...xs: [..]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
+    /// Takes any number of arguments, as a list: `...xs`.
+    pub variadic: bool,
     pub name: Ident,
     pub ty: Option<TypeExpr>,
     pub default: Option<Expr>,

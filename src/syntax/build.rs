@@ -104,6 +104,7 @@ impl Builder {
     fn param(&self, pair: Pair<'_, Rule>) -> Param {
         let span = self.span(&pair);
         let mut param = Param {
+            variadic: false,
             name: self.nameless(span),
             ty: None,
             default: None,
@@ -111,6 +112,7 @@ impl Builder {
         };
         for p in kids(pair) {
             match p.as_rule() {
+                Rule::variadic => param.variadic = true,
                 Rule::ident => param.name = self.ident(p),
                 Rule::type_expr => param.ty = Some(self.type_expr(p)),
                 _ => param.default = Some(self.expr(p)),

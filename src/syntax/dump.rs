@@ -119,7 +119,8 @@ impl Dumper<'_> {
                     .ty
                     .as_ref()
                     .map_or(String::new(), |t| format!(": {}", ty(t)));
-                d.node(&format!("{}{ty}", param.name.text), param.span);
+                let any = if param.variadic { "..." } else { "" };
+                d.node(&format!("{any}{}{ty}", param.name.text), param.span);
                 if let Some(default) = &param.default {
                     d.under(|d| d.expr(default));
                 }

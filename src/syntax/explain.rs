@@ -259,6 +259,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
             dims => "`[`",
             dim => "a size",
             rest => "`..`",
+            variadic => "`...`",
             params => "a list of parameters, `(...)`",
             param => "a parameter",
             block | lbrace => "`{`",

@@ -174,7 +174,8 @@ impl Printer<'_> {
     }
 
     fn param(&mut self, param: &Param) -> String {
-        let mut text = param.name.text.to_string();
+        let mut text = String::from(if param.variadic { "..." } else { "" });
+        text.push_str(&param.name.text);
         if let Some(ty) = &param.ty {
             text.push_str(&format!(": {}", self.ty(ty)));
         }

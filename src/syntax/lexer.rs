@@ -28,8 +28,8 @@ pub struct Token {
 
 /// Longest first.
 const SYMBOLS: &[&str] = &[
-    "|>", "->", "=>", "..", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "**", "&&", "||", ":=",
-    "++",
+    "...", "|>", "->", "=>", "..", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "**", "&&",
+    "||", ":=", "++",
 ];
 
 /// The first token at or after `at`, blanks skipped.
@@ -75,10 +75,10 @@ pub fn next(text: &str, at: usize) -> Option<Token> {
         b'0'..=b'9' => token(Kind::Number, number_end(bytes, start)),
         b if b.is_ascii_alphabetic() || b == b'_' => token(Kind::Word, word_end(bytes, start)),
         b if b.is_ascii_punctuation() && !matches!(b, b'$' | b'?' | b'`' | b'~' | b'\\') => {
-            let two = SYMBOLS
+            let long = SYMBOLS
                 .iter()
                 .find(|s| bytes[start..].starts_with(s.as_bytes()));
-            token(Kind::Symbol, start + two.map_or(1, |s| s.len()))
+            token(Kind::Symbol, start + long.map_or(1, |s| s.len()))
         }
         _ => {
             let end = text[start..]
