@@ -120,6 +120,11 @@ fn batch_norm_and_dropout_learn() {
 }
 
 #[test]
+fn a_multilayer_perceptron_with_penalties_and_dropout_learns() {
+    learns("models/mlp.nn", 16, 10);
+}
+
+#[test]
 fn a_lstm_over_500_steps_learns() {
     learns("models/lstm.nn", 8, 3);
 }
