@@ -14,7 +14,36 @@ use super::scope::VarRole;
 use super::signature::{per_sample_text, tensor_pattern};
 use super::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 
+/// An `input` or `target` as a model is fed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedInfo {
+    pub name: String,
+    pub target: bool,
+    /// Of a sample: `token[10000][500]`.
+    pub ty: String,
+}
+
 impl Elab<'_> {
+    /// Every input and target as a result of a graph of its own.
+    pub fn feeds(&mut self, env: &DataEnv) -> Vec<FeedInfo> {
+        let all = env
+            .inputs
+            .iter()
+            .map(|f| (f, false))
+            .chain(env.targets.iter().map(|f| (f, true)));
+        let mut found = Vec::new();
+        for (f, target) in all {
+            let Some(t) = self.feed(f, env) else { continue };
+            found.push(FeedInfo {
+                name: f.name.text.to_string(),
+                target,
+                ty: per_sample_text(&t),
+            });
+            self.result(&f.name.text, t, f.span);
+        }
+        found
+    }
+
     /// Evaluates an `input` or `target`, making graph inputs of the columns it uses.
     pub fn feed(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
         self.frames.push(super::scope::Frame::new(

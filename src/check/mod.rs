@@ -48,6 +48,7 @@ use std::sync::Arc;
 
 pub use builtins::{BUILTINS, Builtin};
 pub use elab::LayerUse;
+pub use feed::FeedInfo;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::ir::{Graph, Role};
@@ -77,6 +78,9 @@ pub type Sizes = std::collections::HashMap<String, i64>;
 pub struct Checked {
     pub data: Option<DataSpec>,
     pub train: Option<TrainSpec>,
+    /// From columns to what a model is fed: a result for each of `feeds`.
+    pub feed: Graph,
+    pub feeds: Vec<FeedInfo>,
     /// What a `train` block compiles to.
     pub programs: Option<Programs>,
     /// The applied layers of the trained model (or the first), in order.
@@ -223,6 +227,8 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     };
     let mut checked = Checked {
         data: None,
+        feed: Graph::default(),
+        feeds: Vec::new(),
         train: None,
         programs: None,
         layers: Vec::new(),
@@ -272,11 +278,10 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         let mut e = Elab::new(world, step(true), "data");
         e.bad = bad.clone();
         let mut env = e.data_block(d, *at);
-        for f in env.inputs.iter().chain(&env.targets) {
-            e.feed(f, &env);
-        }
+        let feeds = e.feeds(&env);
         env.spec.derived = std::mem::take(&mut e.derived);
         if checked.data.is_none() {
+            (checked.feed, checked.feeds) = (e.take_step("feed"), feeds);
             checked.data = Some(env.spec);
         }
         diags.append(&mut e.diags);
@@ -382,6 +387,12 @@ fn check_train(
     if t.models.len() == 1 {
         layers = std::mem::take(&mut e.layers);
     }
+    diags.append(&mut e.diags);
+
+    let mut e = elab(false, "feed");
+    checked.feeds = e.feeds(&env);
+    derived.append(&mut e.derived);
+    checked.feed = e.take_step("feed");
     diags.append(&mut e.diags);
 
     if diags.iter().all(|d| d.severity != Severity::Error) {

@@ -58,21 +58,14 @@ impl Loaded {
     /// # Errors
     /// What does not fit these sizes, told with the places in the file.
     pub fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
-        let report = check(common, sizes)?;
-        if report.checked.is_none() {
-            show(&report, common.json)?;
-            let mut found: Vec<String> = sizes.iter().map(|(n, s)| format!("{n} = {s}")).collect();
-            found.sort();
-            console::note(&format!("the data say: {}", found.join(", ")));
-            return Err(Failure::Program);
-        }
-        let Some(check::Checked {
+        let checked = checked(common, sizes)?;
+        let check::Checked {
             data: Some(data),
             train: Some(train),
             programs: Some(programs),
             layers,
             ..
-        }) = report.checked
+        } = checked
         else {
             return Err(Failure::Program);
         };
@@ -124,13 +117,24 @@ fn source(common: &Common) -> Result<&str, Failure> {
         .ok_or_else(|| Failure::usage(format!("{}: its name is not UTF-8", file.display())))
 }
 
+/// A file without mistakes, with the sizes that its data determined, if they have been
+/// read; diagnostics are shown.
+pub fn checked(common: &Common, sizes: &Sizes) -> Result<check::Checked, Failure> {
+    let report = check(common, sizes)?;
+    if sizes.is_empty() || report.checked.is_none() {
+        show(&report, common.json)?;
+    }
+    if report.checked.is_none() && !sizes.is_empty() {
+        let mut found: Vec<String> = sizes.iter().map(|(n, s)| format!("{n} = {s}")).collect();
+        found.sort();
+        console::note(&format!("the data say: {}", found.join(", ")));
+    }
+    report.checked.ok_or(Failure::Program)
+}
+
 /// Checks and lowers a file that is to be run; its diagnostics are shown.
 pub fn load(common: &Common) -> Result<Loaded, Failure> {
-    let report = check(common, &Sizes::new())?;
-    show(&report, common.json)?;
-    let Some(checked) = report.checked else {
-        return Err(Failure::Program);
-    };
+    let checked = checked(common, &Sizes::new())?;
     let (Some(data), Some(train), Some(programs)) = (checked.data, checked.train, checked.programs)
     else {
         let file = common.file.display();

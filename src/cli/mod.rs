@@ -12,6 +12,7 @@ mod emit;
 mod evaluate;
 mod explain;
 mod fmt;
+mod inspect;
 mod interrupt;
 mod load;
 mod predict;
@@ -54,6 +55,8 @@ enum Command {
     Predict(predict::Args),
     /// Layers, shapes, parameters, memory and work
     Summary(summary::Args),
+    /// What the data look like, and what a model is fed
+    Inspect(inspect::Args),
     /// What a stage of the compiler makes of a file
     Emit(emit::Args),
     /// What an error code or a name of the standard library means
@@ -92,6 +95,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
         Command::Predict(args) => (predict::predict(&args), args.common.json),
         Command::Summary(args) => (summary::summary(&args), args.common.json),
+        Command::Inspect(args) => (inspect::inspect(&args), args.common.json),
         Command::Emit(args) => (emit::emit(&args), false),
         Command::Explain(args) => (explain::explain(&args), false),
         Command::Fmt(args) => (fmt::fmt(&args), false),

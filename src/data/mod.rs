@@ -6,7 +6,7 @@
 //! source, decode        files opened, gzip or not; numbers of files
 //! idx, csv, npy         formats read, and written by `nnc predict`
 //! shuffle, split        seeded permutations, parts
-//! fit                   statistics of chosen rows
+//! fit, describe         statistics of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
 //! write                 whole files or none
 //! batch                 rows gathered ahead on a thread
@@ -18,6 +18,7 @@
 pub mod batch;
 pub mod csv;
 mod decode;
+pub mod describe;
 pub mod error;
 pub mod fit;
 pub mod idx;

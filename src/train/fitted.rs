@@ -107,6 +107,20 @@ impl Fitted {
         self.sizes.iter().map(|(n, &s)| (n.clone(), s)).collect()
     }
 
+    /// How many ids `rows` of a table have.
+    pub fn lengths(
+        &self,
+        table: &Table,
+        rows: &[u32],
+        of: &Rows,
+        threads: usize,
+    ) -> Result<Lengths, DataError> {
+        let mut made = Made::default();
+        let all = self.ids(table, of, &mut made, threads)?.lengths();
+        let mine: Vec<i32> = rows.iter().map(|&r| all[r as usize]).collect();
+        Lengths::new(&mine)
+    }
+
     /// For a weights file's metadata; nothing if there is nothing to keep.
     pub fn notes(&self) -> BTreeMap<String, String> {
         if self.vocabularies.is_empty() && self.sizes.is_empty() {

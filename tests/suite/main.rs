@@ -26,5 +26,6 @@ mod rendering;
 mod runs;
 mod support;
 mod syntax;
+mod text;
 mod train;
 mod w1_curve;

@@ -1,0 +1,235 @@
+//! What a column looks like: how much is missing, how many different values there are,
+//! their range and where they lie.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+
+use super::error::DataError;
+use super::table::{Column, ColumnData};
+
+/// Bars of a histogram.
+pub const BINS: usize = 16;
+/// Different values are counted up to here.
+pub const MOST_DISTINCT: usize = 100_000;
+/// Numbers of so few values are counted one by one.
+const FEW: usize = 20;
+
+/// Facts of a column over chosen rows.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Facts {
+    /// Numbers or texts that were looked at: all those of a row.
+    pub values: u64,
+    /// Texts of nothing but blanks, numbers that are none.
+    pub missing: u64,
+    /// None: more than [`MOST_DISTINCT`].
+    pub distinct: Option<usize>,
+    /// Of numbers, or of texts' lengths in characters.
+    pub range: Option<Range>,
+    /// Whole numbers of few values, and how often each is there.
+    pub counts: Vec<(i64, u64)>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Range {
+    pub min: f64,
+    pub max: f64,
+    pub mean: f64,
+    /// Population standard deviation.
+    pub std: f64,
+    pub histogram: Histogram,
+}
+
+/// How many numbers lie in each of [`BINS`] parts of a range, all of one width.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Histogram {
+    pub counts: Vec<u64>,
+}
+
+/// What `rows` of a column hold.
+///
+/// # Errors
+/// A row that is not there.
+pub fn describe(column: &Column, rows: &[u32]) -> Result<Facts, DataError> {
+    if let Some(&row) = rows.iter().find(|&&r| r as usize >= column.rows()) {
+        return Err(DataError::RowIndex {
+            row: row as usize,
+            rows: column.rows(),
+        });
+    }
+    let each = column.per_row();
+    Ok(match column.data() {
+        ColumnData::Text(texts) => {
+            let mut seen = FxHashSet::default();
+            let mut lengths = Vec::with_capacity(rows.len());
+            let mut missing = 0;
+            for &row in rows {
+                let text = texts.get(row as usize).unwrap_or_default();
+                missing += u64::from(text.trim().is_empty());
+                lengths.push(text.chars().count() as f64);
+                if seen.len() <= MOST_DISTINCT {
+                    seen.insert(text);
+                }
+            }
+            Facts {
+                values: rows.len() as u64,
+                missing,
+                distinct: (seen.len() <= MOST_DISTINCT).then_some(seen.len()),
+                range: range(|f| lengths.iter().for_each(|&x| f(x))),
+                counts: Vec::new(),
+            }
+        }
+        _ => {
+            let number = |row: u32, i: usize| {
+                let x = column.number(row as usize * each + i);
+                x.unwrap_or(f64::NAN)
+            };
+            let mut all = |f: &mut dyn FnMut(f64)| {
+                for &row in rows {
+                    (0..each).for_each(|i| f(number(row, i)));
+                }
+            };
+            numbers(&mut all)
+        }
+    })
+}
+
+/// Facts of numbers, which are gone over several times.
+fn numbers(all: &mut dyn FnMut(&mut dyn FnMut(f64))) -> Facts {
+    let (mut values, mut missing) = (0, 0);
+    let mut seen = FxHashSet::default();
+    let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+    let mut countable = true;
+    all(&mut |x| {
+        values += 1;
+        if x.is_nan() {
+            missing += 1;
+            return;
+        }
+        if seen.len() <= MOST_DISTINCT {
+            // -0 and 0 are one value
+            seen.insert((x + 0.0).to_bits());
+        }
+        countable &= x.fract() == 0.0 && x.abs() < 1e15;
+        if countable && (counts.len() < FEW || counts.contains_key(&(x as i64))) {
+            *counts.entry(x as i64).or_default() += 1;
+        } else {
+            countable = false;
+        }
+    });
+    Facts {
+        values,
+        missing,
+        distinct: (seen.len() <= MOST_DISTINCT).then_some(seen.len()),
+        range: range(|f| {
+            all(&mut |x| {
+                if !x.is_nan() {
+                    f(x);
+                }
+            })
+        }),
+        counts: if countable {
+            counts.into_iter().collect()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// None of no numbers.
+fn range(mut all: impl FnMut(&mut dyn FnMut(f64))) -> Option<Range> {
+    let (mut n, mut sum) = (0u64, 0.0);
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    all(&mut |x| {
+        n += 1;
+        sum += x;
+        (min, max) = (x.min(min), x.max(max));
+    });
+    if n == 0 {
+        return None;
+    }
+    let mean = sum / n as f64;
+    let mut squares = 0.0;
+    let mut histogram = vec![0; BINS];
+    let width = (max - min) / BINS as f64;
+    all(&mut |x| {
+        squares += (x - mean).powi(2);
+        let bin = if width > 0.0 { (x - min) / width } else { 0.0 };
+        histogram[(bin as usize).min(BINS - 1)] += 1;
+    });
+    Some(Range {
+        min,
+        max,
+        mean,
+        std: (squares / n as f64).sqrt(),
+        histogram: Histogram { counts: histogram },
+    })
+}
+
+impl Histogram {
+    /// A line of bars: `▁▃█▅▂▁`; a blank where there is nothing.
+    pub fn line(&self) -> String {
+        let most = self.counts.iter().copied().max().unwrap_or(0);
+        let bar = |&n: &u64| match n {
+            0 => ' ',
+            _ => ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(n * 7 / most) as usize],
+        };
+        self.counts.iter().map(bar).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_described_over_the_rows_chosen() {
+        let data = ColumnData::F32(vec![1.0, -1.0, 3.0, 0.5, f32::NAN, 100.0]);
+        let column = Column::new("x", vec![2], data).unwrap();
+        let facts = describe(&column, &[0, 1]).unwrap();
+        assert_eq!(
+            (facts.values, facts.missing, facts.distinct),
+            (4, 0, Some(4))
+        );
+        assert!(facts.counts.is_empty());
+        let range = facts.range.unwrap();
+        assert_eq!((range.min, range.max, range.mean), (-1.0, 3.0, 0.875));
+        assert_eq!(range.histogram.counts.iter().sum::<u64>(), 4);
+        assert_eq!(
+            (range.histogram.counts[0], range.histogram.counts[15]),
+            (1, 1)
+        );
+        let facts = describe(&column, &[2]).unwrap();
+        assert_eq!((facts.missing, facts.range.unwrap().std), (1, 0.0));
+        assert!(describe(&column, &[3]).is_err());
+        assert_eq!(describe(&column, &[]).unwrap().range, None);
+    }
+
+    #[test]
+    fn whole_numbers_of_few_values_are_counted() {
+        let column = Column::new("y", vec![], ColumnData::I32(vec![2, 0, 2, -1])).unwrap();
+        let facts = describe(&column, &[0, 1, 2, 3]).unwrap();
+        assert_eq!(facts.counts, [(-1, 1), (0, 1), (2, 2)]);
+        let many = Column::new("y", vec![], ColumnData::I32((0..50).collect())).unwrap();
+        let all: Vec<u32> = (0..50).collect();
+        let facts = describe(&many, &all).unwrap();
+        assert_eq!((facts.counts.len(), facts.distinct), (0, Some(50)));
+    }
+
+    #[test]
+    fn texts_have_lengths_in_characters() {
+        let texts = ["a\u{e9}", " ", "a\u{e9}"].into_iter().collect();
+        let column = Column::new("t", vec![], ColumnData::Text(texts)).unwrap();
+        let facts = describe(&column, &[0, 1, 2]).unwrap();
+        assert_eq!((facts.missing, facts.distinct), (1, Some(2)));
+        let range = facts.range.unwrap();
+        assert_eq!((range.min, range.max), (1.0, 2.0));
+    }
+
+    #[test]
+    fn bars_are_as_high_as_there_are_many() {
+        let counts = vec![0, 1, 4, 8, 100];
+        assert_eq!(Histogram { counts }.line(), " ▁▁▁█");
+        assert_eq!(Histogram { counts: vec![0, 0] }.line(), "  ");
+    }
+}
