@@ -51,7 +51,7 @@ struct Words<'a> {
 
 pub fn inspect(args: &Args) -> Result<u8, Failure> {
     let common = &args.common;
-    let mut checked = load::checked(common, &Sizes::new())?;
+    let (mut checked, _) = load::checked(common, &Sizes::new())?;
     let seed = checked.train.as_ref().map_or(0, |t| t.seed);
     let seed = args.seed.unwrap_or(seed);
     let folder = common.file.parent().unwrap_or("".as_ref());
@@ -75,7 +75,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
     let needed = names.iter().map(String::as_str).collect();
     let mut data_set = Dataset::load(spec, &needed, reading)?;
     if spec.has_unknown_sizes() {
-        checked = load::checked(common, &data_set.fitted().sizes())?;
+        (checked, _) = load::checked(common, &data_set.fitted().sizes())?;
     }
     let spec = data(&checked, common)?;
     data_set.derive(spec, &names)?;

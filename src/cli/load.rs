@@ -58,7 +58,7 @@ impl Loaded {
     /// # Errors
     /// What does not fit these sizes, told with the places in the file.
     pub fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
-        let checked = checked(common, sizes)?;
+        let (checked, _) = checked(common, sizes)?;
         let check::Checked {
             data: Some(data),
             train: Some(train),
@@ -119,7 +119,7 @@ fn source(common: &Common) -> Result<&str, Failure> {
 
 /// A file without mistakes, with the sizes that its data determined, if they have been
 /// read; diagnostics are shown.
-pub fn checked(common: &Common, sizes: &Sizes) -> Result<check::Checked, Failure> {
+pub fn checked(common: &Common, sizes: &Sizes) -> Result<(check::Checked, SourceMap), Failure> {
     let report = check(common, sizes)?;
     if sizes.is_empty() || report.checked.is_none() {
         show(&report, common.json)?;
@@ -129,12 +129,15 @@ pub fn checked(common: &Common, sizes: &Sizes) -> Result<check::Checked, Failure
         found.sort();
         console::note(&format!("the data say: {}", found.join(", ")));
     }
-    report.checked.ok_or(Failure::Program)
+    match report.checked {
+        Some(checked) => Ok((checked, report.map)),
+        None => Err(Failure::Program),
+    }
 }
 
 /// Checks and lowers a file that is to be run; its diagnostics are shown.
 pub fn load(common: &Common) -> Result<Loaded, Failure> {
-    let checked = checked(common, &Sizes::new())?;
+    let (checked, map) = checked(common, &Sizes::new())?;
     let (Some(data), Some(train), Some(programs)) = (checked.data, checked.train, checked.programs)
     else {
         let file = common.file.display();
@@ -152,7 +155,7 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         layers: checked.layers,
         name: name.to_string_lossy().into_owned(),
         folder: folder.to_owned(),
-        map: report.map,
+        map,
     })
 }
 

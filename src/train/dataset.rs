@@ -189,6 +189,12 @@ impl Dataset {
                     (None, ColumnData::Text(texts)) => {
                         texts.iter().for_each(|t| hash.add(t.as_bytes()));
                     }
+                    (None, ColumnData::Sparse(bags)) => {
+                        for (at, x) in (0..bags.rows()).flat_map(|row| bags.row(row)) {
+                            hash.add(&(at as u64).to_le_bytes());
+                            hash.add(&x.to_le_bytes());
+                        }
+                    }
                     (None, _) => {}
                 }
                 found.push((format!("column `{}`{of}", column.name), hash.text()));
