@@ -378,10 +378,11 @@ fn samples(
         train: empty.clone(),
         eval: empty.clone(),
         predict: checked.feed.clone(),
-        metrics: empty,
+        metrics: empty.clone(),
+        closing: empty,
     };
     let device = args.machine.device(seed)?;
-    let mut session = Session::new(&programs, Box::new(|graph| device.compile(graph)))?;
+    let mut session = Session::new(&programs, 1, Box::new(|graph| device.compile(graph)))?;
     data.fill(session.store_mut());
     let columns = session.columns(Kind::Predict);
     let order = Order::Sequential;
