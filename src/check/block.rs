@@ -200,15 +200,16 @@ impl Elab<'_> {
                     _ => "a requirement of this definition does not hold".into(),
                 };
                 // The argument to blame is the one that the condition names.
-                let guilty = self.named_argument(cond);
-                let (outer, what) = (self.frames.len() > 2, self.top().what.clone());
+                let what = self.public_name().to_owned();
+                let public = what == self.top().what;
+                let guilty = self.named_argument(cond).filter(|_| public);
                 let mut d = Diagnostic::error("E0310", text);
-                match (guilty, outer) {
-                    (Some((name, at)), _) => {
+                match guilty {
+                    Some((name, at)) => {
                         d = d.label(at, format!("`{name}` of `{what}`"));
                         self.report_call(d);
                     }
-                    (None, _) => {
+                    None => {
                         let call = self.top().call.unwrap_or(span);
                         d = d.label(call, format!("required by `{what}`"));
                         self.report_call(d);

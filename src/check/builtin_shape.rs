@@ -3,6 +3,8 @@
 use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Prim, Shape};
 
+use crate::span::Span;
+
 use super::builtins::Args;
 use super::elab::Elab;
 use super::value::{ArgVal, Meaning, Tensor, Val};
@@ -121,23 +123,31 @@ impl Elab<'_> {
             Some(Val::Error) | None => return Val::Error,
             Some(other) => return self.wrong(a, "list", "a list of numbers", &other),
         };
-        let mut parts = Vec::with_capacity(items.len());
         for v in items.iter() {
-            if !matches!(v, Val::Int(_) | Val::Float(_) | Val::Unknown(_)) {
-                return match v {
-                    Val::Error => Val::Error,
-                    other => self.wrong(a, "list", "a list of numbers", &other.clone()),
-                };
+            if v.is_error() {
+                return Val::Error;
             }
-            let one = self
-                .as_tensor(v, Elem::F32, a.span)
-                .and_then(|t| self.cast(t, Elem::F32, a.span))
-                .and_then(|t| self.stretch(t, &Shape::from_iter([Dim::ONE]), a.span));
-            let Some(one) = one else { return Val::Error };
-            parts.push(one);
+            if !matches!(v, Val::Int(_) | Val::Float(_) | Val::Unknown(_)) {
+                return self.wrong(a, "list", "a list of numbers", v);
+            }
+        }
+        self.number_list(&items, a.span)
+            .map_or(Val::Error, Val::Tensor)
+    }
+
+    /// Numbers one after the other, `f32[n]`.
+    pub fn number_list(&mut self, items: &[Val], span: Span) -> Option<Tensor> {
+        let mut parts = Vec::with_capacity(items.len());
+        for v in items {
+            let t = self.as_tensor(v, Elem::F32, span)?;
+            let t = self.cast(t, Elem::F32, span)?;
+            parts.push(self.stretch(t, &Shape::from_iter([Dim::ONE]), span)?);
         }
         let parts: Vec<&Tensor> = parts.iter().collect();
-        self.emit(Prim::Concat { axis: 0 }, &parts, Meaning::Real, a.span)
+        match self.emit(Prim::Concat { axis: 0 }, &parts, Meaning::Real, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
     }
 
     /// Axis i of `t` becomes axis `axes[i]` of `shape`.

@@ -353,6 +353,13 @@ impl<'w> Elab<'w> {
         self.report(d)
     }
 
+    /// The innermost definition at work that users know: names that begin with an underscore are
+    /// shared parts of the library.
+    pub fn public_name(&self) -> &str {
+        let mut known = self.frames.iter().rev().map(|f| f.what.as_str());
+        known.find(|n| !n.starts_with('_')).unwrap_or("the library")
+    }
+
     /// Reports once a code and place. The first label moves out of the library.
     pub fn report(&mut self, mut d: Diagnostic) -> Val {
         if let Some(written) = d.span() {
@@ -365,7 +372,7 @@ impl<'w> Elab<'w> {
             drop(map);
             if at != written {
                 d.labels[0].span = at;
-                let what = &self.top().what;
+                let what = self.public_name();
                 d.notes.push(format!(
                     "in the library's `{what}`: see `nnc explain {what}`"
                 ));

@@ -84,15 +84,8 @@ impl Elab<'_> {
             Some(n) => match outputs.iter().find(|(o, _)| *o == n.text) {
                 Some(o) => o,
                 None => {
-                    let mut d =
-                        Diagnostic::error("E0608", format!("the model has no output `{}`", n.text))
-                            .label(n.span, "unknown output");
                     let known: Vec<&str> = outputs.iter().map(|(o, _)| &**o).collect();
-                    d = match did_you_mean(&n.text, known.iter().copied()) {
-                        Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
-                        None => d.note(format!("outputs: {}", known.join(", "))),
-                    };
-                    self.report(d);
+                    self.unknown_output(n, &known);
                     return None;
                 }
             },
@@ -159,6 +152,16 @@ impl Elab<'_> {
         Some((output.0.clone(), comparison))
     }
 
+    pub fn unknown_output(&mut self, n: &Ident, known: &[&str]) {
+        let d = Diagnostic::error("E0608", format!("the model has no output `{}`", n.text))
+            .label(n.span, "unknown output");
+        let d = match did_you_mean(&n.text, known.iter().copied()) {
+            Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
+            None => d.note(format!("outputs: {}", known.join(", "))),
+        };
+        self.report(d);
+    }
+
     /// A head of one unit meets a scalar target.
     pub fn squeeze_head(&mut self, p: Tensor, y: &Tensor, span: Span) -> Option<Tensor> {
         if p.ty.rank() == y.ty.rank() + 1 && p.ty.shape.last() == Some(&Dim::ONE) {
@@ -173,8 +176,8 @@ impl Elab<'_> {
         Some(p)
     }
 
-    /// Applies a loss as a train block does: one value a sample, then their mean.
-    pub fn loss_value(
+    /// Applies a loss as a train block does: one value a sample.
+    pub fn loss_values(
         &mut self,
         c: &Configured,
         p: &Tensor,
@@ -190,7 +193,7 @@ impl Elab<'_> {
             symbol: None,
         };
         match self.apply(c, vec![arg(p), arg(y)], span, "".into()) {
-            Val::Tensor(t) => self.scalar_mean(t, span),
+            Val::Tensor(t) => self.cast(t, Elem::F32, span),
             _ => None,
         }
     }

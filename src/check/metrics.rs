@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::ir::prim::Binary;
+use crate::ir::prim::{Binary, Reduce};
 use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind};
@@ -24,22 +24,63 @@ impl Elab<'_> {
         span: Span,
         metrics: &mut Vec<MetricUse>,
     ) {
+        if let Val::Tensor(b) = self.size(&Dim::symbol("B"), Elem::F64, span) {
+            self.accumulate(name, value, b, span, metrics);
+        }
+    }
+
+    /// The mean over all values of a loss that count.
+    fn accumulate_values(
+        &mut self,
+        name: &str,
+        values: Tensor,
+        span: Span,
+        metrics: &mut Vec<MetricUse>,
+    ) {
+        let Some(mask) = values.mask.clone().filter(|_| values.ty.rank() > 0) else {
+            if let Some(mean) = self.scalar_mean(values, span) {
+                self.accumulate_mean(name, &mean, span, metrics);
+            }
+            return;
+        };
+        let count = self.cast((*mask).clone(), Elem::F64, span).and_then(|m| {
+            let axes = (0..m.ty.rank()).collect();
+            let sum = Prim::Reduce {
+                op: Reduce::Sum,
+                axes,
+            };
+            match self.emit(sum, &[&m], Meaning::Real, span) {
+                Val::Tensor(t) => Some(t),
+                _ => None,
+            }
+        });
+        if let (Some(mean), Some(count)) = (self.scalar_mean(values, span), count) {
+            self.accumulate(name, &mean, count, span, metrics);
+        }
+    }
+
+    /// `NAME/total += value * count`, `NAME/count += count`.
+    fn accumulate(
+        &mut self,
+        name: &str,
+        value: &Tensor,
+        count: Tensor,
+        span: Span,
+        metrics: &mut Vec<MetricUse>,
+    ) {
         let scalar = Type::scalar(Elem::F64);
         let Some(value) = self.cast(value.clone(), Elem::F64, span) else {
             return;
         };
-        let Val::Tensor(b) = self.size(&Dim::symbol("B"), Elem::F64, span) else {
-            return;
-        };
         let Val::Tensor(weighted) = self.emit(
             Prim::Binary(Binary::Mul),
-            &[&value, &b],
+            &[&value, &count],
             Meaning::Real,
             span,
         ) else {
             return;
         };
-        for (part, add) in [("total", weighted), ("count", b)] {
+        for (part, add) in [("total", weighted), ("count", count)] {
             let full: Arc<str> = format!("{name}/{part}").into();
             let kept = self.keep(&full, scalar.clone(), Role::Metric);
             self.zero(&full);
@@ -96,8 +137,9 @@ impl Elab<'_> {
             self.comparison = Some(pair.clone());
             if c.defs[0].def.kind == DefKind::Loss {
                 let span = a.value.span;
-                if let Some(v) = self.loss_value(&c, &pair.prediction, &pair.target, span) {
-                    self.accumulate_mean(&name, &v, span, metrics);
+                let values = self.loss_values(&c, &pair.prediction, &pair.target, span);
+                if let Some(v) = values {
+                    self.accumulate_values(&name, v, span, metrics);
                 }
             } else {
                 let (p, y) = (pair.prediction, pair.target);

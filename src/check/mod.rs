@@ -40,6 +40,7 @@ mod sweep;
 mod train;
 mod unused;
 mod value;
+mod weights;
 mod world;
 
 use std::collections::HashSet;

@@ -13,6 +13,7 @@ use super::data::DataEnv;
 use super::elab::Elab;
 use super::metrics::MetricUse;
 use super::value::{Meaning, Tensor, Val};
+use super::weights::{CLASS_WEIGHT, SAMPLE_WEIGHT, Weights};
 
 /// What a run of the program is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,8 +23,10 @@ pub enum Run {
     Predict,
 }
 
-pub const SETTINGS: [&str; 9] = [
+pub const SETTINGS: [&str; 11] = [
     "loss",
+    CLASS_WEIGHT,
+    SAMPLE_WEIGHT,
     "optimizer",
     "metrics",
     "epochs",
@@ -110,6 +113,14 @@ impl Elab<'_> {
                         format!("`{key}` belongs inside a step here"),
                         "this block trains by steps",
                     );
+                }
+            }
+            for key in [CLASS_WEIGHT, SAMPLE_WEIGHT] {
+                if let Some(x) = s.get(key) {
+                    let d = Diagnostic::error("E0612", format!("`{key}` weighs a `loss`"))
+                        .label(x.span, "this block trains by steps")
+                        .help("multiply in the step's `minimize`");
+                    self.report(d);
                 }
             }
         }
@@ -349,6 +360,9 @@ impl Elab<'_> {
         let mut total: Option<Tensor> = None;
         let mut failed = false;
         let several = outputs.len() > 1;
+        let weights = Weights::of(&s, env, run);
+        let names: Vec<&str> = outputs.iter().map(|(n, _)| &**n).collect();
+        self.check_weights(&weights, &names);
         for a in &loss_setting.values {
             let v = self.eval(&a.value);
             let (weight, v) = match v {
@@ -365,8 +379,12 @@ impl Elab<'_> {
                 continue;
             };
             self.comparison = Some(pair.clone());
-            let value = self.loss_value(&c, &pair.prediction, &pair.target, a.value.span);
+            let values = self.loss_values(&c, &pair.prediction, &pair.target, a.value.span);
             self.comparison = None;
+            let value = values.and_then(|v| {
+                let v = self.weigh(&weights, &name, v, &pair.target, a.value.span)?;
+                self.scalar_mean(v, a.value.span)
+            });
             let Some(value) = value else {
                 failed = true;
                 continue;

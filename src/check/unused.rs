@@ -115,6 +115,17 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             DataItemKind::Source { .. } | DataItemKind::Column { .. } => {}
         }
     }
+    // A train block may weigh samples by columns.
+    for t in decls.iter().filter_map(|t| match &t.kind {
+        DeclKind::Train(t) if t.data.text == d.name.text => Some(t),
+        _ => None,
+    }) {
+        for item in &t.items {
+            if let TrainItem::Setting(s) = item {
+                s.values.iter().for_each(|a| seen.expr(&a.value));
+            }
+        }
+    }
     let taken = decls.iter().find_map(|t| match &t.kind {
         DeclKind::Train(t) if t.data.text == d.name.text => Some(inputs_of(t, decls)),
         _ => None,
