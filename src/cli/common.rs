@@ -6,7 +6,10 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::backend::Options;
-use crate::cli::console;
+use crate::cli::{console, load};
+use crate::diag::Diagnostic;
+use crate::diag::render::render;
+use crate::span::SourceMap;
 use crate::train::RunError;
 use crate::train::device::{Device, Target};
 
@@ -73,6 +76,8 @@ pub enum Failure {
         help: Option<String>,
     },
     Run(Box<RunError>),
+    /// A run's failure that has a place in the program.
+    Placed(Box<(Diagnostic, SourceMap)>),
 }
 
 impl From<RunError> for Failure {
@@ -109,8 +114,19 @@ impl Failure {
 
     /// Tells about it; gives the exit code.
     pub fn report(&self, json: bool) -> u8 {
+        if let Failure::Placed(found) = self {
+            let (diagnostic, map) = &**found;
+            if json {
+                let _ = console::line(&placed_event(diagnostic, map).to_string());
+            }
+            let shown = render(std::slice::from_ref(diagnostic), map, load::style());
+            // the count of a check's errors follows it
+            let shown = shown.rsplit_once("\n\n").map_or(&*shown, |(d, _)| d);
+            console::note(shown.trim_end());
+            return exit::RUN;
+        }
         let (code, message, help, exit) = match self {
-            Failure::Program => return exit::PROGRAM,
+            Failure::Program | Failure::Placed(_) => return exit::PROGRAM,
             Failure::Usage { message, help } => (None, message.clone(), help.clone(), exit::USAGE),
             Failure::Run(error) => (
                 Some(error.code()),
@@ -131,6 +147,25 @@ impl Failure {
         }
         exit
     }
+}
+
+/// The event `error`, with its place and what is known beside.
+fn placed_event(d: &Diagnostic, map: &SourceMap) -> serde_json::Value {
+    let mut event = json!({
+        "event": "error",
+        "code": d.code,
+        "message": d.message,
+        "help": d.help,
+        "notes": d.notes,
+        "labels": d.labels.iter().map(|l| l.text.as_str()).collect::<Vec<_>>(),
+    });
+    if let Some(span) = d.span() {
+        let (line, column) = map.line_column(span);
+        event["file"] = map.get(span.source).name.as_str().into();
+        event["line"] = line.into();
+        event["column"] = column.into();
+    }
+    event
 }
 
 impl Machine {

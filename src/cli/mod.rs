@@ -15,6 +15,7 @@ mod fmt;
 mod inspect;
 mod interrupt;
 mod load;
+mod not_finite;
 mod predict;
 mod program;
 mod progress;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
+use crate::cli::not_finite::{self, Again};
 use crate::cli::progress::{Progress, seconds, thousands};
 use crate::cli::saver::{self, Saver};
 use crate::cli::{console, interrupt, program};
@@ -15,6 +16,7 @@ use crate::lower::spec::Part;
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
 use crate::train::dataset::{Dataset, Places, Reading};
+use crate::train::device::Device;
 use crate::train::fitted::Fitted;
 use crate::train::memory;
 use crate::train::output::Output;
@@ -66,12 +68,22 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     data.fill(session.store_mut());
     let (mut out, state) = saver::place(args, &loaded)?;
-    let trained = train(args, &loaded, session, &data, &mut out, state.as_deref());
+    let trained = train(
+        args,
+        &loaded,
+        &device,
+        session,
+        &data,
+        &mut out,
+        state.as_deref(),
+    );
     if let Err(failure) = &trained {
         out.withdraw();
         let code = failure.report(common.json);
         let states = Checkpoints::new(&loaded.train.callbacks, out.folder());
-        if matches!(failure, Failure::Run(_)) && states.newest(&out.weights()).0.is_some() {
+        if matches!(failure, Failure::Run(_) | Failure::Placed(_))
+            && states.newest(&out.weights()).0.is_some()
+        {
             console::note(&format!(
                 "what was saved last is whole; to go on from it:\n  nnc run {} --resume {}",
                 arguments(args),
@@ -87,6 +99,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 fn train(
     args: &Args,
     loaded: &Loaded,
+    device: &Device,
     mut session: Session,
     data: &Dataset,
     out: &mut Output,
@@ -116,14 +129,32 @@ fn train(
         every: saver.checkpoints.every(),
         history: from.history,
     };
-    let outcome = fit(
+    let trained = fit(
         &mut session,
         &mut parts,
         &plan,
         &mut callbacks,
         &mut progress,
         &mut saver,
-    )?;
+    );
+    let outcome = match trained {
+        Err(error @ RunError::NotFinite { .. }) => {
+            drop((session, parts, callbacks, progress));
+            return Err(not_finite::explain(
+                error,
+                &Again {
+                    args,
+                    loaded,
+                    device,
+                    data,
+                    out,
+                    identity: &identity,
+                    state,
+                },
+            ));
+        }
+        trained => trained?,
+    };
     save_state(
         &out.weights(),
         &mut session,
@@ -229,7 +260,7 @@ pub fn fitted(
     Ok(fitted)
 }
 
-fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
+pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
     let spec = &loaded.train;
     let order = if spec.shuffle {
         Order::Shuffled { seed: spec.seed }

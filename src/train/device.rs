@@ -55,7 +55,8 @@ impl Device {
     }
 }
 
-fn optimized(graph: &Graph) -> Result<Graph, RunError> {
+/// What all back ends are given.
+pub fn optimized(graph: &Graph) -> Result<Graph, RunError> {
     optimize(graph).map_err(|e| match e {
         PassError::Type { .. } => compile_error(&e),
         PassError::Malformed { .. } => RunError::Program(e.to_string()),

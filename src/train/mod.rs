@@ -14,6 +14,7 @@
 //! state        a run's state in a file
 //! checkpoints  states saved while it runs
 //! output       the folder of a run
+//! trace        where a number that is not finite came from
 //! memory       how much memory a run will take
 //! ```
 
@@ -30,6 +31,7 @@ pub mod output;
 pub mod session;
 pub mod state;
 pub mod store;
+pub mod trace;
 pub mod watch;
 pub mod weights;
 

@@ -484,7 +484,7 @@ fn results(graph: &Graph) -> impl Iterator<Item = (&str, &crate::ir::Type)> {
 
 /// Where the executable finds a column: in the batch, or in `staging`, where it is
 /// copied if it is not aligned, and converted if the file stores it otherwise.
-fn place(
+pub(super) fn place(
     name: &str,
     from: crate::data::batch::BatchColumn,
     bytes: usize,

@@ -226,6 +226,33 @@ impl Store {
         }
     }
 
+    /// Everything that the buffers hold.
+    pub fn image(&self) -> &[u8] {
+        &self.memory
+    }
+
+    /// Puts back what [`Store::image`] gave.
+    pub fn set_image(&mut self, from: &[u8]) {
+        self.memory.copy_from_slice(from);
+    }
+
+    /// Whether all floats that training changes are finite.
+    pub fn is_finite(&self) -> bool {
+        let trained = |r: &Role| matches!(r, Role::Param | Role::State | Role::Slot);
+        self.buffers.iter().filter(|b| trained(&b.role)).all(|b| {
+            let bytes = self.bytes(b);
+            match b.elem {
+                Elem::F32 => {
+                    (bytes.as_chunks::<4>().0.iter()).all(|w| f32::from_le_bytes(*w).is_finite())
+                }
+                Elem::F64 => {
+                    (bytes.as_chunks::<8>().0.iter()).all(|w| f64::from_le_bytes(*w).is_finite())
+                }
+                Elem::I32 | Elem::U8 | Elem::Bool => true,
+            }
+        })
+    }
+
     fn model(&self) -> impl Iterator<Item = &Buffer> {
         self.buffers.iter().filter(|b| Saved::Start.holds(&b.role))
     }

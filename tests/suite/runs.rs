@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cli::{PROGRAM, Place, err, find, kinds, out};
+use crate::cli::{PROGRAM, Place, err, events, find, kinds, out};
 
 /// A folder with `toy.nn`, whose train block holds these lines too.
 fn place(lines: &str) -> Place {
@@ -513,4 +513,97 @@ fn the_program_as_it_was_run_makes_the_same_run_again() {
         (&3.into(), &"9".into())
     );
     assert!(lock["data"]["column `x`"].is_string(), "{lock}");
+}
+
+/// Where the first number that is not finite came from, as it is told.
+fn traced(change: &[(&str, &str)], args: &str) -> Value {
+    let place = Place::new();
+    let path = place.path().join("toy.nn");
+    let mut text = fs::read_to_string(&path).unwrap();
+    for (from, to) in change {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    fs::write(&path, &text).unwrap();
+    let output = place.nnc(&format!("run toy.nn --json --out w {args}"));
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(!err(&output).contains("internal"), "{}", err(&output));
+    let told = events(&out(&output));
+    let mut error = find(&told, "error").clone();
+    let line = error["line"]
+        .as_u64()
+        .map(|n| text.lines().nth(n as usize - 1).unwrap());
+    error["text"] = line.unwrap_or_default().into();
+    assert!(!place.path().join("w").join("weights.safetensors").exists());
+    error
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_traced_to_its_line() {
+    let loss = "loss mine(p: prob[..], y: class[2][..]) -> [..] {\n  q = cast(y, real)\n  LOSS\n}\nmodel Toy";
+    let with = |body: &str| {
+        let loss = loss.replace("LOSS", body);
+        traced(&[("model Toy", &loss), ("binary_crossentropy", "mine")], "")
+    };
+    // 0 rows of class 1 in some batch: the count of a batch never is, so of a product
+    let log = with("(p - q)^2 + 0 * log(relu(q - 0.5))");
+    assert_eq!(log["text"], "  (p - q)^2 + 0 * log(relu(q - 0.5))");
+    assert!(
+        log["labels"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("`log` gives -inf in step 1"),
+        "{log}"
+    );
+    assert!(
+        log["help"].as_str().unwrap().contains("logarithm of 0"),
+        "{log}"
+    );
+    let div = with("(p - q)^2 / q");
+    assert!(
+        div["help"].as_str().unwrap().contains("division by 0"),
+        "{div}"
+    );
+    assert_eq!(
+        (&div["code"], &div["text"]),
+        (&"E0951".into(), &"  (p - q)^2 / q".into())
+    );
+    // the loss is finite; its gradient is not, and so the weights of the next step
+    let root = with("(p - q)^2 + sqrt(relu(q - p) * 0)");
+    assert_eq!(root["text"], "  (p - q)^2 + sqrt(relu(q - p) * 0)");
+    assert!(
+        root["labels"][0]
+            .as_str()
+            .unwrap()
+            .contains("in its gradient"),
+        "{root}"
+    );
+    assert!(
+        root["labels"][0].as_str().unwrap().contains("in step 1 "),
+        "{root}"
+    );
+}
+
+#[test]
+fn a_run_that_grows_without_bound_is_traced_to_the_step_where_it_does() {
+    let grown = traced(&[], "--set rate=1e38 --set width=64");
+    assert_eq!(grown["code"], "E0951");
+    assert!(
+        grown["help"].as_str().unwrap().contains("learning rate"),
+        "{grown}"
+    );
+    // after states have been saved: from the last of them
+    let late = traced(
+        &[
+            ("lr = rate", "lr = late"),
+            ("  epochs     3", "  epochs     9"),
+            (
+                "model Toy",
+                "schedule late { select(step > 21, 1e38, 0.01) }\nmodel Toy",
+            ),
+        ],
+        "",
+    );
+    let label = late["labels"][0].as_str().unwrap_or_default().to_owned();
+    assert!(label.contains("in step 2"), "{late}");
 }

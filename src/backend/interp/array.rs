@@ -7,7 +7,7 @@ use crate::ir::Elem;
 
 /// In row-major order, always.
 #[derive(Clone, Debug)]
-pub(super) enum Array {
+pub(crate) enum Array {
     F32(ArrayD<f32>),
     F64(ArrayD<f64>),
     I32(ArrayD<i32>),

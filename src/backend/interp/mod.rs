@@ -22,12 +22,12 @@ mod reduce;
 #[cfg(test)]
 mod tests;
 
-use array::Array;
+pub(crate) use array::Array;
 
 use super::{Cost, Executable, Options, run_on};
 use crate::ir::cost::known_flops;
 use crate::ir::prim::Scan;
-use crate::ir::{Dim, Graph, OutputRole, Prim, Stage, Tensor, Type, VerifyError, verify};
+use crate::ir::{Dim, Graph, Node, OutputRole, Prim, Stage, Tensor, Type, VerifyError, verify};
 
 /// A graph without symbols and gradients, ready to run.
 pub struct Interpreter {
@@ -89,7 +89,7 @@ impl Executable for Interpreter {
             let bytes = unsafe { std::slice::from_raw_parts(start, ty.bytes()) };
             Array::from_bytes(ty.elem, &sizes(&ty.shape), bytes)
         });
-        let outputs = run_graph(graph, arguments.collect(), self.seed);
+        let outputs = run_graph(graph, arguments.collect(), self.seed, &mut |_, _, _, _| {});
         let mut results = results.iter();
         for (output, value) in graph.outputs.iter().zip(outputs) {
             let start = match output.role {
@@ -103,8 +103,17 @@ impl Executable for Interpreter {
     }
 }
 
+/// Sees an operation, its arguments and its results; those of regions each time, before
+/// what they are regions of.
+pub(crate) type Observer<'a> = dyn FnMut(&Graph, &Node, &[&Array], &[Array]) + 'a;
+
+/// Runs a graph that the verifier takes at [`Stage::Specialized`], each operation seen.
+pub(crate) fn observe(graph: &Graph, inputs: Vec<Array>, seed: u64, see: &mut Observer) {
+    run_graph(graph, inputs, seed, see);
+}
+
 /// Values of the outputs, given those of the inputs.
-fn run_graph(graph: &Graph, inputs: Vec<Array>, seed: u64) -> Vec<Array> {
+fn run_graph(graph: &Graph, inputs: Vec<Array>, seed: u64, see: &mut Observer) -> Vec<Array> {
     let mut values: Vec<Option<Array>> = vec![None; graph.value_count()];
     for (input, value) in graph.inputs.iter().zip(inputs) {
         values[input.value.0 as usize] = Some(value);
@@ -118,7 +127,9 @@ fn run_graph(graph: &Graph, inputs: Vec<Array>, seed: u64) -> Vec<Array> {
                 .map(|value| value.expect("definitions come before uses"))
                 .collect();
             let types: Vec<&Type> = node.values().map(|v| graph.ty(v)).collect();
-            evaluate_prim(&node.prim, &args, &types, seed)
+            let results = evaluate_prim(&node.prim, &args, &types, seed, see);
+            see(graph, node, &args, &results);
+            results
         };
         for (v, result) in node.values().zip(results) {
             debug_assert_eq!(result.elem(), graph.ty(v).elem);
@@ -133,7 +144,13 @@ fn run_graph(graph: &Graph, inputs: Vec<Array>, seed: u64) -> Vec<Array> {
         .collect()
 }
 
-fn evaluate_prim(prim: &Prim, args: &[&Array], types: &[&Type], seed: u64) -> Vec<Array> {
+fn evaluate_prim(
+    prim: &Prim,
+    args: &[&Array],
+    types: &[&Type],
+    seed: u64,
+    see: &mut Observer,
+) -> Vec<Array> {
     let shape = || sizes(&types[0].shape);
     let result = match prim {
         Prim::Const { value, elem } => Array::full(*elem, &[], *value),
@@ -175,13 +192,19 @@ fn evaluate_prim(prim: &Prim, args: &[&Array], types: &[&Type], seed: u64) -> Ve
         }
         Prim::Window { op, dims } => conv::window(*op, dims, args[0], &shape()),
         Prim::WindowGrad { op, dims } => conv::window_grad(*op, dims, args[0], args[1]),
-        Prim::Scan(scan) => return run_scan(scan, args, types, seed),
+        Prim::Scan(scan) => return run_scan(scan, args, types, seed, see),
         Prim::Gradient => unreachable!("`compile` refuses it"),
     };
     vec![result]
 }
 
-fn run_scan(scan: &Scan, args: &[&Array], types: &[&Type], seed: u64) -> Vec<Array> {
+fn run_scan(
+    scan: &Scan,
+    args: &[&Array],
+    types: &[&Type],
+    seed: u64,
+    see: &mut Observer,
+) -> Vec<Array> {
     let (carried, rest) = args.split_at(scan.carries);
     let (scanned, constants) = rest.split_at(scan.scanned);
     let mut carries: Vec<Array> = carried.iter().map(|a| (*a).clone()).collect();
@@ -199,7 +222,7 @@ fn run_scan(scan: &Scan, args: &[&Array], types: &[&Type], seed: u64) -> Vec<Arr
         let slices = scanned.iter().map(|a| a.row(index));
         let constants = constants.iter().map(|a| (*a).clone());
         let inputs = carries.into_iter().chain(slices).chain(constants);
-        let mut outputs = run_graph(&scan.body, inputs.collect(), seed);
+        let mut outputs = run_graph(&scan.body, inputs.collect(), seed, see);
         for (stack, row) in stacked.iter_mut().zip(outputs.drain(scan.carries..)) {
             stack.set_row(index, &row);
         }
