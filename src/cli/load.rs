@@ -35,7 +35,7 @@ impl Loaded {
     pub fn identity(&self, text: String, data: Vec<(String, String)>) -> Identity {
         let mut hash = Hash::default();
         let p = &self.programs;
-        for graph in [&p.init, &p.train, &p.eval, &p.metrics] {
+        for graph in [&p.init, &p.train, &p.eval, &p.metrics, &p.closing] {
             hash.add(graph.to_string().as_bytes());
         }
         hash.add(rows_text(&self.data).as_bytes());

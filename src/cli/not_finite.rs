@@ -47,7 +47,7 @@ fn search(again: &Again) -> Result<Option<Trace>, Failure> {
     let (args, loaded) = (again.args, again.loaded);
     let spec = &loaded.train;
     let compile = Box::new(|graph| again.device.compile(graph));
-    let mut session = Session::new(&loaded.programs, compile)?;
+    let mut session = Session::new(&loaded.programs, again.data.most_rows(), compile)?;
     again.data.fill(session.store_mut());
     // what callbacks write this time is of no use
     let scratch = tempfile::Builder::new()
