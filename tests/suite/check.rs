@@ -56,6 +56,22 @@ fn the_library_checks_as_if_a_user_had_written_it() {
     }
 }
 
+/// One name in two files would be overloads of one definition.
+#[test]
+fn private_names_of_the_library_are_each_of_one_file() {
+    let mut seen: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+    for (file, text) in nnc::library::FILES {
+        for line in text.lines() {
+            let Some(name) = line.strip_prefix("fn _").and_then(|l| l.split('(').next()) else {
+                continue;
+            };
+            let first = seen.entry(name).or_insert(file);
+            assert_eq!(first, file, "`_{name}` is defined in both");
+        }
+    }
+    assert!(seen.len() > 5);
+}
+
 #[test]
 fn what_only_an_evaluation_declares_has_no_initial_value() {
     let digits = std::fs::read_to_string("models/digits.nn").unwrap();
