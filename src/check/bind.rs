@@ -1,6 +1,8 @@
 //! Arguments to parameters: by position and name, any number of them for a
 //! variadic one, defaults for the rest.
 
+use std::sync::Arc;
+
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::span::Span;
 use crate::syntax::ast::{self, Expr, Param};
@@ -91,6 +93,7 @@ impl Elab<'_> {
                 }
                 Some(name) => match params.iter().position(|p| p.name.text == name.text) {
                     Some(i) => i,
+                    None if self.is_option_of(&name.text, r) => continue,
                     None => {
                         self.unknown_argument(name, params, r);
                         given.complete = false;
@@ -129,7 +132,10 @@ impl Elab<'_> {
         let what = &r.def.name.text;
         let mut d = Diagnostic::error("E0104", format!("`{what}` has no argument `{}`", name.text))
             .label(name.span, "unknown argument");
-        let known = || params.iter().map(|p| &*p.name.text);
+        let options = self.options_of(r);
+        let own = params.iter().map(|p| &p.name.text);
+        let all: Vec<&Arc<str>> = own.chain(&options).collect();
+        let known = || all.iter().map(|n| &***n);
         let near = known()
             .find(|p| abbreviates(p, &name.text) || abbreviates(&name.text, p))
             .or_else(|| did_you_mean(&name.text, known()));
@@ -140,7 +146,7 @@ impl Elab<'_> {
         } else if config.is_empty() && inputs.is_empty() {
             d = d.note(format!("`{what}` takes no arguments"));
         } else {
-            let names: Vec<&str> = params.iter().map(|p| &*p.name.text).collect();
+            let names: Vec<&str> = known().collect();
             d = d.note(format!("it takes: {}", names.join(", ")));
         }
         self.report_call(d);

@@ -398,8 +398,15 @@ impl Elab<'_> {
         let r = c.defs[0].clone();
         let path = self.top().path.clone();
         self.push_frame(&r, path, c.span);
-        let ok = self.bind_config(c, &r);
+        let mut ok = self.bind_config(c, &r);
         self.frames.pop();
+        if r.def.kind == DefKind::Optimizer {
+            for (_, stage) in self.staged(c) {
+                self.push_frame(&stage.defs[0], "".into(), c.span);
+                ok &= self.bind_config(&stage, &stage.defs[0]);
+                self.frames.pop();
+            }
+        }
         ok
     }
 

@@ -127,6 +127,10 @@ pub struct Elab<'w> {
     pub collected: FxHashMap<Arc<str>, Type>,
     /// The walk computes the values of metrics at the end of an epoch.
     pub ending: bool,
+    /// The stages of an optimizer that run, one inside the other.
+    pub running: Vec<super::every::Running>,
+    /// Parameters and the states whose values they take when training ends.
+    pub ends: Vec<(String, String)>,
 }
 
 /// Calls nested deeper than this are a mistake (or recursion).
@@ -173,6 +177,8 @@ impl<'w> Elab<'w> {
             applied: Vec::new(),
             collected: FxHashMap::default(),
             ending: false,
+            running: Vec::new(),
+            ends: Vec::new(),
         }
     }
 

@@ -13,8 +13,8 @@ use super::signature::{ParamType, param_type};
 use super::value::{DefRef, Home, Kind, Meaning, Tensor, Val};
 
 impl Elab<'_> {
-    /// Checks a definition; whether it is free of mistakes.
-    pub fn generic(&mut self, r: &DefRef) -> bool {
+    /// Checks a definition (a stage of every optimizer, perhaps); whether it is free of mistakes.
+    pub fn generic(&mut self, r: &DefRef, stage: bool) -> bool {
         let before = self.diags.len();
         let def = &r.def;
         self.check_lists(r);
@@ -36,6 +36,12 @@ impl Elab<'_> {
         }
         for (name, v) in self.implied(def.kind, span) {
             self.frame().bind_given(&name.into(), v, span);
+        }
+        if stage {
+            let rate = ("lr", Val::Unknown(Kind::Float));
+            for (name, v) in super::every::stage_names().chain([rate]) {
+                self.frame().bind_given(&name.into(), v, span);
+            }
         }
         if def.kind == DefKind::Metric {
             // Names of a batch and of the end are told apart; then both are walked as one.

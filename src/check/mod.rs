@@ -15,6 +15,7 @@ mod closing;
 mod data;
 mod elab;
 mod errors;
+mod every;
 mod expr;
 mod feed;
 mod fit;
@@ -178,22 +179,27 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
     };
     let mut bad = HashSet::new();
     let mut walk = Elab::new(world, generic, "generic");
-    let mut defs: Vec<&Arc<ast::Def>> = Vec::new();
+    let mut defs: Vec<(&Arc<ast::Def>, bool)> = Vec::new();
     for decl in &loaded.decls {
         match &decl.kind {
-            DeclKind::Def(def) => defs.push(def),
+            DeclKind::Def(def) => {
+                let mut attributes = decl.attributes.iter();
+                let stage = attributes.any(|a| &*a.name.text == "every_optimizer");
+                defs.push((def, stage));
+            }
             DeclKind::Const(c) => {
                 walk.name(&c.name);
             }
             _ => {}
         }
     }
-    for def in defs {
+    for (def, stage) in defs {
         let mut one = Elab::new(world, generic, "generic");
-        if !one.generic(&DefRef {
+        let r = DefRef {
             def: def.clone(),
             library: false,
-        }) {
+        };
+        if !one.generic(&r, stage) {
             bad.insert(Arc::as_ptr(def) as usize);
         }
         walk.diags.append(&mut one.diags);
@@ -361,6 +367,7 @@ fn check_train(
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
+    let ends = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
@@ -414,6 +421,7 @@ fn check_train(
         predict,
         metrics: values,
         closing,
+        ends,
     });
 }
 

@@ -75,46 +75,28 @@ impl Elab<'_> {
             return;
         };
         let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
-        let Some(c) = self.with_rates(&c, &class, &step, span) else {
+        let Some(rule) = self.rule(c, class, step, span) else {
             return;
         };
-        let r = c.defs[0].clone();
+        let mut grads: Vec<Tensor> = trained
+            .iter()
+            .zip(grads)
+            .map(|(name, value)| Tensor {
+                value,
+                ..self.params[name].tensor.clone()
+            })
+            .collect();
+        if self.prepare(&rule, &trained, &mut grads).is_none() {
+            return;
+        }
         let mut updated: FxHashSet<Type> = FxHashSet::default();
-        for (name, grad) in trained.iter().zip(grads) {
+        for (name, grad) in trained.iter().zip(&grads) {
             let info = self.params[name].clone();
             let alike = info.constraint.is_none() && !updated.insert(info.tensor.ty.clone());
             if alike && self.world.purpose == Purpose::Report {
                 continue;
             }
-            let grad = Tensor {
-                value: grad,
-                ..info.tensor.clone()
-            };
-            if !self.enter(span) {
-                return;
-            }
-            self.push_frame(&r, format!("{class}/{name}").into(), span);
-            for (n, t) in [("param", &info.tensor), ("grad", &grad), ("step", &step)] {
-                self.frame()
-                    .bind_given(&n.into(), Val::Tensor(t.clone()), r.def.name.span);
-            }
-            let next = if self.bind_config(&c, &r) {
-                self.block_from(&r.def.body, requirements(&r.def).len())
-            } else {
-                None
-            };
-            self.frames.pop();
-            self.leave();
-            let Some(next) = next else { return };
-            let Val::Tensor(mut next) = next else {
-                if !next.is_error() {
-                    self.error(
-                        "E0312",
-                        r.def.name.span,
-                        format!("`{}` must give the parameter's new value", r.def.name.text),
-                        format!("this is {}", next.describe()),
-                    );
-                }
+            let Some(mut next) = self.update(&rule, 0, name, &info.tensor, grad, &rule.step) else {
                 return;
             };
             if let Some(Val::Def(k)) = &info.constraint {
@@ -126,12 +108,13 @@ impl Elab<'_> {
                 next = t;
             }
             if next.ty != info.tensor.ty {
+                let r = &rule.own.defs[0].def.name;
                 self.error(
                     "E0213",
-                    r.def.name.span,
+                    r.span,
                     format!(
                         "`{}` gives {next} for a parameter {}",
-                        r.def.name.text, info.tensor.ty
+                        r.text, info.tensor.ty
                     ),
                     "the new value must have the parameter's type",
                 );
@@ -141,6 +124,47 @@ impl Elab<'_> {
                 value: next.value,
                 ..info.tensor
             };
+        }
+    }
+
+    /// Runs the body of an optimizer, or of a stage of every optimizer, for one parameter;
+    /// `given` is bound beside its configuration. What it declares is named below `path`.
+    pub fn run_rule(
+        &mut self,
+        c: &Configured,
+        path: Arc<str>,
+        given: &[(&str, Val)],
+        span: Span,
+    ) -> Option<Tensor> {
+        let r = c.defs[0].clone();
+        if !self.enter(span) {
+            return None;
+        }
+        self.push_frame(&r, path, span);
+        for (n, v) in given {
+            self.frame()
+                .bind_given(&Arc::from(*n), v.clone(), r.def.name.span);
+        }
+        let value = if self.bind_config(c, &r) {
+            self.block_from(&r.def.body, requirements(&r.def).len())
+        } else {
+            None
+        };
+        self.frames.pop();
+        self.leave();
+        match value? {
+            Val::Tensor(t) => Some(t),
+            Val::Error => None,
+            other => {
+                let name = &r.def.name;
+                self.error(
+                    "E0312",
+                    name.span,
+                    format!("`{}` must give the parameter's new value", name.text),
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
         }
     }
 
@@ -242,7 +266,7 @@ impl Elab<'_> {
 
     /// The requirements of an optimizer, its configuration bound in the frame on top. A rate
     /// that changes is any rate.
-    fn require_of(&mut self, r: &DefRef) -> bool {
+    pub fn require_of(&mut self, r: &DefRef) -> bool {
         self.frame().push_block();
         for p in lists(&r.def).0 {
             let name = &p.name;

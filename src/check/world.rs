@@ -1,7 +1,7 @@
 //! Every name a program can mean: the user's declarations, those of imported
 //! files, and the library, whose definitions are parsed when first needed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::syntax::{self, ast};
 
 use super::call::lists;
 use super::data::Fit;
+use super::every::{Gives, Stage};
 use super::mismatch::literal;
 use super::signature::{MeaningPattern, ParamType, Pattern, param_type};
 use super::value::{DefRef, Meaning, Val};
@@ -55,6 +56,8 @@ pub struct World {
     pub consts: RefCell<HashMap<Arc<str>, ConstState>>,
     library: RefCell<HashMap<&'static str, Rc<Vec<DefRef>>>>,
     parts: RefCell<HashMap<usize, DefRef>>,
+    /// What every optimizer takes, once one is asked for it.
+    stages: OnceCell<Vec<Stage>>,
     /// Sizes that the data determined, by name, once they have been read.
     pub sizes: HashMap<String, i64>,
     /// What the data block at hand fits: its models see its sizes.
@@ -157,6 +160,22 @@ impl World {
         names.extend(self.fits.borrow().keys().cloned());
         names.sort();
         names
+    }
+
+    /// What carries `@every_optimizer(..)`, in the order of the library.
+    pub fn stages(&self) -> &[Stage] {
+        self.stages.get_or_init(|| {
+            let parts = library::every_optimizer();
+            let stages = parts.filter_map(|(part, what)| {
+                let gives = match what {
+                    "grad" => Gives::Grad,
+                    _ => Gives::Param,
+                };
+                let def = self.library_part(part)?;
+                Some(Stage { def, gives })
+            });
+            stages.collect()
+        })
     }
 
     /// The definition in a part of the library, parsed when first asked for.

@@ -153,6 +153,17 @@ pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// The definitions (as indices of parts) that carry `@every_optimizer(WHAT)`, with that word.
+pub fn every_optimizer() -> impl Iterator<Item = (usize, &'static str)> {
+    index().parts.iter().enumerate().filter_map(|(i, part)| {
+        let first = part.text().lines().next()?;
+        Some((
+            i,
+            first.strip_prefix("@every_optimizer(")?.strip_suffix(')')?,
+        ))
+    })
+}
+
 /// `@direction(up)` or `@direction(down)` of a metric: which of its values are better.
 pub fn direction(metric: &str) -> Option<&'static str> {
     let parts = index().by_name.get(metric)?;

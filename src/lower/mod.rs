@@ -26,4 +26,7 @@ pub struct Programs {
     /// The same for metrics that need every row of the epoch: inputs of role `Metric` over `B`,
     /// here the number of those rows. `train` and `eval` give a batch's rows as results of their names.
     pub closing: Graph,
+    /// When training ends, the buffer named first takes the value of the second: parameters
+    /// become averages of themselves.
+    pub ends: Vec<(String, String)>,
 }

@@ -219,6 +219,7 @@ pub fn fit(
     }
     let interrupted = matches!(outcome.stopped, Some(Stopped::Interrupted | Stopped::Limit));
     if !interrupted {
+        session.settle();
         callbacks.train_end(&mut Scene {
             session,
             watch,

@@ -127,6 +127,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Training has ended: parameters that are to be averages of themselves become that.
+    pub fn settle(&mut self) {
+        for (to, from) in &self.programs.ends {
+            self.store.copy(to, from);
+        }
+    }
+
     /// Adds a batch to the metric accumulators.
     pub fn evaluate(&mut self, batch: &Batch) -> Result<(), RunError> {
         self.run(Kind::Eval, batch).map(drop)

@@ -178,6 +178,20 @@ impl Store {
         fits
     }
 
+    /// Copies a buffer into another of the same size; false if there are no such two.
+    pub fn copy(&mut self, to: &str, from: &str) -> bool {
+        let at = |name| self.by_name.get(name).map(|&i: &usize| &self.buffers[i]);
+        let (Some(to), Some(from)) = (at(to), at(from)) else {
+            return false;
+        };
+        let fits = to.len == from.len;
+        if fits {
+            let (start, end) = (from.offset, from.offset + from.len);
+            self.memory.copy_within(start..end, to.offset);
+        }
+        fits
+    }
+
     /// Where the buffers start; valid until the store is used otherwise.
     pub(super) fn base(&mut self) -> *mut u8 {
         self.memory.as_mut_ptr()

@@ -132,6 +132,7 @@ fn programs(rate: f64) -> Programs {
         predict,
         metrics,
         closing: Graph::new("closing"),
+        ends: Vec::new(),
     }
 }
 

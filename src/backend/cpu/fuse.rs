@@ -44,8 +44,17 @@ pub const MAX_OPERANDS: usize = 120;
 const MAX_COLUMN_ELEMENTS: usize = 1 << 22;
 
 pub fn fuse(ops: &Ops) -> Fused {
+    // A quick look for cycles nearly always sees all there are.
+    attempt(ops, false)
+        .or_else(|| attempt(ops, true))
+        .unwrap_or_else(|| unreachable!("no unit was made that closes a cycle"))
+}
+
+/// `None` where units depend on each other in a circle.
+fn attempt(ops: &Ops, thorough: bool) -> Option<Fused> {
     let mut f = Fuser {
         ops,
+        thorough,
         units: Vec::new(),
         unit_of: Vec::with_capacity(ops.ops.len()),
         places: vec![Place::Full; ops.ops.len()],
@@ -78,6 +87,8 @@ pub fn kept(full: &[usize], (from, to): (usize, usize)) -> Sizes {
 }
 
 struct Fuser<'a> {
+    /// Whether every path is followed when cycles are looked for.
+    thorough: bool,
     ops: &'a Ops,
     units: Vec<Option<Unit>>,
     unit_of: Vec<usize>,
@@ -380,14 +391,16 @@ impl Fuser<'_> {
     }
 
     fn reaches(&self, mut stack: Vec<usize>, targets: &[usize]) -> bool {
-        // What ends before the first operation of all targets cannot depend on them.
+        // What ends before the first operation of all targets does not depend on them, unless
+        // through a unit that was read first and got more operations later.
         let first = targets.iter().map(|t| self.unit(*t).ops[0]).min();
         let mut seen = rustc_hash::FxHashSet::default();
         while let Some(u) = stack.pop() {
             if targets.contains(&u) {
                 return true;
             }
-            if self.unit(u).ops.last().copied() < first || !seen.insert(u) {
+            let early = !self.thorough && self.unit(u).ops.last().copied() < first;
+            if early || !seen.insert(u) {
                 continue;
             }
             stack.extend(self.dependencies(u));
@@ -396,7 +409,7 @@ impl Fuser<'_> {
     }
 
     /// Topological order; among the ready the one that ends earliest in the graph.
-    fn finish(self) -> Fused {
+    fn finish(self) -> Option<Fused> {
         let mut waiting: Vec<usize> = vec![0; self.units.len()];
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); self.units.len()];
         let mut ready = std::collections::BinaryHeap::new();
@@ -422,10 +435,11 @@ impl Fuser<'_> {
                 }
             }
         }
-        Fused {
+        let all = order.len() == self.units.iter().flatten().count();
+        all.then(|| Fused {
             units: order.iter().map(|&u| self.unit(u).clone()).collect(),
             places: self.places,
-        }
+        })
     }
 }
 
