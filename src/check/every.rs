@@ -48,6 +48,13 @@ pub struct Rule {
     span: Span,
 }
 
+impl Rule {
+    /// The optimizer's, as it was written.
+    fn name(&self) -> &str {
+        &self.own.defs[0].def.name.text
+    }
+}
+
 /// The stage that runs: what its `update`, `global_norm` and `at_end` work on.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -236,7 +243,7 @@ impl Elab<'_> {
         let given = [("param", param), ("grad", grad), ("step", step)];
         let given = given.map(|(n, t)| (n, Val::Tensor(t.clone())));
         let path = format!("{}/{name}", rule.class);
-        self.run_rule(&rule.own, path.into(), &given, rule.span)
+        self.run_rule(&rule.own, rule.name(), path.into(), &given, rule.span)
     }
 
     fn run_stage(
@@ -253,7 +260,13 @@ impl Elab<'_> {
         given.push(("lr", rule.rate.clone()));
         given.extend(stage_names());
         let path = format!("{}/{name}/options", rule.class);
-        self.run_rule(&rule.stages[at].1, path.into(), &given, rule.span)
+        self.run_rule(
+            &rule.stages[at].1,
+            rule.name(),
+            path.into(),
+            &given,
+            rule.span,
+        )
     }
 
     /// `update(param, grad, step, when)` of a stage.

@@ -128,10 +128,12 @@ impl Elab<'_> {
     }
 
     /// Runs the body of an optimizer, or of a stage of every optimizer, for one parameter;
-    /// `given` is bound beside its configuration. What it declares is named below `path`.
+    /// `given` is bound beside its configuration. What it declares is named below `path`;
+    /// messages call it `what`.
     pub fn run_rule(
         &mut self,
         c: &Configured,
+        what: &str,
         path: Arc<str>,
         given: &[(&str, Val)],
         span: Span,
@@ -141,6 +143,7 @@ impl Elab<'_> {
             return None;
         }
         self.push_frame(&r, path, span);
+        self.frame().what = what.into();
         for (n, v) in given {
             self.frame()
                 .bind_given(&Arc::from(*n), v.clone(), r.def.name.span);
