@@ -306,6 +306,7 @@ impl Elab<'_> {
                 home: Home::Step,
                 ty: ty.clone(),
                 meaning: Meaning::Real,
+                mask: None,
             };
             let when = self.stretch(when.clone(), &ty.shape, span)?;
             let args = [&when, &now, &before];

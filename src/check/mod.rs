@@ -367,7 +367,7 @@ fn check_train(
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
-    let ends = std::mem::take(&mut e.ends);
+    let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
@@ -421,7 +421,7 @@ fn check_train(
         predict,
         metrics: values,
         closing,
-        ends,
+        ends: last,
     });
 }
 
