@@ -380,6 +380,7 @@ fn samples(
         predict: checked.feed.clone(),
         metrics: empty.clone(),
         closing: empty,
+        ends: Vec::new(),
     };
     let device = args.machine.device(seed)?;
     let mut session = Session::new(&programs, 1, Box::new(|graph| device.compile(graph)))?;
