@@ -67,6 +67,10 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     data.fill(session.store_mut());
+    let held_out = [Part::Val, Part::Test].into_iter();
+    let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
+    let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
+    memory::fits(&loaded.programs, &device, rows, held_out)?;
     let (mut out, state) = saver::place(args, &loaded)?;
     let trained = train(
         args,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::backend::cpu::workspace::Workspace;
 use crate::backend::cpu::{self, CpuExecutable};
 use crate::backend::interp::Interpreter;
-use crate::backend::{Executable, Options};
+use crate::backend::{Cost, Executable, Options};
 use crate::ir::Graph;
 use crate::passes::{PassError, optimize};
 use crate::train::RunError;
@@ -44,6 +44,18 @@ impl Device {
             Target::Interp => {
                 let run = Interpreter::compile(&optimized(&graph)?, &self.options);
                 Ok(Box::new(run.map_err(|e| compile_error(&e))?))
+            }
+        }
+    }
+
+    /// What running a graph would take, before any memory is taken for it.
+    pub fn cost(&self, graph: &Graph) -> Result<Cost, RunError> {
+        let graph = optimized(graph)?;
+        match self.target {
+            Target::Cpu => cpu::cost(&graph, &self.options).map_err(|e| compile_error(&e)),
+            Target::Interp => {
+                let run = Interpreter::compile(&graph, &self.options);
+                Ok(run.map_err(|e| compile_error(&e))?.cost())
             }
         }
     }

@@ -53,6 +53,20 @@ pub enum RunError {
         running: bool,
     },
 
+    #[error(
+        "a step of {rows} rows takes {} of memory, and {} are left",
+        megabytes(*needs),
+        megabytes(*left)
+    )]
+    Memory {
+        rows: usize,
+        /// Bytes.
+        needs: usize,
+        left: usize,
+        /// Rows that fit.
+        fits: Option<usize>,
+    },
+
     #[error("{what}: {reason}")]
     Usage { what: String, reason: String },
 
@@ -76,6 +90,7 @@ impl RunError {
             RunError::Usage { .. } => "E0957",
             RunError::Program(_) => "E0958",
             RunError::Taken { .. } => "E0959",
+            RunError::Memory { .. } => "E0960",
         }
     }
 
@@ -92,6 +107,10 @@ impl RunError {
             RunError::Resume { .. } => {
                 "a new run may start from these weights: --weights FILE".into()
             }
+            RunError::Memory { fits, .. } => match fits {
+                Some(rows) => format!("a batch that fits: --batch {rows}"),
+                None => "not even a batch of one row fits: make the model smaller".into(),
+            },
             RunError::Taken { folder, running } => match running {
                 true => "wait for it, or give another --out".into(),
                 false => format!(
@@ -112,5 +131,14 @@ impl RunError {
             doing,
             reason: error.to_string(),
         }
+    }
+}
+
+/// `3.4 GB`, `812 MB`
+fn megabytes(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        n if n < 10.0 => format!("{n:.1} MB"),
+        n if n < 1000.0 => format!("{n:.0} MB"),
+        n => format!("{:.1} GB", n / 1000.0),
     }
 }

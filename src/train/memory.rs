@@ -53,8 +53,8 @@ impl Memory {
     }
 }
 
-/// Without what metrics collect, which depends on the data's length. For batches of `rows`, with `held_out` parts besides the training part; compiles the
-/// programs but runs none.
+/// Without what metrics collect, which depends on the data's length. For batches of `rows`,
+/// with `held_out` parts besides the training part; compiles the programs but runs none.
 pub fn estimate(
     programs: &Programs,
     device: &Device,
@@ -92,6 +92,82 @@ pub fn estimate(
         step_flops: train.flops,
         predict_flops: predict.flops,
     })
+}
+
+/// Refuses a run whose first step would ask for more memory than there is, naming a batch
+/// that fits.
+///
+/// # Errors
+/// [`RunError::Memory`]; what compiling says.
+pub fn fits(
+    programs: &Programs,
+    device: &Device,
+    rows: usize,
+    held_out: usize,
+) -> Result<(), RunError> {
+    let Some(left) = headroom() else {
+        return Ok(());
+    };
+    let needed = |rows: usize| -> Result<usize, RunError> {
+        let train = sized(&programs.train, rows)?;
+        let eval = sized(&programs.eval, rows)?;
+        let batches = SLOTS * (batch_bytes(&train) + held_out * batch_bytes(&eval));
+        let (train, eval) = (device.cost(&train)?, device.cost(&eval)?);
+        let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
+        Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + RUNNING)
+    };
+    let needs = needed(rows)?;
+    if needs <= left {
+        return Ok(());
+    }
+    let mut smaller = rows / 2;
+    while smaller > 0 && needed(smaller)? > left {
+        smaller /= 2;
+    }
+    Err(RunError::Memory {
+        rows,
+        needs,
+        left,
+        fits: (smaller > 0).then_some(smaller),
+    })
+}
+
+/// Bytes that this process may still take: what the machine has left, what its control
+/// group allows, what the process is limited to, whichever is least; where the system tells.
+pub fn headroom() -> Option<usize> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |path: &str| read(path)?.trim().parse::<usize>().ok();
+    let field = |text: &str, key: &str| -> Option<usize> {
+        let line = text.lines().find_map(|l| l.strip_prefix(key))?;
+        let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    };
+    let machine = read("/proc/meminfo").and_then(|t| field(&t, "MemAvailable:"));
+    // version 2: limits of the group and of all above it
+    let group = read("/proc/self/cgroup").and_then(|t| {
+        let path = t.lines().find_map(|l| l.strip_prefix("0::"))?.to_owned();
+        let ways = std::path::Path::new(&path).ancestors();
+        ways.filter_map(|p| {
+            let folder = format!("/sys/fs/cgroup{}", p.display());
+            let most = number(&format!("{folder}/memory.max"))?;
+            let now = number(&format!("{folder}/memory.current"))?;
+            Some(most.saturating_sub(now))
+        })
+        .min()
+    });
+    let first = "/sys/fs/cgroup/memory/memory";
+    let old_group = number(&format!("{first}.limit_in_bytes"))
+        .zip(number(&format!("{first}.usage_in_bytes")))
+        .map(|(most, now)| most.saturating_sub(now));
+    let own = read("/proc/self/limits").and_then(|t| {
+        let line = t
+            .lines()
+            .find_map(|l| l.strip_prefix("Max address space"))?;
+        let most: usize = line.split_whitespace().next()?.parse().ok()?;
+        let now = field(&read("/proc/self/status")?, "VmSize:")?;
+        Some(most.saturating_sub(now))
+    });
+    [machine, group, old_group, own].into_iter().flatten().min()
 }
 
 /// Most bytes that this process has had in memory so far; where the system tells.

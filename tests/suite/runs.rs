@@ -607,3 +607,35 @@ fn a_run_that_grows_without_bound_is_traced_to_the_step_where_it_does() {
     let label = late["labels"][0].as_str().unwrap_or_default().to_owned();
     assert!(label.contains("in step 2"), "{late}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_batch_that_does_not_fit_is_refused_before_the_first_step() {
+    let place = Place::new();
+    let mut rows = String::from("a,b,y\n");
+    rows += &"0.5,-0.5,1\n0.1,0.2,0\n".repeat(4000);
+    fs::write(place.path().join("toy.csv"), rows).unwrap();
+    // what checking and compiling take, and 100 MB
+    let run = |batch: usize| {
+        let script = format!(
+            "ulimit -v 1000000; exec '{}' run toy.nn --threads 1 --limit-steps 1 --set width=30000 --batch {batch}",
+            env!("CARGO_BIN_EXE_nnc")
+        );
+        let mut command = Command::new("bash");
+        command
+            .current_dir(place.path())
+            .args(["-c", &script])
+            .output()
+            .unwrap()
+    };
+    let output = run(4000);
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    let text = err(&output);
+    assert!(text.contains("E0960"), "{text}");
+    let fits = text.split("--batch ").nth(1).unwrap();
+    let fits: usize = fits.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((1..4000).contains(&fits));
+    assert!(!place.path().join("runs").exists());
+    let output = run(fits);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+}

@@ -113,6 +113,23 @@ pub fn compile_for(
     })
 }
 
+/// What running a graph would take; nothing is compiled and no memory taken.
+///
+/// # Errors
+/// As [`compile`].
+pub fn cost(graph: &Graph, options: &Options) -> Result<Cost, CompileError> {
+    let settings = plan::Settings {
+        seed: options.seed,
+        features: Features::detect(),
+    };
+    let program = plan::plan(graph, false, &settings, &mut plan::Kernels::default())?;
+    Ok(Cost {
+        arena_bytes: program.arena,
+        scratch_bytes: program.scratch,
+        flops: program.flops,
+    })
+}
+
 impl Executable for CpuExecutable {
     fn graph(&self) -> &Graph {
         &self.graph
