@@ -236,47 +236,52 @@ impl ConvSizes {
         }
         Some(line)
     }
-    /// Calls `f(place, at)` for each place of a line of the output that has an input under `tap`: place `at` of the
-    /// whole batch's input. Lines are counted over the batch. There is a spatial axis.
-    #[inline(always)]
-    pub fn under(&self, line: usize, tap: usize, mut f: impl FnMut(usize, usize)) {
-        let last = self.input.len() - 1;
-        let (wide, width) = (self.output[last], self.input[last]);
-        let lines = self.outputs() / wide;
-        let window = self.window[last];
-        let Some(input) = self.line(line % lines, tap / window) else {
-            return;
-        };
-        let base = (line / lines * (self.inputs() / width) + input) * width;
-        let (stride, low) = (self.strides[last], self.low[last]);
-        let ahead = tap % window * self.dilation[last];
-        // The places whose input `place * stride + ahead - low` is within the line.
-        let first = low.saturating_sub(ahead).div_ceil(stride);
-        let end = (width + low).saturating_sub(ahead).div_ceil(stride);
-        for place in first..end.min(wide) {
-            f(place, base + place * stride + ahead - low);
-        }
+    /// Lines of the window: its places but for the last axis.
+    pub fn window_lines(&self) -> usize {
+        self.taps() / self.window.last().copied().unwrap_or(1).max(1)
     }
-    /// Calls `f(at)` for each input under the window at one place of a line, in the window's order.
+    /// Calls `f(above, base)` for each line of the window over an input line of output line `line` (counted over the
+    /// batch): `base` is the first place of that input line, counted over the batch. There is a spatial axis.
     #[inline(always)]
-    pub fn each_under(&self, line: usize, place: usize, mut f: impl FnMut(usize)) {
+    pub fn each_line(&self, line: usize, mut f: impl FnMut(usize, usize)) {
         let last = self.input.len() - 1;
-        let (wide, width) = (self.output[last], self.input[last]);
-        let lines = self.outputs() / wide;
-        let window = self.window[last];
-        let image = line / lines * (self.inputs() / width);
-        for above in 0..self.taps() / window {
-            let Some(input) = self.line(line % lines, above) else {
-                continue;
-            };
-            let base = (image + input) * width;
-            for tap in 0..window {
-                let padded = place * self.strides[last] + tap * self.dilation[last];
-                if let Some(at) = padded.checked_sub(self.low[last]).filter(|a| *a < width) {
-                    f(base + at);
-                }
+        let width = self.input[last];
+        let lines = self.outputs() / self.output[last];
+        let (image, out) = (line / lines, line % lines);
+        let image = image * (self.inputs() / width);
+        for above in 0..self.window_lines() {
+            if let Some(input) = self.line(out, above) {
+                f(above, (image + input) * width);
             }
         }
+    }
+    /// Of a line of the output, the places that have an input under tap `tap` of a line of the window. Place p has
+    /// input `p * stride + tap * dilation - low` of its line.
+    #[inline(always)]
+    pub fn along(&self, tap: usize) -> std::ops::Range<usize> {
+        let last = self.input.len() - 1;
+        let (stride, low) = (self.strides[last], self.low[last]);
+        let ahead = tap * self.dilation[last];
+        let first = low.saturating_sub(ahead).div_ceil(stride);
+        let end = (self.input[last] + low)
+            .saturating_sub(ahead)
+            .div_ceil(stride);
+        first..end.min(self.output[last])
+    }
+    /// Calls `f(tap, place, at)` for each tap and each place of a line of the output that has an input, `at`, under it.
+    #[inline(always)]
+    pub fn under(&self, line: usize, mut f: impl FnMut(usize, usize, usize)) {
+        let last = self.input.len() - 1;
+        let (stride, low, dilation) = (self.strides[last], self.low[last], self.dilation[last]);
+        let window = self.window[last];
+        self.each_line(line, |above, base| {
+            for tap in 0..window {
+                for place in self.along(tap) {
+                    let at = base + place * stride + tap * dilation - low;
+                    f(above * window + tap, place, at);
+                }
+            }
+        });
     }
     /// The input place of output place `out` and window place `tap`, if it is not padding.
     fn place(&self, mut out: usize, mut tap: usize) -> Option<usize> {

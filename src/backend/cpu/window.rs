@@ -9,6 +9,8 @@ use crate::ir::prim::WindowOp;
 
 /// Elements of a task.
 const TASK: usize = 32 << 10;
+/// Lines of a window that are gone over twice.
+const LINES: usize = 64;
 /// Channels whose largest are kept while a window is gone over twice.
 const CHANNELS: usize = 64;
 
@@ -57,7 +59,7 @@ pub unsafe fn window_grad(
     s: &ConvSizes,
     [x, dy, dx]: [*mut f32; 3],
 ) {
-    if s.input.is_empty() {
+    if s.input.is_empty() || s.window_lines() > LINES {
         // SAFETY: by the contract.
         return unsafe { direct::window_grad(pool, op, s, x, dy, dx) };
     }
@@ -92,7 +94,7 @@ unsafe fn forward_body(
     first: usize,
     end: usize,
 ) {
-    let (c, wide, taps) = (s.channels.0, s.wide(), s.taps());
+    let (c, wide) = (s.channels.0, s.wide());
     for line in first..end {
         // SAFETY: the line is this task's; places of taps are within the input.
         unsafe {
@@ -101,22 +103,20 @@ unsafe fn forward_body(
                 WindowOp::Max => f32::NEG_INFINITY,
                 WindowOp::Sum => 0.0,
             });
-            for tap in 0..taps {
-                s.under(line, tap, |place, at| {
-                    let from = std::slice::from_raw_parts(x.add(at * c), c);
-                    let out = std::slice::from_raw_parts_mut(y.add((line * wide + place) * c), c);
-                    match op {
-                        WindowOp::Max => {
-                            for (out, &v) in out.iter_mut().zip(from) {
-                                *out = larger(v, *out);
-                            }
-                        }
-                        WindowOp::Sum => {
-                            out.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+            s.under(line, |_, place, at| {
+                let from = std::slice::from_raw_parts(x.add(at * c), c);
+                let out = out.get_unchecked_mut(place * c..place * c + c);
+                match op {
+                    WindowOp::Max => {
+                        for (out, &v) in out.iter_mut().zip(from) {
+                            *out = larger(v, *out);
                         }
                     }
-                });
-            }
+                    WindowOp::Sum => {
+                        out.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
+                    }
+                }
+            });
         }
     }
 }
@@ -130,7 +130,7 @@ unsafe fn backward_body(
     dx: *mut f32,
     (first, end): (usize, usize),
 ) {
-    let (c, wide, taps) = (s.channels.0, s.wide(), s.taps());
+    let (c, wide) = (s.channels.0, s.wide());
     let (image, lines) = (s.inputs() * c, s.outputs() / wide);
     // SAFETY: the images are this task's; places of taps are within the input.
     unsafe {
@@ -138,21 +138,25 @@ unsafe fn backward_body(
         for line in first * lines..end * lines {
             match op {
                 WindowOp::Sum => {
-                    for tap in 0..taps {
-                        s.under(line, tap, |place, at| {
-                            let to = std::slice::from_raw_parts_mut(dx.add(at * c), c);
-                            let dy = dy.add((line * wide + place) * c);
-                            let dy = std::slice::from_raw_parts(dy, c);
-                            to.iter_mut().zip(dy).for_each(|(sum, v)| *sum += v);
-                        });
-                    }
+                    s.under(line, |_, place, at| {
+                        let to = std::slice::from_raw_parts_mut(dx.add(at * c), c);
+                        let dy = dy.add((line * wide + place) * c);
+                        let dy = std::slice::from_raw_parts(dy, c);
+                        to.iter_mut().zip(dy).for_each(|(sum, v)| *sum += v);
+                    });
                 }
                 WindowOp::Max => {
+                    let (mut bases, mut count) = ([0; LINES], 0);
+                    s.each_line(line, |_, base| {
+                        bases[count] = base;
+                        count += 1;
+                    });
                     for place in 0..wide {
+                        let dy = dy.add((line * wide + place) * c);
                         for from in (0..c).step_by(CHANNELS) {
                             let n = CHANNELS.min(c - from);
-                            let dy = dy.add((line * wide + place) * c + from);
-                            to_largest(s, (line, place), (from, n), x, dy, dx);
+                            let (x, dy, dx) = (x.add(from), dy.add(from), dx.add(from));
+                            to_largest(s, &bases[..count], place, n, x, dy, dx);
                         }
                     }
                 }
@@ -161,38 +165,50 @@ unsafe fn backward_body(
     }
 }
 
-/// Gives `dy` of one place to the first largest of its window, channel by channel.
+/// Gives `dy` of one place to the first largest of its window, channel by channel for `n` of them. `bases` are the
+/// input's lines under the window.
 #[inline(always)]
 unsafe fn to_largest(
     s: &ConvSizes,
-    (line, place): (usize, usize),
-    (from, n): (usize, usize),
+    bases: &[usize],
+    place: usize,
+    n: usize,
     x: *const f32,
     dy: *const f32,
     dx: *mut f32,
 ) {
-    let c = s.channels.0;
+    let (c, last) = (s.channels.0, s.input.len() - 1);
+    let (first, low) = (place * s.strides[last], s.low[last]);
+    // Of each line, the places under the window.
+    let start = first.saturating_sub(low);
+    let end = (first + s.window[last])
+        .saturating_sub(low)
+        .min(s.input[last]);
     let mut most = [f32::NEG_INFINITY; CHANNELS];
     // What is left to give away.
     let mut left = [0.0f32; CHANNELS];
-    // SAFETY: places of taps are within the input.
+    // SAFETY: places under the window are within the input.
     unsafe {
         left[..n].copy_from_slice(std::slice::from_raw_parts(dy, n));
-        s.each_under(line, place, |at| {
-            let x = std::slice::from_raw_parts(x.add(at * c + from), n);
-            for (most, &v) in most.iter_mut().zip(x) {
-                *most = larger(v, *most);
+        for base in bases {
+            for at in base + start..base + end {
+                let x = std::slice::from_raw_parts(x.add(at * c), n);
+                for (most, &v) in most.iter_mut().zip(x) {
+                    *most = larger(v, *most);
+                }
             }
-        });
-        s.each_under(line, place, |at| {
-            let x = std::slice::from_raw_parts(x.add(at * c + from), n);
-            let to = std::slice::from_raw_parts_mut(dx.add(at * c + from), n);
-            for (((to, &v), left), &most) in to.iter_mut().zip(x).zip(&mut left).zip(&most) {
-                let is = v == most || (v.is_nan() && most.is_nan());
-                *to += if is { *left } else { 0.0 };
-                *left = if is { 0.0 } else { *left };
+        }
+        for base in bases {
+            for at in base + start..base + end {
+                let x = std::slice::from_raw_parts(x.add(at * c), n);
+                let to = std::slice::from_raw_parts_mut(dx.add(at * c), n);
+                for (((to, &v), left), &most) in to.iter_mut().zip(x).zip(&mut left).zip(&most) {
+                    let is = v == most || (v.is_nan() && most.is_nan());
+                    *to += if is { *left } else { 0.0 };
+                    *left = if is { 0.0 } else { *left };
+                }
             }
-        });
+        }
     }
 }
 

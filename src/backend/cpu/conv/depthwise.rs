@@ -18,11 +18,11 @@ by_isa!(
     input => input_body(s: &ConvSizes, x: *mut f32, kernel: *const f32, y: *const f32, first: usize, end: usize)
 );
 by_isa!(
-    /// One tap of the kernel.
+    /// What lines `first..end` of the output give the kernel.
     ///
     /// # Safety
-    /// The pointers are valid for their tensors, the tap for writing and by nobody else.
-    kernel => kernel_body(s: &ConvSizes, x: *const f32, kernel: *mut f32, y: *const f32, tap: usize)
+    /// The pointers are valid for their tensors, `kernel` for writing and by nobody else.
+    kernel => kernel_body(s: &ConvSizes, x: *const f32, kernel: *mut f32, y: *const f32, first: usize, end: usize)
 );
 
 #[inline(always)]
@@ -35,32 +35,30 @@ unsafe fn output_body(
     end: usize,
 ) {
     let (cx, cy) = s.channels;
-    let (wide, window) = (s.wide(), s.taps());
+    let wide = s.wide();
     for line in first..end {
         // SAFETY: the line is this task's; places of taps are within the input.
         unsafe {
             let out = std::slice::from_raw_parts_mut(y.add(line * wide * cy), wide * cy);
             out.fill(0.0);
-            for tap in 0..window {
+            s.under(line, |tap, place, at| {
                 let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
-                s.under(line, tap, |place, at| {
-                    let from = std::slice::from_raw_parts(x.add(at * cx), cx);
-                    let out = out.get_unchecked_mut(place * cy..place * cy + cy);
-                    if cx == cy {
-                        for ((out, x), w) in out.iter_mut().zip(from).zip(weights) {
+                let from = std::slice::from_raw_parts(x.add(at * cx), cx);
+                let out = out.get_unchecked_mut(place * cy..place * cy + cy);
+                if cx == cy {
+                    for ((out, x), w) in out.iter_mut().zip(from).zip(weights) {
+                        *out += x * w;
+                    }
+                } else {
+                    let m = cy / cx;
+                    for (c, x) in from.iter().enumerate() {
+                        let each = c * m..c * m + m;
+                        for (out, w) in out[each.clone()].iter_mut().zip(&weights[each]) {
                             *out += x * w;
                         }
-                    } else {
-                        let m = cy / cx;
-                        for (c, x) in from.iter().enumerate() {
-                            let each = c * m..c * m + m;
-                            for (out, w) in out[each.clone()].iter_mut().zip(&weights[each]) {
-                                *out += x * w;
-                            }
-                        }
                     }
-                });
-            }
+                }
+            });
         }
     }
 }
@@ -75,50 +73,53 @@ unsafe fn input_body(
     end: usize,
 ) {
     let (cx, cy) = s.channels;
-    let (wide, window, lines) = (s.wide(), s.taps(), s.outputs() / s.wide());
+    let (wide, lines) = (s.wide(), s.outputs() / s.wide());
     let image = s.inputs() * cx;
     // SAFETY: the images are this task's; places of taps are within the input.
     unsafe {
         std::slice::from_raw_parts_mut(x.add(first * image), (end - first) * image).fill(0.0);
         for line in first * lines..end * lines {
             let dy = std::slice::from_raw_parts(y.add(line * wide * cy), wide * cy);
-            for tap in 0..window {
+            s.under(line, |tap, place, at| {
                 let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
-                s.under(line, tap, |place, at| {
-                    let to = std::slice::from_raw_parts_mut(x.add(at * cx), cx);
-                    let dy = dy.get_unchecked(place * cy..place * cy + cy);
-                    if cx == cy {
-                        for ((to, dy), w) in to.iter_mut().zip(dy).zip(weights) {
+                let to = std::slice::from_raw_parts_mut(x.add(at * cx), cx);
+                let dy = dy.get_unchecked(place * cy..place * cy + cy);
+                if cx == cy {
+                    for ((to, dy), w) in to.iter_mut().zip(dy).zip(weights) {
+                        *to += dy * w;
+                    }
+                } else {
+                    let m = cy / cx;
+                    for (c, to) in to.iter_mut().enumerate() {
+                        let each = c * m..c * m + m;
+                        for (dy, w) in dy[each.clone()].iter().zip(&weights[each]) {
                             *to += dy * w;
                         }
-                    } else {
-                        let m = cy / cx;
-                        for (c, to) in to.iter_mut().enumerate() {
-                            let each = c * m..c * m + m;
-                            for (dy, w) in dy[each.clone()].iter().zip(&weights[each]) {
-                                *to += dy * w;
-                            }
-                        }
                     }
-                });
-            }
+                }
+            });
         }
     }
 }
 
 #[inline(always)]
-unsafe fn kernel_body(s: &ConvSizes, x: *const f32, kernel: *mut f32, y: *const f32, tap: usize) {
-    let (cx, cy) = s.channels;
-    let (wide, lines) = (s.wide(), s.outputs() / s.wide());
-    // SAFETY: the tap is this task's; places of taps are within the input.
+unsafe fn kernel_body(
+    s: &ConvSizes,
+    x: *const f32,
+    kernel: *mut f32,
+    y: *const f32,
+    first: usize,
+    end: usize,
+) {
+    let ((cx, cy), wide) = (s.channels, s.wide());
+    // SAFETY: the kernel is this task's; places of taps are within the input.
     unsafe {
-        let sums = std::slice::from_raw_parts_mut(kernel.add(tap * cy), cy);
-        sums.fill(0.0);
-        for line in 0..s.batch * lines {
-            s.under(line, tap, |place, at| {
+        std::slice::from_raw_parts_mut(kernel, s.taps() * cy).fill(0.0);
+        for line in first..end {
+            s.under(line, |tap, place, at| {
+                let sums = std::slice::from_raw_parts_mut(kernel.add(tap * cy), cy);
                 let from = std::slice::from_raw_parts(x.add(at * cx), cx);
                 let dy = std::slice::from_raw_parts(y.add((line * wide + place) * cy), cy);
-                let sums = std::slice::from_raw_parts_mut(kernel.add(tap * cy), cy);
                 if cx == cy {
                     for ((sum, x), dy) in sums.iter_mut().zip(from).zip(dy) {
                         *sum += x * dy;

@@ -117,7 +117,6 @@ impl Conv {
         let tasks = match which {
             ConvResult::Output => wanted.min(total),
             ConvResult::Input => wanted.min(s.batch),
-            ConvResult::Kernel if s.is_depthwise() => 1,
             ConvResult::Kernel => {
                 let kernel = s.taps() * gx * s.channels.1;
                 wanted.min(total).min((SUMS / kernel.max(1)).max(1))
@@ -198,11 +197,7 @@ impl Conv {
             (ConvResult::Input, false) => pool.run(self.tasks, &|task| unsafe {
                 self.input(&all, task);
             }),
-            (ConvResult::Kernel, true) => pool.run(self.sizes.taps(), &|tap| unsafe {
-                let all = &all;
-                depthwise::kernel(self.features, &self.sizes, all.x, all.kernel, all.y, tap);
-            }),
-            (ConvResult::Kernel, false) => unsafe { self.kernel(pool, &all) },
+            (ConvResult::Kernel, _) => unsafe { self.kernel(pool, &all) },
         }
     }
 
@@ -289,6 +284,13 @@ impl Conv {
                 1 => all.kernel,
                 _ => unsafe { all.sums.add(task * len) },
             };
+            if s.is_depthwise() {
+                let (first, end) = self.share(s.lines(), task);
+                // SAFETY: by the contract; the sums are this task's.
+                return unsafe {
+                    depthwise::kernel(self.features, s, all.x, sums, all.y, first, end)
+                };
+            }
             self.each_block(range, |part, ld, columns| {
                 let of = Matrices {
                     m: part.row(),
