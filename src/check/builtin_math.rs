@@ -216,6 +216,16 @@ impl Elab<'_> {
         self.emit(Prim::ArgMax { axis }, &[&t], Meaning::Real, a.span)
     }
 
+    pub fn argsort(&mut self, a: &Args) -> Val {
+        let Some(t) = self.tensor_at(a, "x") else {
+            return Val::Error;
+        };
+        let Some(axis) = self.axis_at(a, "axis", t.ty.rank(), Some(-1)) else {
+            return Val::Error;
+        };
+        self.emit(Prim::ArgSort { axis }, &[&t], Meaning::Real, a.span)
+    }
+
     pub fn select(&mut self, a: &Args) -> Val {
         let (Some(c), Some(x), Some(y)) = (
             self.tensor_at(a, "condition"),

@@ -70,6 +70,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.argmax(a),
     ),
     b(
+        "argsort",
+        &["x", "axis?"],
+        "indices along `axis` in rising order of `x`, equals in theirs",
+        |el, a| el.argsort(a),
+    ),
+    b(
         "axes_of",
         &["x", "axis"],
         "`axis`, a number or a list, as a sorted list counted from 0",

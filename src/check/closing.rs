@@ -212,6 +212,7 @@ impl Elab<'_> {
             let ty = self.collected.get(&full)?.clone();
             let rows = self.keep(&full, ty, Role::Metric);
             let rows = self.cast(rows, Elem::F64, d.span)?;
+            self.states.get_mut(&full)?.current = rows.clone();
             return Some((full, rows));
         }
         let t = match self.eval(e) {

@@ -43,7 +43,7 @@ fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
             let none = |i| low[i] == Dim::ZERO && high[i] == Dim::ZERO && interior[i] == 0;
             arg == 0 && (0..k).all(none)
         }
-        Prim::Concat { axis } | Prim::ArgMax { axis } => *axis >= k,
+        Prim::Concat { axis } | Prim::ArgMax { axis } | Prim::ArgSort { axis } => *axis >= k,
         Prim::Reverse { axes } | Prim::Reduce { axes, .. } => later(axes),
         Prim::Dot(dims) => {
             let batch: Vec<usize> = dims.batch.iter().map(|(l, _)| *l).collect();

@@ -78,6 +78,7 @@ pub fn node_flops(graph: &Graph, node: &Node) -> Result<Dim> {
         | Prim::Concat { .. }
         | Prim::Reverse { .. }
         | Prim::ArgMax { .. }
+        | Prim::ArgSort { .. }
         | Prim::Gather { .. }
         | Prim::Gradient => Ok(Dim::ZERO),
     }

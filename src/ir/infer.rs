@@ -335,6 +335,14 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
                 shape
             }]
         }
+        Prim::ArgSort { axis } => {
+            arity(args, 1)?;
+            check_axis(*axis, args[0].rank())?;
+            smallvec![Type {
+                elem: Elem::I32,
+                shape: args[0].shape.clone()
+            }]
+        }
         Prim::Dot(dims) => {
             arity(args, 2)?;
             smallvec![dot(dims, args[0], args[1])?]

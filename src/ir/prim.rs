@@ -84,6 +84,11 @@ pub enum Prim {
     ArgMax {
         axis: usize,
     },
+    /// Indices along `axis` that put the elements in rising order, of the argument's shape; `I32`.
+    /// Equals keep their order, NaN comes last.
+    ArgSort {
+        axis: usize,
+    },
     /// Contraction: result axes are the batch axes, the free axes of the left,
     /// the free axes of the right, each in order.
     Dot(DotDims),
@@ -262,6 +267,7 @@ impl Prim {
             Prim::Reverse { .. } => "reverse",
             Prim::Reduce { op, .. } => op.reduce_name(),
             Prim::ArgMax { .. } => "arg_max",
+            Prim::ArgSort { .. } => "arg_sort",
             Prim::Dot(_) => "dot",
             Prim::Gather { .. } => "gather",
             Prim::ScatterAdd { .. } => "scatter_add",
@@ -311,6 +317,7 @@ impl Prim {
             | Prim::Reverse { .. }
             | Prim::Reduce { .. }
             | Prim::ArgMax { .. }
+            | Prim::ArgSort { .. }
             | Prim::Dot(_)
             | Prim::Gather { .. }
             | Prim::Gradient => {}

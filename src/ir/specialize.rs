@@ -152,6 +152,7 @@ fn specialize_prim(prim: &Prim, bindings: &Bindings, with: &With) -> Result<Prim
         | Prim::Reverse { .. }
         | Prim::Reduce { .. }
         | Prim::ArgMax { .. }
+        | Prim::ArgSort { .. }
         | Prim::Dot(_)
         | Prim::Gather { .. }
         | Prim::Gradient => prim.clone(),

@@ -149,7 +149,10 @@ fn write_attributes(prim: &Prim, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write_padding(low, high, f)?;
             write!(f, " interior={interior:?}")
         }
-        Prim::Concat { axis } | Prim::ArgMax { axis } | Prim::Gather { axis } => {
+        Prim::Concat { axis }
+        | Prim::ArgMax { axis }
+        | Prim::ArgSort { axis }
+        | Prim::Gather { axis } => {
             write!(f, " axis={axis}")
         }
         Prim::Reverse { axes } | Prim::Reduce { op: _, axes } => write!(f, " axes={axes:?}"),

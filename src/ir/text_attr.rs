@@ -131,6 +131,9 @@ impl Written {
             "arg_max" => Prim::ArgMax {
                 axis: self.count("axis")?,
             },
+            "arg_sort" => Prim::ArgSort {
+                axis: self.count("axis")?,
+            },
             "dot" => Prim::Dot(DotDims {
                 batch: self.pairs("batch"),
                 contract: self.pairs("contract"),

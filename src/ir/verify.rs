@@ -368,7 +368,8 @@ fn role_fits(role: &Role, ty: &Type) -> bool {
     match role {
         Role::Param | Role::Slot | Role::Fit => ty.elem.is_float(),
         Role::Hyper => ty.elem.is_float() && ty.rank() == 0,
-        Role::Metric => ty.elem == Elem::F64,
+        // Sums in f64; rows that a metric collects are what they were in the step.
+        Role::Metric => ty.elem == Elem::F64 || (ty.elem == Elem::F32 && ty.rank() > 0),
         Role::Step => *ty == Type::scalar(Elem::I32),
         Role::Data => ty.rank() > 0,
         Role::State | Role::Plain => true,

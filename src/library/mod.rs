@@ -37,6 +37,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "normalization"
     "optimizers"
     "pooling"
+    "ranks"
     "recurrent"
     "regularizers"
     "resizing"

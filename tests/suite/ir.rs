@@ -82,6 +82,7 @@ fn text_round_trips_for_every_primitive() {
         "concat",
         "reverse",
         "arg_max",
+        "arg_sort",
         "dot",
         "gather",
         "scatter_add",

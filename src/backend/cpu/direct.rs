@@ -103,6 +103,69 @@ pub fn arg_max<T: PartialOrd + Copy + Sync>(
     });
 }
 
+/// Indices along the middle axis in rising order of the values, equals in theirs; NaN comes last.
+/// Sorted in place: nothing is allocated.
+pub fn arg_sort<T: PartialOrd + Copy + Sync>(
+    pool: &Pool,
+    sizes: [usize; 3],
+    x: &[T],
+    to: &mut [i32],
+) {
+    let [outer, axis, inner] = sizes;
+    let to = Shared::new(to.as_mut_ptr());
+    each(pool, outer, axis * inner * 16, &|o| {
+        // SAFETY: each task has its own part.
+        let out = unsafe { to.part(o * axis * inner, axis * inner) };
+        let x = &x[o * axis * inner..][..axis * inner];
+        for i in 0..inner {
+            let order = |p: i32, q: i32| {
+                let (a, b) = (x[p as usize * inner + i], x[q as usize * inner + i]);
+                let nan = |v: T| v.partial_cmp(&v).is_none();
+                let values = a.partial_cmp(&b).unwrap_or_else(|| nan(a).cmp(&nan(b)));
+                values.then(p.cmp(&q))
+            };
+            if inner == 1 {
+                (0..).zip(out.iter_mut()).for_each(|(j, o)| *o = j);
+                out.sort_unstable_by(|&p, &q| order(p, q));
+            } else {
+                (0..axis).for_each(|j| out[j * inner + i] = j as i32);
+                heap_sort(&mut out[i..], inner, axis, &order);
+            }
+        }
+    });
+}
+
+/// Sorts `count` numbers that lie `stride` apart.
+fn heap_sort(
+    x: &mut [i32],
+    stride: usize,
+    count: usize,
+    order: &dyn Fn(i32, i32) -> std::cmp::Ordering,
+) {
+    let sink = |x: &mut [i32], mut root: usize, end: usize| {
+        loop {
+            let mut child = 2 * root + 1;
+            if child >= end {
+                return;
+            }
+            let less = |x: &[i32], a: usize, b: usize| order(x[a * stride], x[b * stride]).is_lt();
+            if child + 1 < end && less(x, child, child + 1) {
+                child += 1;
+            }
+            if !less(x, root, child) {
+                return;
+            }
+            x.swap(root * stride, child * stride);
+            root = child;
+        }
+    };
+    (0..count / 2).rev().for_each(|root| sink(x, root, count));
+    for end in (1..count).rev() {
+        x.swap(0, end * stride);
+        sink(x, 0, end);
+    }
+}
+
 /// Rows of `inner` bytes of `x[outer, axis, inner]` at `index`, clamped to the axis.
 pub fn gather(pool: &Pool, sizes: [usize; 3], x: &[u8], index: &[i32], to: &mut [u8]) {
     let [outer, axis, inner] = sizes;

@@ -347,6 +347,7 @@ impl Ops {
             Prim::Gradient => return Err(CompileError::Gradient),
             Prim::Random { .. }
             | Prim::ArgMax { .. }
+            | Prim::ArgSort { .. }
             | Prim::Gather { .. }
             | Prim::ScatterAdd { .. }
             | Prim::Conv(_)

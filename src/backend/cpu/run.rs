@@ -81,6 +81,18 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
                 }
             }
         },
+        Step::ArgSort { elem, sizes, x, to } => unsafe {
+            let count = sizes.iter().product();
+            let to = slice_mut(at(*to), count);
+            match elem {
+                Elem::F32 => direct::arg_sort::<f32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::F64 => direct::arg_sort::<f64>(pool, *sizes, slice(at(*x), count), to),
+                Elem::I32 => direct::arg_sort::<i32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::U8 | Elem::Bool => {
+                    direct::arg_sort::<u8>(pool, *sizes, slice(at(*x), count), to)
+                }
+            }
+        },
         Step::Gather {
             outer,
             axis,

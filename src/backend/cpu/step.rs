@@ -66,6 +66,13 @@ pub enum Step {
         x: Buf,
         to: Buf,
     },
+    ArgSort {
+        elem: Elem,
+        /// Before, along, after the axis.
+        sizes: [usize; 3],
+        x: Buf,
+        to: Buf,
+    },
     /// Rows of `inner` bytes.
     Gather {
         outer: usize,

@@ -23,6 +23,7 @@ pub fn step_name(step: &Step, label: &str) -> String {
         Step::Dot64 { .. } => "dot64",
         Step::Random { .. } => "random",
         Step::ArgMax { .. } => "argmax",
+        Step::ArgSort { .. } => "argsort",
         Step::Gather { .. } => "gather",
         Step::ScatterAdd { .. } => "scatter_add",
         Step::Conv { .. } | Step::ConvDirect { .. } => "conv",
@@ -66,7 +67,7 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
             Step::Random { to, .. } => {
                 let _ = writeln!(out, "{indent}      {}", buf(to));
             }
-            Step::ArgMax { x, to, .. } => {
+            Step::ArgMax { x, to, .. } | Step::ArgSort { x, to, .. } => {
                 let _ = writeln!(out, "{indent}      {} = {}", buf(to), buf(x));
             }
             Step::Gather { x, index, to, .. } => {

@@ -180,6 +180,7 @@ fn evaluate_prim(
         Prim::Reverse { axes } => moves::reverse(args[0], axes),
         Prim::Reduce { op, axes } => reduce::reduce(*op, args[0], axes),
         Prim::ArgMax { axis } => reduce::arg_max(args[0], *axis),
+        Prim::ArgSort { axis } => reduce::arg_sort(args[0], *axis),
         Prim::Dot(dims) => reduce::dot(dims, args[0], args[1]),
         Prim::Gather { axis } => moves::gather(args[0], args[1], *axis),
         Prim::ScatterAdd { axis, size: n } => moves::scatter_add(args[0], args[1], *axis, size(n)),

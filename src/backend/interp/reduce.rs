@@ -41,6 +41,36 @@ pub(super) fn arg_max(x: &Array, axis: usize) -> Array {
     })
 }
 
+/// Indices in rising order of the values, equals in theirs; NaN last.
+pub(super) fn arg_sort(x: &Array, axis: usize) -> Array {
+    fn sorted<T: PartialOrd + Copy>(x: &ArrayD<T>, axis: usize) -> ArrayD<i32> {
+        let mut to = ArrayD::zeros(x.raw_dim());
+        for (from, mut to) in x
+            .lanes(Axis(axis))
+            .into_iter()
+            .zip(to.lanes_mut(Axis(axis)))
+        {
+            let mut order: Vec<usize> = (0..from.len()).collect();
+            order.sort_by(|&i, &j| {
+                let (a, b) = (from[i], from[j]);
+                a.partial_cmp(&b).unwrap_or_else(|| {
+                    let nan = |v: T| v.partial_cmp(&v).is_none();
+                    nan(a).cmp(&nan(b))
+                })
+            });
+            to.iter_mut().zip(order).for_each(|(t, i)| *t = i as i32);
+        }
+        to
+    }
+    Array::I32(match x {
+        Array::F32(x) => sorted(x, axis),
+        Array::F64(x) => sorted(x, axis),
+        Array::I32(x) => sorted(x, axis),
+        Array::U8(x) => sorted(x, axis),
+        Array::Bool(x) => sorted(x, axis),
+    })
+}
+
 pub(super) fn dot(dims: &DotDims, x: &Array, y: &Array) -> Array {
     let batch: Vec<usize> = dims.batch.iter().map(|&(i, _)| i).collect();
     let contract: Vec<usize> = dims.contract.iter().map(|&(i, _)| i).collect();

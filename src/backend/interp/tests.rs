@@ -385,6 +385,13 @@ fn reductions() {
     assert_eq!(arg(&f(&[4], &[1.0, NAN, 3.0, NAN])), 1.0);
     assert_eq!(arg(&f(&[2], &[-INF, -INF])), 0.0);
     assert_eq!(arg(&Tensor::from_bool(&[2], &[false, true])), 1.0);
+
+    let order = |axis, x: &Tensor| run1(Prim::ArgSort { axis }, std::slice::from_ref(x)).values();
+    let ties = f(&[6], &[2.0, NAN, -0.0, 2.0, 0.0, -INF]);
+    assert_eq!(order(0, &ties), [5.0, 2.0, 4.0, 0.0, 3.0, 1.0]);
+    let columns = f(&[3, 2], &[3.0, 1.0, 1.0, 1.0, 2.0, 0.0]);
+    assert_eq!(order(0, &columns), [1.0, 2.0, 2.0, 0.0, 0.0, 1.0]);
+    assert_eq!(order(1, &columns), [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]

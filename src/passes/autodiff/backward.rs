@@ -179,6 +179,7 @@ pub(super) fn flows(g: &Graph, node: &Node, i: usize) -> bool {
         | Prim::Compare(_)
         | Prim::StopGradient
         | Prim::ArgMax { .. }
+        | Prim::ArgSort { .. }
         | Prim::Gradient => false,
         Prim::Unary(op) => match op {
             Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Not => false,

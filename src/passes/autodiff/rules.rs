@@ -71,6 +71,7 @@ impl Rule<'_> {
             | Prim::Compare(_)
             | Prim::StopGradient
             | Prim::ArgMax { .. }
+            | Prim::ArgSort { .. }
             | Prim::Gradient
             | Prim::Scan(_) => Contributions::new(),
             Prim::Unary(op) => match unary(b, *op, x, y, g)? {

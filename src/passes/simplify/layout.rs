@@ -74,6 +74,7 @@ impl Simplify<'_> {
             | Prim::Cast(_)
             | Prim::StopGradient
             | Prim::ArgMax { .. }
+            | Prim::ArgSort { .. }
             | Prim::ScatterAdd { .. }
             | Prim::Conv(_)
             | Prim::ConvInputGrad { .. }

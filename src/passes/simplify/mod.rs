@@ -270,7 +270,10 @@ fn key(prim: &Prim, args: &[Value]) -> u64 {
         Prim::Broadcast { shape, axes } => (shape, axes).hash(&mut h),
         Prim::Slice { starts, ends, .. } => (starts, ends).hash(&mut h),
         Prim::Pad { low, high, .. } => (low, high).hash(&mut h),
-        Prim::Concat { axis } | Prim::ArgMax { axis } | Prim::Gather { axis } => axis.hash(&mut h),
+        Prim::Concat { axis }
+        | Prim::ArgMax { axis }
+        | Prim::ArgSort { axis }
+        | Prim::Gather { axis } => axis.hash(&mut h),
         Prim::Reverse { axes } => axes.hash(&mut h),
         Prim::Reduce { op, axes } => (op, axes).hash(&mut h),
         Prim::Dot(dims) => dims.hash(&mut h),

@@ -222,6 +222,7 @@ fn cases(prim: &Prim) -> Vec<Case> {
         | Prim::Random { .. }
         | Prim::Compare(_)
         | Prim::ArgMax { .. }
+        | Prim::ArgSort { .. }
         | Prim::Gradient => Vec::new(),
         Prim::Unary(op) => unary(*op),
         Prim::Binary(op) => binary(*op),
@@ -436,6 +437,7 @@ fn every_primitive() -> Vec<Prim> {
         Prim::Concat { axis: 0 },
         Prim::Reverse { axes: Vec::new() },
         Prim::ArgMax { axis: 0 },
+        Prim::ArgSort { axis: 0 },
         Prim::Dot(DotDims::default()),
         Prim::Gather { axis: 0 },
         Prim::ScatterAdd {

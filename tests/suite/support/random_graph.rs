@@ -362,6 +362,10 @@ impl Maker {
                 let x = self.value();
                 (Prim::ArgMax { axis: self.axis(x) }, vec![x])
             }
+            Prim::ArgSort { .. } => {
+                let x = self.value();
+                (Prim::ArgSort { axis: self.axis(x) }, vec![x])
+            }
             Prim::Dot(_) => {
                 let x = self.float();
                 let mut dims = DotDims::default();
@@ -601,6 +605,7 @@ fn samples() -> Vec<Prim> {
             axes: axes(),
         },
         Prim::ArgMax { axis: 0 },
+        Prim::ArgSort { axis: 0 },
         Prim::Dot(DotDims::default()),
         Prim::Gather { axis: 0 },
         Prim::ScatterAdd { axis: 0, size: dim },

@@ -339,6 +339,15 @@ impl Placement<'_> {
                     to: out,
                 }
             }
+            Prim::ArgSort { axis } => {
+                let s = sizes(0);
+                Step::ArgSort {
+                    elem: op.args[0].elem,
+                    sizes: [product(&s[..*axis]), s[*axis], product(&s[axis + 1..])],
+                    x: self.arg(&op.args[0]),
+                    to: out,
+                }
+            }
             Prim::Gather { axis } => {
                 let s = sizes(0);
                 Step::Gather {
