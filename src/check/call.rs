@@ -143,6 +143,8 @@ impl Elab<'_> {
                 };
                 // What failed may have been either; a configuration is checked at least.
                 let tensor = given(|v| matches!(v, Val::Tensor(_)))
+                    || (inputs.last().is_some_and(|p| p.variadic)
+                        && given(|v| tensors_of(v).is_some()))
                     || (config.is_empty() && given(Val::is_error));
                 !tensor || inputs.is_empty()
             }
@@ -390,7 +392,22 @@ impl Elab<'_> {
 
     pub fn bind_inputs(&mut self, r: &DefRef, args: Vec<ArgVal>, span: Span) -> bool {
         let (_, inputs) = lists(&r.def);
-        self.bind_params(inputs, &args, span, r)
+        if !inputs.last().is_some_and(|p| p.variadic) {
+            return self.bind_params(inputs, &args, span, r);
+        }
+        // `Add([a, b])` is `Add(a, b)`.
+        let each = args.into_iter().flat_map(|a| match tensors_of(&a.val) {
+            Some(items) if a.name.is_none() => items
+                .iter()
+                .map(|val| ArgVal {
+                    val: val.clone(),
+                    ..a.clone()
+                })
+                .collect(),
+            _ => vec![a],
+        });
+        let each: Vec<ArgVal> = each.collect();
+        self.bind_params(inputs, &each, span, r)
     }
 
     /// Checks a configuration by binding it in a frame of its own.
@@ -469,7 +486,9 @@ impl Elab<'_> {
             ParamType::Tensor(pattern) => {
                 let t = match &a.val {
                     Val::Tensor(t) => t.clone(),
-                    Val::Int(_) | Val::Float(_) | Val::Unknown(_) => {
+                    Val::Int(_) | Val::Float(_) | Val::Unknown(_)
+                        if !matches!(pattern.meaning, MeaningPattern::Bool) =>
+                    {
                         return self
                             .number_as_input(&a.val, &pattern, a.span)
                             .map(Val::Tensor);
@@ -655,6 +674,17 @@ impl Elab<'_> {
         if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
             self.report_call(d);
         }
+    }
+}
+
+/// The items of a list of tensors.
+fn tensors_of(v: &Val) -> Option<&[Val]> {
+    match v {
+        Val::List(items) if !items.is_empty() => items
+            .iter()
+            .all(|v| matches!(v, Val::Tensor(_)))
+            .then_some(items.as_slice()),
+        _ => None,
     }
 }
 
