@@ -24,6 +24,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "convolution"
     "core"
     "crossentropies"
+    "ctc"
     "curves"
     "dropout"
     "embedding_losses"
