@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::span::Span;
-use crate::syntax::ast::{self, Expr, Param};
+use crate::syntax::ast::{self, DefKind, Expr, Param};
 
 use super::call::{abbreviates, lists, option_word, signature_note};
 use super::elab::Elab;
@@ -94,6 +94,16 @@ impl Elab<'_> {
                 Some(name) => match params.iter().position(|p| p.name.text == name.text) {
                     Some(i) => i,
                     None if self.is_option_of(&name.text, r) => continue,
+                    // Every layer takes it.
+                    None if r.def.kind == DefKind::Layer && &*name.text == "trainable" => {
+                        if !matches!(a.val, Val::Bool(_) | Val::Unknown(_) | Val::Error) {
+                            let d = Diagnostic::error("E0301", "`trainable` is true or false")
+                                .label(a.span, format!("this is {}", a.val.describe()));
+                            self.report_call(d);
+                            given.complete = false;
+                        }
+                        continue;
+                    }
                     None => {
                         self.unknown_argument(name, params, r);
                         given.complete = false;

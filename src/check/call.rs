@@ -271,6 +271,7 @@ impl Elab<'_> {
             let path = self.top().path.clone();
             let application = self.application(&path);
             self.frame().draws = application << 16;
+            self.frame().frozen = self.freezes(c);
         } else {
             self.frame().draws = draws;
         }

@@ -127,6 +127,10 @@ pub struct Elab<'w> {
     pub collected: FxHashMap<Arc<str>, Type>,
     /// The walk computes the values of metrics at the end of an epoch.
     pub ending: bool,
+    /// Layers that the train block leaves as they are.
+    pub frozen: Vec<super::frozen::LayerName>,
+    /// The train block trains by steps: paths begin with models.
+    pub stepped: bool,
     /// The stages of an optimizer that run, one inside the other.
     pub running: Vec<super::every::Running>,
     /// Parameters and the states whose values they take when training ends.
@@ -177,6 +181,8 @@ impl<'w> Elab<'w> {
             applied: Vec::new(),
             collected: FxHashMap::default(),
             ending: false,
+            frozen: Vec::new(),
+            stepped: false,
             running: Vec::new(),
             ends: Vec::new(),
         }

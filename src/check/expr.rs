@@ -136,7 +136,7 @@ impl Elab<'_> {
             || (!self.top().library
                 && (self.world.globals.contains_key(name) || self.world.fit(name).is_some()))
             || super::builtins::find(name).is_some()
-            || matches!(name, "training" | "real" | "int" | "bool")
+            || matches!(name, "training" | "trainable" | "real" | "int" | "bool")
             || self.world.library(name).is_some()
     }
 
@@ -188,6 +188,7 @@ impl Elab<'_> {
                 self.asked_training = true;
                 return Val::Bool(self.mode.training);
             }
+            "trainable" => return Val::Bool(!self.is_frozen(&self.top().path)),
             "real" => return Val::Elem(Elem::F32),
             "int" => return Val::Elem(Elem::I32),
             "bool" => return Val::Elem(Elem::Bool),

@@ -19,6 +19,7 @@ mod every;
 mod expr;
 mod feed;
 mod fit;
+mod frozen;
 mod generic;
 mod inner;
 mod load;

@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 use super::call::lists;
 use super::elab::Elab;
 use super::feed::names_in;
+use super::frozen::Chosen;
 use super::scope::VarRole;
 use super::train::Run;
 use super::value::{ArgVal, Configured, DefRef, Home, Kind, Meaning, Tensor, Val};
@@ -38,20 +39,30 @@ fn requirements(def: &Def) -> &[Stmt] {
 impl Elab<'_> {
     /// The gradient of `total` by the parameters, and the optimizer's update of each.
     pub fn optimize(&mut self, setting: &Setting, total: &Tensor, params: &[Arc<str>], run: Run) {
-        let Some((v, span)) = self.one_value(setting) else {
-            return;
-        };
-        let Some(c) = self.of_kind(v, DefKind::Optimizer, span) else {
+        let Some(chosen) = self.optimizers_of(setting) else {
             return;
         };
         if run != Run::Train {
             return;
         }
+        let span = chosen[0].span;
         let trained: Vec<Arc<str>> = params
             .iter()
             .filter(|p| self.params[*p].trainable)
             .cloned()
             .collect();
+        if trained.is_empty() {
+            self.error(
+                "E0607",
+                setting.span,
+                "everything is frozen",
+                "nothing to learn here",
+            );
+            return;
+        }
+        let Some(places) = self.assigned(&chosen, &trained, setting) else {
+            return;
+        };
         let mut args = vec![total.value];
         args.extend(trained.iter().map(|p| self.params[p].tensor.value));
         let origin = self.origin(span);
@@ -74,36 +85,49 @@ impl Elab<'_> {
         ) else {
             return;
         };
-        let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
-        let Some(rule) = self.rule(c, class, step, span) else {
-            return;
-        };
-        let mut grads: Vec<Tensor> = trained
-            .iter()
-            .zip(grads)
-            .map(|(name, value)| Tensor {
-                value,
-                ..self.params[name].tensor.clone()
-            })
-            .collect();
-        if self.prepare(&rule, &trained, &mut grads).is_none() {
-            return;
+        for (i, one) in chosen.iter().enumerate() {
+            let mine = trained.iter().zip(&grads).zip(&places);
+            let mine = mine.filter(|(_, place)| **place == i);
+            let (names, grads) = mine
+                .map(|((name, value), _)| {
+                    let grad = Tensor {
+                        value: *value,
+                        ..self.params[name].tensor.clone()
+                    };
+                    (name.clone(), grad)
+                })
+                .unzip();
+            if self.apply_rule(one, &step, names, grads).is_none() {
+                return;
+            }
         }
+    }
+
+    /// The updates of one optimizer's parameters.
+    fn apply_rule(
+        &mut self,
+        one: &Chosen,
+        step: &Tensor,
+        names: Vec<Arc<str>>,
+        mut grads: Vec<Tensor>,
+    ) -> Option<()> {
+        let (c, span) = (one.rule.clone(), one.span);
+        let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
+        let rule = self.rule(c, class, step.clone(), span)?;
+        self.prepare(&rule, &names, &mut grads)?;
         let mut updated: FxHashSet<Type> = FxHashSet::default();
-        for (name, grad) in trained.iter().zip(&grads) {
+        for (name, grad) in names.iter().zip(&grads) {
             let info = self.params[name].clone();
             let alike = info.constraint.is_none() && !updated.insert(info.tensor.ty.clone());
             if alike && self.world.purpose == Purpose::Report {
                 continue;
             }
-            let Some(mut next) = self.update(&rule, 0, name, &info.tensor, grad, &rule.step) else {
-                return;
-            };
+            let mut next = self.update(&rule, 0, name, &info.tensor, grad, &rule.step)?;
             if let Some(Val::Def(k)) = &info.constraint {
                 let Val::Tensor(t) =
                     self.run_with(k, &[("param", Val::Tensor(next.clone()))], span)
                 else {
-                    return;
+                    return None;
                 };
                 next = t;
             }
@@ -118,13 +142,14 @@ impl Elab<'_> {
                     ),
                     "the new value must have the parameter's type",
                 );
-                return;
+                return None;
             }
             self.params.get_mut(name).expect("listed above").tensor = Tensor {
                 value: next.value,
                 ..info.tensor
             };
         }
+        Some(())
     }
 
     /// Runs the body of an optimizer, or of a stage of every optimizer, for one parameter;

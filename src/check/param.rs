@@ -88,13 +88,14 @@ impl Elab<'_> {
         let mut info = ParamInfo {
             tensor: tensor.clone(),
             span: self.user_span(span),
-            trainable: true,
+            trainable: !self.is_frozen(&full),
             constraint: None,
         };
+        let mut penalty = None;
         for o in &p.options {
             let v = self.eval(&o.value);
             match o.name.as_ref().map(|n| &*n.text) {
-                Some("regularizer") => self.regularize(&tensor, v, o.span),
+                Some("regularizer") => penalty = Some((v, o.span)),
                 Some("constraint") => match v {
                     Val::Def(_) => info.constraint = Some(v),
                     Val::None | Val::Error => {}
@@ -108,7 +109,7 @@ impl Elab<'_> {
                     }
                 },
                 Some("trainable") => match v {
-                    Val::Bool(b) => info.trainable = b,
+                    Val::Bool(b) => info.trainable &= b,
                     Val::Unknown(_) | Val::Error => {}
                     other => {
                         self.error(
@@ -128,6 +129,12 @@ impl Elab<'_> {
                     self.report(d);
                 }
             }
+        }
+        // As in Keras, what is not trained is not penalized.
+        if let Some((v, span)) = penalty
+            && (info.trainable || !matches!(v, Val::Def(_)))
+        {
+            self.regularize(&tensor, v, span);
         }
         self.params.insert(full.clone(), info);
         self.initial(&full, &ty, p.init.as_ref(), p.name.span);

@@ -44,6 +44,8 @@ pub struct Frame {
     pub rest: Option<crate::ir::Shape>,
     /// Draws made so far, so that each has a site of its own.
     pub draws: u32,
+    /// `trainable = false` of the layer: what is in it stays as it is.
+    pub frozen: bool,
     /// Layers may declare parameters; functions may not.
     pub declares: Declares,
 }

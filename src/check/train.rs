@@ -23,11 +23,12 @@ pub enum Run {
     Predict,
 }
 
-pub const SETTINGS: [&str; 11] = [
+pub const SETTINGS: [&str; 12] = [
     "loss",
     CLASS_WEIGHT,
     SAMPLE_WEIGHT,
     "optimizer",
+    "freeze",
     "metrics",
     "epochs",
     "batch",
@@ -227,6 +228,7 @@ impl Elab<'_> {
         if models.len() != t.models.len() {
             return metrics;
         }
+        self.note_frozen(t);
         let mut feeds: Vec<(Ident, Tensor)> = Vec::new();
         for item in &t.items {
             if let TrainItem::Draw {
@@ -258,6 +260,9 @@ impl Elab<'_> {
             self.single(t, env, &models, &feeds, run, spec, &mut metrics);
         } else {
             self.alternating(t, &steps, &models, &feeds, run, spec, &mut metrics);
+        }
+        if run == Run::Train && !self.params.is_empty() {
+            self.check_frozen();
         }
         self.finish(run);
         metrics

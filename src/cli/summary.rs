@@ -1,6 +1,6 @@
 //! `nnc summary FILE.nn`: layers, output shapes, parameters; memory and work of a step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
 use crate::cli::{console, load, run};
-use crate::ir::Role;
+use crate::ir::{Graph, Role};
 use crate::lower::spec::{DataSpec, Part};
 use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};
@@ -49,7 +49,8 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
         let mine = store.buffers().iter().filter(|b| b.role == role);
         mine.map(Buffer::elements).sum()
     };
-    let (trained, kept) = (count(Role::Param), count(Role::State));
+    let (parameters, kept) = (count(Role::Param), count(Role::State));
+    let trained = trained(&loaded.programs.train, &store);
     let memory = &estimate.memory;
     if args.common.json {
         let layers: Vec<_> = layers
@@ -69,8 +70,9 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
             "models": loaded.train.models,
             "batch": rows,
             "layers": layers,
-            "parameters": trained + kept,
+            "parameters": parameters + kept,
             "trained": trained,
+            "frozen": parameters - trained,
             "memory": {
                 "parameters": memory.parameters,
                 "states": memory.states,
@@ -111,8 +113,7 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
         "{}\n{table}\n{}",
         loaded.train.models.join(", "),
         totals(
-            trained,
-            kept,
+            [trained, parameters - trained, kept],
             memory,
             rows,
             estimate.step_flops,
@@ -135,16 +136,29 @@ fn held_out(data: &DataSpec) -> usize {
     parts.len()
 }
 
+/// Numbers of the parameters that a training step changes: the rest is frozen.
+fn trained(step: &Graph, store: &Store) -> usize {
+    let changed: HashSet<&str> = step.outputs.iter().map(|o| &*o.name).collect();
+    let params = store.buffers().iter().filter(|b| b.role == Role::Param);
+    params
+        .filter(|b| changed.contains(&*b.name))
+        .map(Buffer::elements)
+        .sum()
+}
+
 fn totals(
-    trained: usize,
-    kept: usize,
+    [trained, frozen, kept]: [usize; 3],
     memory: &Memory,
     rows: usize,
     step: u64,
     predict: u64,
 ) -> String {
+    let frozen = match frozen {
+        0 => String::new(),
+        n => format!(" {} frozen,", thousands(n)),
+    };
     let mut lines = vec![format!(
-        "parameters   {} trained, {} kept by layers",
+        "parameters   {} trained,{frozen} {} kept by layers",
         thousands(trained),
         thousands(kept)
     )];

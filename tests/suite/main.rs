@@ -13,6 +13,7 @@ mod editors;
 mod explain;
 mod fixtures;
 mod format;
+mod frozen;
 mod gradients;
 mod ir;
 mod layers;
