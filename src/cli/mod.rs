@@ -20,6 +20,7 @@ mod predict;
 mod program;
 mod progress;
 mod run;
+mod runs;
 mod saver;
 mod summary;
 
@@ -50,6 +51,8 @@ enum Command {
     Check(check::Args),
     /// Train the model of a file
     Run(run::Args),
+    /// What runs came to; two or more of them side by side
+    Runs(runs::Args),
     /// Loss and metrics of saved weights
     Evaluate(evaluate::Args),
     /// A model's outputs for the rows of a CSV or npy file
@@ -93,6 +96,7 @@ fn dispatch(command: Command) -> u8 {
     let (result, json) = match command {
         Command::Check(args) => (check::check(&args), args.common.json),
         Command::Run(args) => (run::run(&args), args.common.json),
+        Command::Runs(args) => (runs::runs(&args), args.json),
         Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
         Command::Predict(args) => (predict::predict(&args), args.common.json),
         Command::Summary(args) => (summary::summary(&args), args.common.json),

@@ -212,3 +212,9 @@ impl Output {
 pub fn is_run(folder: &Path) -> bool {
     folder.join(LOCK).is_file()
 }
+
+/// Whether a process is writing to a run's folder at this moment.
+pub fn is_running(folder: &Path) -> bool {
+    let lock = File::open(folder.join(LOCK));
+    lock.is_ok_and(|l| matches!(l.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}

@@ -639,3 +639,39 @@ fn a_batch_that_does_not_fit_is_refused_before_the_first_step() {
     let output = run(fits);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
 }
+
+#[test]
+fn runs_are_listed_and_compared() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet");
+    place.events("run toy.nn --json --quiet --set width=9 --seed 3 --limit-steps 5");
+    let told = place.events("runs --json");
+    let of = |key: &str| told.iter().map(|e| e[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("folder"), ["runs/toy-1", "runs/toy-2"]);
+    assert_eq!(of("state"), ["done", "stopped"]);
+    assert_eq!(told[1]["set"]["width"], "9");
+    for key in ["loss", "val_loss", "test loss", "test accuracy"] {
+        assert!(told[0]["values"][key].is_number(), "{}", told[0]);
+    }
+    let list = out(&place.nnc("runs"));
+    assert!(
+        list.contains("val_accuracy") && list.contains("seed=3 width=9"),
+        "{list}"
+    );
+    let both = out(&place.nnc("runs runs/toy-1 runs/toy-2"));
+    let line = |name: &str| {
+        let mut lines = both.lines();
+        lines
+            .find(|l| l.trim().starts_with(name))
+            .unwrap_or_default()
+    };
+    for (name, a, b) in [
+        ("seed", "7", "3"),
+        ("program", "const width = 6", "const width = 9"),
+    ] {
+        assert!(line(name).contains(a) && line(name).contains(b), "{both}");
+    }
+    // what is the same is not shown
+    assert_eq!(line("batch"), "", "{both}");
+    assert_eq!(place.nnc("runs nowhere").status.code(), Some(2));
+}
