@@ -5,6 +5,7 @@ mod book;
 mod callbacks;
 mod check;
 mod cli;
+mod collected;
 mod cpu;
 mod cpu_conv;
 mod data;

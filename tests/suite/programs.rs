@@ -85,6 +85,16 @@ fn digits_learns() {
 }
 
 #[test]
+fn an_autoencoder_learns() {
+    learns("models/autoencoder.nn", 16, 10);
+}
+
+#[test]
+fn a_variational_autoencoder_learns() {
+    learns("models/vae.nn", 16, 10);
+}
+
+#[test]
 fn mnist_learns() {
     learns("models/mnist.nn", 8, 2);
 }
