@@ -371,6 +371,35 @@ impl Elab<'_> {
         (last.output.value == c.prediction.value).then_some(last)
     }
 
+    /// The activation of the last layer, where it spreads 1 over several units.
+    fn choosing(&self, c: &Comparison) -> Option<&ArgVal> {
+        let choice = mending("choice")?;
+        let chooses =
+            |a: &&ArgVal| matches!(&a.val, Val::Def(d) if *d.defs[0].def.name.text == *choice);
+        let args = &self.last_layer(c)?.instance.configured.args;
+        args.iter().find(chooses)
+    }
+
+    /// A choice among one unit is no choice: its probability is always 1. Whether all is well.
+    pub fn is_a_choice(&mut self, c: &Comparison) -> bool {
+        if c.prediction.ty.shape.last() != Some(&Dim::ONE) {
+            return true;
+        }
+        let Some(span) = self.choosing(c).map(|a| a.span) else {
+            return true;
+        };
+        let written = self.source_text(span);
+        let mut d = Diagnostic::error("E0310", format!("`{written}` over 1 unit is always 1"))
+            .label(span, "nothing is left to choose");
+        if let Some(f) = mending("yes_or_no") {
+            d = d
+                .help(format!("`{f}` gives the probability of yes"))
+                .fix(span, f);
+        }
+        self.report(d);
+        false
+    }
+
     /// Units that agree with the target, or one axis of many.
     fn shape_repair(&self, d: Diagnostic, c: &Comparison, m: &Mismatch, r: &DefRef) -> Diagnostic {
         let (p, y) = (&c.prediction, &c.target);
@@ -383,6 +412,7 @@ impl Elab<'_> {
         let yes_or_no = matches!(&y.meaning, Meaning::Class(n) if n.as_const() == Some(2));
         // A choice between two, where yes or no is compared.
         if yes_or_no
+            && self.choosing(c).is_some()
             && matches!(m, Mismatch::Rest { .. })
             && p.meaning == Meaning::Prob
             && p.ty.shape.last().and_then(Dim::as_const) == Some(2)

@@ -383,6 +383,10 @@ impl Elab<'_> {
                 failed = true;
                 continue;
             };
+            if !self.is_a_choice(&pair) {
+                failed = true;
+                continue;
+            }
             self.comparison = Some(pair.clone());
             let values = self.loss_values(&c, &pair.prediction, &pair.target, a.value.span);
             self.comparison = None;
