@@ -42,6 +42,16 @@ const CONVS: &[Conv] = &[
         groups: 1,
     },
     Conv {
+        name: "a kernel that is shared out",
+        x: &[1, 7, 8, 130],
+        kernel: &[3, 2, 130, 88],
+        strides: &[1, 1],
+        dilation: &[1, 1],
+        low: &[1, 0],
+        high: &[1, 1],
+        groups: 1,
+    },
+    Conv {
         name: "same padding, a stride that does not divide",
         x: &[3, 9, 14, 19],
         kernel: &[3, 4, 19, 35],

@@ -3,7 +3,7 @@
 //! Work is cut by what is written, so every element has one writer and one order of additions, whatever the threads.
 
 use super::pool::Pool;
-use super::step::{ConvResult, ConvSizes, DotSizes};
+use super::step::{ConvResult, ConvSizes, DotSizes, LINES, Under};
 use crate::ir::prim::WindowOp;
 
 /// Element types that are added up.
@@ -303,23 +303,40 @@ impl ConvSizes {
     pub fn window_lines(&self) -> usize {
         self.taps() / self.window.last().copied().unwrap_or(1).max(1)
     }
-    /// Calls `f(above, base)` for each line of the window over an input line of output line `line` (counted over the
-    /// batch): `base` is the first place of that input line, counted over the batch. There is a spatial axis.
-    #[inline(always)]
-    pub fn each_line(&self, line: usize, mut f: impl FnMut(usize, usize)) {
+    /// The input lines under output line `line`, counted over the batch. There is a spatial axis, and the window has no
+    /// more than [`LINES`] lines.
+    pub fn under(&self, line: usize) -> Under {
         let last = self.input.len() - 1;
         let width = self.input[last];
         let lines = self.outputs() / self.output[last];
         let (image, out) = (line / lines, line % lines);
         let image = image * (self.inputs() / width);
+        let mut under = Under {
+            lines: [(0, 0); LINES],
+            count: 0,
+        };
         for above in 0..self.window_lines() {
             if let Some(input) = self.line(out, above) {
-                f(above, (image + input) * width);
+                under.lines[under.count] = (above, (image + input) * width);
+                under.count += 1;
             }
         }
+        under
     }
-    /// Of a line of the output, the places that have an input under tap `tap` of a line of the window. Place p has
-    /// input `p * stride + tap * dilation - low` of its line.
+    /// Of a line of the window at a place of the last axis, the taps that are over inputs; the first of them is over
+    /// input `place * stride + tap * dilation - low` of its line.
+    #[inline(always)]
+    pub fn inside(&self, place: usize) -> std::ops::Range<usize> {
+        let last = self.input.len() - 1;
+        let (low, dilation) = (self.low[last], self.dilation[last]);
+        let first = place * self.strides[last];
+        let start = low.saturating_sub(first).div_ceil(dilation);
+        let end = (self.input[last] + low)
+            .saturating_sub(first)
+            .div_ceil(dilation);
+        start..end.min(self.window[last])
+    }
+    /// Of a line of the output, the places that have an input under tap `tap` of a line of the window.
     #[inline(always)]
     pub fn along(&self, tap: usize) -> std::ops::Range<usize> {
         let last = self.input.len() - 1;
@@ -330,21 +347,6 @@ impl ConvSizes {
             .saturating_sub(ahead)
             .div_ceil(stride);
         first..end.min(self.output[last])
-    }
-    /// Calls `f(tap, place, at)` for each tap and each place of a line of the output that has an input, `at`, under it.
-    #[inline(always)]
-    pub fn under(&self, line: usize, mut f: impl FnMut(usize, usize, usize)) {
-        let last = self.input.len() - 1;
-        let (stride, low, dilation) = (self.strides[last], self.low[last], self.dilation[last]);
-        let window = self.window[last];
-        self.each_line(line, |above, base| {
-            for tap in 0..window {
-                for place in self.along(tap) {
-                    let at = base + place * stride + tap * dilation - low;
-                    f(above * window + tap, place, at);
-                }
-            }
-        });
     }
     /// The input place of output place `out` and window place `tap`, if it is not padding.
     fn place(&self, mut out: usize, mut tap: usize) -> Option<usize> {

@@ -187,6 +187,16 @@ pub struct ConvSizes {
     pub channels: (usize, usize),
 }
 
+/// The most lines of a window that are looked up at once.
+pub const LINES: usize = 64;
+
+/// The input lines under a line of a result: which line of the window each is under, and its first place, counted over
+/// the batch.
+pub struct Under {
+    pub lines: [(usize, usize); LINES],
+    pub count: usize,
+}
+
 #[derive(Debug)]
 pub struct ScanStep {
     pub body: Program,

@@ -1,18 +1,14 @@
 //! The largest or the sum of windows, and their gradients, in single precision: over the channels of a place at once.
 
-use super::conv::by_isa;
+use super::conv::{by_isa, each_tap, in_lanes};
 use super::direct;
 use super::features::Features;
 use super::pool::Pool;
-use super::step::ConvSizes;
+use super::step::{ConvSizes, LINES};
 use crate::ir::prim::WindowOp;
 
 /// Elements of a task.
 const TASK: usize = 32 << 10;
-/// Lines of a window that are gone over twice.
-const LINES: usize = 64;
-/// Channels whose largest are kept while a window is gone over twice.
-const CHANNELS: usize = 64;
 
 /// The tensors, as tasks share them.
 #[derive(Clone, Copy)]
@@ -33,7 +29,7 @@ pub unsafe fn window(
     x: *mut f32,
     y: *mut f32,
 ) {
-    if s.input.is_empty() || s.inputs() == 0 {
+    if s.input.is_empty() || s.inputs() == 0 || s.window_lines() > LINES {
         // SAFETY: by the contract.
         return unsafe { direct::window(pool, op, s, x, y) };
     }
@@ -96,28 +92,76 @@ unsafe fn forward_body(
 ) {
     let (c, wide) = (s.channels.0, s.wide());
     for line in first..end {
-        // SAFETY: the line is this task's; places of taps are within the input.
-        unsafe {
-            let out = std::slice::from_raw_parts_mut(y.add(line * wide * c), wide * c);
-            out.fill(match op {
-                WindowOp::Max => f32::NEG_INFINITY,
-                WindowOp::Sum => 0.0,
-            });
-            s.under(line, |_, place, at| {
-                let from = std::slice::from_raw_parts(x.add(at * c), c);
-                let out = out.get_unchecked_mut(place * c..place * c + c);
+        let under = s.under(line);
+        let lines = &under.lines[..under.count];
+        for place in 0..wide {
+            // SAFETY: the place is this task's; places of taps are within the input.
+            unsafe {
+                let y = y.add((line * wide + place) * c);
                 match op {
-                    WindowOp::Max => {
-                        for (out, &v) in out.iter_mut().zip(from) {
-                            *out = larger(v, *out);
-                        }
-                    }
-                    WindowOp::Sum => {
-                        out.iter_mut().zip(from).for_each(|(sum, v)| *sum += v);
-                    }
+                    WindowOp::Max => in_lanes!(c, largest(s, lines, place, x, y)),
+                    WindowOp::Sum => in_lanes!(c, sum(s, lines, place, x, y)),
                 }
-            });
+            }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn largest<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    x: *const f32,
+    y: *mut f32,
+    from: usize,
+) {
+    // SAFETY: by the caller's contract.
+    unsafe {
+        let most = most::<N>(s, lines, place, x.add(from));
+        y.add(from).cast::<[f32; N]>().write(most);
+    }
+}
+
+/// The largest of the window at a place, NaN if any is.
+#[inline(always)]
+unsafe fn most<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    x: *const f32,
+) -> [f32; N] {
+    let mut most = [f32::NEG_INFINITY; N];
+    each_tap(s, lines, place, |_, at| {
+        // SAFETY: by the caller's contract.
+        let x = unsafe { &*x.add(at * s.channels.0).cast::<[f32; N]>() };
+        for i in 0..N {
+            let larger = x[i] > most[i] || x[i].is_nan();
+            most[i] = if larger { x[i] } else { most[i] };
+        }
+    });
+    most
+}
+
+#[inline(always)]
+unsafe fn sum<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    x: *const f32,
+    y: *mut f32,
+    from: usize,
+) {
+    let mut sums = [0.0f32; N];
+    // SAFETY: by the caller's contract.
+    unsafe {
+        each_tap(s, lines, place, |_, at| {
+            let x = &*x.add(at * s.channels.0 + from).cast::<[f32; N]>();
+            for i in 0..N {
+                sums[i] += x[i];
+            }
+        });
+        y.add(from).cast::<[f32; N]>().write(sums);
     }
 }
 
@@ -131,89 +175,71 @@ unsafe fn backward_body(
     (first, end): (usize, usize),
 ) {
     let (c, wide) = (s.channels.0, s.wide());
-    let (image, lines) = (s.inputs() * c, s.outputs() / wide);
+    let (image, per_image) = (s.inputs() * c, s.outputs() / wide);
     // SAFETY: the images are this task's; places of taps are within the input.
     unsafe {
         std::slice::from_raw_parts_mut(dx.add(first * image), (end - first) * image).fill(0.0);
-        for line in first * lines..end * lines {
-            match op {
-                WindowOp::Sum => {
-                    s.under(line, |_, place, at| {
-                        let to = std::slice::from_raw_parts_mut(dx.add(at * c), c);
-                        let dy = dy.add((line * wide + place) * c);
-                        let dy = std::slice::from_raw_parts(dy, c);
-                        to.iter_mut().zip(dy).for_each(|(sum, v)| *sum += v);
-                    });
-                }
-                WindowOp::Max => {
-                    let (mut bases, mut count) = ([0; LINES], 0);
-                    s.each_line(line, |_, base| {
-                        bases[count] = base;
-                        count += 1;
-                    });
-                    for place in 0..wide {
-                        let dy = dy.add((line * wide + place) * c);
-                        for from in (0..c).step_by(CHANNELS) {
-                            let n = CHANNELS.min(c - from);
-                            let (x, dy, dx) = (x.add(from), dy.add(from), dx.add(from));
-                            to_largest(s, &bases[..count], place, n, x, dy, dx);
-                        }
-                    }
+        for line in first * per_image..end * per_image {
+            let under = s.under(line);
+            let lines = &under.lines[..under.count];
+            for place in 0..wide {
+                let dy = dy.add((line * wide + place) * c);
+                match op {
+                    WindowOp::Max => in_lanes!(c, to_largest(s, lines, place, x, dy, dx)),
+                    WindowOp::Sum => in_lanes!(c, to_all(s, lines, place, dy, dx)),
                 }
             }
         }
     }
 }
 
-/// Gives `dy` of one place to the first largest of its window, channel by channel for `n` of them. `bases` are the
-/// input's lines under the window.
+/// Adds `dy` of one place to all of its window.
 #[inline(always)]
-unsafe fn to_largest(
+unsafe fn to_all<const N: usize>(
     s: &ConvSizes,
-    bases: &[usize],
+    lines: &[(usize, usize)],
     place: usize,
-    n: usize,
+    dy: *const f32,
+    dx: *mut f32,
+    from: usize,
+) {
+    // SAFETY: by the caller's contract.
+    unsafe {
+        let dy = dy.add(from).cast::<[f32; N]>().read();
+        each_tap(s, lines, place, |_, at| {
+            let to = &mut *dx.add(at * s.channels.0 + from).cast::<[f32; N]>();
+            for i in 0..N {
+                to[i] += dy[i];
+            }
+        });
+    }
+}
+
+/// Gives `dy` of one place to the first largest of its window, channel by channel.
+#[inline(always)]
+unsafe fn to_largest<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
     x: *const f32,
     dy: *const f32,
     dx: *mut f32,
+    from: usize,
 ) {
-    let (c, last) = (s.channels.0, s.input.len() - 1);
-    let (first, low) = (place * s.strides[last], s.low[last]);
-    // Of each line, the places under the window.
-    let start = first.saturating_sub(low);
-    let end = (first + s.window[last])
-        .saturating_sub(low)
-        .min(s.input[last]);
-    let mut most = [f32::NEG_INFINITY; CHANNELS];
-    // What is left to give away.
-    let mut left = [0.0f32; CHANNELS];
-    // SAFETY: places under the window are within the input.
+    let c = s.channels.0;
+    // SAFETY: by the caller's contract.
     unsafe {
-        left[..n].copy_from_slice(std::slice::from_raw_parts(dy, n));
-        for base in bases {
-            for at in base + start..base + end {
-                let x = std::slice::from_raw_parts(x.add(at * c), n);
-                for (most, &v) in most.iter_mut().zip(x) {
-                    *most = larger(v, *most);
-                }
+        let most = most::<N>(s, lines, place, x.add(from));
+        // What is left to give away.
+        let mut left = dy.add(from).cast::<[f32; N]>().read();
+        each_tap(s, lines, place, |_, at| {
+            let x = &*x.add(at * c + from).cast::<[f32; N]>();
+            let to = &mut *dx.add(at * c + from).cast::<[f32; N]>();
+            for i in 0..N {
+                let is = x[i] == most[i] || (x[i].is_nan() && most[i].is_nan());
+                to[i] += if is { left[i] } else { 0.0 };
+                left[i] = if is { 0.0 } else { left[i] };
             }
-        }
-        for base in bases {
-            for at in base + start..base + end {
-                let x = std::slice::from_raw_parts(x.add(at * c), n);
-                let to = std::slice::from_raw_parts_mut(dx.add(at * c), n);
-                for (((to, &v), left), &most) in to.iter_mut().zip(x).zip(&mut left).zip(&most) {
-                    let is = v == most || (v.is_nan() && most.is_nan());
-                    *to += if is { *left } else { 0.0 };
-                    *left = if is { 0.0 } else { *left };
-                }
-            }
-        }
+        });
     }
-}
-
-/// The larger of a value and what was the largest before it; NaN is larger than any number.
-#[inline(always)]
-fn larger(v: f32, most: f32) -> f32 {
-    if v > most || v.is_nan() { v } else { most }
 }

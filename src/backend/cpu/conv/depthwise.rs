@@ -1,4 +1,6 @@
 //! Convolutions with one input channel a group: output channel `c * m + j` sees input channel c alone.
+//!
+//! With one filter a channel, some channels are gone through at a time, their sums in registers.
 
 use super::by_isa;
 use crate::backend::cpu::step::ConvSizes;
@@ -25,6 +27,26 @@ by_isa!(
     kernel => kernel_body(s: &ConvSizes, x: *const f32, kernel: *mut f32, y: *const f32, first: usize, end: usize)
 );
 
+/// Calls `$f` for all channels, first with as many at once as fit: `$f::<N>(.., from)`.
+macro_rules! in_lanes {
+    ($channels:expr, $f:ident($($arg:expr),*)) => {{
+        let (channels, mut from) = ($channels, 0);
+        while from + 64 <= channels {
+            $f::<64>($($arg,)* from);
+            from += 64;
+        }
+        while from + 16 <= channels {
+            $f::<16>($($arg,)* from);
+            from += 16;
+        }
+        while from < channels {
+            $f::<1>($($arg,)* from);
+            from += 1;
+        }
+    }};
+}
+pub(in crate::backend::cpu) use in_lanes;
+
 #[inline(always)]
 unsafe fn output_body(
     s: &ConvSizes,
@@ -34,32 +56,57 @@ unsafe fn output_body(
     first: usize,
     end: usize,
 ) {
-    let (cx, cy) = s.channels;
-    let wide = s.wide();
+    let ((cx, cy), wide, m) = (s.channels, s.wide(), s.group().1);
     for line in first..end {
-        // SAFETY: the line is this task's; places of taps are within the input.
-        unsafe {
-            let out = std::slice::from_raw_parts_mut(y.add(line * wide * cy), wide * cy);
-            out.fill(0.0);
-            s.under(line, |tap, place, at| {
-                let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
-                let from = std::slice::from_raw_parts(x.add(at * cx), cx);
-                let out = out.get_unchecked_mut(place * cy..place * cy + cy);
-                if cx == cy {
-                    for ((out, x), w) in out.iter_mut().zip(from).zip(weights) {
-                        *out += x * w;
-                    }
-                } else {
-                    let m = cy / cx;
-                    for (c, x) in from.iter().enumerate() {
-                        let each = c * m..c * m + m;
-                        for (out, w) in out[each.clone()].iter_mut().zip(&weights[each]) {
-                            *out += x * w;
-                        }
-                    }
+        let under = s.under(line);
+        let lines = &under.lines[..under.count];
+        for place in 0..wide {
+            // SAFETY: the place is this task's; places of taps are within the input.
+            unsafe {
+                let y = y.add((line * wide + place) * cy);
+                if m == 1 {
+                    in_lanes!(cx, output_lanes(s, lines, place, x, kernel, y));
+                    continue;
                 }
-            });
+                let out = std::slice::from_raw_parts_mut(y, cy);
+                out.fill(0.0);
+                each_tap(s, lines, place, |tap, at| {
+                    let from = std::slice::from_raw_parts(x.add(at * cx), cx);
+                    let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
+                    let both = out.chunks_exact_mut(m).zip(weights.chunks_exact(m));
+                    for ((out, weights), x) in both.zip(from) {
+                        out.iter_mut()
+                            .zip(weights)
+                            .for_each(|(out, w)| *out += x * w);
+                    }
+                });
+            }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn output_lanes<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    x: *const f32,
+    kernel: *const f32,
+    y: *mut f32,
+    from: usize,
+) {
+    let c = s.channels.0;
+    let mut sums = [0.0f32; N];
+    // SAFETY: by the caller's contract.
+    unsafe {
+        each_tap(s, lines, place, |tap, at| {
+            let x = &*x.add(at * c + from).cast::<[f32; N]>();
+            let w = &*kernel.add(tap * c + from).cast::<[f32; N]>();
+            for i in 0..N {
+                sums[i] += x[i] * w[i];
+            }
+        });
+        y.add(from).cast::<[f32; N]>().write(sums);
     }
 }
 
@@ -72,33 +119,55 @@ unsafe fn input_body(
     first: usize,
     end: usize,
 ) {
-    let (cx, cy) = s.channels;
-    let (wide, lines) = (s.wide(), s.outputs() / s.wide());
-    let image = s.inputs() * cx;
+    let ((cx, cy), wide, m) = (s.channels, s.wide(), s.group().1);
+    let (image, per_image) = (s.inputs() * cx, s.outputs() / wide);
     // SAFETY: the images are this task's; places of taps are within the input.
     unsafe {
         std::slice::from_raw_parts_mut(x.add(first * image), (end - first) * image).fill(0.0);
-        for line in first * lines..end * lines {
-            let dy = std::slice::from_raw_parts(y.add(line * wide * cy), wide * cy);
-            s.under(line, |tap, place, at| {
-                let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
-                let to = std::slice::from_raw_parts_mut(x.add(at * cx), cx);
-                let dy = dy.get_unchecked(place * cy..place * cy + cy);
-                if cx == cy {
-                    for ((to, dy), w) in to.iter_mut().zip(dy).zip(weights) {
-                        *to += dy * w;
-                    }
-                } else {
-                    let m = cy / cx;
-                    for (c, to) in to.iter_mut().enumerate() {
-                        let each = c * m..c * m + m;
-                        for (dy, w) in dy[each.clone()].iter().zip(&weights[each]) {
-                            *to += dy * w;
-                        }
-                    }
+        for line in first * per_image..end * per_image {
+            let under = s.under(line);
+            let lines = &under.lines[..under.count];
+            for place in 0..wide {
+                let y = y.add((line * wide + place) * cy);
+                if m == 1 {
+                    in_lanes!(cx, input_lanes(s, lines, place, x, kernel, y));
+                    continue;
                 }
-            });
+                let dy = std::slice::from_raw_parts(y, cy);
+                each_tap(s, lines, place, |tap, at| {
+                    let to = std::slice::from_raw_parts_mut(x.add(at * cx), cx);
+                    let weights = std::slice::from_raw_parts(kernel.add(tap * cy), cy);
+                    let both = dy.chunks_exact(m).zip(weights.chunks_exact(m));
+                    for ((dy, weights), to) in both.zip(to) {
+                        dy.iter().zip(weights).for_each(|(dy, w)| *to += dy * w);
+                    }
+                });
+            }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn input_lanes<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    x: *mut f32,
+    kernel: *const f32,
+    y: *const f32,
+    from: usize,
+) {
+    let c = s.channels.0;
+    // SAFETY: by the caller's contract.
+    unsafe {
+        let dy = y.add(from).cast::<[f32; N]>().read();
+        each_tap(s, lines, place, |tap, at| {
+            let to = &mut *x.add(at * c + from).cast::<[f32; N]>();
+            let w = &*kernel.add(tap * c + from).cast::<[f32; N]>();
+            for i in 0..N {
+                to[i] += dy[i] * w[i];
+            }
+        });
     }
 }
 
@@ -111,29 +180,79 @@ unsafe fn kernel_body(
     first: usize,
     end: usize,
 ) {
-    let ((cx, cy), wide) = (s.channels, s.wide());
+    let ((cx, cy), wide, m) = (s.channels, s.wide(), s.group().1);
     // SAFETY: the kernel is this task's; places of taps are within the input.
     unsafe {
         std::slice::from_raw_parts_mut(kernel, s.taps() * cy).fill(0.0);
         for line in first..end {
-            s.under(line, |tap, place, at| {
-                let sums = std::slice::from_raw_parts_mut(kernel.add(tap * cy), cy);
-                let from = std::slice::from_raw_parts(x.add(at * cx), cx);
-                let dy = std::slice::from_raw_parts(y.add((line * wide + place) * cy), cy);
-                if cx == cy {
-                    for ((sum, x), dy) in sums.iter_mut().zip(from).zip(dy) {
-                        *sum += x * dy;
+            let under = s.under(line);
+            let lines = &under.lines[..under.count];
+            let y = y.add(line * wide * cy);
+            if m == 1 {
+                in_lanes!(cx, kernel_lanes(s, lines, x, kernel, y));
+                continue;
+            }
+            for place in 0..wide {
+                let dy = std::slice::from_raw_parts(y.add(place * cy), cy);
+                each_tap(s, lines, place, |tap, at| {
+                    let from = std::slice::from_raw_parts(x.add(at * cx), cx);
+                    let sums = std::slice::from_raw_parts_mut(kernel.add(tap * cy), cy);
+                    let both = sums.chunks_exact_mut(m).zip(dy.chunks_exact(m));
+                    for ((sums, dy), x) in both.zip(from) {
+                        sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += x * dy);
                     }
-                } else {
-                    let m = cy / cx;
-                    for (c, x) in from.iter().enumerate() {
-                        let each = c * m..c * m + m;
-                        for (sum, dy) in sums[each.clone()].iter_mut().zip(&dy[each]) {
-                            *sum += x * dy;
-                        }
+                });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn kernel_lanes<const N: usize>(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    x: *const f32,
+    kernel: *mut f32,
+    y: *const f32,
+    from: usize,
+) {
+    let (c, last) = (s.channels.0, s.input.len() - 1);
+    let (stride, low, dilation) = (s.strides[last], s.low[last], s.dilation[last]);
+    for &(above, base) in lines {
+        for tap in 0..s.window[last] {
+            // SAFETY: by the caller's contract.
+            unsafe {
+                let sums = kernel.add((above * s.window[last] + tap) * c + from);
+                let sums = &mut *sums.cast::<[f32; N]>();
+                let mut sum = *sums;
+                for place in s.along(tap) {
+                    let at = base + place * stride + tap * dilation - low;
+                    let x = &*x.add(at * c + from).cast::<[f32; N]>();
+                    let dy = &*y.add(place * c + from).cast::<[f32; N]>();
+                    for i in 0..N {
+                        sum[i] += x[i] * dy[i];
                     }
                 }
-            });
+                *sums = sum;
+            }
+        }
+    }
+}
+
+/// Calls `f(tap, at)` for each tap of the window at a place that is over an input, `at`, in order.
+#[inline(always)]
+pub(in crate::backend::cpu) fn each_tap(
+    s: &ConvSizes,
+    lines: &[(usize, usize)],
+    place: usize,
+    mut f: impl FnMut(usize, usize),
+) {
+    let last = s.input.len() - 1;
+    let (low, dilation, window) = (s.low[last], s.dilation[last], s.window[last]);
+    let first = place * s.strides[last];
+    for &(above, base) in lines {
+        for tap in s.inside(place) {
+            f(above * window + tap, base + first + tap * dilation - low);
         }
     }
 }

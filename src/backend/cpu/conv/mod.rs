@@ -15,7 +15,7 @@ use super::direct::Shared;
 use super::features::Features;
 use super::gemm::{Matrices, multiply};
 use super::pool::Pool;
-use super::step::{ConvResult, ConvSizes};
+use super::step::{ConvResult, ConvSizes, LINES};
 use columns::Part;
 use std::mem::MaybeUninit;
 
@@ -52,17 +52,20 @@ macro_rules! by_isa {
     };
 }
 pub(super) use by_isa;
+pub(super) use depthwise::{each_tap, in_lanes};
 
-/// Floats of a thread's columns, and the most of one row of them.
+/// Floats of a thread's columns, and of one row of them at most, unless a place has more channels: many rows share the
+/// packing of the kernel.
 const BLOCK: usize = 32 << 10;
-const ROW: usize = 1 << 10;
+const ROW: usize = 320;
 /// The most rows of columns.
 const ROWS: usize = 1 << 10;
 /// Operations of a task, about 15 us of one core, and how many tasks there are at most.
 const TASK: usize = 4_000_000;
 const MOST_TASKS: usize = 64;
-/// The most floats of the kernel gradient's partial sums.
-const SUMS: usize = 2 << 20;
+/// The most floats of the kernel gradient's partial sums; a kernel of so many is shared out rather than summed in parts.
+const SUMS: usize = 1 << 20;
+const WIDE: usize = 64 << 10;
 
 /// A planned convolution.
 #[derive(Clone, Debug)]
@@ -73,7 +76,9 @@ pub struct Conv {
     /// Places of the window in one block of columns, and places of the output.
     taps: usize,
     places: usize,
+    /// How the places (of an input: the images) are shared out; of a large kernel, its places as well.
     tasks: usize,
+    tap_shares: usize,
 }
 
 #[repr(align(64))]
@@ -92,12 +97,16 @@ struct Tensors {
 unsafe impl Sync for Tensors {}
 
 impl Conv {
-    /// Plans a convolution; none where a tensor is empty or has too many channels for a block of columns.
+    /// Plans a convolution; none where a tensor is empty, or where the plain loops do better
+    /// (thousands of channels in a row of columns, dozens of lines in a window).
     pub fn new(which: ConvResult, sizes: &ConvSizes, features: Features) -> Option<Conv> {
         let s = sizes;
         let (gx, gy) = s.group();
         let sizes_of = [s.batch, s.inputs(), s.outputs(), s.taps(), gx, gy];
         if s.input.is_empty() || sizes_of.contains(&0) || gx > BLOCK / 8 {
+            return None;
+        }
+        if s.is_depthwise() && s.window_lines() > LINES {
             return None;
         }
         let taps = (ROW / gx).clamp(1, s.taps());
@@ -114,13 +123,16 @@ impl Conv {
             .fold(2usize, |flops, &n| flops.saturating_mul(n));
         let wanted = flops.div_ceil(TASK).next_power_of_two().min(MOST_TASKS);
         let total = s.batch * s.outputs();
-        let tasks = match which {
-            ConvResult::Output => wanted.min(total),
-            ConvResult::Input => wanted.min(s.batch),
-            ConvResult::Kernel => {
-                let kernel = s.taps() * gx * s.channels.1;
-                wanted.min(total).min((SUMS / kernel.max(1)).max(1))
+        let kernel = s.taps() * gx * s.channels.1;
+        let (tasks, tap_shares) = match which {
+            ConvResult::Output => (wanted.min(total), 1),
+            ConvResult::Input => (wanted.min(s.batch), 1),
+            ConvResult::Kernel if kernel >= WIDE && !s.is_depthwise() => {
+                let shares = s.taps().min(wanted);
+                let parts = (wanted / shares).min(SUMS / kernel);
+                (parts.clamp(1, total), shares)
             }
+            ConvResult::Kernel => (wanted.min(total).min(SUMS / kernel), 1),
         };
         Some(Conv {
             which,
@@ -129,6 +141,7 @@ impl Conv {
             taps,
             places,
             tasks: tasks.max(1),
+            tap_shares,
         })
     }
 
@@ -214,14 +227,14 @@ impl Conv {
 
     /// Part `task` of `0..size`.
     fn share(&self, size: usize, task: usize) -> (usize, usize) {
-        (size * task / self.tasks, size * (task + 1) / self.tasks)
+        part(size, self.tasks, task)
     }
 
     unsafe fn output(&self, all: &Tensors, task: usize) {
         let s = &self.sizes;
         let (gy, cy) = (s.group().1, s.channels.1);
         let range = self.share(s.batch * s.outputs(), task);
-        self.each_block(range, |part, ld, columns| {
+        self.each_block(range, (0, s.taps()), |part, ld, columns| {
             let of = Matrices {
                 m: part.places.1 - part.places.0,
                 n: gy,
@@ -251,6 +264,7 @@ impl Conv {
         unsafe { images.part(first * image, (end - first) * image) }.fill(0.0);
         self.each_block(
             (first * s.outputs(), end * s.outputs()),
+            (0, s.taps()),
             |part, ld, columns| {
                 let of = Matrices {
                     m: part.places.1 - part.places.0,
@@ -276,8 +290,10 @@ impl Conv {
         let s = &self.sizes;
         let (gy, cy) = (s.group().1, s.channels.1);
         let len = self.kernel_len();
-        pool.run(self.tasks, &|task| {
+        pool.run(self.tasks * self.tap_shares, &|task| {
+            let (task, taps) = (task / self.tap_shares, task % self.tap_shares);
             let range = self.share(s.batch * s.outputs(), task);
+            let taps = part(s.taps(), self.tap_shares, taps);
             let all = &all;
             // SAFETY: this task's sums.
             let sums = match self.tasks {
@@ -291,7 +307,7 @@ impl Conv {
                     depthwise::kernel(self.features, s, all.x, sums, all.y, first, end)
                 };
             }
-            self.each_block(range, |part, ld, columns| {
+            self.each_block(range, taps, |part, ld, columns| {
                 let of = Matrices {
                     m: part.row(),
                     n: gy,
@@ -301,7 +317,7 @@ impl Conv {
                     c: (cy, 1),
                     accumulate: part.places.0 > range.0,
                 };
-                // SAFETY: the part is within the tensors; the sums are this task's.
+                // SAFETY: the part is within the tensors; these taps of the sums are this task's.
                 unsafe {
                     columns::gather(s, part, all.x, columns, ld);
                     let y = all.y.add(part.places.0 * cy + part.group * gy);
@@ -329,11 +345,16 @@ impl Conv {
         });
     }
 
-    /// Calls `f` with each block of the places of a range, for each group and in order of the taps, with the
+    /// Calls `f` with each block of a range of places and of taps, for each group and in order of the taps, with the
     /// distance of the rows of columns and room for them.
-    fn each_block(&self, (first, end): (usize, usize), f: impl Fn(&Part, usize, *mut f32)) {
+    fn each_block(
+        &self,
+        (first, end): (usize, usize),
+        (first_tap, end_tap): (usize, usize),
+        f: impl Fn(&Part, usize, *mut f32),
+    ) {
         let s = &self.sizes;
-        let (taps, gx) = (s.taps(), s.group().0);
+        let gx = s.group().0;
         let mut room = Columns(MaybeUninit::uninit());
         let columns = room.0.as_mut_ptr().cast::<f32>();
         let ld = row(self.taps * gx);
@@ -341,8 +362,8 @@ impl Conv {
         while at < end {
             let places = (at, end.min(at + self.places));
             for group in 0..s.groups {
-                for tap in (0..taps).step_by(self.taps) {
-                    let taps = (tap, taps.min(tap + self.taps));
+                for tap in (first_tap..end_tap).step_by(self.taps) {
+                    let taps = (tap, end_tap.min(tap + self.taps));
                     let part = Part {
                         places,
                         taps,
@@ -355,6 +376,11 @@ impl Conv {
             at = places.1;
         }
     }
+}
+
+/// Part `i` of `0..size` cut into `parts`.
+fn part(size: usize, parts: usize, i: usize) -> (usize, usize) {
+    (size * i / parts, size * (i + 1) / parts)
 }
 
 /// Floats of a piece of the sums that are added up.
