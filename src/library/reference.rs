@@ -17,7 +17,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::span::SourceId;
-use crate::syntax::ast::{Decl, DeclKind, Def, ExprKind};
+use crate::syntax::ast::{Decl, DeclKind, Def, DefKind, ExprKind};
 use crate::syntax::{self};
 
 /// A definition of the library, as its file has it.
@@ -59,6 +59,19 @@ pub fn find(name: &str) -> Vec<Entry> {
     let all = files.into_iter().flat_map(of_file);
     all.filter(|e| *e.def.name.text == *name || e.aliases.iter().any(|a| a == name))
         .collect()
+}
+
+/// What every optimizer takes: names with their defaults, and meanings.
+fn common_arguments() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (part, _) in super::every_optimizer() {
+        let part = super::index().parts[part];
+        let name = part.text().lines().find_map(super::declared);
+        let stages = of_file(part.file);
+        let stage = stages.iter().find(|e| Some(&*e.def.name.text) == name);
+        found.extend(stage.map(Entry::arguments).unwrap_or_default());
+    }
+    found
 }
 
 fn of_file(i: usize) -> Vec<Entry> {
@@ -111,6 +124,19 @@ impl Entry {
     pub fn public(&self) -> bool {
         !self.def.name.text.starts_with('_')
     }
+
+    /// Documented arguments with their defaults, and what they mean.
+    fn arguments(&self) -> Vec<(String, String)> {
+        let named = |(name, meaning): &(String, String)| {
+            let default = self.defaults.iter().find(|(n, _)| n == name);
+            let name = match default {
+                Some((_, value)) => format!("{name} = {value}"),
+                None => name.clone(),
+            };
+            (name, meaning.clone())
+        };
+        self.doc.arguments.iter().map(named).collect()
+    }
 }
 
 impl Doc {
@@ -156,22 +182,17 @@ pub fn page(e: &Entry) -> String {
     if !e.aliases.is_empty() {
         let _ = write!(page, "\nAlso called {}.\n", e.aliases.join(", "));
     }
-    if !e.doc.arguments.is_empty() {
-        page += "\nArguments\n";
-        let named = |(name, meaning): &(String, String)| {
-            let default = e.defaults.iter().find(|(n, _)| n == name);
-            let name = match default {
-                Some((_, value)) => format!("{name} = {value}"),
-                None => name.clone(),
-            };
-            (name, meaning.clone())
-        };
-        let rows: Vec<(String, String)> = e.doc.arguments.iter().map(named).collect();
+    let mut table = |title: &str, rows: &[(String, String)]| {
         let width = rows.iter().map(|(n, _)| n.chars().count()).max();
-        let width = width.unwrap_or(0);
+        let Some(width) = width else { return };
+        let _ = write!(page, "\n{title}\n");
         for (name, meaning) in rows {
             let _ = writeln!(page, "  {name:width$}  {meaning}");
         }
+    };
+    table("Arguments", &e.arguments());
+    if e.def.kind == DefKind::Optimizer {
+        table("Arguments of every optimizer", &common_arguments());
     }
     for example in &e.doc.examples {
         page += "\nExample\n";

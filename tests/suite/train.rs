@@ -307,6 +307,28 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
     }
 }
 
+/// The average of a parameter takes its place when training ends, not where it is interrupted.
+#[test]
+fn parameters_settle_at_the_end() {
+    let mut programs = programs(0.05);
+    let weights_type = Type::of(Elem::F32, &[2]);
+    let average = filled(&mut programs.init, 7.0, &weights_type);
+    programs.init.output("average", OutputRole::Result, average);
+    programs.train.input("average", Role::Slot, weights_type);
+    programs.ends = vec![("w".into(), "average".into())];
+    let sevens: Vec<u8> = [7.0_f32; 2].iter().flat_map(|x| x.to_le_bytes()).collect();
+    for (stopped, limit) in [(false, None), (true, Some(3))] {
+        let stop = AtomicBool::new(false);
+        let mut session = session(&programs);
+        let fit_ = Fit {
+            limit,
+            ..plan(2, &stop)
+        };
+        train(&mut session, &mut parts(4), &fit_).unwrap();
+        assert_eq!(weights(&session) != sevens, stopped);
+    }
+}
+
 #[test]
 fn a_request_to_stop_ends_after_the_step() {
     struct StopAt<'a>(usize, &'a AtomicBool);
