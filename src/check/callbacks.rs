@@ -97,11 +97,13 @@ const KNOWN: [(&str, &[&str]); 9] = [
 ];
 
 /// Files of a run's folder that the run itself writes.
-const TAKEN: [&str; 5] = [
+const TAKEN: [&str; 7] = [
     "events.jsonl",
     "history.csv",
     "lock.json",
     "program.nn",
+    "report",
+    "report.html",
     "weights.safetensors",
 ];
 

@@ -368,6 +368,8 @@ fn check_train(
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
+    let wanted = train::setting(t, "report");
+    spec.reports = e.reports(wanted, &spec.outputs, env.targets.len());
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));

@@ -98,12 +98,6 @@ impl Elab<'_> {
             _ => None,
         });
         let s = self.settings(settings, &SETTINGS, "a train block");
-        if let Some(x) = s.get("report") {
-            let d = Diagnostic::error("E0610", "`report` is not supported yet")
-                .label(x.span, "not done by this version")
-                .help("remove it; nothing is ignored silently");
-            self.report(d);
-        }
         let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
         if stepped {
             for key in ["loss", "optimizer", "metrics"] {
@@ -147,9 +141,60 @@ impl Elab<'_> {
             metrics: Vec::new(),
             outputs: Vec::new(),
             callbacks: Vec::new(),
+            reports: Vec::new(),
             rates: Vec::new(),
             span,
         }
+    }
+
+    /// What `report` names. All but curves are of classes, so the model must have one output of
+    /// probabilities, and one target.
+    pub fn reports(
+        &mut self,
+        setting: Option<&Setting>,
+        outputs: &[OutputSpec],
+        targets: usize,
+    ) -> Vec<spec::Report> {
+        let mut found = Vec::new();
+        for arg in setting.iter().flat_map(|s| &s.values) {
+            let names = spec::Report::ALL.map(spec::Report::name);
+            let written = match (&arg.name, &arg.value.kind) {
+                (None, ast::ExprKind::Name(n)) => &*n.text,
+                _ => "",
+            };
+            let known = spec::Report::ALL.into_iter().find(|r| r.name() == written);
+            let Some(report) = known else {
+                let d =
+                    Diagnostic::error("E0610", "this is not a report").label(arg.span, "unknown");
+                let d = match did_you_mean(written, names) {
+                    Some(near) => d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(arg.span, near),
+                    None => d.note(format!("reports: {}", names.join(", "))),
+                };
+                self.report(d);
+                continue;
+            };
+            let of_classes = match outputs {
+                [one] => one.meaning == spec::Meaning::Prob && targets == 1,
+                _ => false,
+            };
+            if report != spec::Report::Curves && !of_classes && !outputs.is_empty() {
+                let message = format!("`{written}` is of classes");
+                let d = Diagnostic::error("E0610", message)
+                    .label(
+                        arg.span,
+                        "the model does not give one output of probabilities",
+                    )
+                    .help("end it with a softmax or a sigmoid, or leave this report out");
+                self.report(d);
+                continue;
+            }
+            if !found.contains(&report) {
+                found.push(report);
+            }
+        }
+        found
     }
 
     pub fn positive(&mut self, s: Option<&Setting>, default: usize, least: i64) -> usize {

@@ -3,11 +3,12 @@
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, LayerUse, Report, Sizes};
+use crate::check::{self, FeedInfo, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
 use crate::cli::console;
 use crate::diag::render::{Style, render};
 use crate::diag::{Severity, json};
+use crate::ir::Graph;
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
 use crate::span::SourceMap;
@@ -26,6 +27,9 @@ pub struct Loaded {
     pub folder: PathBuf,
     /// Its sources, the file itself first.
     pub map: SourceMap,
+    /// From columns to what a model is fed and compared with: a result for each of `feeds`.
+    pub feed: Graph,
+    pub feeds: Vec<FeedInfo>,
 }
 
 impl Loaded {
@@ -64,12 +68,14 @@ impl Loaded {
             train: Some(train),
             programs: Some(programs),
             layers,
+            feed,
             ..
         } = checked
         else {
             return Err(Failure::Program);
         };
         (self.data, self.programs, self.layers) = (data, programs, layers);
+        self.feed = feed;
         self.train.rates = train.rates;
         Ok(())
     }
@@ -156,6 +162,8 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         name: name.to_string_lossy().into_owned(),
         folder: folder.to_owned(),
         map,
+        feed: checked.feed,
+        feeds: checked.feeds,
     })
 }
 

@@ -19,6 +19,7 @@ mod not_finite;
 mod predict;
 mod program;
 mod progress;
+mod report;
 mod run;
 mod runs;
 mod saver;

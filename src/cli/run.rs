@@ -9,6 +9,7 @@ use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
 use crate::cli::not_finite::{self, Again};
 use crate::cli::progress::{Progress, seconds, thousands};
+use crate::cli::report::{self, Ended};
 use crate::cli::saver::{self, Saver};
 use crate::cli::{console, interrupt, program};
 use crate::data::Order;
@@ -167,6 +168,17 @@ fn train(
         &identity,
     )?;
     saver.checkpoints.finish();
+    if outcome.stopped != Some(Stopped::Interrupted) {
+        report::write(&mut Ended {
+            loaded,
+            device,
+            data,
+            session: &mut session,
+            outcome: &outcome,
+            out,
+            progress: &progress,
+        })?;
+    }
     conclude(&progress, args, loaded, out, &outcome, session.steps());
     Ok(match outcome.stopped {
         Some(Stopped::Interrupted) => exit::INTERRUPTED,

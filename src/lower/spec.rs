@@ -309,10 +309,39 @@ pub struct TrainSpec {
     /// The model's outputs, in the order of the results of `Programs::predict`.
     pub outputs: Vec<OutputSpec>,
     pub callbacks: Vec<Callback>,
+    /// What is reported once the run has ended.
+    pub reports: Vec<Report>,
     /// The learning rates that schedules give: names as those of rates that are kept, and
     /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
     pub rates: Vec<(String, Graph)>,
     pub span: Span,
+}
+
+/// A line of `report`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Of the history.
+    Curves,
+    ConfusionMatrix,
+    ClassificationReport,
+    Roc,
+}
+
+impl Report {
+    pub const ALL: [Report; 4] = [
+        Report::Curves,
+        Report::ConfusionMatrix,
+        Report::ClassificationReport,
+        Report::Roc,
+    ];
+    pub fn name(self) -> &'static str {
+        match self {
+            Report::Curves => "curves",
+            Report::ConfusionMatrix => "confusion_matrix",
+            Report::ClassificationReport => "classification_report",
+            Report::Roc => "roc",
+        }
+    }
 }
 
 /// An output of the model.

@@ -14,6 +14,7 @@
 //! state        a run's state in a file
 //! checkpoints  states saved while it runs
 //! output       the folder of a run
+//! report       what is reported once a run has ended
 //! trace        where a number that is not finite came from
 //! memory       how much memory a run will take
 //! ```
@@ -28,6 +29,7 @@ pub mod fitted;
 pub mod identity;
 pub mod memory;
 pub mod output;
+pub mod report;
 pub mod session;
 pub mod state;
 pub mod store;

@@ -179,6 +179,10 @@ impl Output {
         self.folder.join("program.nn")
     }
 
+    pub fn page(&self) -> PathBuf {
+        self.folder.join("report.html")
+    }
+
     pub fn events(&self) -> PathBuf {
         self.folder.join("events.jsonl")
     }

@@ -25,6 +25,7 @@ mod random_gradients;
 mod random_passes;
 mod reference;
 mod rendering;
+mod reports;
 mod runs;
 mod support;
 mod syntax;
