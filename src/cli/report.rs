@@ -79,13 +79,11 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
             (Report::Roc, Some((part, p))) => {
                 let all = p.roc();
                 let chart = roc_chart(&all);
-                let areas = all
-                    .iter()
-                    .map(|r| format!("class {}: {}", r.class, number(r.auc)));
-                let text = format!(
-                    "area under the ROC curve  {}",
-                    areas.collect::<Vec<_>>().join("  ")
-                );
+                let areas = all.iter();
+                let areas: Vec<String> = areas
+                    .map(|r| format!("{:>12} {:>10.4}", r.class, r.auc))
+                    .collect();
+                let text = format!("{:>12} {:>10}\n{}\n", "class", "ROC AUC", areas.join("\n"));
                 ended.progress.say(&text);
                 event["auc"] = json!(all.iter().map(|r| r.auc).collect::<Vec<_>>());
                 let body = page::pictures([chart.as_str()]) + &page::preformatted(&text);

@@ -30,6 +30,7 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Vec<(String, String)> {
                 name: name.clone(),
                 points: of(|r| Some(&r.train)),
                 dashed: false,
+                aside: false,
             }];
             let val = of(|r| r.val.as_ref());
             if !val.is_empty() {
@@ -37,6 +38,7 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Vec<(String, String)> {
                     name: format!("val_{name}"),
                     points: val,
                     dashed: true,
+                    aside: false,
                 });
             }
             (name.clone(), svg::lines(name, "epoch", name, &series))
@@ -59,6 +61,7 @@ pub fn roc_chart(curves: &[scores::Roc]) -> String {
                 name: format!("{} ({:.3})", c.class, c.auc),
                 points,
                 dashed: false,
+                aside: false,
             }
         })
         .collect();
@@ -66,6 +69,7 @@ pub fn roc_chart(curves: &[scores::Roc]) -> String {
         name: "chance".into(),
         points: vec![(0.0, 0.0), (1.0, 1.0)],
         dashed: true,
+        aside: true,
     });
     svg::lines("ROC", "false positive rate", "true positive rate", &series)
 }

@@ -8,8 +8,11 @@ pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
     pub dashed: bool,
+    /// Beside the others, in grey.
+    pub aside: bool,
 }
 
+const LEGEND_ROW: f64 = 18.0;
 const COLORS: [&str; 10] = [
     "#2563a8", "#d1662b", "#2f8f5b", "#b23a48", "#7a5aa6", "#8a6d3b", "#c65b9b", "#5f6b76",
     "#a3a32a", "#2a9aa8",
@@ -33,6 +36,8 @@ pub fn lines(title: &str, x: &str, y: &str, series: &[Series]) -> String {
     let (ys, y0, y1) = ticks(y0, y1);
     let (xs, _, _) = ticks(x0, x1);
     let (left, top, right, bottom) = MARGIN;
+    let (names, rows) = legend(series);
+    let top = top + LEGEND_ROW * rows;
     let (w, h) = (WIDTH - left - right, HEIGHT - top - bottom);
     let px = |v: f64| left + (v - x0) / (x1 - x0) * w;
     let py = |v: f64| top + h - (v - y0) / (y1 - y0) * h;
@@ -81,14 +86,16 @@ pub fn lines(title: &str, x: &str, y: &str, series: &[Series]) -> String {
         escape(y)
     );
     let mut known: Vec<&str> = Vec::new();
-    let mut legend = left;
-    for s in series {
+    for (s, (at, row)) in series.iter().zip(names) {
         let bare = s.name.strip_prefix("val_").unwrap_or(&s.name);
         let place = known.iter().position(|k| *k == bare).unwrap_or_else(|| {
             known.push(bare);
             known.len() - 1
         });
-        let color = COLORS[place % COLORS.len()];
+        let color = match s.aside {
+            true => "#8b929b",
+            false => COLORS[place % COLORS.len()],
+        };
         let dash = if s.dashed {
             " stroke-dasharray=\"5 4\""
         } else {
@@ -113,16 +120,36 @@ pub fn lines(title: &str, x: &str, y: &str, series: &[Series]) -> String {
             "<polyline fill=\"none\" stroke=\"{color}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"{dash} points=\"{}\"/>",
             points.join(" ")
         );
+        let y = 22.0 + LEGEND_ROW * row;
         let _ = write!(
             out,
-            "<line x1=\"{legend:.1}\" x2=\"{:.1}\" y1=\"22\" y2=\"22\" stroke=\"{color}\" stroke-width=\"2\"{dash}/><text class=\"n\" x=\"{:.1}\" y=\"26\">{}</text>",
-            legend + 18.0,
-            legend + 23.0,
+            "<line x1=\"{at:.1}\" x2=\"{:.1}\" y1=\"{y:.0}\" y2=\"{y:.0}\" stroke=\"{color}\" stroke-width=\"2\"{dash}/><text class=\"n\" x=\"{:.1}\" y=\"{:.0}\">{}</text>",
+            at + 18.0,
+            at + 23.0,
+            y + 4.0,
             escape(&s.name)
         );
-        legend += 23.0 + 7.0 * s.name.chars().count() as f64 + 16.0;
     }
     out + "</svg>"
+}
+
+/// Where each name of the legend begins, its row, and how many rows there are beside the first.
+fn legend(series: &[Series]) -> (Vec<(f64, f64)>, f64) {
+    let (left, _, right, _) = MARGIN;
+    let (mut at, mut row) = (left, 0.0);
+    let places = series
+        .iter()
+        .map(|s| {
+            let width = 23.0 + 7.0 * s.name.chars().count() as f64 + 16.0;
+            if at > left && at + width > WIDTH - right {
+                (at, row) = (left, row + 1.0);
+            }
+            let place = (at, row);
+            at += width;
+            place
+        })
+        .collect();
+    (places, row)
 }
 
 /// Counts, each row coloured by its shares.
@@ -135,7 +162,7 @@ pub fn matrix(title: &str, counts: &[Vec<usize>]) -> String {
     let middle = cell * n as f64 / 2.0;
     let _ = write!(
         out,
-        "<text class=\"n\" x=\"{:.1}\" y=\"34\" text-anchor=\"middle\">predicted</text><text class=\"n\" transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">true</text>",
+        "<text class=\"n\" x=\"{:.1}\" y=\"24\" text-anchor=\"middle\">predicted</text><text class=\"n\" transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">true</text>",
         left + middle,
         top + middle
     );
@@ -264,6 +291,7 @@ mod tests {
             name: "<b>&".into(),
             points: vec![(1.0, f64::NAN), (2.0, 1.0)],
             dashed: false,
+            aside: false,
         };
         let text = lines("t", "x", "y", &[series]);
         assert!(text.contains("&lt;b&gt;&amp;") && !text.contains("<b>") && !text.contains("NaN"));
