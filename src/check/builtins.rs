@@ -192,6 +192,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.gradient_of(a),
     ),
     b(
+        "index",
+        &["text", "labels", "unseen?"],
+        "the number of a text among fitted labels, in a data block; `unseen` is `error` or `other`",
+        |el, a| el.of_rows_only(a),
+    ),
+    b(
         "iota",
         &["shape", "axis"],
         "the index along `axis`",

@@ -40,8 +40,10 @@ pub struct Feed {
 /// What a fit gives.
 #[derive(Debug, Clone)]
 pub enum Fit {
-    /// Of a column: `.mean` and so on.
-    Statistics(Arc<str>),
+    /// Of a column: `.mean` and so on, with their types.
+    Tensors(Vec<(&'static str, Type)>),
+    /// Of a text column: a number above those of the labels.
+    Labels(Dim),
     /// Of the lengths of rows: numbers for later fits.
     Lengths(Rows),
     /// A size: every id is below it.

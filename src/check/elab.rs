@@ -92,8 +92,8 @@ pub struct Elab<'w> {
     pub inits: FxHashSet<Arc<str>>,
     /// Initializers and the types they were run for.
     pub alike: FxHashSet<(usize, Type)>,
-    /// Types of fitted statistics by `fit` name.
-    pub fitted: FxHashMap<String, Type>,
+    /// What fits give as tensors, with their types, by `fit` name.
+    pub fitted: FxHashMap<String, Vec<(&'static str, Type)>>,
     /// Where an optimizer's learning rate is a schedule.
     pub scheduled: Option<Span>,
     /// What each such schedule gives, by the name of the rate.

@@ -197,9 +197,11 @@ impl Elab<'_> {
         if !self.top().library {
             match self.world.fit(&n.text) {
                 Some(Fit::Size(size)) => return Val::Int(size),
-                Some(Fit::Vocabulary(_)) => return Val::Fitted(Rc::from(&*n.text)),
+                Some(Fit::Vocabulary(_) | Fit::Labels(_)) => {
+                    return Val::Fitted(Rc::from(&*n.text));
+                }
                 Some(Fit::Broken) => return Val::Error,
-                Some(Fit::Statistics(_) | Fit::Lengths(_)) | None => {}
+                Some(Fit::Tensors(_) | Fit::Lengths(_)) | None => {}
             }
         }
         if let Some(b) = super::builtins::find(&n.text) {

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::ir::{Dim, Elem, Role, Type};
-use crate::lower::spec::Statistic;
+use crate::ir::{Dim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident};
 
@@ -156,19 +155,15 @@ impl Elab<'_> {
                     | "count"
                     | "freq"
                     | "tfidf"
+                    | "other"
             )
     }
 
     pub fn fits_in_scope(&mut self, env: &DataEnv) {
         for (name, fit) in &env.fits {
-            let Fit::Statistics(column) = fit else {
-                continue;
-            };
-            let c = &env.columns[column];
-            self.fitted.insert(
-                name.to_string(),
-                Type::new(Elem::F32, c.ty.shape[1..].iter().cloned()),
-            );
+            if let Fit::Tensors(fields) = fit {
+                self.fitted.insert(name.to_string(), fields.clone());
+            }
         }
     }
 
@@ -199,8 +194,12 @@ impl Elab<'_> {
     /// `scale.mean`: a constant computed from the training rows.
     pub fn fitted_field(&mut self, fit: &str, field: &Ident) -> Val {
         match self.world.fit(fit) {
-            Some(Fit::Vocabulary(size)) if &*field.text == "size" => return Val::Int(size),
-            Some(Fit::Vocabulary(_)) => return self.unknown_statistic(fit, field, &["size"]),
+            Some(Fit::Vocabulary(size) | Fit::Labels(size)) if &*field.text == "size" => {
+                return Val::Int(size);
+            }
+            Some(Fit::Vocabulary(_) | Fit::Labels(_)) => {
+                return self.unknown_statistic(fit, field, &["size"]);
+            }
             Some(Fit::Lengths(_)) => {
                 let d =
                     Diagnostic::error("E0511", "statistics of lengths are numbers for later fits")
@@ -208,14 +207,18 @@ impl Elab<'_> {
                         .help(format!("such as `fit length = {fit}.mean + 2 * {fit}.std`"));
                 return self.report(d);
             }
-            Some(Fit::Size(_) | Fit::Statistics(_) | Fit::Broken) | None => {}
+            Some(Fit::Size(_) | Fit::Tensors(_) | Fit::Broken) | None => {}
         }
-        let known = Statistic::ALL.map(Statistic::name);
-        if !known.contains(&&*field.text) {
-            return self.unknown_statistic(fit, field, &known);
-        }
-        let Some(ty) = self.fitted.get(fit).cloned() else {
+        let Some(fields) = self.fitted.get(fit) else {
             return Val::Error;
+        };
+        let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        let Some((_, ty)) = fields
+            .iter()
+            .find(|(name, _)| **name == *field.text)
+            .cloned()
+        else {
+            return self.unknown_statistic(fit, field, &known);
         };
         let name = format!("{fit}.{}", field.text);
         let found = self

@@ -2,17 +2,17 @@
 //! column, a vocabulary of a text column, or a number that becomes a size.
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::ir::Dim;
+use crate::ir::{Dim, Elem, Type};
 use crate::lower::spec::{Rows as RowsSpec, *};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
 use super::data::{DataEnv, Fit};
 use super::elab::Elab;
+use super::learn::learnt;
 use super::value::{Rows, RowsKind, Val};
 
-const USAGE: &str =
-    "a fit is `statistics(train.column)`, `Tokenizer(train.text)` or a number of these";
+const USAGE: &str = "a fit is `statistics`, `power`, `bins`, `pca`, `labels` or `Tokenizer` of a training column, or a number of lengths";
 
 impl Elab<'_> {
     pub fn fit(&mut self, name: &Ident, value: &Expr, span: Span, env: &mut DataEnv) {
@@ -33,6 +33,10 @@ impl Elab<'_> {
         let found = match called {
             Some((f, args)) if &*f.text == "statistics" => self.statistics(value, args, env),
             Some((f, args)) if &*f.text == "Tokenizer" => self.tokenizer(f, args, env),
+            Some((f, args)) if &*f.text == "labels" => self.labels(f, args, env),
+            Some((f, args)) if matches!(&*f.text, "bins" | "pca" | "power") => {
+                self.learn(f, args, env)
+            }
             _ => self
                 .fitted_number(value, env)
                 .map(|n| (Some(FitKind::Size(n)), None)),
@@ -41,8 +45,16 @@ impl Elab<'_> {
         let fit = match (&kind, lengths) {
             (_, Some(rows)) => Fit::Lengths(rows),
             (Some(FitKind::Statistics { column, .. }), _) => {
-                Fit::Statistics(column.as_str().into())
+                let ty = row_type(env, column);
+                Fit::Tensors(Statistic::ALL.map(|s| (s.name(), ty.clone())).to_vec())
             }
+            (Some(FitKind::Tensors { column, learn }), _) => {
+                Fit::Tensors(learnt(&row_type(env, column), *learn))
+            }
+            (Some(FitKind::Labels { classes, .. }), _) => Fit::Labels(match classes {
+                Some(n) => Dim::Const(i64::from(*n)),
+                None => self.world.fitted_size(&format!("{}.size", name.text)),
+            }),
             (Some(FitKind::Tokenizer { rules, .. }), _) => Fit::Vocabulary(match rules.num_words {
                 Some(n) => Dim::Const(i64::from(n)),
                 None => self.world.fitted_size(&format!("{}.size", name.text)),
@@ -109,7 +121,7 @@ impl Elab<'_> {
     }
 
     /// `train.column`: the part is named, and it is the training part.
-    fn training_column<'a>(&mut self, e: &'a Expr, env: &DataEnv) -> Option<&'a Ident> {
+    pub fn training_column<'a>(&mut self, e: &'a Expr, env: &DataEnv) -> Option<&'a Ident> {
         let (part, column) = match &e.kind {
             ExprKind::Field { base, name: c } => match &base.kind {
                 ExprKind::Name(p) => (Some(p), c),
@@ -471,6 +483,10 @@ impl Elab<'_> {
                 let known = [
                     "statistics",
                     "Tokenizer",
+                    "labels",
+                    "power",
+                    "bins",
+                    "pca",
                     "percentile",
                     "mean",
                     "std",
@@ -508,4 +524,10 @@ fn size_number(size: &Dim) -> Number {
         (None, Some(name)) => Number::Size(name.to_string()),
         (known, _) => Number::Given(known.unwrap_or_default() as f64),
     }
+}
+
+/// What a fit gives of one sample of a column, in f32.
+fn row_type(env: &DataEnv, column: &str) -> Type {
+    let shape = env.columns.get(column).map(|c| c.ty.shape[1..].to_vec());
+    Type::new(Elem::F32, shape.unwrap_or_default())
 }

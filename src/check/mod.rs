@@ -22,6 +22,7 @@ mod fit;
 mod frozen;
 mod generic;
 mod inner;
+mod learn;
 mod load;
 mod losses;
 mod mask;
@@ -290,6 +291,7 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         env.spec.derived = std::mem::take(&mut e.derived);
         if checked.data.is_none() {
             (checked.feed, checked.feeds) = (e.take_step("feed"), feeds);
+            env.spec.keep_statistics(&[&checked.feed]);
             checked.data = Some(env.spec);
         }
         diags.append(&mut e.diags);
@@ -409,6 +411,8 @@ fn check_train(
     if diags.iter().all(|d| d.severity != Severity::Error) {
         diags.extend(never_begun(&begun, &[&eval, &predict], span));
     }
+    env.spec
+        .keep_statistics(&[&train, &eval, &predict, &checked.feed]);
     for d in derived {
         if env.spec.derived.iter().all(|known| known.name != d.name) {
             env.spec.derived.push(d);

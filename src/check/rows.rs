@@ -16,7 +16,7 @@ use super::data::Fit;
 use super::elab::Elab;
 use super::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 
-const FUNCTIONS: [&str; 4] = ["bag", "len", "pad", "tokens"];
+const FUNCTIONS: [&str; 5] = ["bag", "index", "len", "pad", "tokens"];
 
 /// Whether the function takes rows (`len` and `pad` take other things as well).
 pub fn is_row_function(name: &str) -> bool {
@@ -123,7 +123,8 @@ impl Elab<'_> {
             ("bag", RowsKind::Text | RowsKind::Ids(_)) if columns => {
                 self.bag_rows(rows, f, args, span)
             }
-            ("pad" | "bag", _) if !columns => {
+            ("index", RowsKind::Text) if columns => self.index_rows(rows, f, args, span),
+            ("pad" | "bag" | "index", _) if !columns => {
                 let what = "a fit sees rows as they are";
                 let d = Diagnostic::error("E0513", what)
                     .label(span, format!("`{}` makes a column for a model", f.text))
@@ -132,7 +133,7 @@ impl Elab<'_> {
             }
             (name, _) if is_row_function(name) => {
                 let takes = match name {
-                    "tokens" => "a text column",
+                    "tokens" | "index" => "a text column",
                     "bag" => "a text column or ids",
                     _ => "ids, such as those of `tokens(vocab)`",
                 };
@@ -371,6 +372,48 @@ impl Elab<'_> {
         let ty = Type::new(elem, [Dim::symbol("B"), bound]);
         let of = RowsSpec::Ids { column, vocabulary };
         self.derive(of, Make::Bag(bag), ty, Meaning::Real, span)
+    }
+
+    /// `species |> index(names, unseen = other)`
+    fn index_rows(&mut self, rows: &Rows, f: &Ident, args: &[Arg], span: Span) -> Val {
+        let (mut labels, mut others) = (None, false);
+        for a in args {
+            match (a.name.as_ref().map(|n| &*n.text), &a.value.kind) {
+                (None, ExprKind::Name(n)) if labels.is_none() => match self.world.fit(&n.text) {
+                    Some(Fit::Labels(size)) => labels = Some((n.text.to_string(), size)),
+                    Some(Fit::Broken) => return Val::Error,
+                    _ => {
+                        let what = "`index` takes what `labels` was fitted to";
+                        let d = Diagnostic::error("E0513", what)
+                            .label(n.span, "this is something else")
+                            .help("`fit names = labels(train.species)`");
+                        return self.report(d);
+                    }
+                },
+                (Some("unseen"), ExprKind::Name(n)) if &*n.text == "error" => {}
+                (Some("unseen"), ExprKind::Name(n)) if &*n.text == "other" => others = true,
+                (Some("unseen"), _) => {
+                    let what = "a text without a label is an `error` or `other`";
+                    return self.error("E0307", a.value.span, what, "neither");
+                }
+                (Some(_), _) => return self.no_argument(f, a, &["unseen"]),
+                (None, _) => {
+                    let what = "`index` takes one set of labels";
+                    return self.error("E0107", a.span, what, "not one");
+                }
+            }
+        }
+        let Some((labels, size)) = labels else {
+            let label = "such as `index(names)`";
+            return self.error("E0106", span, "`index` needs labels", label);
+        };
+        let bound = match size.add(&Dim::from(usize::from(others))) {
+            Ok(bound) => bound,
+            Err(_) => return Val::Error,
+        };
+        let ty = Type::new(Elem::I32, [Dim::symbol("B")]);
+        let make = Make::Index { labels, others };
+        self.derive(rows.rows.clone(), make, ty, Meaning::Class(bound), span)
     }
 
     /// A column computed before training, and its place among the graph's inputs. The

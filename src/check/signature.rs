@@ -485,6 +485,7 @@ pub fn dim_text(e: &ast::Expr) -> String {
     match &e.kind {
         ExprKind::Name(n) => n.text.to_string(),
         ExprKind::Int(i) => i.to_string(),
+        ExprKind::Field { base, name } => format!("{}.{}", dim_text(base), name.text),
         ExprKind::Binary(op, a, b) => format!("{} {} {}", dim_text(a), op.symbol(), dim_text(b)),
         _ => "(..)".into(),
     }

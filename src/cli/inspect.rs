@@ -101,7 +101,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
             "rows": parts.iter().map(|(p, n)| (p.name(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
             "columns": columns.iter().map(|(c, f)| column_json(c, f)).collect::<Vec<_>>(),
             "vocabularies": words.iter().map(|w| words_json(w, args.words)).collect::<Vec<_>>(),
-            "sizes": sizes,
+            "fitted_sizes": sizes,
             "sample": samples.iter().map(|s| &s.json).collect::<Vec<_>>(),
         });
         console::line(&event.to_string())?;

@@ -223,6 +223,28 @@ pub enum DataError {
     })]
     FittedSize { name: String, value: f64 },
 
+    #[error("column `{column}` has {found} different texts in the training rows, not {expected}")]
+    Labels {
+        column: String,
+        found: usize,
+        expected: usize,
+    },
+
+    #[error(
+        "row {row}, column `{column}`: {} is none of the labels of the training rows",
+        shown(value)
+    )]
+    NoLabel {
+        column: String,
+        row: u64,
+        value: String,
+    },
+
+    #[error(
+        "column `{column}` has numbers that are not above 0, and Box and Cox' transform takes no others"
+    )]
+    NotPositive { column: String },
+
     #[error("there is no room for {rows} rows of {each} ids")]
     NoRoom { rows: usize, each: usize },
 }
@@ -264,6 +286,9 @@ impl DataError {
             DataError::OovIsAWord { .. } => "E0932",
             DataError::FittedSize { .. } => "E0933",
             DataError::NoRoom { .. } => "E0934",
+            DataError::Labels { .. } => "E0935",
+            DataError::NoLabel { .. } => "E0936",
+            DataError::NotPositive { .. } => "E0937",
             DataError::OpenQuote { .. } => "E0919",
         }
     }

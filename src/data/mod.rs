@@ -6,7 +6,7 @@
 //! source, decode        files opened, gzip or not; numbers of files
 //! idx, csv, npy         formats read, and written by `nnc predict`
 //! shuffle, split        seeded permutations, parts
-//! fit, describe         statistics of chosen rows; what a column looks like
+//! fit, learn, describe  statistics and transforms of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
 //! write                 whole files or none
 //! batch                 rows gathered ahead on a thread
@@ -22,6 +22,7 @@ pub mod describe;
 pub mod error;
 pub mod fit;
 pub mod idx;
+pub mod learn;
 pub mod npy;
 pub mod shuffle;
 mod source;

@@ -44,6 +44,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "resizing"
     "schedules"
     "shaping"
+    "transforms"
     "wrappers"
     "transposed"
 };

@@ -1,7 +1,7 @@
 //! What a checked file says of data and training, with every name resolved and
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
-use crate::ir::{Dim, Elem, Graph};
+use crate::ir::{Dim, Elem, Graph, Role};
 use crate::lower::callbacks::Callback;
 use crate::span::Span;
 
@@ -20,6 +20,20 @@ pub struct DataSpec {
 }
 
 impl DataSpec {
+    /// Leaves out the statistics that no graph takes: some are dear.
+    pub fn keep_statistics(&mut self, graphs: &[&Graph]) {
+        let taken = |fit: &str, s: &Statistic| {
+            let name = format!("{fit}.{}", s.name());
+            let mut inputs = graphs.iter().flat_map(|g| &g.inputs);
+            inputs.any(|i| i.role == Role::Fit && *i.name == *name)
+        };
+        for fit in &mut self.fits {
+            if let FitKind::Statistics { statistics, .. } = &mut fit.kind {
+                statistics.retain(|s| taken(&fit.name, s));
+            }
+        }
+    }
+
     /// Some sizes are known only once the data have been read.
     pub fn has_unknown_sizes(&self) -> bool {
         self.fits.iter().any(FitSpec::gives_size)
@@ -148,6 +162,14 @@ pub enum FitKind {
         column: String,
         statistics: Vec<Statistic>,
     },
+    /// Tensors like statistics: `NAME.edges` and so on.
+    Tensors { column: String, learn: Learn },
+    /// The different texts of a column, in order; `NAME.size` is their number.
+    Labels {
+        column: String,
+        /// As many as there must be.
+        classes: Option<u32>,
+    },
     /// A vocabulary; `NAME.size` is the number of its ids.
     Tokenizer { column: String, rules: Tokenizing },
     /// A number, cut to a whole one: the size `NAME`.
@@ -157,11 +179,45 @@ pub enum FitKind {
 impl FitSpec {
     fn gives_size(&self) -> bool {
         match &self.kind {
-            FitKind::Statistics { .. } => false,
+            FitKind::Statistics { .. } | FitKind::Tensors { .. } => false,
+            FitKind::Labels { classes, .. } => classes.is_none(),
             FitKind::Tokenizer { rules, .. } => rules.num_words.is_none(),
             FitKind::Size(_) => true,
         }
     }
+}
+
+/// What is learnt of a column of numbers, feature by feature but for `Pca`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Learn {
+    /// The exponent, and `mean` and `std` of what it gives.
+    Power(Power),
+    /// `edges` between the bins, one fewer than there are bins.
+    Bins { count: usize, spacing: Spacing },
+    /// `mean`, `components` as columns, `std` along them.
+    Pca { components: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    BoxCox,
+    YeoJohnson,
+}
+
+impl Power {
+    /// What the exponent is called: one transform does not take that of the other.
+    pub fn exponent(self) -> &'static str {
+        match self {
+            Power::BoxCox => "box_cox_lambda",
+            Power::YeoJohnson => "yeo_johnson_lambda",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    Uniform,
+    Quantile,
 }
 
 /// The arguments of Keras' `Tokenizer`.
@@ -253,6 +309,12 @@ pub enum Make {
     Pad { length: Dim, pad: End, cut: End },
     /// A number for each id.
     Bag(Bag),
+    /// The place of each text among the labels of a fit.
+    Index {
+        labels: String,
+        /// What a text without a label becomes: the number after the last. None: it is refused.
+        others: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,21 +339,41 @@ pub enum Statistic {
     Std,
     Min,
     Max,
+    Median,
+    /// The first quartile.
+    Q1,
+    /// The third.
+    Q3,
 }
 
 impl Statistic {
-    pub const ALL: [Statistic; 4] = [
+    pub const ALL: [Statistic; 7] = [
         Statistic::Mean,
         Statistic::Std,
         Statistic::Min,
         Statistic::Max,
+        Statistic::Median,
+        Statistic::Q1,
+        Statistic::Q3,
     ];
+    /// The share of values below it, in percent, of those that are percentiles.
+    pub fn percentile(self) -> Option<f64> {
+        match self {
+            Statistic::Mean | Statistic::Std | Statistic::Min | Statistic::Max => None,
+            Statistic::Median => Some(50.0),
+            Statistic::Q1 => Some(25.0),
+            Statistic::Q3 => Some(75.0),
+        }
+    }
     pub fn name(self) -> &'static str {
         match self {
             Statistic::Mean => "mean",
             Statistic::Std => "std",
             Statistic::Min => "min",
             Statistic::Max => "max",
+            Statistic::Median => "median",
+            Statistic::Q1 => "q1",
+            Statistic::Q3 => "q3",
         }
     }
 }

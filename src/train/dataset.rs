@@ -69,9 +69,10 @@ impl Dataset {
         );
         if reading.fitted.is_none() {
             wanted.extend(spec.fits.iter().flat_map(|f| match &f.kind {
-                FitKind::Statistics { column, .. } | FitKind::Tokenizer { column, .. } => {
-                    vec![column.as_str()]
-                }
+                FitKind::Statistics { column, .. }
+                | FitKind::Tensors { column, .. }
+                | FitKind::Labels { column, .. }
+                | FitKind::Tokenizer { column, .. } => vec![column.as_str()],
                 FitKind::Size(number) => number.columns(),
             }));
         }

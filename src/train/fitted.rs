@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::check::Sizes;
 use crate::data::fit::{Lengths, Over, statistics};
+use crate::data::learn;
 use crate::data::table::{ColumnData, TextColumn};
 use crate::data::text::{BagMode, Ids, Rules, Side, Vocabulary};
 use crate::data::{Column, DataError, Table};
 use crate::lower::spec::{
-    Bag, DataSpec, DerivedSpec, End, FitKind, Make, Number, NumberOp, Rows, Statistic, Summary,
-    Tokenizing,
+    Bag, DataSpec, DerivedSpec, End, FitKind, Learn, Make, Number, NumberOp, Power, Rows, Spacing,
+    Statistic, Summary, Tokenizing,
 };
 use crate::train::dataset::indices;
 
@@ -26,6 +27,8 @@ pub struct Fitted {
     #[serde(skip)]
     pub statistics: Vec<(String, Vec<f32>)>,
     pub vocabularies: BTreeMap<String, Vocabulary>,
+    /// The different texts of a column, in order.
+    pub labels: BTreeMap<String, Vec<String>>,
     /// `length`, `vocab.size`.
     pub sizes: BTreeMap<String, i64>,
 }
@@ -51,18 +54,39 @@ impl Fitted {
                     statistics: which,
                 } => {
                     let column = &table.columns()[indices(table, &[column])?[0]];
-                    let found = statistics(column, rows, Over::Element)?;
-                    for &which in which {
-                        let values = match which {
-                            Statistic::Mean => &found.mean,
-                            Statistic::Std => &found.std,
-                            Statistic::Min => &found.min,
-                            Statistic::Max => &found.max,
-                        };
-                        let values = values.iter().map(|&x| x as f32).collect();
-                        let name = format!("{}.{}", fit.name, which.name());
+                    fitted.statistics_of(&fit.name, column, rows, which)?;
+                }
+                FitKind::Tensors { column, learn } => {
+                    let column = &table.columns()[indices(table, &[column])?[0]];
+                    for (field, values) in learnt(column, rows, *learn)? {
+                        let values = values.into_iter().map(|x| x as f32).collect();
+                        let name = format!("{}.{field}", fit.name);
                         fitted.statistics.push((name, values));
                     }
+                }
+                FitKind::Labels { column, classes } => {
+                    let texts = texts(table, column)?;
+                    let found: BTreeSet<&str> = rows
+                        .iter()
+                        .filter_map(|&row| texts.get(row as usize))
+                        .collect();
+                    let count = found.len();
+                    match classes {
+                        Some(n) if count != *n as usize => {
+                            return Err(DataError::Labels {
+                                column: column.clone(),
+                                found: count,
+                                expected: *n as usize,
+                            });
+                        }
+                        Some(_) => {}
+                        None => {
+                            let size = format!("{}.size", fit.name);
+                            fitted.sizes.insert(size, count as i64);
+                        }
+                    }
+                    let found = found.into_iter().map(String::from).collect();
+                    fitted.labels.insert(fit.name.clone(), found);
                 }
                 FitKind::Tokenizer { column, rules: r } => {
                     let texts = texts(table, column)?;
@@ -84,6 +108,9 @@ impl Fitted {
                             Summary::Statistic(Statistic::Std) => lengths.std(),
                             Summary::Statistic(Statistic::Min) => lengths.min(),
                             Summary::Statistic(Statistic::Max) => lengths.max(),
+                            Summary::Statistic(s) => {
+                                lengths.percentile(s.percentile().unwrap_or_default())
+                            }
                             Summary::Percentile(q) => lengths.percentile(q),
                         })
                     };
@@ -100,6 +127,45 @@ impl Fitted {
             }
         }
         Ok((fitted, made))
+    }
+
+    fn statistics_of(
+        &mut self,
+        fit: &str,
+        column: &Column,
+        rows: &[u32],
+        which: &[Statistic],
+    ) -> Result<(), DataError> {
+        let found = statistics(column, rows, Over::Element)?;
+        let mut add = |which: Statistic, values: Vec<f64>| {
+            let values = values.into_iter().map(|x| x as f32).collect();
+            let name = format!("{fit}.{}", which.name());
+            self.statistics.push((name, values));
+        };
+        for &which in which {
+            match which {
+                Statistic::Mean => add(which, found.mean.clone()),
+                Statistic::Std => add(which, found.std.clone()),
+                Statistic::Min => add(which, found.min.clone()),
+                Statistic::Max => add(which, found.max.clone()),
+                Statistic::Median | Statistic::Q1 | Statistic::Q3 => {}
+            }
+        }
+        let shares: Vec<(Statistic, f64)> = which
+            .iter()
+            .filter_map(|s| Some((*s, s.percentile()?)))
+            .collect();
+        if !shares.is_empty() {
+            let qs: Vec<f64> = shares.iter().map(|(_, q)| *q).collect();
+            let all: Vec<Vec<f64>> = learn::features(column, rows)?
+                .iter()
+                .map(|f| learn::percentiles(f, &qs))
+                .collect();
+            for (i, (which, _)) in shares.iter().enumerate() {
+                add(*which, all.iter().map(|f| f[i]).collect());
+            }
+        }
+        Ok(())
     }
 
     /// Sizes for the checker.
@@ -123,11 +189,12 @@ impl Fitted {
 
     /// For a weights file's metadata; nothing if there is nothing to keep.
     pub fn notes(&self) -> BTreeMap<String, String> {
-        if self.vocabularies.is_empty() && self.sizes.is_empty() {
+        if self.vocabularies.is_empty() && self.labels.is_empty() && self.sizes.is_empty() {
             return BTreeMap::new();
         }
         let kept = Fitted {
             statistics: Vec::new(),
+            labels: self.labels.clone(),
             vocabularies: (self.vocabularies.iter())
                 .map(|(name, v)| (name.clone(), v.in_use()))
                 .collect(),
@@ -172,9 +239,14 @@ impl Fitted {
         made: &mut Made,
         threads: usize,
     ) -> Result<Column, DataError> {
-        let ids = self.ids(table, &derived.of, made, threads)?;
         let name = derived.name.as_str();
+        if let Make::Index { labels, others } = &derived.make {
+            return self.index(name, derived.of.column(), table, labels, *others);
+        }
+        let ids = self.ids(table, &derived.of, made, threads)?;
         match &derived.make {
+            // made above
+            Make::Index { .. } => Err(unknown(name)),
             Make::Lengths => Column::new(name, vec![], ColumnData::I32(ids.lengths())),
             Make::Pad { length, pad, cut } => {
                 let length = length.as_const().and_then(|n| usize::try_from(n).ok());
@@ -199,6 +271,35 @@ impl Fitted {
         }
     }
 
+    /// The place of each text among labels.
+    fn index(
+        &self,
+        name: &str,
+        column: &str,
+        table: &Table,
+        labels: &str,
+        others: bool,
+    ) -> Result<Column, DataError> {
+        let labels = self.labels.get(labels).ok_or_else(|| unknown(labels))?;
+        let other = others.then_some(labels.len());
+        let places = texts(table, column)?.iter().enumerate().map(|(row, text)| {
+            let found = labels.binary_search_by(|l| l.as_str().cmp(text)).ok();
+            match found.or(other) {
+                Some(place) => Ok(place as i32),
+                None => Err(DataError::NoLabel {
+                    column: column.into(),
+                    row: row as u64 + 1,
+                    value: text.into(),
+                }),
+            }
+        });
+        Column::new(
+            name,
+            vec![],
+            ColumnData::I32(places.collect::<Result<_, _>>()?),
+        )
+    }
+
     fn ids<'m>(
         &self,
         table: &Table,
@@ -218,6 +319,58 @@ impl Fitted {
         }
         Ok(&made.0[&key])
     }
+}
+
+/// What is learnt of a column, by name.
+fn learnt(
+    column: &Column,
+    rows: &[u32],
+    learn: Learn,
+) -> Result<Vec<(&'static str, Vec<f64>)>, DataError> {
+    let features = learn::features(column, rows)?;
+    Ok(match learn {
+        Learn::Power(power) => {
+            let yeo = power == Power::YeoJohnson;
+            let bad = || features.iter().flatten().any(|x| *x <= 0.0);
+            if !yeo && bad() {
+                return Err(DataError::NotPositive {
+                    column: column.name.clone(),
+                });
+            }
+            let transform = if yeo {
+                learn::yeo_johnson
+            } else {
+                learn::box_cox
+            };
+            let (mut lambdas, mut means, mut stds) = (Vec::new(), Vec::new(), Vec::new());
+            for feature in &features {
+                let lambda = learn::likeliest(feature, transform, yeo);
+                let bent: Vec<f64> = feature.iter().map(|&x| transform(x, lambda)).collect();
+                let (mean, std) = learn::moments(&bent);
+                lambdas.push(lambda);
+                means.push(mean);
+                stds.push(std);
+            }
+            vec![(power.exponent(), lambdas), ("mean", means), ("std", stds)]
+        }
+        Learn::Bins { count, spacing } => {
+            let quantile = spacing == Spacing::Quantile;
+            let all: Vec<Vec<f64>> = features
+                .iter()
+                .map(|f| learn::edges(f, count, quantile))
+                .collect();
+            let edges = (0..count - 1).flat_map(|i| all.iter().map(move |f| f[i]));
+            vec![("edges", edges.collect())]
+        }
+        Learn::Pca { components } => {
+            let found = learn::components(&features, components);
+            vec![
+                ("mean", found.mean),
+                ("components", found.components),
+                ("std", found.std),
+            ]
+        }
+    })
 }
 
 /// The rules of a tokenizer.

@@ -145,8 +145,8 @@ fn inspect_shows_what_the_model_is_fed() {
     let vocabulary = &found["vocabularies"][0];
     assert_eq!(vocabulary["document_count"], 60);
     assert_eq!(vocabulary["most_frequent"].as_array().unwrap().len(), 3);
-    let length = found["sizes"]["length"].as_u64().unwrap() as usize;
-    let size = found["sizes"]["vocab.size"].as_u64().unwrap() as usize;
+    let length = found["fitted_sizes"]["length"].as_u64().unwrap() as usize;
+    let size = found["fitted_sizes"]["vocab.size"].as_u64().unwrap() as usize;
     let words = vocabulary["words"].as_u64().unwrap() as usize;
     // 0 is no word, 1 the token for those that are not known
     assert_eq!(size, words + 2);
@@ -269,4 +269,57 @@ fn broken_texts_are_refused_with_their_place() {
         said.contains("[E0933]: the fitted `length` is 0, and a size is at least 1"),
         "{said}"
     );
+}
+
+#[test]
+fn classes_in_words_become_numbers_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = |index: &str, size: &str, classes: &str| {
+        format!(
+            "data d {{\n  source csv(\"d.csv\")\n  column kind : text\n  column x : [2] = a .. b\n  \
+             split {{ train 4, test 1 }}\n  fit names = labels(train.kind{classes})\n  \
+             input x : [2]\n  target y : class[{size}] = kind |> {index}\n}}\n\
+             model M(x: [2]) -> prob[{size}] {{ x |> Dense({size}, softmax) }}\n\
+             train M on d {{ loss sparse_categorical_crossentropy; optimizer Adam; seed 1 }}\n"
+        )
+    };
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let rows = |kinds: [&str; 5]| {
+        let lines = kinds.map(|k| format!("1,2,{k}\n"));
+        put("d.csv", &format!("a,b,kind\n{}", lines.concat()));
+    };
+    put("d.nn", &program("index(names)", "names.size", ""));
+    rows(["pear", "apple", "pear", "apple", "pear"]);
+    let args = ["inspect", "d.nn", "--json", "--sample", "4"];
+    let found = event(&fine(folder.path(), &args), "inspected");
+    assert_eq!(found["fitted_sizes"]["names.size"], 2);
+    for s in found["sample"].as_array().unwrap() {
+        let expected = if s["columns"]["kind"] == "apple" {
+            0.0
+        } else {
+            1.0
+        };
+        assert_eq!(s["fed"]["y"][0].as_f64(), Some(expected));
+    }
+    fine(folder.path(), &["run", "d.nn", "--out", "o"]);
+    fine(
+        folder.path(),
+        &["evaluate", "d.nn", "--weights", "o/weights.safetensors"],
+    );
+
+    // a text of its own in each row: the test row has one that was not seen
+    rows(["a", "b", "c", "d", "e"]);
+    let said = |args: &[&str]| {
+        let out = nnc(folder.path(), args);
+        assert_eq!(out.status.code(), Some(3));
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert!(said(&["run", "d.nn"]).contains("[E0936]: row "));
+    put(
+        "d.nn",
+        &program("index(names, unseen = other)", "names.size + 1", ""),
+    );
+    fine(folder.path(), &["run", "d.nn", "--out", "p"]);
+    put("d.nn", &program("index(names)", "3", ", classes = 3"));
+    assert!(said(&["run", "d.nn"]).contains("[E0935]: column `kind` has 4 different texts"));
 }
