@@ -143,3 +143,65 @@ fn no_row_gives_no_number() {
     let mut session = session(&programs, ROWS);
     assert!(session.metrics().unwrap()[2].is_nan());
 }
+
+/// Every metric of yes or no over masked steps is that over the steps that count.
+#[test]
+fn metrics_leave_masked_steps_out() {
+    use crate::support::trainer::Trainer;
+    use nnc::ir::tensor::Tensor;
+    use std::collections::HashMap;
+    let metrics = "accuracy, precision, recall(thresholds = [0.2, 0.6]), true_positives, \
+                   f1_score, auc, auc(curve = PR), sensitivity_at_specificity(0.5), roc_auc, \
+                   average_precision, binary_io_u, bce";
+    let values = |steps: usize, layer: &str, x: &[f64], y: &[f64]| {
+        let text = format!(
+            "
+data d {{
+  source csv(\"none.csv\")
+  column x : [{steps}, 1]
+  column y : class[2][{steps}]
+  input x : [{steps}, 1]
+  target y : class[2][{steps}]
+}}
+layer Held(x: [..]) -> prob[..] {{
+  param held: [] = zeros
+  x + 0 * held
+}}
+model M(x: [{steps}, 1]) {{ squeeze(x |> {layer} |> Held, -1) }}
+train M on d {{ loss binary_crossentropy; optimizer SGD; metrics {metrics} }}
+"
+        );
+        let mut t = Trainer::new(checked(layer, Some(&text)), 1);
+        let rows = x.len() / steps;
+        let batch = HashMap::from([
+            (
+                "x".into(),
+                Tensor::from_values(nnc::ir::Elem::F32, &[rows, steps, 1], x),
+            ),
+            (
+                "y".into(),
+                Tensor::from_values(nnc::ir::Elem::I32, &[rows, steps], y),
+            ),
+        ]);
+        t.evaluate(&batch);
+        let found: Vec<f64> = t.metrics()[1..].iter().map(|m| m.1).collect();
+        found
+    };
+    let x = [
+        0.1, 0.7, -1.0, 0.3, -1.0, 0.9, 0.5, 0.5, -1.0, 0.25, 0.8, 0.6,
+    ];
+    let y = [0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+    let kept = |v: &[f64]| -> Vec<f64> {
+        let both = x.iter().zip(v).filter(|(x, _)| **x >= 0.0);
+        both.map(|(_, v)| *v).collect()
+    };
+    let masked = values(4, "Masking(mask_value = -1)", &x, &y);
+    let plain = values(1, "Activation(linear)", &kept(&x), &kept(&y));
+    assert!(masked.len() > 11);
+    for (i, (m, p)) in masked.iter().zip(&plain).enumerate() {
+        assert!(
+            (m - p).abs() < 1e-6,
+            "{i}: {m}, not {p}\n{masked:?}\n{plain:?}"
+        );
+    }
+}
