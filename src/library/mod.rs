@@ -21,6 +21,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "activations"
     "confusion"
     "constraints"
+    "conv_recurrent"
     "convolution"
     "core"
     "crossentropies"

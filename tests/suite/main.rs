@@ -23,6 +23,7 @@ mod passes;
 mod programs;
 mod random_gradients;
 mod random_passes;
+mod recurrence;
 mod reference;
 mod rendering;
 mod reports;
