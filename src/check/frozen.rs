@@ -175,15 +175,6 @@ impl Elab<'_> {
             if !self.check_layer(layer) {
                 return None;
             }
-            if !params.iter().any(|p| layer.holds(p)) {
-                let d = Diagnostic::error(
-                    "E0607",
-                    format!("nothing of `{}` is trained here", layer.written()),
-                )
-                .label(layer.span, "its optimizer has nothing to do");
-                self.report(d);
-                return None;
-            }
         }
         let mut places = Vec::new();
         for p in params {
@@ -201,6 +192,15 @@ impl Elab<'_> {
                 return None;
             };
             places.push(i);
+        }
+        let idle = (0..chosen.len()).find(|i| !places.contains(i));
+        if let Some(idle) = idle.map(|i| &chosen[i]) {
+            let message = match &idle.layer {
+                Some(l) => format!("nothing of `{}` is trained here", l.written()),
+                None => "every trained parameter has an optimizer of its own".into(),
+            };
+            self.error("E0607", idle.span, message, "this has nothing to do");
+            return None;
         }
         Some(places)
     }
