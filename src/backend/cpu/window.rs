@@ -233,13 +233,17 @@ unsafe fn to_largest<const N: usize>(
         // What is left to give away.
         let mut left = dy.add(from).cast::<[f32; N]>().read();
         each_tap(s, lines, place, |_, at| {
-            let x = &*x.add(at * c + from).cast::<[f32; N]>();
-            let to = &mut *dx.add(at * c + from).cast::<[f32; N]>();
+            // By value: the compiler need not fear that what is written is read.
+            let x = x.add(at * c + from).cast::<[f32; N]>().read();
+            let place = dx.add(at * c + from).cast::<[f32; N]>();
+            let mut to = place.read();
             for i in 0..N {
-                let is = x[i] == most[i] || (x[i].is_nan() && most[i].is_nan());
+                // Where there is a NaN, it is the largest.
+                let is = (x[i] == most[i]) | x[i].is_nan();
                 to[i] += if is { left[i] } else { 0.0 };
                 left[i] = if is { 0.0 } else { left[i] };
             }
+            place.write(to);
         });
     }
 }

@@ -162,11 +162,14 @@ unsafe fn input_lanes<const N: usize>(
     unsafe {
         let dy = y.add(from).cast::<[f32; N]>().read();
         each_tap(s, lines, place, |tap, at| {
-            let to = &mut *x.add(at * c + from).cast::<[f32; N]>();
-            let w = &*kernel.add(tap * c + from).cast::<[f32; N]>();
+            // By value: the compiler need not fear that what is written is read.
+            let w = kernel.add(tap * c + from).cast::<[f32; N]>().read();
+            let place = x.add(at * c + from).cast::<[f32; N]>();
+            let mut to = place.read();
             for i in 0..N {
                 to[i] += dy[i] * w[i];
             }
+            place.write(to);
         });
     }
 }
