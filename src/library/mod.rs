@@ -19,6 +19,7 @@ macro_rules! files {
 #[rustfmt::skip]
 pub const FILES: &[(&str, &str)] = files! {
     "activations"
+    "attention"
     "confusion"
     "constraints"
     "conv_recurrent"
