@@ -69,7 +69,7 @@ impl<T> Spanned<T> {
 /// One source text.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// As shown to people: the path as given, or `library/layers.nn`.
+    /// As shown to people: the path as given, or `library/core.nn`.
     pub name: String,
     pub text: Arc<str>,
     /// Part of the standard library: its inside is not the user's mistake.

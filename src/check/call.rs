@@ -534,6 +534,8 @@ impl Elab<'_> {
             }
             (Kind::Float, Val::Tensor(t)) if t.ty.rank() == 0 => Some(a.val.clone()),
             (k, Val::Unknown(u)) if *u == k || k == Kind::Float => Some(a.val.clone()),
+            // A quotient of sizes, whole in the uses that are right.
+            (Kind::Int, Val::Unknown(Kind::Float)) => Some(a.val.clone()),
             _ => self.wrong_kind(kind.describe(), p, a),
         }
     }

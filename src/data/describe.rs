@@ -94,8 +94,11 @@ pub fn describe(column: &Column, rows: &[u32]) -> Result<Facts, DataError> {
     })
 }
 
+/// What is done with each number.
+type Visit<'v> = &'v mut dyn FnMut(f64);
+
 /// Facts of numbers, which are gone over several times.
-fn numbers(all: &mut dyn FnMut(&mut dyn FnMut(f64))) -> Facts {
+fn numbers(all: &mut dyn FnMut(Visit)) -> Facts {
     let (mut values, mut missing) = (0, 0);
     let mut seen = FxHashSet::default();
     let mut counts: BTreeMap<i64, u64> = BTreeMap::new();

@@ -19,7 +19,7 @@ mod tests {
             include_str!("../../tests/syntax/ok/everything.nn"),
             include_str!("../../tests/syntax/ok/imdb.nn"),
             include_str!("../../tests/syntax/ok/optimizer.nn"),
-            include_str!("../library/layers.nn"),
+            include_str!("../library/recurrent.nn"),
         ] {
             let text = layout(SourceId(0), text).text;
             if let Err(error) = Grammar::parse(Rule::file, &text) {
