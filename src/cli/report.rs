@@ -32,6 +32,26 @@ pub struct Ended<'a, 's> {
     pub progress: &'a Progress,
 }
 
+/// The event for programs: what the wanted reports have found.
+#[derive(Default, serde::Serialize)]
+struct Numbers {
+    page: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion_matrix: Option<Vec<Vec<usize>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    /// The mean of the classes'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    f1: Option<f64>,
+    /// A class each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auc: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<usize>,
+}
+
 /// Writes `report.html` and `report/*.svg`, and tells what they say.
 pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     let wanted = &ended.loaded.train.reports;
@@ -44,7 +64,10 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     };
     let mut pictures: Vec<(String, String)> = Vec::new();
     let mut sections = Vec::new();
-    let mut event = json!({"page": ended.out.page().display().to_string()});
+    let mut numbers = Numbers {
+        page: ended.out.page().display().to_string(),
+        ..Numbers::default()
+    };
     let names = ended.session.metric_names().to_vec();
     for report in wanted {
         let title = |of: &str, part: Part| format!("{of} ({} part)", part.name());
@@ -62,15 +85,15 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
                 let body = page::pictures([chart.as_str()]);
                 pictures.push(("confusion_matrix".into(), chart));
                 ended.progress.say(&matrix_text(&counts));
-                event["confusion_matrix"] = json!(counts);
+                numbers.confusion_matrix = Some(counts);
                 (title("Confusion matrix", *part), body)
             }
             (Report::ClassificationReport, Some((part, p))) => {
                 let scores = Classification::of(&p.confusion());
                 let text = scores.text();
                 ended.progress.say(&text);
-                event["accuracy"] = json!(scores.accuracy);
-                event["f1"] = json!(scores.macro_average.f1);
+                numbers.accuracy = Some(scores.accuracy);
+                numbers.f1 = Some(scores.macro_average.f1);
                 (
                     title("Classification report", *part),
                     page::preformatted(&text),
@@ -85,7 +108,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
                     .collect();
                 let text = format!("{:>12} {:>10}\n{}\n", "class", "ROC AUC", areas.join("\n"));
                 ended.progress.say(&text);
-                event["auc"] = json!(all.iter().map(|r| r.auc).collect::<Vec<_>>());
+                numbers.auc = Some(all.iter().map(|r| r.auc).collect());
                 let body = page::pictures([chart.as_str()]) + &page::preformatted(&text);
                 pictures.push(("roc".into(), chart));
                 (title("ROC, each class against the others", *part), body)
@@ -94,8 +117,8 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
         sections.push(Section { title, body });
     }
     if let Some((part, p)) = &judged {
-        event["part"] = part.name().into();
-        event["rows"] = p.truth.len().into();
+        numbers.part = Some(part.name());
+        numbers.rows = Some(p.truth.len());
     }
     let folder = ended.out.folder().join("report");
     std::fs::create_dir_all(&folder)
@@ -110,7 +133,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
         &sections,
     );
     replace(&ended.out.page(), |out| out.write_all(text.as_bytes()))?;
-    ended.progress.event("report", event);
+    ended.progress.event("report", json!(numbers));
     ended
         .progress
         .say(&format!("report {}", ended.out.page().display()));

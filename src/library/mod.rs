@@ -19,6 +19,7 @@ macro_rules! files {
 #[rustfmt::skip]
 pub const FILES: &[(&str, &str)] = files! {
     "activations"
+    "alignment"
     "attention"
     "confusion"
     "constraints"
@@ -26,7 +27,6 @@ pub const FILES: &[(&str, &str)] = files! {
     "convolution"
     "core"
     "crossentropies"
-    "ctc"
     "curves"
     "dropout"
     "embedding_losses"

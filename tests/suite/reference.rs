@@ -9,13 +9,90 @@ use nnc::check::{Checked, check_file};
 use nnc::diag::render::{Style, render};
 use nnc::ir::tensor::Tensor;
 use nnc::ir::{Elem, Role};
-use nnc::library::reference::{entries, markdown};
+use nnc::library::reference::{Entry, entries, markdown, page};
 use nnc::library::{FILES, names};
 use nnc::span::SourceId;
-use nnc::syntax::ast::{DeclKind, File, Model};
+use nnc::syntax::ast::{DeclKind, Def, DefKind, File, Model};
 use nnc::train::device::Target;
 
 use crate::support::trainer::{Sources, Trainer};
+
+/// Parameters that a docstring must explain: those that configure.
+fn explained(def: &Def) -> Vec<&str> {
+    let config = match (def.lists.as_slice(), def.kind) {
+        ([config, _], _) => config,
+        ([_], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => return vec![],
+        ([config], _) => config,
+        _ => return vec![],
+    };
+    config.iter().map(|p| &*p.name.text).collect()
+}
+
+/// The first definition of each name: it carries arguments and example for the others.
+fn firsts() -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    let all = entries().into_iter();
+    all.filter(|e| seen.insert((e.def.name.text.to_string(), e.def.kind)))
+        .collect()
+}
+
+#[test]
+fn every_definition_is_explained() {
+    let mut wrong = String::new();
+    let mut all = entries();
+    all.retain(Entry::public);
+    for e in &all {
+        let name = &*e.def.name.text;
+        if e.doc.prose.len() < 8 || !e.doc.prose.ends_with(['.', ')', ':', '`']) {
+            let _ = writeln!(
+                wrong,
+                "{}: {name}: no prose that ends as a sentence",
+                e.file
+            );
+        }
+        // The first of a name explains the arguments of all.
+        let same = all.iter().filter(|o| *o.def.name.text == *name);
+        let parameters: BTreeSet<&str> = same
+            .flat_map(|o| o.def.lists.iter().flatten())
+            .map(|p| &*p.name.text)
+            .collect();
+        for (argument, _) in &e.doc.arguments {
+            if !parameters.contains(argument.as_str()) {
+                let _ = writeln!(
+                    wrong,
+                    "{}: {name}: explains `{argument}`, which it lacks",
+                    e.file
+                );
+            }
+        }
+    }
+    for e in firsts().iter().filter(|e| e.public()) {
+        let name = &*e.def.name.text;
+        for parameter in explained(&e.def) {
+            if !e.doc.arguments.iter().any(|(n, _)| n == parameter) {
+                let _ = writeln!(wrong, "{}: {name}: `{parameter}` is not explained", e.file);
+            }
+        }
+        if e.doc.examples.is_empty() {
+            let _ = writeln!(wrong, "{}: {name}: no example", e.file);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn pages_show_what_a_definition_takes() {
+    let dense = firsts().into_iter().find(|e| &*e.def.name.text == "Dense");
+    let page = page(&dense.expect("Dense is in the library"));
+    for part in [
+        "Arguments\n",
+        "\n  units ",
+        "\nExample\n",
+        "\nDefinition (library/core.nn)\n",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in\n{page}");
+    }
+}
 
 /// Each example uses its definition, checks without a word, and trains for a step.
 #[test]

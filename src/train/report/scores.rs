@@ -128,6 +128,9 @@ impl Predictions {
     }
 }
 
+/// The columns of scikit-learn's table, ten characters each.
+const HEAD: &str = " precision    recall  f1-score   support";
+
 impl Classification {
     pub fn of(confusion: &[Vec<usize>]) -> Classification {
         let share = |a: usize, b: usize| if b == 0 { 0.0 } else { a as f64 / b as f64 };
@@ -169,10 +172,7 @@ impl Classification {
 
     /// The table that scikit-learn's `classification_report` prints.
     pub fn text(&self) -> String {
-        let mut out = format!(
-            "{:>12} {:>10}{:>10}{:>10}{:>10}\n\n",
-            "", "precision", "recall", "f1-score", "support"
-        );
+        let mut out = format!("{:>13}{HEAD}\n\n", "");
         let mut line = |name: &str, s: &Scores| {
             let _ = writeln!(
                 out,
@@ -184,11 +184,7 @@ impl Classification {
             line(&class.to_string(), scores);
         }
         let all = self.macro_average.support;
-        let _ = writeln!(
-            out,
-            "\n{:>12} {:>10}{:>10}{:>10.2}{all:>10}",
-            "accuracy", "", "", self.accuracy
-        );
+        let _ = writeln!(out, "\n    accuracy {:>30.2}{all:>10}", self.accuracy);
         let mut line = |name: &str, s: &Scores| {
             let _ = writeln!(
                 out,
