@@ -278,7 +278,7 @@ mod tests {
             (vec![0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0], 0.0, 1.0)
         );
         let (all, first, last) = ticks(1.0, 12.0);
-        assert_eq!((all.len(), first, last), (5, 0.0, 15.0));
+        assert_eq!((all.len(), first, last), (4, 0.0, 15.0));
         assert_eq!(
             [0.6000000000000001, 0.0, 2500.0, 1e-7].map(short),
             ["0.6", "0", "2500", "1.0e-7"]
