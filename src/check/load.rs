@@ -83,6 +83,10 @@ impl Loader<'_> {
                     .insert(n.text.clone(), (Global::Broken, n.span));
             }
         }
+        for n in &file.broken {
+            let known = self.world.globals.entry(n.text.clone());
+            known.or_insert((Global::Broken, n.span));
+        }
         let main = self.read.len() == 1;
         for decl in file.decls {
             if let Some(a) = decl.attributes.first() {

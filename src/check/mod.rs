@@ -260,6 +260,11 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         let data = blocks.iter().find(|(d, _)| d.name.text == t.data.text);
         match data {
             Some((d, at)) => check_train(world, t, *span, d, *at, &bad, &mut checked, diags),
+            // What is wrong with it has been said.
+            None if matches!(
+                world.globals.get(&t.data.text),
+                Some((world::Global::Broken, _))
+            ) => {}
             None => {
                 let mut e = Elab::new(world, step(true), "train");
                 let known: Vec<&str> = blocks.iter().map(|(d, _)| &*d.name.text).collect();

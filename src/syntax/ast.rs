@@ -13,6 +13,8 @@ pub struct File {
     pub source: SourceId,
     pub decls: Vec<Decl>,
     pub comments: Vec<Comment>,
+    /// What the declarations that were left out would have declared.
+    pub broken: Vec<Ident>,
 }
 
 /// `# text`; `##` above a declaration documents it.

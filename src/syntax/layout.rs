@@ -28,6 +28,8 @@ use crate::span::{SourceId, Span};
 pub const MAX_DEPTH: usize = 200;
 /// A statement's tree may be this high: its operators, calls and brackets, summed.
 pub const MAX_HEIGHT: u32 = 2_000;
+/// Brackets that hold so little add nothing to the row that they stand in.
+const SHALLOW: u32 = 8;
 /// A statement may be this long, in bytes.
 pub const MAX_STATEMENT: usize = 256 * 1024;
 /// After more mistakes than this the rest is not read.
@@ -451,7 +453,12 @@ impl Scanner<'_> {
 
     fn pop(&mut self) {
         if let Some(open) = self.stack.pop() {
-            self.height = open.height + open.tallest.max(self.height) + 1;
+            // What is in the brackets of a stage of a pipe is beside the stages before it, not above.
+            let inner = open.tallest.max(self.height) + 1;
+            self.height = match inner > SHALLOW {
+                true => open.height + inner,
+                false => open.height.max(inner),
+            };
         }
     }
 

@@ -32,6 +32,7 @@ pub fn parse(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
         source,
         decls: Vec::new(),
         comments: Vec::new(),
+        broken: Vec::new(),
     };
     if text.len() > MAX_SOURCE {
         return (file, vec![too_large(source, text.len())]);
@@ -45,6 +46,7 @@ pub fn parse(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
         original: text,
         comments: &file.comments,
         diagnostics: Vec::new(),
+        broken: Vec::new(),
     };
     file.decls = if layout.depth > DEEP {
         match on_deep_stack(|| reader.pieces(&layout)) {
@@ -55,7 +57,9 @@ pub fn parse(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
         reader.pieces(&layout)
     };
     diagnostics.append(&mut reader.diagnostics);
+    let broken = std::mem::take(&mut reader.broken);
     diagnostics.sort_by_key(|d| d.span().map_or(0, |s| s.start));
+    file.broken = broken;
     (file, capped(source, diagnostics))
 }
 
@@ -65,6 +69,7 @@ struct Reader<'a> {
     original: &'a str,
     comments: &'a [Comment],
     diagnostics: Vec<Diagnostic>,
+    broken: Vec<Ident>,
 }
 
 impl Reader<'_> {
@@ -89,7 +94,26 @@ impl Reader<'_> {
         decls
     }
 
+    /// A declaration; of one with a mistake inside, the name.
     fn declaration(&mut self, piece: &Piece, keyword: &'static str) -> Option<Decl> {
+        let decl = self.sound_declaration(piece, keyword);
+        if decl.is_none() && !matches!(keyword, "import" | "train" | "sweep") {
+            let end = piece.body.as_ref().map_or(piece.end, |b| b.open);
+            let name = explain::declared_name(self.text, piece.keyword_at, end);
+            if let Some(at) = self.text[piece.keyword_at..end].find(name)
+                && !name.is_empty()
+            {
+                let at = piece.keyword_at + at;
+                self.broken.push(Ident {
+                    text: name.into(),
+                    span: Span::new(self.source, at, at + name.len()),
+                });
+            }
+        }
+        decl
+    }
+
+    fn sound_declaration(&mut self, piece: &Piece, keyword: &'static str) -> Option<Decl> {
         let rule = match keyword {
             "import" => Rule::one_import,
             "const" => Rule::one_const,

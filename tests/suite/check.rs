@@ -90,3 +90,13 @@ fn what_only_an_evaluation_declares_has_no_initial_value() {
     let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code).collect();
     assert_eq!(codes, ["E0410"]);
 }
+
+#[test]
+fn a_pipe_may_have_a_thousand_layers() {
+    let stages =
+        "    |> Dense(16, activation = relu, kernel_regularizer = l2(0.01))\n".repeat(1_000);
+    let text = format!("model Deep(x: [16]) -> [16] {{\n  x\n{stages}}}\n");
+    let report = nnc::check::find_mistakes(&Text(&text), "deep.nn", &[]);
+    let shown = render(&report.diagnostics, &report.map, Style::plain());
+    assert!(shown.is_empty(), "{shown}");
+}
