@@ -131,6 +131,14 @@ pub fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Va
 
 /// The newest whole state in a run's folder. What is damaged is said, and set aside.
 fn newest(loaded: &Loaded, folder: &Path) -> Result<PathBuf, Failure> {
+    if output::is_running(folder) {
+        let folder = folder.to_path_buf();
+        return Err(RunError::Taken {
+            folder,
+            running: true,
+        }
+        .into());
+    }
     let checkpoints = Checkpoints::new(&loaded.train.callbacks, folder);
     let (state, damaged) = checkpoints.newest(&folder.join("weights.safetensors"));
     for path in damaged {

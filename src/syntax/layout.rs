@@ -27,7 +27,7 @@ use crate::span::{SourceId, Span};
 /// Brackets may nest this deep.
 pub const MAX_DEPTH: usize = 200;
 /// A statement's tree may be this high: its operators, calls and brackets, summed.
-pub const MAX_HEIGHT: u32 = 2_000;
+pub const MAX_HEIGHT: u32 = 4_000;
 /// Brackets that hold so little add nothing to the row that they stand in.
 const SHALLOW: u32 = 8;
 /// A statement may be this long, in bytes.
