@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::common::{Common, Failure, exit};
-use crate::cli::{console, load};
+use crate::cli::{console, heap, load};
 use crate::diag::Severity;
 
 #[derive(clap::Args, Debug)]
@@ -13,6 +13,7 @@ pub struct Args {
 }
 
 pub fn check(args: &Args) -> Result<u8, Failure> {
+    heap::in_large_steps();
     let report = load::mistakes(&args.common)?;
     let json = args.common.json;
     load::show(&report, json)?;
