@@ -37,6 +37,7 @@ mod rows;
 mod scan;
 mod scope;
 mod signature;
+mod sources;
 mod split;
 mod steps;
 mod sweep;

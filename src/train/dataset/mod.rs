@@ -1,26 +1,35 @@
 //! What a `data` block names, in memory: tables, the rows of each part, fitted
 //! statistics.
 //!
+//! ```text
+//! places   where files are looked for
+//! sources  a source's columns
+//! divide   rows into parts
+//! ```
+//!
 //! Only the columns that are needed are read. Sources without a part are pooled
 //! and divided by the split; where every source has a part, the split divides
 //! the training source (so that a file with `train` and `test` can set `val` aside).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::bytes_of;
-use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
-use crate::data::split::{self, Share};
-use crate::data::{
-    Batches, Column, ColumnData, DataError, ElementType, Order, Storage, Table, idx, npy,
-};
-use crate::lower::spec::{
-    Amount, ColumnKind, ColumnSpec, DataSpec, FitKind, Format, Part, Selector, SourceSpec,
-};
+use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
+use crate::lower::spec::{ColumnSpec, DataSpec, FitKind, Part};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
+
+mod divide;
+mod places;
+mod sources;
+
+use divide::divide;
+use sources::{read, stack};
+
+pub use places::Places;
+pub use sources::{csv_columns, element, shaped};
 
 /// Tables and parts of one `data` block.
 pub struct Dataset {
@@ -40,15 +49,6 @@ pub struct Reading<'a> {
     pub threads: usize,
     /// What was fitted before, and is not fitted again.
     pub fitted: Option<Fitted>,
-}
-
-/// Where data files are looked for.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The folder of the program.
-    pub program: PathBuf,
-    /// `--data`, which replaces it.
-    pub asked: Option<PathBuf>,
 }
 
 impl Dataset {
@@ -269,221 +269,12 @@ pub fn indices(table: &Table, columns: &[&str]) -> Result<Vec<usize>, DataError>
         .collect()
 }
 
-/// What a column is asked to hold.
-pub fn element(kind: ColumnKind) -> ElementType {
-    match kind {
-        ColumnKind::U8 => ElementType::U8,
-        ColumnKind::I32 => ElementType::I32,
-        ColumnKind::F32 => ElementType::F32,
-        ColumnKind::Class(n) | ColumnKind::Token(n) => {
-            ElementType::Class(u32::try_from(n).unwrap_or(u32::MAX))
-        }
-        ColumnKind::Bool => ElementType::Class(2),
-        ColumnKind::Text => ElementType::Text,
-    }
-}
-
-/// The column in the shape that is asked for; `[]` and `[1]` are the same to it.
-pub fn shaped(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataError> {
-    let scalar = |s: &[usize]| s.iter().all(|&d| d == 1);
-    if column.shape() == shape {
-        return Ok(column);
-    }
-    if scalar(column.shape()) && scalar(shape) {
-        return column.reshaped(shape.to_vec());
-    }
-    Err(DataError::Shape {
-        path: path.to_owned(),
-        column: column.name.clone(),
-        found: column.shape().to_vec(),
-        expected: shape.to_vec(),
-    })
-}
-
-impl Places {
-    /// Where a file named in the program is.
-    pub fn find(&self, path: &str) -> PathBuf {
-        let Some(folder) = &self.asked else {
-            return self.program.join(path);
-        };
-        let whole = folder.join(path);
-        let name = Path::new(path).file_name().unwrap_or_default();
-        let gz = |p: &Path| {
-            let mut name = p.as_os_str().to_owned();
-            name.push(".gz");
-            PathBuf::from(name)
-        };
-        let there = |p: &Path| p.exists() || gz(p).exists() || p.with_extension("").is_file();
-        let short = folder.join(name);
-        if !there(&whole) && there(&short) {
-            short
-        } else {
-            whole
-        }
-    }
-}
-
-fn read(source: &SourceSpec, columns: &[&ColumnSpec], places: &Places) -> Result<Table, DataError> {
-    match &source.format {
-        Format::Csv {
-            path,
-            delimiter,
-            header,
-        } => {
-            let options = CsvOptions {
-                delimiter: Some(*delimiter),
-                header: if *header {
-                    HeaderLine::Present
-                } else {
-                    HeaderLine::Absent
-                },
-            };
-            csv::read_csv(&places.find(path), options, &csv_columns(columns))
-        }
-        Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
-        Format::Npy { files } => each_file(files, columns, places, npy::read_npy),
-        Format::Npz { path } => {
-            let path = places.find(path);
-            let members: Vec<_> = columns
-                .iter()
-                .map(|c| (member(c), c.name.as_str(), Some(element(c.kind))))
-                .collect();
-            let table = npy::read_npz(&path, &members)?;
-            let shaped = table
-                .into_columns()
-                .into_iter()
-                .zip(columns)
-                .map(|(column, spec)| shaped(&path, column, &spec.shape));
-            Table::new(shaped.collect::<Result<_, _>>()?)
-        }
-    }
-}
-
-/// How the CSV reader is asked for `columns`.
-pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
-    columns
-        .iter()
-        .map(|c| csv::ColumnSpec {
-            name: c.name.clone(),
-            select: match &c.selector {
-                Selector::Name(name) => Select::Name(name.clone()),
-                Selector::Index(i) => Select::Index(*i),
-                Selector::Names(a, b) => Select::Names(a.clone(), b.clone()),
-                Selector::Indices(a, b) => Select::Indices(*a, *b),
-            },
-            element: element(c.kind),
-            shape: Some(c.shape.clone()),
-        })
-        .collect()
-}
-
-/// The file or the array that a column is.
-fn member(column: &ColumnSpec) -> &str {
-    match &column.selector {
-        Selector::Name(name) => name,
-        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => &column.name,
-    }
-}
-
-/// A file a column.
-fn each_file(
-    files: &[(String, String)],
-    columns: &[&ColumnSpec],
-    places: &Places,
-    read: impl Fn(&Path, &str, Option<ElementType>) -> Result<Column, DataError>,
-) -> Result<Table, DataError> {
-    let columns = columns.iter().map(|spec| {
-        let wanted = member(spec);
-        let (_, path) = files
-            .iter()
-            .find(|(name, _)| name == wanted || *name == spec.name)
-            .ok_or_else(|| DataError::UnknownColumn {
-                path: places.find(""),
-                name: wanted.into(),
-                names: files.iter().map(|(name, _)| name.clone()).collect(),
-                suggestion: None,
-            })?;
-        let path = places.find(path);
-        let column = read(&path, &spec.name, Some(element(spec.kind)))?;
-        shaped(&path, column, &spec.shape)
-    });
-    Table::new(columns.collect::<Result<_, _>>()?)
-}
-
-/// Tables of the same columns, one under another.
-fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
-    if tables.len() == 1 {
-        return Ok(tables.swap_remove(0));
-    }
-    let mut stacked: Vec<Column> = Vec::new();
-    for table in tables {
-        let columns = table.into_columns();
-        if stacked.is_empty() {
-            stacked = columns;
-            continue;
-        }
-        let both = stacked.into_iter().zip(columns);
-        stacked = both
-            .map(|(above, below)| {
-                let (name, shape) = (above.name.clone(), above.shape().to_vec());
-                Column::new(name, shape, append(above.data(), below.data()))
-            })
-            .collect::<Result<_, _>>()?;
-    }
-    Table::new(stacked)
-}
-
-/// One after the other; as i32 where one is u8 and the other i32.
-fn append(a: &ColumnData, b: &ColumnData) -> ColumnData {
-    use ColumnData::{F32, I32, Sparse, Text, U8, U16};
-    let wide = |v: &[u8]| v.iter().map(|&x| i32::from(x)).collect::<Vec<i32>>();
-    match (a, b) {
-        (U8(a), U8(b)) => U8([&a[..], b].concat()),
-        (I32(a), I32(b)) => I32([&a[..], b].concat()),
-        (F32(a), F32(b)) => F32([&a[..], b].concat()),
-        (U8(a), I32(b)) => I32([&wide(a), &b[..]].concat()),
-        (I32(a), U8(b)) => I32([&a[..], &wide(b)].concat()),
-        (Text(a), Text(b)) => Text(a.iter().chain(b.iter()).collect()),
-        // one column asked for as one type is read as that type; the others are not read
-        (F32(_) | Text(_) | U16(_) | Sparse(_), _) | (_, F32(_) | Text(_) | U16(_) | Sparse(_)) => {
-            a.clone()
-        }
-    }
-}
-
-/// The parts of the pooled rows; all of them are for training where there is no split.
-fn divide(
-    spec: &DataSpec,
-    table: &Table,
-    rows: Vec<u32>,
-    seed: u64,
-) -> Result<Vec<(Part, Vec<u32>)>, DataError> {
-    let Some(split) = &spec.split else {
-        return Ok(vec![(Part::Train, rows)]);
-    };
-    let parts: Vec<split::Part> = split
-        .parts
-        .iter()
-        .map(|(part, amount)| split::Part {
-            name: part.name().into(),
-            share: match amount {
-                Amount::Fraction(f) => Share::Fraction(*f),
-                Amount::Rows(n) => Share::Count(*n),
-            },
-        })
-        .collect();
-    let stratify = match &split.stratify {
-        Some(name) => Some(&table.columns()[indices(table, &[name])?[0]]),
-        None => None,
-    };
-    let divided = split::split(&rows, &parts, stratify, split.seed.unwrap_or(seed))?;
-    Ok(split.parts.iter().map(|(p, _)| *p).zip(divided).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::spec::{FitSpec, SplitSpec, Statistic};
+    use crate::lower::spec::{
+        Amount, ColumnKind, FitSpec, Format, Selector, SourceSpec, SplitSpec, Statistic,
+    };
     use crate::span::Span;
 
     fn column(name: &str, kind: ColumnKind, selector: Selector) -> ColumnSpec {
@@ -606,23 +397,5 @@ mod tests {
         ];
         let data = load(&spec(sources, parts), &places, &["a"]);
         assert_eq!(Part::ALL.map(|p| data.rows(p)), [8, 2, 4]);
-    }
-
-    #[test]
-    fn another_data_folder_is_searched_by_path_and_then_by_name() {
-        let (folder, mut places) = folder();
-        std::fs::create_dir(folder.path().join("sub")).unwrap();
-        std::fs::write(folder.path().join("sub/deep.csv.gz"), "").unwrap();
-        places.asked = Some(folder.path().to_owned());
-        let find = |p: &str| {
-            places
-                .find(p)
-                .strip_prefix(folder.path())
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(find("sub/deep.csv"), Path::new("sub/deep.csv"));
-        assert_eq!(find("data/one.csv"), Path::new("one.csv"));
-        assert_eq!(find("data/absent.csv"), Path::new("data/absent.csv"));
     }
 }

@@ -1,0 +1,274 @@
+//! `source` items: the table of readers, and what each is given.
+//!
+//! A new reader is a line in [`READERS`] and a function that makes its format of what was
+//! given; arguments are matched against the table here, once for all.
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::lower::spec::*;
+use crate::span::Span;
+use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
+
+use super::data::DataEnv;
+use super::elab::Elab;
+use super::value::Val;
+
+/// What can stand behind `source`.
+const READERS: &[Reader] = &[
+    Reader {
+        name: "csv",
+        takes: Takes::One("file.csv"),
+        options: &[("header", Kind::Flag)],
+        make: |given| table(given, b','),
+    },
+    Reader {
+        name: "tsv",
+        takes: Takes::One("file.tsv"),
+        options: &[("header", Kind::Flag)],
+        make: |given| table(given, b'\t'),
+    },
+    Reader {
+        name: "idx",
+        takes: Takes::FilePerColumn,
+        options: &[],
+        make: |given| Format::Idx { files: given.files },
+    },
+    Reader {
+        name: "npy",
+        takes: Takes::FilePerColumn,
+        options: &[],
+        make: |given| Format::Npy { files: given.files },
+    },
+    Reader {
+        name: "npz",
+        takes: Takes::One("file.npz"),
+        options: &[],
+        make: |given| Format::Npz { path: given.path },
+    },
+];
+
+fn table(given: Given, delimiter: u8) -> Format {
+    Format::Csv {
+        header: given.flag("header", true),
+        path: given.path,
+        delimiter,
+    }
+}
+
+struct Reader {
+    name: &'static str,
+    takes: Takes,
+    options: &'static [(&'static str, Kind)],
+    make: fn(Given) -> Format,
+}
+
+/// What a reader takes beside its options.
+#[derive(Clone, Copy, PartialEq)]
+enum Takes {
+    /// A path without a name; such as this.
+    One(&'static str),
+    /// `column = "file"`, for each column.
+    FilePerColumn,
+}
+
+/// What an option is.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Flag,
+}
+
+/// The arguments of a source, each of its kind.
+#[derive(Default)]
+struct Given {
+    path: String,
+    files: Vec<(String, String)>,
+    options: Vec<(&'static str, Choice)>,
+}
+
+/// The value of an option.
+enum Choice {
+    Flag(bool),
+}
+
+impl Given {
+    fn flag(&self, name: &str, default: bool) -> bool {
+        let mut options = self.options.iter();
+        options
+            .find(|(n, _)| *n == name)
+            .map_or(default, |(_, c)| match c {
+                Choice::Flag(x) => *x,
+            })
+    }
+}
+
+impl Elab<'_> {
+    pub fn source(&mut self, part: Option<&Ident>, value: &Expr, span: Span, env: &mut DataEnv) {
+        let part = match part {
+            None => None,
+            Some(p) => match self.part(p) {
+                Some(p) => Some(p),
+                None => return,
+            },
+        };
+        let ExprKind::Call { callee, args, .. } = &value.kind else {
+            self.error(
+                "E0501",
+                value.span,
+                "a source is a call such as `csv(\"file.csv\")`",
+                "not a call",
+            );
+            return;
+        };
+        let ExprKind::Name(name) = &callee.kind else {
+            self.error(
+                "E0501",
+                callee.span,
+                "a source is a call such as `csv(\"file.csv\")`",
+                "not a reader's name",
+            );
+            return;
+        };
+        let Some(reader) = READERS.iter().find(|r| *r.name == *name.text) else {
+            return self.unknown_reader(name);
+        };
+        let Some(given) = self.source_args(reader, name, args) else {
+            return;
+        };
+        let format = (reader.make)(given);
+        self.judged_twice(part, &format, span, env);
+        env.spec.sources.push(SourceSpec { part, format, span });
+    }
+
+    fn unknown_reader(&mut self, name: &Ident) {
+        let known = || READERS.iter().map(|r| r.name);
+        let mut d = Diagnostic::error("E0501", format!("unknown source `{}`", name.text))
+            .label(name.span, "not a reader")
+            .note(format!(
+                "readers: {}",
+                known().collect::<Vec<_>>().join(", ")
+            ));
+        if let Some(near) = did_you_mean(&name.text, known()) {
+            d = d
+                .help(format!("did you mean `{near}`?"))
+                .fix(name.span, near);
+        }
+        self.report(d);
+    }
+
+    /// The rows that a model is judged by at the end must not be those that it is tuned on.
+    fn judged_twice(&mut self, part: Option<Part>, format: &Format, span: Span, env: &DataEnv) {
+        let same = |s: &&SourceSpec| s.part != part && s.format == *format;
+        let Some(first) = env.spec.sources.iter().find(same) else {
+            return;
+        };
+        let name = |part: Option<Part>| match part {
+            Some(part) => format!("as `{}`", part.name()),
+            None => "to be split".into(),
+        };
+        let d = Diagnostic::error(
+            "E0512",
+            format!(
+                "the same rows are given {} and {}",
+                name(first.part),
+                name(part)
+            ),
+        )
+        .label(span, "the same file again")
+        .label(first.span, format!("here {}", name(first.part)))
+        .note("what a model is fitted to or chosen by says nothing of how it does on other data")
+        .help("take the part from one file with `split { train 80%, val 20% }`");
+        self.report(d);
+    }
+
+    /// The arguments as the reader takes them; none once a mistake was reported.
+    fn source_args(&mut self, reader: &Reader, name: &Ident, args: &[Arg]) -> Option<Given> {
+        let before = self.diags.len();
+        let mut given = Given::default();
+        let mut path = None;
+        for a in args {
+            let option = |n: &Ident| {
+                let mut options = reader.options.iter();
+                options.find(|(o, _)| *o == &*n.text).copied()
+            };
+            match (&a.name, reader.takes) {
+                (Some(n), _) if option(n).is_some() => {
+                    let (name, kind) = option(n)?;
+                    if let Some(choice) = self.choice(name, kind, &a.value) {
+                        given.options.push((name, choice));
+                    }
+                }
+                (Some(n), Takes::FilePerColumn) => {
+                    let file = self.text(&a.value)?;
+                    given.files.push((n.text.to_string(), file));
+                }
+                (Some(n), Takes::One(_)) => {
+                    let message = format!("`{}` has no argument `{}`", name.text, n.text);
+                    let mut d =
+                        Diagnostic::error("E0104", message).label(n.span, "unknown argument");
+                    let options = reader.options.iter().map(|(o, _)| *o);
+                    if let Some(near) = did_you_mean(&n.text, options) {
+                        d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
+                    }
+                    self.report(d);
+                }
+                (None, Takes::One(_)) if path.is_none() => path = Some(self.text(&a.value)?),
+                (None, Takes::One(_)) => {
+                    self.error(
+                        "E0107",
+                        a.span,
+                        format!("`{}` takes one path", name.text),
+                        "one too many",
+                    );
+                }
+                (None, Takes::FilePerColumn) => {
+                    let d = Diagnostic::error("E0106", "this reader takes one file a column")
+                        .label(a.span, "which column is this?")
+                        .help("write `column = \"file\"`");
+                    self.report(d);
+                    return None;
+                }
+            }
+        }
+        if let (Takes::One(such), None) = (reader.takes, &path) {
+            self.error(
+                "E0106",
+                name.span,
+                format!("`{}` needs a path", name.text),
+                format!("write `{}(\"{such}\")`", name.text),
+            );
+        }
+        given.path = path.unwrap_or_default();
+        (self.diags.len() == before).then_some(given)
+    }
+
+    fn choice(&mut self, name: &str, kind: Kind, e: &Expr) -> Option<Choice> {
+        let found = self.eval(e);
+        let expected = match (kind, &found) {
+            (_, Val::Error) => return None,
+            (Kind::Flag, Val::Bool(x)) => return Some(Choice::Flag(*x)),
+            (Kind::Flag, _) => "true or false",
+        };
+        self.error(
+            "E0301",
+            e.span,
+            format!("`{name}` is {expected}"),
+            format!("this is {}", found.describe()),
+        );
+        None
+    }
+
+    fn text(&mut self, e: &Expr) -> Option<String> {
+        match self.eval(e) {
+            Val::Str(s) => Some(s.to_string()),
+            Val::Error => None,
+            other => {
+                self.error(
+                    "E0301",
+                    e.span,
+                    "a path is a text in quotes",
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
+        }
+    }
+}

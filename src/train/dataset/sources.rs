@@ -1,0 +1,176 @@
+//! The columns of one source, read as its format is; sources one under another.
+//!
+//! A new format is a reader in `data`, a line in [`read`] and one in the checker's table
+//! of readers (`check/sources.rs`).
+
+use std::path::Path;
+
+use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
+use crate::data::{Column, ColumnData, DataError, ElementType, Table, idx, npy};
+use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Selector, SourceSpec};
+
+use super::places::Places;
+
+/// The columns of a source, in the shapes that are asked for.
+pub fn read(
+    source: &SourceSpec,
+    columns: &[&ColumnSpec],
+    places: &Places,
+) -> Result<Table, DataError> {
+    match &source.format {
+        Format::Csv {
+            path,
+            delimiter,
+            header,
+        } => {
+            let options = CsvOptions {
+                delimiter: Some(*delimiter),
+                header: if *header {
+                    HeaderLine::Present
+                } else {
+                    HeaderLine::Absent
+                },
+            };
+            csv::read_csv(&places.find(path), options, &csv_columns(columns))
+        }
+        Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
+        Format::Npy { files } => each_file(files, columns, places, npy::read_npy),
+        Format::Npz { path } => {
+            let path = places.find(path);
+            let members: Vec<_> = columns
+                .iter()
+                .map(|c| (member(c), c.name.as_str(), Some(element(c.kind))))
+                .collect();
+            let table = npy::read_npz(&path, &members)?;
+            let shaped = table
+                .into_columns()
+                .into_iter()
+                .zip(columns)
+                .map(|(column, spec)| shaped(&path, column, &spec.shape));
+            Table::new(shaped.collect::<Result<_, _>>()?)
+        }
+    }
+}
+
+/// How the CSV reader is asked for `columns`.
+pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
+    columns
+        .iter()
+        .map(|c| csv::ColumnSpec {
+            name: c.name.clone(),
+            select: match &c.selector {
+                Selector::Name(name) => Select::Name(name.clone()),
+                Selector::Index(i) => Select::Index(*i),
+                Selector::Names(a, b) => Select::Names(a.clone(), b.clone()),
+                Selector::Indices(a, b) => Select::Indices(*a, *b),
+            },
+            element: element(c.kind),
+            shape: Some(c.shape.clone()),
+        })
+        .collect()
+}
+
+/// The file or the array that a column is.
+fn member(column: &ColumnSpec) -> &str {
+    match &column.selector {
+        Selector::Name(name) => name,
+        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => &column.name,
+    }
+}
+
+/// A file a column.
+fn each_file(
+    files: &[(String, String)],
+    columns: &[&ColumnSpec],
+    places: &Places,
+    read: impl Fn(&Path, &str, Option<ElementType>) -> Result<Column, DataError>,
+) -> Result<Table, DataError> {
+    let columns = columns.iter().map(|spec| {
+        let wanted = member(spec);
+        let (_, path) = files
+            .iter()
+            .find(|(name, _)| name == wanted || *name == spec.name)
+            .ok_or_else(|| DataError::UnknownColumn {
+                path: places.find(""),
+                name: wanted.into(),
+                names: files.iter().map(|(name, _)| name.clone()).collect(),
+                suggestion: None,
+            })?;
+        let path = places.find(path);
+        let column = read(&path, &spec.name, Some(element(spec.kind)))?;
+        shaped(&path, column, &spec.shape)
+    });
+    Table::new(columns.collect::<Result<_, _>>()?)
+}
+
+/// What a column is asked to hold.
+pub fn element(kind: ColumnKind) -> ElementType {
+    match kind {
+        ColumnKind::U8 => ElementType::U8,
+        ColumnKind::I32 => ElementType::I32,
+        ColumnKind::F32 => ElementType::F32,
+        ColumnKind::Class(n) | ColumnKind::Token(n) => {
+            ElementType::Class(u32::try_from(n).unwrap_or(u32::MAX))
+        }
+        ColumnKind::Bool => ElementType::Class(2),
+        ColumnKind::Text => ElementType::Text,
+    }
+}
+
+/// The column in the shape that is asked for; `[]` and `[1]` are the same to it.
+pub fn shaped(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataError> {
+    let scalar = |s: &[usize]| s.iter().all(|&d| d == 1);
+    if column.shape() == shape {
+        return Ok(column);
+    }
+    if scalar(column.shape()) && scalar(shape) {
+        return column.reshaped(shape.to_vec());
+    }
+    Err(DataError::Shape {
+        path: path.to_owned(),
+        column: column.name.clone(),
+        found: column.shape().to_vec(),
+        expected: shape.to_vec(),
+    })
+}
+
+/// Tables of the same columns, one under another.
+pub fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
+    if tables.len() == 1 {
+        return Ok(tables.swap_remove(0));
+    }
+    let mut stacked: Vec<Column> = Vec::new();
+    for table in tables {
+        let columns = table.into_columns();
+        if stacked.is_empty() {
+            stacked = columns;
+            continue;
+        }
+        let both = stacked.into_iter().zip(columns);
+        stacked = both
+            .map(|(above, below)| {
+                let (name, shape) = (above.name.clone(), above.shape().to_vec());
+                Column::new(name, shape, append(above.data(), below.data()))
+            })
+            .collect::<Result<_, _>>()?;
+    }
+    Table::new(stacked)
+}
+
+/// One after the other; as i32 where one is u8 and the other i32.
+fn append(a: &ColumnData, b: &ColumnData) -> ColumnData {
+    use ColumnData::{F32, I32, Sparse, Text, U8, U16};
+    let wide = |v: &[u8]| v.iter().map(|&x| i32::from(x)).collect::<Vec<i32>>();
+    match (a, b) {
+        (U8(a), U8(b)) => U8([&a[..], b].concat()),
+        (I32(a), I32(b)) => I32([&a[..], b].concat()),
+        (F32(a), F32(b)) => F32([&a[..], b].concat()),
+        (U8(a), I32(b)) => I32([&wide(a), &b[..]].concat()),
+        (I32(a), U8(b)) => I32([&a[..], &wide(b)].concat()),
+        (Text(a), Text(b)) => Text(a.iter().chain(b.iter()).collect()),
+        // one column asked for as one type is read as that type; the others are not read
+        (F32(_) | Text(_) | U16(_) | Sparse(_), _) | (_, F32(_) | Text(_) | U16(_) | Sparse(_)) => {
+            a.clone()
+        }
+    }
+}
