@@ -240,8 +240,7 @@ impl Elab<'_> {
             self.running.pop();
             return value;
         }
-        let given = [("param", param), ("grad", grad), ("step", step)];
-        let given = given.map(|(n, t)| (n, Val::Tensor(t.clone())));
+        let given = seen_by_rules(param, grad, step);
         let path = format!("{}/{name}", rule.class);
         self.run_rule(&rule.own, rule.name(), path.into(), &given, rule.span)
     }
@@ -255,8 +254,7 @@ impl Elab<'_> {
         grad: &Tensor,
         step: &Tensor,
     ) -> Option<Tensor> {
-        let given = [("param", param), ("grad", grad), ("step", step)];
-        let mut given: Vec<(&str, Val)> = given.map(|(n, t)| (n, Val::Tensor(t.clone()))).into();
+        let mut given = Vec::from(seen_by_rules(param, grad, step));
         given.push(("lr", rule.rate.clone()));
         given.extend(stage_names());
         let path = format!("{}/{name}/options", rule.class);
@@ -373,4 +371,10 @@ impl Elab<'_> {
         }
         Val::None
     }
+}
+
+/// What an update rule sees of a parameter.
+fn seen_by_rules(param: &Tensor, grad: &Tensor, step: &Tensor) -> [(&'static str, Val); 3] {
+    let given = [("param", param), ("grad", grad), ("step", step)];
+    given.map(|(name, tensor)| (name, Val::Tensor(tensor.clone())))
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh3::Xxh3;
+
 /// What identifies a program and a run of it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Identity {
@@ -95,36 +97,19 @@ fn first_change(then: &str, now: &str) -> Option<String> {
     })
 }
 
-/// A hash of 64 bits, the same on every machine and in every version: FNV-1a, eight
-/// bytes at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct Hash(u64);
-
-impl Default for Hash {
-    fn default() -> Hash {
-        Hash(0xcbf2_9ce4_8422_2325)
-    }
-}
+/// A hash of 128 bits, the same on every machine: XXH3 of what was added, each piece with its
+/// length. It tells runs apart; it is no defence against who would forge one.
+#[derive(Clone, Default)]
+pub struct Hash(Xxh3);
 
 impl Hash {
     pub fn add(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.word(u64::from_le_bytes(*word));
-        }
-        for &byte in rest {
-            self.word(u64::from(byte));
-        }
-        self.word(bytes.len() as u64);
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
     }
 
-    pub fn text(self) -> String {
-        format!("{:016x}", self.0)
-    }
-
-    fn word(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x100_0000_01b3);
-        self.0 = mixed ^ (mixed >> 32);
+    pub fn text(&self) -> String {
+        format!("{:032x}", self.0.digest128())
     }
 }
 
@@ -175,11 +160,11 @@ mod tests {
         let hash = |bytes: &[u8]| {
             let mut h = Hash::default();
             h.add(bytes);
-            h.0
+            h.text()
         };
         let all = [&b""[..], b"a", b"aa", &[0; 8], &[0; 9], &[0; 16]];
-        let mut found: Vec<u64> = all.iter().map(|b| hash(b)).collect();
-        found.sort_unstable();
+        let mut found: Vec<String> = all.iter().map(|b| hash(b)).collect();
+        found.sort();
         found.dedup();
         assert_eq!(found.len(), all.len());
     }

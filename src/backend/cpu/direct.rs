@@ -282,22 +282,8 @@ impl ConvSizes {
         self.batch * self.outputs() / self.wide().max(1)
     }
     /// The line of an image's input under line `out` of its output and line `above` of the window; none if padding.
-    pub fn line(&self, mut out: usize, mut above: usize) -> Option<usize> {
-        let (mut line, mut scale) = (0, 1);
-        for axis in (0..self.input.len().saturating_sub(1)).rev() {
-            let o = out % self.output[axis];
-            let k = above % self.window[axis];
-            out /= self.output[axis];
-            above /= self.window[axis];
-            let at =
-                (o * self.strides[axis] + k * self.dilation[axis]).checked_sub(self.low[axis])?;
-            if at >= self.input[axis] {
-                return None;
-            }
-            line += at * scale;
-            scale *= self.input[axis];
-        }
-        Some(line)
+    pub fn line(&self, out: usize, above: usize) -> Option<usize> {
+        self.under_axes(self.input.len().saturating_sub(1), out, above)
     }
     /// Lines of the window: its places but for the last axis.
     pub fn window_lines(&self) -> usize {
@@ -349,10 +335,14 @@ impl ConvSizes {
         first..end.min(self.output[last])
     }
     /// The input place of output place `out` and window place `tap`, if it is not padding.
-    fn place(&self, mut out: usize, mut tap: usize) -> Option<usize> {
-        let mut place = 0;
-        let mut scale = 1;
-        for axis in (0..self.input.len()).rev() {
+    fn place(&self, out: usize, tap: usize) -> Option<usize> {
+        self.under_axes(self.input.len(), out, tap)
+    }
+    /// Over the first `axes` spatial axes: what lies under `out` at `tap`; none if padding.
+    #[inline(always)]
+    fn under_axes(&self, axes: usize, mut out: usize, mut tap: usize) -> Option<usize> {
+        let (mut place, mut scale) = (0, 1);
+        for axis in (0..axes).rev() {
             let o = out % self.output[axis];
             let k = tap % self.window[axis];
             out /= self.output[axis];
