@@ -16,9 +16,10 @@ use crate::lower::spec::{Part, Report};
 use crate::train::dataset::Dataset;
 use crate::train::device::Device;
 use crate::train::output::Output;
+use crate::train::report::charts::Cells;
 use crate::train::report::page::{self, Section};
 use crate::train::report::scores::{Classification, Predictions};
-use crate::train::report::{curves, roc_chart, svg};
+use crate::train::report::{charts, curves, roc_chart};
 use crate::train::{Kind, Outcome, RunError, Session};
 
 /// What there is to report on.
@@ -73,7 +74,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
         let title = |of: &str, part: Part| format!("{of} ({} part)", part.name());
         let (title, body) = match (report, &judged) {
             (Report::Curves, _) => {
-                let charts = curves(&names, &ended.outcome.history);
+                let charts = curves(&names, &ended.outcome.history)?;
                 let body = page::pictures(charts.iter().map(|(_, svg)| svg.as_str()));
                 pictures.extend(charts);
                 ("Curves".into(), body)
@@ -81,7 +82,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
             (_, None) => continue,
             (Report::ConfusionMatrix, Some((part, p))) => {
                 let counts = p.confusion();
-                let chart = svg::matrix("confusion matrix", &counts);
+                let chart = charts::matrix("confusion matrix", &counts, Cells::Counts)?;
                 let body = page::pictures([chart.as_str()]);
                 pictures.push(("confusion_matrix".into(), chart));
                 ended.progress.say(&matrix_text(&counts));
@@ -101,7 +102,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
             }
             (Report::Roc, Some((part, p))) => {
                 let all = p.roc();
-                let chart = roc_chart(&all);
+                let chart = roc_chart(&all)?;
                 let areas = all.iter();
                 let areas: Vec<String> = areas
                     .map(|r| format!("{:>12} {:>10.4}", r.class, r.auc))

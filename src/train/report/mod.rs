@@ -3,19 +3,19 @@
 //!
 //! ```text
 //! scores       confusion matrix, precision and recall, ROC
-//! svg          charts
+//! charts       SVG
 //! page         one HTML page that needs nothing else
 //! ```
 
+pub mod charts;
 pub mod page;
 pub mod scores;
-pub mod svg;
 
-use crate::train::EpochRow;
-use svg::Series;
+use crate::train::{EpochRow, RunError};
+use charts::{Axes, Series};
 
 /// Charts of the history: the loss, then every metric, training and validation in one.
-pub fn curves(names: &[String], history: &[EpochRow]) -> Vec<(String, String)> {
+pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Vec<(String, String)>, RunError> {
     names
         .iter()
         .enumerate()
@@ -41,13 +41,19 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Vec<(String, String)> {
                     aside: false,
                 });
             }
-            (name.clone(), svg::lines(name, "epoch", name, &series))
+            let axes = Axes {
+                x: "epoch",
+                y: name,
+                whole: true,
+                square: false,
+            };
+            Ok((name.clone(), charts::lines(name, &axes, &series)?))
         })
         .collect()
 }
 
 /// One line a class, and what lies below it.
-pub fn roc_chart(curves: &[scores::Roc]) -> String {
+pub fn roc_chart(curves: &[scores::Roc]) -> Result<String, RunError> {
     /// More than this many points cannot be told apart.
     const MOST: usize = 400;
     let mut series: Vec<Series> = curves
@@ -71,5 +77,11 @@ pub fn roc_chart(curves: &[scores::Roc]) -> String {
         dashed: true,
         aside: true,
     });
-    svg::lines("ROC", "false positive rate", "true positive rate", &series)
+    let axes = Axes {
+        x: "false positive rate",
+        y: "true positive rate",
+        whole: false,
+        square: true,
+    };
+    charts::lines("ROC", &axes, &series)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::svg::escape;
+use super::charts::escape;
 
 /// A part of a page.
 #[derive(Clone, Debug, PartialEq)]
