@@ -49,6 +49,17 @@ pub fn numbers_of<T: Number>(bytes: &[u8]) -> Option<&[T]> {
     Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) })
 }
 
+/// The buffer seen as numbers; none if it is not a whole number of them.
+pub fn numbers_of_mut<T: Number>(bytes: &mut AlignedBytes) -> Option<&mut [T]> {
+    if !bytes.len.is_multiple_of(size_of::<T>()) {
+        return None;
+    }
+    let len = bytes.len / size_of::<T>();
+    // SAFETY: aligned to more than any number, all bytes initialised, the borrow exclusive;
+    // every bit pattern is a `Number`.
+    Some(unsafe { std::slice::from_raw_parts_mut(bytes.start.as_ptr().cast(), len) })
+}
+
 /// Bytes of fixed length, aligned to [`ALIGN`].
 #[derive(Debug)]
 pub struct AlignedBytes {

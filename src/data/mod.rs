@@ -9,12 +9,14 @@
 //! fit, learn, describe  statistics and transforms of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
 //! write                 whole files or none
-//! batch                 rows gathered ahead on a thread
+//! augment               images changed at random on their way into a batch
+//! batch                 rows gathered ahead on threads
 //! ```
 //!
 //! Nothing here knows the language or the IR: readers are told what columns to
 //! take and what they must hold.
 
+pub mod augment;
 pub mod batch;
 pub mod csv;
 mod decode;
@@ -32,6 +34,6 @@ pub mod table;
 pub mod text;
 pub mod write;
 
-pub use batch::{Batch, Batches, Epoch, Order};
+pub use batch::{Batch, Batches, Epoch, Order, Taken};
 pub use error::DataError;
 pub use table::{Column, ColumnData, ElementType, Storage, Table};

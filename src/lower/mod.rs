@@ -3,6 +3,7 @@
 //! Names are the contract between the graphs: an input of one and an output of
 //! another with the same name are the same buffer.
 
+pub mod augment;
 pub mod callbacks;
 pub mod pattern;
 pub mod spec;

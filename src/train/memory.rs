@@ -10,7 +10,7 @@
 //! ```
 
 use crate::backend::Cost;
-use crate::data::batch::SLOTS;
+use crate::data::batch::slots;
 use crate::ir::{Graph, Role};
 use crate::lower::Programs;
 use crate::train::RunError;
@@ -86,7 +86,7 @@ pub fn estimate(
             states: store.len() - parameters,
             activations: most(|c| c.arena_bytes),
             scratch: most(|c| c.scratch_bytes),
-            batches: SLOTS * (batch + held_out * staged),
+            batches: slots(1) * (batch + held_out * staged),
             base,
         },
         step_flops: train.flops,
@@ -111,7 +111,7 @@ pub fn fits(
     let needed = |rows: usize| -> Result<usize, RunError> {
         let train = sized(&programs.train, rows)?;
         let eval = sized(&programs.eval, rows)?;
-        let batches = SLOTS * (batch_bytes(&train) + held_out * batch_bytes(&eval));
+        let batches = slots(1) * (batch_bytes(&train) + held_out * batch_bytes(&eval));
         let (train, eval) = (device.cost(&train)?, device.cost(&eval)?);
         let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
         Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + RUNNING)
