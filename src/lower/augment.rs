@@ -81,13 +81,9 @@ pub struct Erasing {
 
 impl Fill {
     pub const ALL: [Fill; 4] = [Fill::Nearest, Fill::Constant, Fill::Reflect, Fill::Wrap];
-    pub fn name(self) -> &'static str {
-        match self {
-            Fill::Nearest => "nearest",
-            Fill::Constant => "constant",
-            Fill::Reflect => "reflect",
-            Fill::Wrap => "wrap",
-        }
+    /// As it is written in nn.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 }
 
