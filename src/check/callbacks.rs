@@ -7,7 +7,7 @@ use crate::ir::Role;
 use crate::library;
 use crate::lower::callbacks::*;
 use crate::lower::pattern::{Kind, Pattern};
-use crate::lower::spec::Part;
+use crate::lower::spec::{Part, SplitSpec};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting};
 
@@ -136,8 +136,8 @@ impl Elab<'_> {
             MetricOf::Def { .. } => None,
         };
         let rate = |name: &str| name.ends_with("/learning_rate");
-        let split = env.spec.split.iter().flat_map(|s| &s.parts);
-        let mut parts = (env.spec.sources.iter().filter_map(|s| s.part)).chain(split.map(|p| p.0));
+        let split = env.spec.split.iter().flat_map(SplitSpec::made);
+        let mut parts = (env.spec.sources.iter().filter_map(|s| s.part)).chain(split);
         Reported {
             metrics: metrics
                 .iter()

@@ -156,6 +156,7 @@ impl Elab<'_> {
                 }
             }
         }
+        self.parts_given_twice(&env);
         if env.spec.sources.is_empty() && !self.diags.iter().any(|d| d.code == "E0501") {
             let d = Diagnostic::error("E0508", format!("`{}` has no source", d.name.text))
                 .label(d.name.span, "nothing says where the data are")

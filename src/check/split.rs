@@ -1,14 +1,33 @@
 //! `split`: which rows are for what.
+//!
+//! ```text
+//! split { train 80%, test 20% }                       at random
+//! split stratify(label) { train 80%, test 20% }       in the proportions of a class
+//! split hash(user) { train 80%, test 20% }            all rows of a key together
+//! split time(day) { train 80%, test 20% }             the earliest rows train
+//! split given(part) { train "train", test "test" }    as a column says
+//! split kfold(5, stratify = label) { test 20% }       each fifth held out in turn
+//! ```
 
 use crate::diag::{Diagnostic, did_you_mean};
-use crate::ir::Dim;
+use crate::ir::{Dim, Elem};
 use crate::lower::spec::*;
 use crate::span::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use super::data::{Column, DataEnv};
 use super::elab::Elab;
+use super::rows::stage;
 use super::value::{Meaning, Val};
+
+const METHODS: [&str; 6] = ["random", "stratify", "hash", "time", "given", "kfold"];
+
+/// Those whose parts have shares.
+const PARTED: [&str; 4] = ["random", "stratify", "hash", "time"];
+
+/// How each is written.
+const FORMS: &str =
+    "`random`, `stratify(label)`, `hash(key)`, `time(date)`, `given(part)` or `kfold(5)`";
 
 impl Elab<'_> {
     pub fn split_item(
@@ -29,8 +48,9 @@ impl Elab<'_> {
                 .help("move `split` above `fit`: a statistic may see training rows only");
             self.report(d);
         }
+        let before = self.diags.len();
         let mut spec = SplitSpec {
-            stratify: None,
+            method: Method::Random,
             parts: Vec::new(),
             seed: None,
             span,
@@ -38,12 +58,28 @@ impl Elab<'_> {
         if let Some(m) = method {
             self.split_method(m, env, &mut spec);
         }
-        let mut total = 0.0;
-        let mut all_fractions = true;
+        let listed = |m: &Expr| stage(m).is_some_and(|(name, _)| PARTED.contains(&&*name.text));
+        let known = method.is_none_or(listed);
+        if self.diags.len() > before && !known {
+            // which parts it should make is not known
+            spec.parts = Part::ALL.map(|p| (p, Amount::Rows(1))).to_vec();
+            env.spec.split = Some(spec);
+            return;
+        }
         let before = self.diags.len();
+        self.split_parts(parts, &mut spec);
+        if self.diags.len() == before {
+            self.parts_fit(parts, &spec);
+        }
+        env.spec.split = Some(spec);
+    }
+
+    /// Each part with its share, or with its name in the column that gives it.
+    fn split_parts(&mut self, parts: &[(Ident, Expr)], spec: &mut SplitSpec) {
+        let mut seen: Vec<Part> = Vec::new();
         for (p, amount) in parts {
             let Some(part) = self.part(p) else { continue };
-            if spec.parts.iter().any(|(q, _)| *q == part) {
+            if seen.contains(&part) {
                 self.error(
                     "E0109",
                     p.span,
@@ -52,28 +88,65 @@ impl Elab<'_> {
                 );
                 continue;
             }
-            let amount = match (&amount.kind, self.eval(amount)) {
-                (_, Val::Int(Dim::Const(n))) if n > 0 => Amount::Rows(n as usize),
-                (_, Val::Float(x)) if x > 0.0 && x <= 1.0 => Amount::Fraction(x),
+            seen.push(part);
+            let value = self.eval(amount);
+            let refused = match (&mut spec.method, value) {
                 (_, Val::Error) => continue,
-                _ => {
-                    self.error(
-                        "E0503",
-                        amount.span,
-                        "a part is a share such as 80% or a number of rows",
-                        "neither",
-                    );
+                (Method::Given { names, .. }, Val::Str(text)) => {
+                    if let Some((other, _)) = names.iter().find(|(_, n)| **n == *text) {
+                        let label = format!("`{}` has this name already", other.name());
+                        self.error("E0503", amount.span, "two parts of one name", label);
+                        continue;
+                    }
+                    names.push((part, text.to_string()));
                     continue;
                 }
+                (Method::Given { .. }, _) => {
+                    "a part that a column gives is named as it stands there, such as `train \"train\"`"
+                }
+                (Method::Folds(_), _) if part != Part::Test => {
+                    "folds are `train` and `val` in turn; only a `test` part can be set aside"
+                }
+                (Method::Hash(_), Val::Int(_)) => {
+                    "a hash gives shares such as 80%, no numbers of rows"
+                }
+                (_, Val::Int(Dim::Const(n))) if n > 0 => {
+                    spec.parts.push((part, Amount::Rows(n as usize)));
+                    continue;
+                }
+                (_, Val::Float(x)) if x > 0.0 && x <= 1.0 => {
+                    spec.parts.push((part, Amount::Fraction(x)));
+                    continue;
+                }
+                _ => "a part is a share such as 80% or a number of rows",
             };
-            match amount {
-                Amount::Fraction(x) => total += x,
-                Amount::Rows(_) => all_fractions = false,
-            }
-            spec.parts.push((part, amount));
+            let label = match spec.method {
+                Method::Folds(_) => "not this one",
+                _ => "not so",
+            };
+            self.error("E0503", amount.span, refused, label);
         }
-        let sound = self.diags.len() == before;
-        if sound && all_fractions && !spec.parts.is_empty() && (total - 1.0).abs() > 1e-9 {
+        if let Method::Given { names, .. } = &mut spec.method
+            && parts.is_empty()
+        {
+            *names = Part::ALL.map(|p| (p, p.name().to_owned())).to_vec();
+        }
+    }
+
+    /// There is something to train on, and shares come to all.
+    fn parts_fit(&mut self, parts: &[(Ident, Expr)], spec: &SplitSpec) {
+        let folds = matches!(spec.method, Method::Folds(_));
+        let total: Option<f64> = (spec.parts.iter())
+            .map(|(_, amount)| match amount {
+                Amount::Fraction(x) => Some(*x),
+                Amount::Rows(_) => None,
+            })
+            .sum();
+        if let Some(total) = total
+            && !spec.parts.is_empty()
+            && (total - 1.0).abs() > 1e-9
+            && !folds
+        {
             let d = Diagnostic::error(
                 "E0503",
                 format!(
@@ -81,109 +154,176 @@ impl Elab<'_> {
                     (total * 1e6).round() / 1e4
                 ),
             )
-            .label(span, "these parts");
+            .label(spec.span, "these parts");
             self.report(d);
         }
-        if sound && !spec.parts.iter().any(|(p, _)| *p == Part::Train) {
-            self.error(
-                "E0503",
-                span,
-                "a split needs a `train` part",
-                "nothing is left to train on",
-            );
+        let everything = folds && total.is_some_and(|t| t >= 1.0);
+        if !spec.made().contains(&Part::Train) || everything {
+            let what = "a split needs a `train` part";
+            let mut d =
+                Diagnostic::error("E0503", what).label(spec.span, "nothing is left to train on");
+            if parts.is_empty() {
+                d = d.help("such as `split { train 80%, test 20% }`");
+            }
+            self.report(d);
         }
-        env.spec.split = Some(spec);
     }
 
-    pub fn split_method(&mut self, m: &Expr, env: &DataEnv, spec: &mut SplitSpec) {
-        let (name, args): (&Ident, &[Arg]) = match &m.kind {
-            ExprKind::Name(n) => (n, &[]),
-            ExprKind::Call { callee, args, .. } => match &callee.kind {
-                ExprKind::Name(n) => (n, args),
-                _ => {
-                    self.error(
-                        "E0510",
-                        m.span,
-                        "a split is `random` or `stratify(column)`",
-                        "neither",
-                    );
-                    return;
-                }
-            },
-            _ => {
-                self.error(
-                    "E0510",
-                    m.span,
-                    "a split is `random` or `stratify(column)`",
-                    "neither",
-                );
-                return;
-            }
+    /// A part comes from a source or from the split.
+    pub fn parts_given_twice(&mut self, env: &DataEnv) {
+        let Some(split) = &env.spec.split else { return };
+        let pool = env.spec.sources.iter().any(|s| s.part.is_none());
+        let made = split.made();
+        let twice = env.spec.sources.iter().find(|s| {
+            s.part
+                .is_some_and(|p| made.contains(&p) && (pool || p != Part::Train))
+        });
+        if let Some(source) = twice {
+            let name = source.part.map_or("", Part::name);
+            let d = Diagnostic::error("E0503", format!("the part `{name}` is given twice"))
+                .label(split.span, format!("the split makes a `{name}` part"))
+                .label(source.span, format!("this source is the `{name}` part"))
+                .help("take it from one of them");
+            self.report(d);
+        }
+    }
+
+    fn split_method(&mut self, m: &Expr, env: &DataEnv, spec: &mut SplitSpec) {
+        let Some((name, args)) = stage(m) else {
+            let d = Diagnostic::error("E0510", "this is no way to split")
+                .label(m.span, "not one")
+                .help(format!("write {FORMS}"));
+            self.report(d);
+            return;
         };
-        let stratify = match &*name.text {
-            "random" => false,
-            "stratify" => true,
-            other => {
-                let mut d = Diagnostic::error("E0510", format!("unknown way to split `{other}`"))
-                    .label(name.span, "`random` or `stratify(column)`");
-                if let Some(near) = did_you_mean(other, ["random", "stratify"]) {
-                    d = d
-                        .help(format!("did you mean `{near}`?"))
-                        .fix(name.span, near);
-                }
-                self.report(d);
-                return;
+        let method = &*name.text;
+        if !METHODS.contains(&method) {
+            let mut d = Diagnostic::error("E0510", format!("unknown way to split `{method}`"))
+                .label(name.span, "unknown")
+                .note(format!("there are {FORMS}"));
+            if let Some(near) = did_you_mean(method, METHODS) {
+                d = d
+                    .help(format!("did you mean `{near}`?"))
+                    .fix(name.span, near);
             }
-        };
+            self.report(d);
+            return;
+        }
+        let seeded = !matches!(method, "time" | "given");
+        let (mut column, mut count) = (None, None);
         for a in args {
-            match (&a.name, &a.value.kind) {
-                (Some(n), _) if &*n.text == "seed" => match self.eval(&a.value) {
+            match a.name.as_ref().map(|n| &*n.text) {
+                Some("seed") if seeded => match self.eval(&a.value) {
                     Val::Int(Dim::Const(s)) if s >= 0 => spec.seed = Some(s as u64),
                     Val::Error => {}
                     _ => {
                         self.error("E0301", a.span, "a seed is a number from 0", "not one");
                     }
                 },
-                (Some(n), _) => {
-                    self.error(
-                        "E0104",
-                        n.span,
-                        format!("`{}` has no argument `{}`", name.text, n.text),
-                        "unknown argument",
-                    );
+                Some("stratify") if method == "kfold" => {
+                    column = self.split_column("stratify", a, env)
                 }
-                (None, ExprKind::Name(c)) if stratify => match env.columns.get(&c.text) {
-                    Some(Column {
-                        meaning: Meaning::Class(_),
-                        ty,
-                    }) if ty.rank() == 1 => spec.stratify = Some(c.text.to_string()),
-                    _ if env.has_column(&c.text) => {
-                        self.error(
-                            "E0510",
-                            c.span,
-                            "only a `class` column can be stratified",
-                            format!("`{}` is not one", c.text),
-                        );
+                Some(other) => {
+                    let known: &[&str] = match method {
+                        "kfold" => &["stratify", "seed"],
+                        _ if seeded => &["seed"],
+                        _ => &[],
+                    };
+                    let what = format!("`{method}` has no argument `{other}`");
+                    let at = a.name.as_ref().map_or(a.span, |n| n.span);
+                    let mut d = Diagnostic::error("E0104", what).label(at, "unknown argument");
+                    if let Some(near) = did_you_mean(other, known.iter().copied()) {
+                        d = d.help(format!("did you mean `{near}`?")).fix(at, near);
+                    } else if other == "seed" {
+                        d = d.note("nothing about it is random");
                     }
-                    _ => self.unknown_column(c, env),
-                },
-                _ => {
-                    self.error(
-                        "E0510",
-                        a.span,
-                        "a split by proportions names a column: `stratify(label)`",
-                        "not a column",
-                    );
+                    self.report(d);
+                }
+                None if method == "kfold" && count.is_none() => count = self.folds(a),
+                None if method != "random" && method != "kfold" && column.is_none() => {
+                    column = self.split_column(method, a, env);
+                }
+                None => {
+                    let what = format!("`{method}` takes no more");
+                    self.error("E0107", a.span, what, "one too many");
                 }
             }
         }
-        if stratify && spec.stratify.is_none() && args.is_empty() {
-            self.error(
-                "E0510",
-                m.span,
-                "`stratify` needs a column",
-                "write `stratify(label)`",
-            );
+        let given = args.iter().any(|a| a.name.is_none());
+        if method != "random" && !given {
+            let (what, such) = match method {
+                "kfold" => ("a number of folds", "5"),
+                "stratify" => ("a column", "label"),
+                "hash" => ("a column", "user"),
+                "time" => ("a column", "date"),
+                _ => ("a column", "part"),
+            };
+            let label = format!("write `{method}({such})`");
+            self.error("E0510", m.span, format!("`{method}` needs {what}"), label);
+            return;
         }
+        spec.method = match (method, column, count) {
+            ("stratify", Some(column), _) => Method::Stratify(column),
+            ("hash", Some(column), _) => Method::Hash(column),
+            ("time", Some(column), _) => Method::Time(column),
+            ("given", Some(column), _) => Method::Given {
+                column,
+                names: Vec::new(),
+            },
+            ("kfold", stratify, Some(count)) => Method::Folds(Folds {
+                count,
+                fold: 1,
+                stratify,
+            }),
+            _ => Method::Random,
+        };
+    }
+
+    fn folds(&mut self, a: &Arg) -> Option<usize> {
+        match self.eval(&a.value) {
+            Val::Int(Dim::Const(n)) if n >= 2 && n <= 1 << 20 => Some(n as usize),
+            Val::Error => None,
+            other => {
+                let what = "a number of folds is a whole number from 2";
+                let label = format!("this is {}", other.describe());
+                self.error("E0301", a.span, what, label);
+                None
+            }
+        }
+    }
+
+    /// The column that a split goes by, if it is of the kind that this one takes.
+    fn split_column(&mut self, method: &str, a: &Arg, env: &DataEnv) -> Option<String> {
+        let ExprKind::Name(c) = &a.value.kind else {
+            let what = format!("`{method}` names a column");
+            self.error("E0510", a.span, what, "not a column");
+            return None;
+        };
+        if !env.has_column(&c.text) {
+            self.unknown_column(c, env);
+            return None;
+        }
+        let one = |col: &Column| col.ty.rank() == 1;
+        let (fits, wanted) = match (method, env.columns.get(&c.text)) {
+            ("stratify", col) => (
+                col.is_some_and(|col| matches!(col.meaning, Meaning::Class(_)) && one(col)),
+                "only a `class` column can be stratified",
+            ),
+            ("hash", col) => (
+                col.is_none_or(|col| col.ty.elem != Elem::F32),
+                "a key is a text or whole numbers: `text`, `int`, `class[n]`",
+            ),
+            ("time", col) => (
+                col.is_none_or(|col| one(col) && !col.meaning.is_id()),
+                "a time is a number or a text a row",
+            ),
+            (_, col) => (col.is_none(), "the parts stand in a `text` column"),
+        };
+        if !fits {
+            let label = format!("`{}` is not one", c.text);
+            self.error("E0510", c.span, wanted, label);
+            return None;
+        }
+        Some(c.text.to_string())
     }
 }

@@ -6,8 +6,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::load::{self, Loaded};
 use crate::cli::progress::Progress;
-use crate::cli::{load, run};
+use crate::cli::run;
 use crate::data::Order;
 use crate::lower::spec;
 use crate::train::store::Saved;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Seed of the split, in place of the file's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// The fold that was held out [default: as the weights say]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub fold: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -46,6 +50,7 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
     loaded.train.seed = args.seed.unwrap_or(loaded.train.seed);
     let device = args.machine.device(loaded.train.seed)?;
     let mut file = WeightsFile::open(&args.weights)?;
+    hold_out(args, &mut loaded, &file)?;
     let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
     let kinds = [Kind::Eval];
     let data = run::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
@@ -72,4 +77,23 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
     fields.insert("rows".into(), json!(batches.rows()));
     progress.event(part.name(), Value::Object(fields));
     Ok(exit::FINE)
+}
+
+/// The fold that was held out when the weights were trained.
+fn hold_out(args: &Args, loaded: &mut Loaded, file: &WeightsFile) -> Result<(), Failure> {
+    let said = file.metadata().get("fold");
+    let said = said.and_then(|f| f.split(' ').next()?.parse().ok());
+    if loaded.data.folds().is_none() || args.fold.is_some() {
+        return run::hold_out(loaded, args.fold);
+    }
+    match said {
+        Some(fold) => run::hold_out(loaded, Some(fold)),
+        None => Err(Failure::Usage {
+            message: format!(
+                "{} does not say which fold was held out",
+                args.weights.display()
+            ),
+            help: Some("name it: --fold N".into()),
+        }),
+    }
 }

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks a run to finish its step and save, a second
 //! ends the process at once.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use crate::cli::common::exit;
@@ -13,8 +14,13 @@ pub fn flag() -> &'static AtomicBool {
     &STOP
 }
 
-/// Starts to listen. Where the system does not let us, Ctrl-C ends the process as ever.
+/// Starts to listen, once. Where the system does not let us, Ctrl-C ends the process as ever.
 pub fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(install);
+}
+
+fn install() {
     let installed = ctrlc::set_handler(|| {
         if STOP.swap(true, SeqCst) {
             std::process::exit(i32::from(exit::INTERRUPTED));

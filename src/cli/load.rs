@@ -52,6 +52,7 @@ impl Loaded {
             data,
             seed: self.train.seed,
             batch: self.train.batch,
+            fold: (self.data.folds()).map(|f| format!("{} of {}", f.fold, f.count)),
         }
     }
 }
@@ -74,7 +75,9 @@ impl Loaded {
         else {
             return Err(Failure::Program);
         };
+        let fold = self.data.folds().map(|f| f.fold);
         (self.data, self.programs, self.layers) = (data, programs, layers);
+        self.data.hold_out(fold.unwrap_or(1));
         self.feed = feed;
         self.train.rates = train.rates;
         Ok(())
@@ -176,7 +179,7 @@ fn rows_text(data: &DataSpec) -> String {
         .collect();
     let sources: Vec<_> = data.sources.iter().map(|s| (s.part, &s.format)).collect();
     let split = data.split.as_ref();
-    let split = split.map(|s| (&s.stratify, &s.parts, s.seed));
+    let split = split.map(|s| (&s.method, &s.parts, s.seed));
     let fits: Vec<_> = data.fits.iter().map(|f| (&f.name, &f.kind)).collect();
     let made: Vec<_> = (data.derived.iter())
         .map(|d| (&d.name, &d.of, &d.make))

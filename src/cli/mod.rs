@@ -12,6 +12,7 @@ mod emit;
 mod evaluate;
 mod explain;
 mod fmt;
+mod folds;
 mod heap;
 mod inspect;
 mod interrupt;

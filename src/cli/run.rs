@@ -11,13 +11,14 @@ use crate::cli::not_finite::{self, Again};
 use crate::cli::progress::{Progress, seconds, thousands};
 use crate::cli::report::{self, Ended};
 use crate::cli::saver::{self, Saver};
-use crate::cli::{console, interrupt, program};
+use crate::cli::{console, folds, interrupt, program};
 use crate::data::Order;
 use crate::lower::spec::Part;
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, Places, Reading};
+use crate::train::dataset::{Dataset, Overlap, Places, Reading};
 use crate::train::device::Device;
+use crate::train::fit::evaluate;
 use crate::train::fitted::Fitted;
 use crate::train::memory;
 use crate::train::output::Output;
@@ -53,7 +54,30 @@ pub struct Args {
     /// Stop after so many steps
     #[arg(long, value_name = "N")]
     pub limit_steps: Option<u64>,
+    /// Hold this fold out, of data that are split by `kfold`, and train no other
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub fold: Option<u32>,
 }
+
+/// What came of a run.
+pub struct Ran {
+    /// The command's exit code.
+    pub code: u8,
+    /// Nothing where it failed, which has been told.
+    pub result: Option<Judged>,
+}
+
+/// A run that has ended, or was stopped.
+pub struct Judged {
+    pub outcome: Outcome,
+    pub metrics: Vec<String>,
+    /// Of the weights as they were saved, on the fold held out; none where it was interrupted
+    /// or there are no folds.
+    pub held_out: Option<Vec<f64>>,
+}
+
+/// Where a run is, and where it goes on from.
+pub type Home = (Output, Option<PathBuf>);
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let common = &args.common;
@@ -62,9 +86,26 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     spec.epochs = args.epochs.map_or(spec.epochs, |n| n as usize);
     spec.batch = args.batch.map_or(spec.batch, |n| n as usize);
     spec.seed = args.seed.unwrap_or(spec.seed);
-    let device = args.machine.device(spec.seed)?;
+    if loaded.data.folds().is_some() && args.fold.is_none() {
+        return folds::run(args, &mut loaded);
+    }
+    hold_out(&mut loaded, args.fold)?;
+    let ran = one(args, &mut loaded, None, |loaded| saver::place(args, loaded))?;
+    Ok(ran.code)
+}
+
+/// One run, in the folder that `place` gives once the data could be read. `whole`: the folder
+/// of the run that this one is a part of.
+pub fn one(
+    args: &Args,
+    loaded: &mut Loaded,
+    whole: Option<&Path>,
+    place: impl FnOnce(&Loaded) -> Result<Home, Failure>,
+) -> Result<Ran, Failure> {
+    let common = &args.common;
+    let device = args.machine.device(loaded.train.seed)?;
     let kinds = [Kind::Train, Kind::Eval];
-    let data = dataset(&mut loaded, common, &args.machine, &kinds, None)?;
+    let data = dataset(loaded, common, &args.machine, &kinds, None)?;
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     data.fill(session.store_mut());
@@ -72,13 +113,16 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
     let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
     memory::fits(&loaded.programs, &device, rows, held_out)?;
-    let (mut out, state) = saver::place(args, &loaded)?;
+    let (mut out, state) = place(loaded)?;
     let trained = train(
-        args,
-        &loaded,
-        &device,
+        &Task {
+            args,
+            loaded,
+            device: &device,
+            data: &data,
+            whole,
+        },
         session,
-        &data,
         &mut out,
         state.as_deref(),
     );
@@ -92,34 +136,53 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             console::note(&format!(
                 "what was saved last is whole; to go on from it:\n  nnc run {} --resume {}",
                 arguments(args),
-                out.folder().display()
+                whole.unwrap_or(out.folder()).display()
             ));
         }
-        return Ok(code);
+        return Ok(Ran { code, result: None });
     }
     trained
 }
 
+/// What is trained, on what.
+struct Task<'a> {
+    args: &'a Args,
+    loaded: &'a Loaded,
+    device: &'a Device,
+    data: &'a Dataset,
+    whole: Option<&'a Path>,
+}
+
 /// Trains in a folder that is there; it is taken back where nothing came of it.
 fn train(
-    args: &Args,
-    loaded: &Loaded,
-    device: &Device,
+    task: &Task,
     mut session: Session,
-    data: &Dataset,
     out: &mut Output,
     state: Option<&Path>,
-) -> Result<u8, Failure> {
+) -> Result<Ran, Failure> {
+    let &Task {
+        args,
+        loaded,
+        device,
+        data,
+        whole,
+    } = task;
     let spec = &loaded.train;
     let identity = loaded.identity(text(args, loaded), data.hashes());
     let mut callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
     let from = saver::start(args, state, &mut session, &mut callbacks, &identity)?;
-    refuse_what_is_done(&from, spec.epochs, state.is_some())?;
+    let mut epochs = spec.epochs;
+    if whole.is_none() {
+        refuse_what_is_done(&from, epochs, state.is_some())?;
+    } else if from.ended.is_some() {
+        epochs = from.position.epoch;
+    }
     out.describe(&saver::lock(args, loaded, &identity), &identity.text)?;
     let mut parts = parts(loaded, &session, data)?;
     let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
     progress.record(&out.events(), from.position.epoch)?;
     introduce(&progress, args, loaded, &session, data, out);
+    warn_of_overlaps(&progress, &session, data)?;
     interrupt::listen();
     let mut saver = Saver {
         out,
@@ -127,7 +190,7 @@ fn train(
         checkpoints: Checkpoints::new(&spec.callbacks, out.folder()),
     };
     let plan = Fit {
-        epochs: spec.epochs,
+        epochs,
         from: from.position,
         limit: args.limit_steps,
         stop: interrupt::flag(),
@@ -179,15 +242,48 @@ fn train(
             progress: &progress,
         })?;
     }
-    conclude(&progress, args, loaded, out, &outcome, session.steps());
-    Ok(match outcome.stopped {
-        Some(Stopped::Interrupted) => exit::INTERRUPTED,
-        Some(Stopped::Limit | Stopped::Callback(_)) | None => exit::FINE,
+    conclude(&progress, task, out, &outcome, session.steps());
+    let interrupted = outcome.stopped == Some(Stopped::Interrupted);
+    let held_out = match &mut parts.val {
+        Some(val) if whole.is_some() && !interrupted => Some(evaluate(&mut session, val)?),
+        _ => None,
+    };
+    Ok(Ran {
+        code: if interrupted {
+            exit::INTERRUPTED
+        } else {
+            exit::FINE
+        },
+        result: Some(Judged {
+            outcome,
+            metrics: session.metric_names().to_vec(),
+            held_out,
+        }),
     })
 }
 
+/// Chooses the fold that is held out; it is one of those of the data.
+pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
+    let count = loaded.data.folds().map(|f| f.count);
+    match (fold, count) {
+        (None, _) => Ok(()),
+        (Some(n), Some(count)) if n as usize <= count => {
+            loaded.data.hold_out(n as usize);
+            Ok(())
+        }
+        (Some(n), Some(count)) => {
+            let what = format!("there is no fold {n}: there are {count}, counted from 1");
+            Err(Failure::usage(what))
+        }
+        (Some(_), None) => Err(Failure::Usage {
+            message: "the data have no folds".into(),
+            help: Some("`split kfold(5)` makes five".into()),
+        }),
+    }
+}
+
 /// The program with the values of the command line in it.
-fn text(args: &Args, loaded: &Loaded) -> String {
+pub fn text(args: &Args, loaded: &Loaded) -> String {
     let source = &loaded.map.get(SourceId(0)).text;
     let settings = [
         ("epochs", args.epochs.map(u64::from)),
@@ -335,18 +431,43 @@ fn introduce(
             "seed": spec.seed,
             "device": args.machine.device.name(),
             "threads": args.machine.threads(),
+            "fold": loaded.data.folds().map(|f| f.fold),
         }),
     );
 }
 
-fn conclude(
-    progress: &Progress,
-    args: &Args,
-    loaded: &Loaded,
-    out: &Output,
-    outcome: &Outcome,
-    steps: u64,
-) {
+/// Rows that a model is judged by, and was trained on.
+fn warn_of_overlaps(progress: &Progress, session: &Session, data: &Dataset) -> Result<(), Failure> {
+    for found in data.overlaps(&session.columns(Kind::Predict))? {
+        let message = found.to_string();
+        progress.event(
+            "warning",
+            json!({
+                "code": Overlap::CODE,
+                "message": message,
+                "part": found.part.name(),
+                "rows": found.count,
+                "of": found.rows,
+                "row": found.first + 1,
+                "row_of_train": found.again + 1,
+            }),
+        );
+        console::note(&format!(
+            "warning[{}]: {message}\n  = help: {}",
+            Overlap::CODE,
+            Overlap::HELP
+        ));
+    }
+    Ok(())
+}
+
+fn conclude(progress: &Progress, task: &Task, out: &Output, outcome: &Outcome, steps: u64) {
+    let &Task {
+        args,
+        loaded,
+        whole,
+        ..
+    } = task;
     let weights = out.weights();
     let total: f64 = outcome.history.iter().map(|r| r.seconds).sum();
     progress.event(
@@ -376,9 +497,10 @@ fn conclude(
             outcome.position.epoch + 1,
             loaded.train.epochs,
             arguments(args),
-            out.folder().display()
+            whole.unwrap_or(out.folder()).display()
         )),
         Some(Stopped::Limit) => {}
+        _ if whole.is_some() => {}
         Some(Stopped::Callback(_)) | None => {
             progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
         }
@@ -420,7 +542,7 @@ fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Stri
 }
 
 /// The arguments that make the same run again, but for its epochs and its output.
-fn arguments(args: &Args) -> String {
+pub fn arguments(args: &Args) -> String {
     let mut text = args.common.file.display().to_string();
     for (name, value) in &args.common.set {
         text += &format!(" --set {name}={value}");
@@ -430,6 +552,9 @@ fn arguments(args: &Args) -> String {
     }
     if let Some(n) = args.seed {
         text += &format!(" --seed {n}");
+    }
+    if let Some(n) = args.fold {
+        text += &format!(" --fold {n}");
     }
     if let Some(data) = &args.machine.data {
         text += &format!(" --data {}", data.display());

@@ -90,12 +90,22 @@ fn read(folder: &Path) -> Run {
         .lines()
         .filter_map(|l| serde_json::from_str(l).ok())
         .collect();
+    let folds: BTreeMap<u64, &Value> = (events.iter().filter(|e| e["event"] == "fold"))
+        .filter_map(|e| Some((e["fold"].as_u64()?, e)))
+        .collect();
+    let of_folds = |key: &str| folds.values().filter_map(|e| e[key].as_f64()).sum::<f64>();
     let last = |kind: &str| events.iter().rev().find(|e| e["event"] == kind);
     if let Some(Value::Object(test)) = last("test") {
         let numbers = test.iter().filter_map(|(k, v)| Some((k, v.as_f64()?)));
         values.extend(numbers.map(|(k, v)| (format!("test {k}"), v)));
     }
-    let state = match last("saved").map(|e| &e["stopped"]) {
+    if let Some(Value::Object(mean)) = last("folds").map(|e| &e["mean"]) {
+        values.extend(
+            mean.iter()
+                .filter_map(|(k, v)| Some((k.clone(), v.as_f64()?))),
+        );
+    }
+    let state = match last("saved").or(last("folds")).map(|e| &e["stopped"]) {
         _ if output::is_running(folder) => "running".into(),
         Some(Value::Null) => "done".into(),
         Some(Value::String(by)) if by == "interrupted" || by == "limit" => "stopped".into(),
@@ -107,8 +117,9 @@ fn read(folder: &Path) -> Run {
         lock: serde_json::from_str(&text("lock.json")).unwrap_or_default(),
         state,
         program: text("program.nn"),
-        epochs: rows.len(),
-        seconds: took.map(number_of).filter(|s| s.is_finite()).sum(),
+        epochs: rows.len() + of_folds("epochs") as usize,
+        seconds: (took.map(number_of).filter(|s| s.is_finite()))
+            .fold(of_folds("seconds"), |all, s| all + s),
         values,
     }
 }
@@ -259,7 +270,8 @@ fn shown(run: &Run, name: &str) -> String {
     found.map_or_else(String::new, |(_, v)| number(*v))
 }
 
-fn table() -> Table {
+/// A table without a frame.
+pub fn table() -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));

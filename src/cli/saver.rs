@@ -63,7 +63,11 @@ pub fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<PathBuf>), 
         },
     };
     let (state, home) = if from.is_dir() {
-        (newest(loaded, &from)?, from)
+        let state = newest(loaded, &from)?.ok_or_else(|| Failure::Usage {
+            message: format!("{} holds no saved state to go on from", from.display()),
+            help: Some("it was stopped before its first epoch ended; start it anew".into()),
+        })?;
+        (state, from)
     } else {
         let folders = from.ancestors().skip(1).take(2);
         let home = folders.map(|f| if f == "" { Path::new(".") } else { f });
@@ -130,7 +134,7 @@ pub fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Va
 }
 
 /// The newest whole state in a run's folder. What is damaged is said, and set aside.
-fn newest(loaded: &Loaded, folder: &Path) -> Result<PathBuf, Failure> {
+pub fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure> {
     if output::is_running(folder) {
         let folder = folder.to_path_buf();
         return Err(RunError::Taken {
@@ -148,14 +152,11 @@ fn newest(loaded: &Loaded, folder: &Path) -> Result<PathBuf, Failure> {
         ));
         let _ = std::fs::remove_file(path);
     }
-    state.ok_or_else(|| Failure::Usage {
-        message: format!("{} holds no saved state to go on from", folder.display()),
-        help: Some("it was stopped before its first epoch ended; start it anew".into()),
-    })
+    Ok(state)
 }
 
 /// The last of `runs/NAME-1`, `-2`, ...
-fn latest(name: &str) -> Result<PathBuf, Failure> {
+pub fn latest(name: &str) -> Result<PathBuf, Failure> {
     let entries = std::fs::read_dir("runs").into_iter().flatten().flatten();
     let number = |path: &Path| -> Option<usize> {
         let folder = path.file_name()?.to_str()?;

@@ -10,7 +10,7 @@ use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
 use crate::cli::{console, load, run};
 use crate::ir::{Graph, Role};
-use crate::lower::spec::{DataSpec, Part};
+use crate::lower::spec::{DataSpec, Part, SplitSpec};
 use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};
 
@@ -126,11 +126,7 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
 
 /// Parts of the data that are not trained on.
 fn held_out(data: &DataSpec) -> usize {
-    let split = data
-        .split
-        .iter()
-        .flat_map(|s| &s.parts)
-        .map(|(part, _)| *part);
+    let split = data.split.iter().flat_map(SplitSpec::made);
     let given = data.sources.iter().filter_map(|s| s.part);
     let parts: BTreeSet<Part> = split.chain(given).filter(|p| *p != Part::Train).collect();
     parts.len()

@@ -247,6 +247,25 @@ pub enum DataError {
 
     #[error("there is no room for {rows} rows of {each} ids")]
     NoRoom { rows: usize, each: usize },
+
+    #[error("row {row}, column `{column}`: {} is none of the parts of the split: {}", shown(value), expected.join(", "))]
+    NoPart {
+        column: String,
+        row: u64,
+        value: String,
+        /// In quotes.
+        expected: Vec<String>,
+    },
+
+    #[error(
+        "row {row}, column `{column}`: {} is no time; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z",
+        shown(value)
+    )]
+    NotATime {
+        column: String,
+        row: u64,
+        value: String,
+    },
 }
 
 impl DataError {
@@ -290,6 +309,8 @@ impl DataError {
             DataError::NoLabel { .. } => "E0936",
             DataError::NotPositive { .. } => "E0937",
             DataError::OpenQuote { .. } => "E0919",
+            DataError::NoPart { .. } => "E0961",
+            DataError::NotATime { .. } => "E0962",
         }
     }
 

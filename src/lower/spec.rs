@@ -34,6 +34,25 @@ impl DataSpec {
         }
     }
 
+    /// The folds that are trained in turn.
+    pub fn folds(&self) -> Option<&Folds> {
+        match &self.split.as_ref()?.method {
+            Method::Folds(folds) => Some(folds),
+            _ => None,
+        }
+    }
+
+    /// Holds another fold out, of data with folds.
+    pub fn hold_out(&mut self, fold: usize) {
+        if let Some(SplitSpec {
+            method: Method::Folds(folds),
+            ..
+        }) = &mut self.split
+        {
+            folds.fold = fold;
+        }
+    }
+
     /// Some sizes are known only once the data have been read.
     pub fn has_unknown_sizes(&self) -> bool {
         self.fits.iter().any(FitSpec::gives_size)
@@ -132,11 +151,62 @@ pub enum Selector {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SplitSpec {
-    /// The class column whose proportions every part keeps.
-    pub stratify: Option<String>,
+    pub method: Method,
+    /// None where a column gives the parts; of folds `test` alone, which is set aside.
     pub parts: Vec<(Part, Amount)>,
     pub seed: Option<u64>,
     pub span: Span,
+}
+
+/// What decides where a row goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method {
+    Random,
+    /// Every part keeps the proportions of a class column.
+    Stratify(String),
+    /// A hash of a column: rows of one key go to one part.
+    Hash(String),
+    /// A column of times: the earliest rows train, the last ones test.
+    Time(String),
+    /// A text column that holds these names of the parts.
+    Given {
+        column: String,
+        names: Vec<(Part, String)>,
+    },
+    Folds(Folds),
+}
+
+/// `kfold`: one fold is held out as `val`, the others train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Folds {
+    pub count: usize,
+    /// The one held out, from 1.
+    pub fold: usize,
+    pub stratify: Option<String>,
+}
+
+impl SplitSpec {
+    /// The column that it goes by.
+    pub fn column(&self) -> Option<&str> {
+        match &self.method {
+            Method::Random => None,
+            Method::Stratify(c) | Method::Hash(c) | Method::Time(c) => Some(c),
+            Method::Given { column, .. } => Some(column),
+            Method::Folds(folds) => folds.stratify.as_deref(),
+        }
+    }
+
+    /// The parts that it makes.
+    pub fn made(&self) -> Vec<Part> {
+        let listed = self.parts.iter().map(|(part, _)| *part);
+        match &self.method {
+            Method::Given { names, .. } => names.iter().map(|(part, _)| *part).collect(),
+            Method::Folds(_) => [Part::Train, Part::Val].into_iter().chain(listed).collect(),
+            Method::Random | Method::Stratify(_) | Method::Hash(_) | Method::Time(_) => {
+                listed.collect()
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

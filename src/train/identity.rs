@@ -16,6 +16,8 @@ pub struct Identity {
     pub data: Vec<(String, String)>,
     pub seed: u64,
     pub batch: usize,
+    /// `2 of 5`, of data with folds: the one held out.
+    pub fold: Option<String>,
 }
 
 impl Identity {
@@ -25,14 +27,16 @@ impl Identity {
             .data
             .iter()
             .map(|(name, hash)| format!("{hash} {name}"));
-        BTreeMap::from([
+        let fold = self.fold.iter().map(|f| ("fold".to_owned(), f.clone()));
+        let all = BTreeMap::from([
             ("nnc".into(), env!("CARGO_PKG_VERSION").into()),
             ("program".into(), self.program.clone()),
             ("text".into(), self.text.clone()),
             ("data".into(), data.collect::<Vec<_>>().join("\n")),
             ("seed".into(), self.seed.to_string()),
             ("batch".into(), self.batch.to_string()),
-        ])
+        ]);
+        all.into_iter().chain(fold).collect()
     }
 
     /// How the run of a saved state differs from this one; a sentence.
@@ -49,6 +53,11 @@ impl Identity {
             if then != now {
                 return Some(format!("its {key} is {then}, now {now}"));
             }
+        }
+        if let (Some(then), Some(now)) = (then("fold"), now.get("fold"))
+            && then != now
+        {
+            return Some(format!("it holds out fold {then}, this run fold {now}"));
         }
         if then("program") != Some(&self.program) {
             return Some(
@@ -125,6 +134,7 @@ mod tests {
             data: vec![("column x".into(), "11".into())],
             seed: 1,
             batch: 2,
+            fold: Some("1 of 3".into()),
         };
         let saved = one.metadata();
         assert_eq!(one.difference(&saved), None);
@@ -134,6 +144,10 @@ mod tests {
             other.difference(&saved).unwrap()
         };
         assert_eq!(changed(|i| i.seed = 3), "its seed is 1, now 3");
+        assert_eq!(
+            changed(|i| i.fold = Some("2 of 3".into())),
+            "it holds out fold 1 of 3, this run fold 2 of 3"
+        );
         let text = changed(|i| {
             i.program = "2".into();
             i.text = "# more\na 1\nb 3".into();

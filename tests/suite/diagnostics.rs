@@ -175,7 +175,9 @@ fn pages_hold_for_the_checker() {
             }
         }
     }
-    for prefix in ["E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "W0"] {
+    for prefix in [
+        "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "W01", "W05", "W07",
+    ] {
         super::explain::pages_hold(prefix, |text| {
             let set: Vec<(String, String)> = text
                 .lines()

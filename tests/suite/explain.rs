@@ -63,8 +63,13 @@ fn every_page_is_complete() {
             "{}: a paragraph",
             code.code
         );
-        if code.code.starts_with("E09") {
-            let shown = format!("```text\nerror[{}]: ", code.code);
+        let kind = match code.code.get(..3) {
+            Some("E09") => Some("error"),
+            Some("W09") => Some("warning"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            let shown = format!("```text\n{kind}[{}]: ", code.code);
             assert!(code.page.contains(&shown), "{}: a message", code.code);
             continue;
         }

@@ -28,6 +28,7 @@ mod reference;
 mod rendering;
 mod reports;
 mod runs;
+mod splits;
 mod support;
 mod syntax;
 mod text;

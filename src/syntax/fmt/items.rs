@@ -144,6 +144,9 @@ impl Printer<'_> {
         indent: usize,
     ) -> String {
         let method = method.map_or(String::new(), |m| self.flat_or_source(m) + " ");
+        if parts.is_empty() && !self.source(item).ends_with('}') {
+            return lead + method.trim_end();
+        }
         let lead = if method.is_empty() {
             "split ".to_owned()
         } else {

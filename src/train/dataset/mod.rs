@@ -5,6 +5,7 @@
 //! places   where files are looked for
 //! sources  a source's columns
 //! divide   rows into parts
+//! overlap  rows of one part that stand in another
 //! ```
 //!
 //! Only the columns that are needed are read. Sources without a part are pooled
@@ -22,12 +23,14 @@ use crate::train::identity::Hash;
 use crate::train::store::Store;
 
 mod divide;
+mod overlap;
 mod places;
 mod sources;
 
 use divide::divide;
 use sources::{read, stack};
 
+pub use overlap::Overlap;
 pub use places::Places;
 pub use sources::{csv_columns, element, shaped};
 
@@ -60,7 +63,7 @@ impl Dataset {
     ) -> Result<Dataset, DataError> {
         let Reading { places, seed, .. } = reading;
         let mut wanted = needed.clone();
-        wanted.extend(spec.split.iter().filter_map(|s| s.stratify.as_deref()));
+        wanted.extend(spec.split.iter().filter_map(|s| s.column()));
         let derived = spec.derived.iter();
         wanted.extend(
             derived
@@ -273,7 +276,7 @@ pub fn indices(table: &Table, columns: &[&str]) -> Result<Vec<usize>, DataError>
 mod tests {
     use super::*;
     use crate::lower::spec::{
-        Amount, ColumnKind, FitSpec, Format, Selector, SourceSpec, SplitSpec, Statistic,
+        Amount, ColumnKind, FitSpec, Format, Method, Selector, SourceSpec, SplitSpec, Statistic,
     };
     use crate::span::Span;
 
@@ -301,7 +304,7 @@ mod tests {
 
     fn spec(sources: Vec<SourceSpec>, parts: Vec<(Part, Amount)>) -> DataSpec {
         let split = SplitSpec {
-            stratify: None,
+            method: Method::Random,
             parts,
             seed: None,
             span: Span::default(),

@@ -8,7 +8,15 @@
 //! one, moving earlier ones along an augmenting path where they are in the way.
 //!
 //! Which rows go where depends on the seed and the rows alone. Each part comes
-//! back in ascending order.
+//! back in ascending order, but for a split by time, whose parts are in order of time.
+
+mod folds;
+mod keyed;
+mod time;
+
+pub use folds::{Fold, fold};
+pub use keyed::{by_hash, by_value};
+pub use time::by_time;
 
 use super::error::DataError;
 use super::shuffle::shuffle;
@@ -40,15 +48,25 @@ pub fn split(
     stratify: Option<&Column>,
     seed: u64,
 ) -> Result<Vec<Vec<u32>>, DataError> {
-    let sizes = sizes(rows.len(), parts)?;
-    let key = site_key(seed, "split");
+    divide(rows, &sizes(rows.len(), parts)?, stratify, seed, "split")
+}
+
+/// Splits `rows` into parts of these sizes, which add up to them; `site` names the draw.
+fn divide(
+    rows: &[u32],
+    sizes: &[usize],
+    stratify: Option<&Column>,
+    seed: u64,
+    site: &str,
+) -> Result<Vec<Vec<u32>>, DataError> {
+    let key = site_key(seed, site);
     let mut split: Vec<Vec<u32>> = sizes.iter().map(|&n| Vec::with_capacity(n)).collect();
     let strata = match stratify {
         None => vec![rows.to_vec()],
         Some(column) => strata(rows, column)?,
     };
     let counts: Vec<usize> = strata.iter().map(Vec::len).collect();
-    for (stream, (mut stratum, sizes)) in strata.into_iter().zip(allot(&counts, &sizes)).enumerate()
+    for (stream, (mut stratum, sizes)) in strata.into_iter().zip(allot(&counts, sizes)).enumerate()
     {
         shuffle(&mut stratum, key, stream as u64);
         let mut rest = stratum.as_slice();
