@@ -7,15 +7,18 @@ use crate::ir::Role;
 use crate::library;
 use crate::lower::callbacks::*;
 use crate::lower::pattern::{Kind, Pattern};
+use crate::lower::rules::Action;
 use crate::lower::spec::{Part, SplitSpec};
 use crate::span::Span;
-use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting};
+use crate::syntax::ast::{DefKind, Expr, ExprKind, Setting};
 
+use super::callback_args::{Given, Kin, Known};
 use super::data::DataEnv;
 use super::elab::Elab;
 use super::metrics::{MetricOf, MetricUse};
-use super::ops::float;
 use super::value::Val;
+
+const HEADERS: &str = "`headers` is a list of texts `\"Name: value\"`";
 
 /// What callbacks may name: the metrics that the run reports, and the rates that it has.
 pub struct Reported {
@@ -27,12 +30,14 @@ pub struct Reported {
     pub adjustable: bool,
     /// Where an optimizer's rate is a schedule.
     pub scheduled: Option<Span>,
+    /// How many learning rates there are.
+    pub rates: usize,
 }
 
-const MONITORING: &str = "monitor";
+pub(super) const MONITORING: &str = "monitor";
 
 /// Every callback with its arguments, in Keras' order.
-const KNOWN: [(&str, &[&str]); 9] = [
+const KNOWN: Known = &[
     (
         "BackupAndRestore",
         &[
@@ -85,10 +90,16 @@ const KNOWN: [(&str, &[&str]); 9] = [
         ],
     ),
     (
+        "RemoteMonitor",
+        &["root", "path", "field", "headers", "send_as_json"],
+    ),
+    (
         "TensorBoard",
         &[
             "log_dir",
             "histogram_freq",
+            "write_graph",
+            "write_images",
             "write_steps_per_second",
             "update_freq",
         ],
@@ -96,30 +107,12 @@ const KNOWN: [(&str, &[&str]); 9] = [
     ("TerminateOnNaN", &["raise_error"]),
 ];
 
-/// Files of a run's folder that the run itself writes.
-const TAKEN: [&str; 7] = [
-    "events.jsonl",
-    "history.csv",
-    "lock.json",
-    "program.nn",
-    "report",
-    "report.html",
-    "weights.safetensors",
-];
-
-/// The arguments of one callback.
-struct Given<'a> {
-    callback: &'static str,
-    span: Span,
-    args: Vec<(&'static str, &'a Expr)>,
-}
-
-impl<'a> Given<'a> {
-    fn get(&self, name: &str) -> Option<&'a Expr> {
-        let mut args = self.args.iter();
-        args.find(|(n, _)| *n == name).map(|(_, e)| *e)
-    }
-}
+const CALLBACK: Kin = Kin {
+    code: "E0614",
+    what: "callback",
+    known: KNOWN,
+    example: "EarlyStopping(monitor = loss, patience = 3)",
+};
 
 impl Elab<'_> {
     /// What the training step that has just been walked reports.
@@ -138,14 +131,18 @@ impl Elab<'_> {
         let rate = |name: &str| name.ends_with("/learning_rate");
         let split = env.spec.split.iter().flat_map(SplitSpec::made);
         let mut parts = (env.spec.sources.iter().filter_map(|s| s.part)).chain(split);
+        let adjustable = (self.step.inputs.iter())
+            .filter(|i| i.role == Role::Hyper && rate(&i.name))
+            .count();
         Reported {
             metrics: metrics
                 .iter()
                 .flat_map(|m| m.shown.iter().map(|name| (name.clone(), better(m))))
                 .collect(),
             validated: parts.any(|p| p == Part::Val),
-            adjustable: (self.step.inputs.iter()).any(|i| i.role == Role::Hyper && rate(&i.name)),
+            adjustable: adjustable > 0,
             scheduled: self.scheduled,
+            rates: adjustable + self.rates.len(),
         }
     }
 
@@ -154,10 +151,12 @@ impl Elab<'_> {
         let mut found: Vec<Callback> = Vec::new();
         let mut paths: Vec<(String, Span)> = Vec::new();
         for arg in setting.iter().flat_map(|s| &s.values) {
-            let Some(given) = self.given(arg) else {
-                continue;
+            let callback = match &arg.value.kind {
+                ExprKind::When { cond, action } => self.when(cond, action, arg.span, run),
+                _ => (self.given(&arg.value, arg.name.is_some(), &CALLBACK))
+                    .and_then(|given| self.callback(&given, run)),
             };
-            let Some(callback) = self.callback(&given, run) else {
+            let Some(callback) = callback else {
                 continue;
             };
             let path = match &callback {
@@ -165,6 +164,10 @@ impl Elab<'_> {
                 Callback::ModelCheckpoint(c) => Some(c.path.fill(|_| None)),
                 Callback::BackupAndRestore(c) => Some(c.folder.clone()),
                 Callback::TensorBoard(c) => Some(c.folder.clone()),
+                Callback::When(rule) => match &rule.action {
+                    Action::Save { path, .. } => Some(path.fill(|_| None)),
+                    _ => None,
+                },
                 _ => None,
             };
             if let Some(path) = path {
@@ -190,92 +193,6 @@ impl Elab<'_> {
             found.push(callback);
         }
         found
-    }
-
-    /// The name and the arguments of `Name(...)`, or of `Name` alone.
-    fn given<'a>(&mut self, arg: &'a Arg) -> Option<Given<'a>> {
-        let (name, args): (&Ident, &[Arg]) = match &arg.value.kind {
-            ExprKind::Name(name) if arg.name.is_none() => (name, &[]),
-            ExprKind::Call { callee, args, .. } if arg.name.is_none() => match &callee.kind {
-                ExprKind::Name(name) => (name, args),
-                _ => return self.no_callback(arg.span),
-            },
-            _ => return self.no_callback(arg.span),
-        };
-        let known = KNOWN.iter().find(|(n, _)| *n == &*name.text);
-        let Some((callback, parameters)) = known else {
-            let names = KNOWN.iter().map(|(n, _)| *n);
-            let mut d = Diagnostic::error("E0614", format!("there is no callback `{}`", name.text))
-                .label(name.span, "unknown callback");
-            d = match did_you_mean(&name.text, names.clone()) {
-                Some(near) => d
-                    .help(format!("did you mean `{near}`?"))
-                    .fix(name.span, near),
-                None => d.note(format!(
-                    "callbacks: {}",
-                    names.collect::<Vec<_>>().join(", ")
-                )),
-            };
-            self.report(d);
-            return None;
-        };
-        let mut found: Vec<(&'static str, &Expr)> = Vec::new();
-        for (i, a) in args.iter().enumerate() {
-            let place = match &a.name {
-                Some(n) => parameters.iter().find(|p| **p == &*n.text),
-                None => parameters.get(i),
-            };
-            let Some(place) = place else {
-                self.stray_argument(callback, parameters, a);
-                return None;
-            };
-            if found.iter().any(|(n, _)| n == place) {
-                self.error(
-                    "E0105",
-                    a.span,
-                    format!("`{place}` is given twice"),
-                    "given again here",
-                );
-                return None;
-            }
-            found.push((place, &a.value));
-        }
-        Some(Given {
-            callback,
-            span: arg.span,
-            args: found,
-        })
-    }
-
-    fn no_callback<'a>(&mut self, span: Span) -> Option<Given<'a>> {
-        let d = Diagnostic::error("E0614", "this is not a callback")
-            .label(span, "not a name with its arguments")
-            .help("write it as `EarlyStopping(monitor = loss, patience = 3)`");
-        self.report(d);
-        None
-    }
-
-    fn stray_argument(&mut self, callback: &str, parameters: &[&str], a: &Arg) {
-        let Some(n) = &a.name else {
-            self.error(
-                "E0107",
-                a.span,
-                match parameters.len() {
-                    1 => format!("`{callback}` takes one argument"),
-                    n => format!("`{callback}` takes {n} arguments"),
-                },
-                "one too many",
-            );
-            return;
-        };
-        let message = format!("`{callback}` has no argument `{}`", n.text);
-        let mut d = Diagnostic::error("E0104", message).label(n.span, "unknown argument");
-        d = match did_you_mean(&n.text, parameters.iter().copied()) {
-            Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
-            None if parameters.is_empty() => d.note("it takes none"),
-            None => d.note(format!("arguments: {}", parameters.join(", "))),
-        };
-        self.report(d);
     }
 
     fn callback(&mut self, given: &Given, run: &Reported) -> Option<Callback> {
@@ -311,9 +228,12 @@ impl Elab<'_> {
                 self.adjustable(given, run)?;
                 Callback::ReduceLrOnPlateau(self.plateau(given, run)?)
             }
+            "RemoteMonitor" => Callback::RemoteMonitor(self.remote(given)?),
             "TensorBoard" => Callback::TensorBoard(TensorBoard {
                 folder: self.path(given, "log_dir", Some("logs"))?,
                 histogram_freq: self.count(given, "histogram_freq", 0)?,
+                write_graph: self.flag(given, "write_graph", true)?,
+                write_images: self.write_images(given)?,
                 write_steps_per_second: self.flag(given, "write_steps_per_second", false)?,
                 frequency: self.frequency(given, "update_freq")?,
             }),
@@ -345,24 +265,13 @@ impl Elab<'_> {
         let text = self.path(given, "filepath", None)?;
         let at = given.get("filepath").map_or(given.span, |e| e.span);
         let frequency = self.frequency(given, "save_freq")?;
-        let path = match Pattern::parse(&text) {
-            Ok(path) => path,
-            Err(reason) => return self.bad_path(at, &format!("{reason}, in \"{text}\"")),
-        };
-        if !text.ends_with(".safetensors") {
-            return self.bad_path(at, "its name must end in `.safetensors`");
-        }
         let steps = frequency != Frequency::Epoch;
-        for (name, form) in path.names() {
-            let whole = name == "epoch" || name == "batch" && steps;
-            if whole || self.reported(run, name, steps, at) {
-                if !whole && form.kind == Kind::Whole {
-                    return self.bad_path(at, &format!("`{name}` is not a whole number: `:.4f`"));
-                }
-                continue;
-            }
-            return None;
-        }
+        let whole: &[&str] = if steps {
+            &["epoch", "batch"]
+        } else {
+            &["epoch"]
+        };
+        let path = self.weights_path(&text, at, run, whole, steps)?;
         let save_best_only = self.flag(given, "save_best_only", false)?;
         let monitored = save_best_only || given.get(MONITORING).is_some();
         Some(Checkpoint {
@@ -379,6 +288,114 @@ impl Elab<'_> {
         })
     }
 
+    /// A path of saved weights: its form, and the values that it names.
+    pub(super) fn weights_path(
+        &mut self,
+        text: &str,
+        at: Span,
+        run: &Reported,
+        places: &[&str],
+        steps: bool,
+    ) -> Option<Pattern> {
+        let path = match Pattern::parse(text) {
+            Ok(path) => path,
+            Err(reason) => return self.bad_path(at, &format!("{reason}, in \"{text}\"")),
+        };
+        if !text.ends_with(".safetensors") {
+            return self.bad_path(at, "its name must end in `.safetensors`");
+        }
+        match self.fillable(&path, at, run, places, steps) {
+            Ok(()) => Some(path),
+            Err(reason) => self.bad_path(at, &reason?),
+        }
+    }
+
+    /// Whether every value in braces is known: a metric, or one of `places`, of which `lr`
+    /// alone is no count. The error says what is wrong, unless that has been reported.
+    pub(super) fn fillable(
+        &mut self,
+        pattern: &Pattern,
+        at: Span,
+        run: &Reported,
+        places: &[&str],
+        steps: bool,
+    ) -> Result<(), Option<String>> {
+        for (name, form) in pattern.names() {
+            let place = places.contains(&name);
+            if place && name == "lr" && run.rates != 1 {
+                return Err(Some(format!("`lr` is one of {} rates", run.rates)));
+            }
+            if !place && !self.reported(run, name, steps, at) {
+                return Err(None);
+            }
+            if form.kind == Kind::Whole && (!place || name == "lr") {
+                return Err(Some(format!("`{name}` is not a whole number: `:.4f`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the logs of each epoch are sent.
+    fn remote(&mut self, given: &Given) -> Option<Remote> {
+        let root = match given.get("root") {
+            None => "http://localhost:9000".into(),
+            Some(_) => self.address(given, "root")?,
+        };
+        Some(Remote {
+            root,
+            path: self.text_of(given, "path", "/publish/epoch/end/")?,
+            field: self.text_of(given, "field", "data")?,
+            headers: self.headers(given)?,
+            send_as_json: self.flag(given, "send_as_json", false)?,
+        })
+    }
+
+    /// `["Name: value", ..]`
+    fn headers(&mut self, given: &Given) -> Option<Vec<(String, String)>> {
+        let items = match given.get("headers").map(|e| (&e.kind, e.span)) {
+            None | Some((ExprKind::None, _)) => return Some(Vec::new()),
+            Some((ExprKind::List(items), _)) => items,
+            Some((_, at)) => {
+                return self.bad_value(HEADERS, at, "no list");
+            }
+        };
+        let mut headers = Vec::new();
+        for item in items {
+            let text = match self.eval(item) {
+                Val::Str(text) => text,
+                Val::Error => return None,
+                v => return self.bad_value(HEADERS, item.span, &v.describe()),
+            };
+            let plain = |t: &str| t.bytes().all(|b| (b' '..0x7f).contains(&b));
+            let token = |t: &str| {
+                let mark = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+                !t.is_empty() && t.chars().all(mark)
+            };
+            match text.split_once(':') {
+                Some((name, value)) if token(name) && plain(value) => {
+                    headers.push((name.into(), value.trim().into()));
+                }
+                _ => return self.bad_value(HEADERS, item.span, &format!("\"{text}\"")),
+            }
+        }
+        Some(headers)
+    }
+
+    /// Images of the weights, which come with their histograms.
+    fn write_images(&mut self, given: &Given) -> Option<bool> {
+        let images = self.flag(given, "write_images", false)?;
+        let often = self.count(given, "histogram_freq", 0)?;
+        if images && often == 0 {
+            let at = given.get("write_images").map_or(given.span, |e| e.span);
+            return self.bad_value(
+                "`write_images` needs `histogram_freq`, as in Keras",
+                at,
+                "an image for no epoch",
+            );
+        }
+        Some(images)
+    }
+
     /// The schedule's graph, from the number of the epoch (1 in the first) to the rate.
     fn scheduler(&mut self, given: &Given) -> Option<Scheduler> {
         let Some(e) = given.get("schedule") else {
@@ -393,7 +410,7 @@ impl Elab<'_> {
     }
 
     /// Refuses what would change a rate that a schedule gives, as Keras does.
-    fn adjustable(&mut self, given: &Given, run: &Reported) -> Option<()> {
+    pub(super) fn adjustable(&mut self, given: &Given, run: &Reported) -> Option<()> {
         let d = Diagnostic::error(
             "E0617",
             format!("`{}` cannot change this learning rate", given.callback),
@@ -413,7 +430,12 @@ impl Elab<'_> {
     }
 
     /// The metric that a callback watches, and what is better.
-    fn monitor(&mut self, given: &Given, run: &Reported, steps: bool) -> Option<Monitor> {
+    pub(super) fn monitor(
+        &mut self,
+        given: &Given,
+        run: &Reported,
+        steps: bool,
+    ) -> Option<Monitor> {
         let (name, at): (Arc<str>, Span) = match given.get(MONITORING) {
             None => ("val_loss".into(), given.span),
             Some(e) => match &e.kind {
@@ -431,7 +453,22 @@ impl Elab<'_> {
         if !self.reported(run, &name, steps, at) {
             return None;
         }
-        let better = match given.get("mode").map(|e| (&e.kind, e.span)) {
+        let better = self.better(run, &name, given.get("mode"), at)?;
+        Some(Monitor {
+            name: name.to_string(),
+            better,
+        })
+    }
+
+    /// What is better of a metric: as `mode` says, or as is known of it.
+    pub(super) fn better(
+        &mut self,
+        run: &Reported,
+        name: &str,
+        mode: Option<&Expr>,
+        at: Span,
+    ) -> Option<Better> {
+        let better = match mode.map(|e| (&e.kind, e.span)) {
             None => None,
             Some((ExprKind::Name(n), at)) => match &*n.text {
                 "auto" => None,
@@ -441,23 +478,24 @@ impl Elab<'_> {
             },
             Some((_, at)) => return self.bad_value("`mode` is auto, min or max", at, "no name"),
         };
-        let bare = name.strip_prefix("val_").unwrap_or(&name);
+        let bare = name.strip_prefix("val_").unwrap_or(name);
         let known = run.metrics.iter().find(|(n, _)| n == bare);
-        let Some(better) = better.or(known.and_then(|(_, b)| *b)) else {
+        if better.is_none() && known.is_none() {
+            self.reported(run, name, false, at);
+            return None;
+        }
+        let better = better.or(known.and_then(|(_, b)| *b));
+        if better.is_none() {
             let d = Diagnostic::error("E0616", format!("is more of `{bare}` better, or less?"))
                 .label(at, "nothing says so of a metric of your own")
                 .help("add `mode = min` or `mode = max`");
             self.report(d);
-            return None;
-        };
-        Some(Monitor {
-            name: name.to_string(),
-            better,
-        })
+        }
+        better
     }
 
     /// Whether the run reports a metric of this name (after a step: of training alone).
-    fn reported(&mut self, run: &Reported, name: &str, steps: bool, at: Span) -> bool {
+    pub(super) fn reported(&mut self, run: &Reported, name: &str, steps: bool, at: Span) -> bool {
         let bare = name.strip_prefix("val_");
         let metric = |n: &str| run.metrics.iter().any(|(m, _)| m == n);
         let held = run.validated && !steps;
@@ -468,7 +506,7 @@ impl Elab<'_> {
         d = match bare.filter(|b| metric(b)) {
             Some(b) if run.validated => d
                 .label(at, "known only at the end of an epoch")
-                .help(format!("watch `{b}`, or save each epoch")),
+                .help(format!("watch `{b}`, or do it after each epoch")),
             Some(b) => d
                 .label(at, "needs a validation part, and the data have none")
                 .help(format!(
@@ -488,151 +526,5 @@ impl Elab<'_> {
         };
         self.report(d);
         false
-    }
-
-    fn frequency(&mut self, given: &Given, name: &str) -> Option<Frequency> {
-        let Some(e) = given.get(name) else {
-            return Some(Frequency::Epoch);
-        };
-        match &e.kind {
-            ExprKind::Name(n) if &*n.text == "epoch" => return Some(Frequency::Epoch),
-            ExprKind::Name(n) if &*n.text == "batch" && name == "update_freq" => {
-                return Some(Frequency::Steps(1));
-            }
-            _ => {}
-        }
-        match self.eval(e) {
-            Val::Int(d) if d.as_const().is_some_and(|n| (1..=1 << 31).contains(&n)) => {
-                Some(Frequency::Steps(d.as_const()? as u32))
-            }
-            Val::Error => None,
-            v => {
-                let what = format!("`{name}` is `epoch` or a number of steps");
-                self.bad_value(&what, e.span, &v.describe())
-            }
-        }
-    }
-
-    /// A path below the folder of the run.
-    fn path(&mut self, given: &Given, name: &str, default: Option<&str>) -> Option<String> {
-        let Some(e) = given.get(name) else {
-            if let Some(default) = default {
-                return Some(default.into());
-            }
-            let example = format!("{}(\"name\")", given.callback);
-            return self.missing(given, name, &example);
-        };
-        let path = match self.eval(e) {
-            Val::Str(s) => s,
-            Val::Error => return None,
-            v => return self.bad_value("a path is a text in quotes", e.span, &v.describe()),
-        };
-        let mut parts = path.split('/');
-        let first = parts.clone().next().unwrap_or_default();
-        if path.starts_with(['/', '\\', '.']) || parts.any(|p| p.is_empty() || p == "..") {
-            return self.bad_path(e.span, "it must be a name below the folder of the run");
-        }
-        if TAKEN.contains(&first) {
-            return self.bad_path(e.span, &format!("the run itself writes `{first}`"));
-        }
-        Some(path.to_string())
-    }
-
-    fn separator(&mut self, given: &Given) -> Option<u8> {
-        let Some(e) = given.get("separator") else {
-            return Some(b',');
-        };
-        match self.eval(e) {
-            Val::Str(s) if s.len() == 1 && !s.contains(['"', '\n', '\r']) => Some(s.as_bytes()[0]),
-            Val::Error => None,
-            v => self.bad_value("`separator` is one character", e.span, &v.describe()),
-        }
-    }
-
-    fn verbose(&mut self, given: &Given) -> Option<bool> {
-        let Some(e) = given.get("verbose") else {
-            return Some(false);
-        };
-        match self.eval(e) {
-            Val::Bool(b) => Some(b),
-            Val::Int(d) if matches!(d.as_const(), Some(0 | 1)) => Some(d.as_const() == Some(1)),
-            Val::Error => None,
-            v => self.bad_value("`verbose` is 0 or 1", e.span, &v.describe()),
-        }
-    }
-
-    fn flag(&mut self, given: &Given, name: &str, default: bool) -> Option<bool> {
-        let Some(e) = given.get(name) else {
-            return Some(default);
-        };
-        match self.eval(e) {
-            Val::Bool(b) => Some(b),
-            Val::Error => None,
-            v => {
-                let what = format!("`{name}` is true or false");
-                self.bad_value(&what, e.span, &v.describe())
-            }
-        }
-    }
-
-    fn count(&mut self, given: &Given, name: &str, default: u32) -> Option<u32> {
-        let Some(e) = given.get(name) else {
-            return Some(default);
-        };
-        match self.eval(e) {
-            Val::Int(d) if d.as_const().is_some_and(|n| (0..=1 << 31).contains(&n)) => {
-                d.as_const().map(|n| n as u32)
-            }
-            Val::Error => None,
-            v => {
-                let what = format!("`{name}` is a whole number from 0");
-                self.bad_value(&what, e.span, &v.describe())
-            }
-        }
-    }
-
-    fn number(&mut self, given: &Given, name: &str, default: f64) -> Option<f64> {
-        let Some(e) = given.get(name) else {
-            return Some(default);
-        };
-        match self.eval(e) {
-            Val::Error => None,
-            v => match float(&v) {
-                Some(x) => Some(x),
-                None => self.bad_value(&format!("`{name}` is a number"), e.span, &v.describe()),
-            },
-        }
-    }
-
-    /// `Some(None)` where there is none.
-    fn number_or_none(&mut self, given: &Given, name: &str) -> Option<Option<f64>> {
-        match given.get(name).map(|e| &e.kind) {
-            None | Some(ExprKind::None) => Some(None),
-            Some(_) => self.number(given, name, 0.0).map(Some),
-        }
-    }
-
-    fn missing<T>(&mut self, given: &Given, name: &str, example: &str) -> Option<T> {
-        let message = format!("`{}` needs `{name}`", given.callback);
-        let d = Diagnostic::error("E0106", message)
-            .label(given.span, "not given")
-            .help(format!("write `{example}`"));
-        self.report(d);
-        None
-    }
-
-    fn bad_value<T>(&mut self, what: &str, at: Span, found: &str) -> Option<T> {
-        self.error("E0615", at, what.to_owned(), format!("this is {found}"));
-        None
-    }
-
-    fn bad_path<T>(&mut self, at: Span, reason: &str) -> Option<T> {
-        self.error(
-            "E0618",
-            at,
-            "a callback cannot write there",
-            reason.to_owned(),
-        );
-        None
     }
 }

@@ -98,6 +98,12 @@ impl Elab<'_> {
                 "not as a value",
             ),
             ExprKind::Scan(s) => self.scan(s, e.span),
+            ExprKind::When { .. } => self.error(
+                "E0632",
+                e.span,
+                "a rule stands only among `callbacks`",
+                "not as a value",
+            ),
         }
     }
 

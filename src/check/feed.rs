@@ -369,6 +369,10 @@ pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
         | ExprKind::Str(_)
         | ExprKind::Bool(_)
         | ExprKind::None => {}
+        ExprKind::When { cond, action } => {
+            names_in(cond, out);
+            names_in(action, out);
+        }
         ExprKind::Scan(s) => s
             .elements
             .iter()

@@ -363,7 +363,8 @@ impl Seen {
             | ExprKind::Index { base: a, .. } => self.inner_blocks(a),
             ExprKind::Binary(_, a, b)
             | ExprKind::Range(a, b)
-            | ExprKind::Pipe { value: a, stage: b } => {
+            | ExprKind::Pipe { value: a, stage: b }
+            | ExprKind::When { cond: a, action: b } => {
                 self.inner_blocks(a);
                 self.inner_blocks(b);
             }

@@ -169,7 +169,8 @@ fn train(
     } = task;
     let spec = &loaded.train;
     let identity = loaded.identity(text(args, loaded), data.hashes());
-    let mut callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
+    let callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
+    let mut callbacks = callbacks.online();
     let from = saver::start(args, state, &mut session, &mut callbacks, &identity)?;
     let mut epochs = spec.epochs;
     if whole.is_none() {

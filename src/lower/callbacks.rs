@@ -3,6 +3,7 @@
 
 use crate::ir::Graph;
 use crate::lower::pattern::Pattern;
+use crate::lower::rules::Rule;
 
 /// One line of `callbacks { ... }`; they act in the order in which they are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,11 @@ pub enum Callback {
     /// Progress is always shown; Keras adds this one by itself as well.
     ProgbarLogger,
     ReduceLrOnPlateau(Plateau),
+    RemoteMonitor(Remote),
     TensorBoard(TensorBoard),
     TerminateOnNan(TerminateOnNan),
+    /// `when CONDITION do ACTION`
+    When(Rule),
 }
 
 /// A metric of the run, and what is better.
@@ -106,6 +110,18 @@ pub struct Backup {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+pub struct Remote {
+    /// `http://localhost:9000`
+    pub root: String,
+    /// Put behind it as it is.
+    pub path: String,
+    /// The field of the form that holds the logs; not used where they are sent as JSON.
+    pub field: String,
+    pub headers: Vec<(String, String)>,
+    pub send_as_json: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct TerminateOnNan {
     pub raise_error: bool,
 }
@@ -116,6 +132,10 @@ pub struct TensorBoard {
     pub folder: String,
     /// Epochs from one histogram of the weights to the next; 0: none.
     pub histogram_freq: u32,
+    /// The model's operations, once.
+    pub write_graph: bool,
+    /// The weights as pictures, with their histograms.
+    pub write_images: bool,
     pub write_steps_per_second: bool,
     pub frequency: Frequency,
 }
@@ -140,8 +160,10 @@ impl Callback {
             Callback::ModelCheckpoint(_) => "ModelCheckpoint",
             Callback::ProgbarLogger => "ProgbarLogger",
             Callback::ReduceLrOnPlateau(_) => "ReduceLROnPlateau",
+            Callback::RemoteMonitor(_) => "RemoteMonitor",
             Callback::TensorBoard(_) => "TensorBoard",
             Callback::TerminateOnNan(_) => "TerminateOnNaN",
+            Callback::When(_) => "when",
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod augment;
 pub mod callbacks;
 pub mod pattern;
+pub mod rules;
 pub mod spec;
 
 use crate::ir::Graph;

@@ -245,6 +245,11 @@ pub enum ExprKind {
     /// `1e-4 .. 1e-2`, `preg .. age`
     Range(Box<Expr>, Box<Expr>),
     Scan(Box<Scan>),
+    /// `when val_accuracy > 0.98 do stop`: only among callbacks.
+    When {
+        cond: Box<Expr>,
+        action: Box<Expr>,
+    },
 }
 
 /// `scan zt in z along 1 from h = h0, c = c0 { ... h = ...; c = ...; h }`

@@ -324,11 +324,30 @@ impl Builder {
         for p in kids(pair) {
             match p.as_rule() {
                 Rule::setting_key | Rule::step_key => key = self.ident(p),
-                Rule::setting_block => values.extend(kids(p).map(|a| self.arg(a))),
+                Rule::setting_block => values.extend(kids(p).map(|a| match a.as_rule() {
+                    Rule::when_rule => self.rule(a),
+                    _ => self.arg(a),
+                })),
                 _ => values.push(self.arg(p)),
             }
         }
         Setting { key, values, span }
+    }
+
+    /// `when cond do action`, as an argument without a name.
+    fn rule(&self, pair: Pair<'_, Rule>) -> Arg {
+        let span = self.span(&pair);
+        let mut parts = kids(pair).map(|e| self.expr(e));
+        let mut part = || Box::new(parts.next().unwrap_or_else(|| self.missing()));
+        let (cond, action) = (part(), part());
+        Arg {
+            name: None,
+            value: Expr {
+                kind: ExprKind::When { cond, action },
+                span,
+            },
+            span,
+        }
     }
 
     pub fn sweep_item(&self, pair: Pair<'_, Rule>) -> SweepItem {

@@ -314,6 +314,7 @@ impl Dumper<'_> {
                     }
                 });
             }
+            ExprKind::When { cond, action } => self.pair("when", span, cond, action),
             ExprKind::Scan(scan) => {
                 self.node("scan", span);
                 self.under(|d| {

@@ -274,6 +274,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
             kw_on => "`on`",
             kw_in => "`in`",
             kw_else => "`else`",
+            kw_do => "`do`",
             kw_from => "`from`",
             kw_along => "`along`",
             scan_pair => "`name in value`",

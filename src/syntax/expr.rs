@@ -77,6 +77,8 @@ fn is_punctuation(rule: Rule) -> bool {
             | kw_input
             | kw_target
             | kw_draw
+            | kw_when
+            | kw_do
             | kw_step
             | kw_param
             | kw_state

@@ -31,7 +31,7 @@ pub const RESERVED: &[&str] = &[
 pub const DATA_ITEMS: &[&str] = &["source", "column", "split", "fit", "input", "target"];
 
 /// Start an item of a train or sweep block, or stand in its head.
-pub const TRAIN_ITEMS: &[&str] = &["draw", "step", "minimize", "on"];
+pub const TRAIN_ITEMS: &[&str] = &["draw", "step", "minimize", "on", "when", "do"];
 
 /// Binary operators that are words, and words after which an expression must follow.
 pub const JOINING_WORDS: &[&str] = &["and", "or", "not", "in"];

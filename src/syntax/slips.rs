@@ -764,7 +764,11 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
     .label(here, "expected an operator or the end of the line")
     .label(before, "after this");
     let call = f.kind(f.at - 1) == Some(Kind::Word) && f.at == 1;
-    Some(if call {
+    Some(if f.expects(Rule::kw_do) {
+        diagnostic
+            .help("a rule is `when CONDITION do ACTION`")
+            .fix(before.after(), " do")
+    } else if call {
         let name = f.previous();
         diagnostic.help(format!(
             "to call `{name}`, write `{name}({found})`; settings such as `epochs 5` belong in a train block"

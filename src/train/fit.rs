@@ -220,14 +220,18 @@ pub fn fit(
     let interrupted = matches!(outcome.stopped, Some(Stopped::Interrupted | Stopped::Limit));
     if !interrupted {
         session.settle();
-        callbacks.train_end(&mut Scene {
-            session,
-            watch,
-            epoch: outcome.position.epoch.saturating_sub(1),
-            save: &mut |_, _, _| Ok(()),
-            stop: &mut stop,
-        });
     }
+    let mut scene = Scene {
+        session,
+        watch,
+        epoch: outcome.position.epoch.saturating_sub(1),
+        save: &mut |_, _, _| Ok(()),
+        stop: &mut stop,
+    };
+    if !interrupted {
+        callbacks.train_end(&mut scene);
+    }
+    callbacks.part(&mut scene);
     if outcome.stopped != Some(Stopped::Interrupted)
         && let Some(test) = &mut parts.test
     {

@@ -41,7 +41,7 @@ impl Files for Text {
     }
 }
 
-fn checked(callback: &str) -> Checked {
+pub fn checked(callback: &str) -> Checked {
     let text = PROGRAM.replace("CALLBACK", callback);
     let report = check_file(&Text(text), "case.nn", &[]);
     let shown = render(&report.diagnostics, &report.map, Style::plain());
@@ -62,7 +62,7 @@ fn written(name: &str, args: &Value) -> String {
 }
 
 /// A number, or the text of one that JSON cannot hold.
-fn number(v: &Value) -> f64 {
+pub fn number(v: &Value) -> f64 {
     match v {
         Value::String(s) => s.parse().unwrap(),
         v => v.as_f64().unwrap(),

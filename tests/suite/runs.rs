@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{PROGRAM, Place, err, events, find, kinds, out};
 
 /// A folder with `toy.nn`, whose train block holds these lines too.
-fn place(lines: &str) -> Place {
+pub fn place(lines: &str) -> Place {
     let place = Place::new();
     let text = PROGRAM.replace("  epochs     3\n", lines);
     assert_ne!(text, PROGRAM);
@@ -158,7 +158,7 @@ fn python_with(module: &str) -> Option<String> {
 const BOARD: &str = r#"
   epochs 5
   callbacks {
-    TensorBoard("logs", histogram_freq = 2, update_freq = 2, write_steps_per_second = true)
+    TensorBoard("logs", histogram_freq = 2, write_images = true, update_freq = 2, write_steps_per_second = true)
   }
 "#;
 
@@ -182,13 +182,17 @@ fn tensorboard_reads_what_its_callback_writes() {
         all.cloned().collect::<Vec<_>>()
     };
     let mut train = vec![
+        "__run_graph__",
         "batch_accuracy",
         "batch_loss",
         "batch_steps_per_second",
         "dense/bias/histogram",
+        "dense/bias/image",
         "dense/kernel/histogram",
+        "dense/kernel/image",
         "dense_1/bias/histogram",
         "dense_1/kernel/histogram",
+        "dense_1/kernel/image",
         "epoch_accuracy",
         "epoch_learning_rate",
         "epoch_loss",
@@ -241,6 +245,48 @@ fn tensorboard_reads_what_its_callback_writes() {
     let count: f64 = rows.iter().map(|r| r[2].as_f64().unwrap()).sum();
     assert_eq!((rows.len(), count), (30, 12.0));
     assert_eq!(found["train"]["epoch_loss"]["plugin"], "scalars");
+    // a kernel of two inputs and six units, lying; a bias as a column
+    for (tag, width, height) in [
+        ("dense/kernel/image", 6, 2),
+        ("dense/bias/image", 1, 6),
+        ("dense_1/kernel/image", 1, 6),
+    ] {
+        let image = &found["train"][tag];
+        assert_eq!(image["plugin"], "images");
+        assert_eq!(steps("train", tag), [0, 2, 4]);
+        let expected = json!([width, height, [[width, height]]]);
+        assert_eq!(image["events"][0][1], expected, "{tag}");
+    }
+    graph_is_the_models(&found["train"]["__run_graph__"]);
+}
+
+/// Nodes lie in their layers, and each input is a node that came before.
+fn graph_is_the_models(graph: &Value) {
+    assert_eq!(graph["plugin"], "graphs");
+    let events = graph["events"].as_array().unwrap();
+    assert_eq!(
+        events.len(),
+        1,
+        "a run that goes on does not write it again"
+    );
+    let nodes = events[0][1].as_array().unwrap();
+    let mut seen = Vec::new();
+    for node in nodes {
+        for input in node["input"].as_array().unwrap() {
+            let name = input.as_str().unwrap().split(':').next().unwrap();
+            assert!(seen.contains(&name), "{name} before {node}");
+        }
+        let name = node["name"].as_str().unwrap();
+        assert!(!seen.contains(&name), "{name} twice");
+        seen.push(name);
+    }
+    let find = |name: &str| nodes.iter().find(|n| n["name"] == name).unwrap();
+    assert_eq!(find("x")["op"], "Placeholder");
+    assert_eq!(find("x")["shapes"], json!([[-1, 2]]));
+    assert_eq!(find("dense/kernel")["op"], "Variable");
+    assert_eq!(find("dense_1/dot")["shapes"], json!([[-1, 1]]));
+    let product = &find("dense/dot")["input"];
+    assert_eq!(product, &json!(["x", "dense/kernel"]));
 }
 
 #[test]

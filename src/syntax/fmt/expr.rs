@@ -95,6 +95,11 @@ impl Printer<'_> {
                 let head = self.scan_head(scan);
                 format!("{head} {}", self.block(&scan.body, indent))
             }
+            ExprKind::When { cond, action } => {
+                let cond = self.expr(cond, indent, column + 5);
+                let action = self.expr(action, indent, indent);
+                format!("when {cond} do {action}")
+            }
             ExprKind::Int(_)
             | ExprKind::Float(_)
             | ExprKind::Percent(_)
@@ -292,6 +297,9 @@ impl Printer<'_> {
             }
             ExprKind::Scan(scan) => {
                 format!("{} {}", self.scan_head(scan), self.flat_block(&scan.body)?)
+            }
+            ExprKind::When { cond, action } => {
+                format!("when {} do {}", self.flat(cond)?, self.flat(action)?)
             }
         })
     }

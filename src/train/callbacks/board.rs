@@ -3,7 +3,8 @@
 //! ```text
 //! train/        epoch_NAME, epoch_learning_rate, epoch_steps_per_second   step: epoch, from 0
 //!               batch_NAME, batch_steps_per_second                        step: steps done
-//!               WEIGHT/histogram                                          step: epoch
+//!               WEIGHT/histogram, WEIGHT/image                            step: epoch
+//!               the graph of a prediction
 //! validation/   epoch_NAME                                                step: epoch
 //!               evaluation_NAME_vs_iterations                             step: steps done
 //! ```
@@ -16,9 +17,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Logs, events};
+use super::{Logs, events, picture};
 use crate::ir::{Elem, Role};
 use crate::lower::callbacks::{Frequency, TensorBoard};
+use crate::train::store::Buffer;
 use crate::train::{RunError, Session};
 
 /// How TensorBoard knows an event file.
@@ -45,10 +47,12 @@ pub struct Board {
     /// When the epoch began, and with how many steps done.
     began: (Instant, u64),
     last_step: Instant,
+    /// To be written first.
+    graph: Option<Vec<u8>>,
 }
 
 impl Board {
-    pub fn new(set: &TensorBoard, folder: &Path) -> Board {
+    pub fn new(set: &TensorBoard, session: &Session, folder: &Path) -> Board {
         let now = Instant::now();
         Board {
             folder: folder.join(&set.folder),
@@ -57,6 +61,7 @@ impl Board {
             validation: None,
             began: (now, 0),
             last_step: now,
+            graph: (set.write_graph).then(|| picture::graph(&session.programs().predict)),
         }
     }
 
@@ -136,9 +141,17 @@ impl Board {
         }
         let often = u64::from(set.histogram_freq);
         if often > 0 && epoch.is_multiple_of(often) {
-            for (name, values) in weights(session) {
-                let tag = format!("{name}/histogram");
+            for (b, values) in weights(session) {
+                let tag = format!("{}/histogram", b.name);
                 train.extend(events::histogram(wall, epoch, &tag, &values));
+                let images = match set.write_images {
+                    true => picture::images(&b.shape, &values),
+                    false => None,
+                };
+                if let Some(images) = images {
+                    let tag = format!("{}/image", b.name);
+                    train.extend(events::images(wall, epoch, &tag, &images));
+                }
             }
         }
         self.write(true, wall, &train)?;
@@ -179,6 +192,9 @@ impl Board {
                 new.seek(SeekFrom::Start(state.bytes)).map_err(fail)?;
                 if state.bytes == 0 {
                     header = events::header(wall);
+                    if let Some(graph) = self.graph.take().filter(|_| train) {
+                        header.extend(events::graph(wall, &graph));
+                    }
                 }
                 file.insert(new)
             }
@@ -199,8 +215,8 @@ fn known(folder: &Path) -> Option<OsString> {
         .min()
 }
 
-/// Parameters and states of 32-bit numbers, by name.
-fn weights(session: &Session) -> impl Iterator<Item = (String, Vec<f32>)> {
+/// Parameters and states of 32-bit numbers.
+fn weights<'a>(session: &'a Session) -> impl Iterator<Item = (&'a Buffer, Vec<f32>)> {
     let store = session.store();
     let kept = |role: &Role| matches!(role, Role::Param | Role::State);
     let held = store.buffers().iter();
@@ -208,7 +224,7 @@ fn weights(session: &Session) -> impl Iterator<Item = (String, Vec<f32>)> {
         .map(|b| {
             let (words, _) = store.bytes(b).as_chunks::<4>();
             let values = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
-            (b.name.to_string(), values)
+            (b, values)
         })
 }
 

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! record   length u64, masked crc32c of it, data, masked crc32c of the data (little-endian)
-//! Event    1 wall_time double, 2 step int64, 3 file_version string | 5 Summary
+//! Event    1 wall_time double, 2 step int64, 3 file_version string | 4 GraphDef | 5 Summary
 //! Summary  1 Value*          Value   1 tag, 8 TensorProto, 9 SummaryMetadata
 //! ```
 //!
 //! Field numbers are those of tensorflow's `event.proto`, `summary.proto` and
 //! `tensor.proto`; scalars and histograms are tensors, as TensorFlow 2 writes them.
+
+use super::picture::Images;
 
 /// A protocol buffer being written.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +18,12 @@ pub struct Message(Vec<u8>);
 /// How many intervals a histogram has, as TensorFlow's.
 const BUCKETS: usize = 30;
 
-const FLOAT: u64 = 1;
-const DOUBLE: u64 = 2;
+pub const FLOAT: u64 = 1;
+pub const DOUBLE: u64 = 2;
+const STRING: u64 = 7;
 const CLASS_SCALAR: u64 = 1;
 const CLASS_TENSOR: u64 = 2;
+const CLASS_BLOBS: u64 = 3;
 
 /// The first record of a file.
 pub fn header(wall_time: f64) -> Vec<u8> {
@@ -36,6 +40,31 @@ pub fn scalar(wall_time: f64, step: u64, tag: &str, value: f32) -> Vec<u8> {
     tensor.message(2, &Message::default());
     tensor.bytes(4, &value.to_le_bytes());
     summary(wall_time, step, tag, &tensor, "scalars", CLASS_SCALAR)
+}
+
+/// A serialized GraphDef.
+pub fn graph(wall_time: f64, graph: &[u8]) -> Vec<u8> {
+    let mut event = Message::default();
+    event.double(1, wall_time);
+    event.bytes(4, graph);
+    record(&event.0)
+}
+
+/// Pictures of one size: their width, their height, and a PNG file each.
+pub fn images(wall_time: f64, step: u64, tag: &str, images: &Images) -> Vec<u8> {
+    let mut shape = Message::default();
+    let mut dim = Message::default();
+    dim.number(1, images.files.len() as u64 + 2);
+    shape.message(2, &dim);
+    let mut tensor = Message::default();
+    tensor.number(1, STRING);
+    tensor.message(2, &shape);
+    tensor.bytes(8, images.width.to_string().as_bytes());
+    tensor.bytes(8, images.height.to_string().as_bytes());
+    for file in &images.files {
+        tensor.bytes(8, file);
+    }
+    summary(wall_time, step, tag, &tensor, "images", CLASS_BLOBS)
 }
 
 /// Where values lie: rows of (from, to, count).
@@ -130,6 +159,10 @@ fn masked(data: &[u8]) -> [u8; 4] {
 }
 
 impl Message {
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     fn varint(&mut self, mut n: u64) {
         while n >= 0x80 {
             self.0.push(n as u8 | 0x80);
@@ -138,7 +171,7 @@ impl Message {
         self.0.push(n as u8);
     }
 
-    fn number(&mut self, field: u64, n: u64) {
+    pub fn number(&mut self, field: u64, n: u64) {
         self.varint(field << 3);
         self.varint(n);
     }
@@ -148,13 +181,13 @@ impl Message {
         self.0.extend(x.to_le_bytes());
     }
 
-    fn bytes(&mut self, field: u64, bytes: &[u8]) {
+    pub fn bytes(&mut self, field: u64, bytes: &[u8]) {
         self.varint(field << 3 | 2);
         self.varint(bytes.len() as u64);
         self.0.extend(bytes);
     }
 
-    fn message(&mut self, field: u64, m: &Message) {
+    pub fn message(&mut self, field: u64, m: &Message) {
         self.bytes(field, &m.0);
     }
 }

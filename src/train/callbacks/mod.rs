@@ -6,7 +6,9 @@
 //! plateau      ReduceLROnPlateau     decides
 //! checkpoint   ModelCheckpoint       when, and the name
 //! table        CSVLogger
-//! board        TensorBoard; `events`: the format of its files
+//! board        TensorBoard; `events`: the format of its files; `picture`: graph and images
+//! remote       RemoteMonitor, and what sends it and `notify`
+//! rule         `when CONDITION do ACTION`
 //! rates        the learning rates that they change
 //! exact        numbers in a saved state
 //! ```
@@ -19,8 +21,11 @@ pub mod checkpoint;
 pub mod early;
 mod events;
 pub mod exact;
+mod picture;
 pub mod plateau;
 mod rates;
+pub mod remote;
+pub mod rule;
 pub mod table;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +37,7 @@ use crate::bytes::AlignedBytes;
 use crate::ir::Graph;
 use crate::lower::callbacks as set;
 use crate::lower::callbacks::{Callback, Frequency};
+use crate::lower::rules as set_rules;
 use crate::train::store::Snapshot;
 use crate::train::{RunError, Session, Watch};
 
@@ -43,6 +49,8 @@ pub struct Callbacks {
     resumed: bool,
     /// The rates that schedules give, for those who ask.
     rates: Vec<(String, Box<dyn Executable>)>,
+    /// Sends what goes over the network; none: nothing does.
+    sender: Option<remote::Sender>,
 }
 
 enum Active {
@@ -53,6 +61,8 @@ enum Active {
     Table(set::CsvLogger, table::Table),
     Board(set::TensorBoard, board::Board),
     Nan(set::TerminateOnNan),
+    Remote(set::Remote),
+    Rule(set_rules::Rule, rule::State, Option<Snapshot>),
     /// What the loop does by itself.
     Passive,
 }
@@ -96,8 +106,12 @@ impl Callbacks {
                     Active::Checkpoint(s.clone(), checkpoint::State::new(s))
                 }
                 Callback::CsvLogger(s) => Active::Table(s.clone(), table::Table::new(s, folder)),
-                Callback::TensorBoard(s) => Active::Board(s.clone(), board::Board::new(s, folder)),
+                Callback::TensorBoard(s) => {
+                    Active::Board(s.clone(), board::Board::new(s, session, folder))
+                }
                 Callback::TerminateOnNan(s) => Active::Nan(s.clone()),
+                Callback::RemoteMonitor(s) => Active::Remote(s.clone()),
+                Callback::When(s) => Active::Rule(s.clone(), rule::State::new(s), None),
                 Callback::BackupAndRestore(_) | Callback::ProgbarLogger => Active::Passive,
             })
         };
@@ -105,7 +119,8 @@ impl Callbacks {
             list: list.iter().map(active).collect::<Result<_, RunError>>()?,
             folder: folder.to_owned(),
             resumed: false,
-            rates: match list.iter().any(|c| matches!(c, Callback::TensorBoard(_))) {
+            sender: None,
+            rates: match list.iter().any(reads_rates) {
                 true => rates
                     .iter()
                     .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)))
@@ -122,7 +137,14 @@ impl Callbacks {
             folder: PathBuf::new(),
             resumed: false,
             rates: Vec::new(),
+            sender: None,
         }
+    }
+
+    /// Lets them send what they have to say to other machines: a run, not its repetition.
+    pub fn online(mut self) -> Callbacks {
+        self.sender = Some(remote::Sender::new());
+        self
     }
 
     /// Whether a loss that is not finite is theirs to deal with.
@@ -176,6 +198,23 @@ impl Callbacks {
                     save(set, state, done, &logs, scene, &self.folder)?;
                 }
                 Active::Board(set, board) => board.step_end(set, scene.session)?,
+                Active::Rule(set, state, kept) if set.each_step => {
+                    let names = scene.session.metric_names();
+                    let logs = match set.reads_metrics() {
+                        true => {
+                            let names = names.to_vec();
+                            Logs::new(&names, scene.session.metrics()?, None)
+                        }
+                        false => Logs::default(),
+                    };
+                    let mut at = rule::Place {
+                        logs: &logs,
+                        folder: &self.folder,
+                        rates: &mut self.rates,
+                        sender: &mut self.sender,
+                    };
+                    state.consider(set, kept, &mut at, scene)?;
+                }
                 Active::Nan(_) if !finite => {
                     let text = format!("the loss is not finite after batch {done}");
                     scene.tell("TerminateOnNaN", &text, true);
@@ -238,6 +277,20 @@ impl Callbacks {
                     save(set, state, 0, logs, scene, &self.folder)?;
                 }
                 Active::Table(_, table) => table.epoch_end(epoch, logs)?,
+                Active::Rule(set, state, kept) if !set.each_step => {
+                    let mut at = rule::Place {
+                        logs,
+                        folder: &self.folder,
+                        rates: &mut self.rates,
+                        sender: &mut self.sender,
+                    };
+                    state.consider(set, kept, &mut at, scene)?;
+                }
+                Active::Remote(set) => {
+                    if let Some(sender) = &mut self.sender {
+                        sender.send(&set.root, remote::post(set, epoch, logs));
+                    }
+                }
                 Active::Board(set, board) => {
                     let next = scene.session.steps() + 1;
                     let given = (self.rates.iter_mut())
@@ -246,10 +299,25 @@ impl Callbacks {
                     let rates = rates::logged(scene.session.store(), given);
                     board.epoch_end(set, epoch, logs, &rates, scene.session)?;
                 }
-                Active::Checkpoint(..) | Active::Nan(_) | Active::Passive => {}
+                Active::Checkpoint(..) | Active::Nan(_) | Active::Rule(..) | Active::Passive => {}
             }
         }
+        self.tell_failures(scene);
         Ok(())
+    }
+
+    fn tell_failures(&mut self, scene: &mut Scene) {
+        for failure in self.sender.iter_mut().flat_map(remote::Sender::failures) {
+            scene.tell("RemoteMonitor", &failure, true);
+        }
+    }
+
+    /// No step follows, whether or not training has ended: what is still to be sent gets a moment.
+    pub fn part(&mut self, scene: &mut Scene) {
+        if let Some(sender) = &mut self.sender {
+            sender.finish();
+        }
+        self.tell_failures(scene);
     }
 
     /// Once training has ended: the best weights come back where that was asked for.
@@ -271,7 +339,10 @@ impl Callbacks {
             Active::Checkpoint(_, state) => json!(state),
             Active::Table(_, table) => json!(table.state),
             Active::Board(_, board) => json!(board.state),
-            Active::Scheduler(..) | Active::Nan(_) | Active::Passive => Value::Null,
+            Active::Rule(_, state, _) => json!(state),
+            Active::Scheduler(..) | Active::Nan(_) | Active::Remote(_) | Active::Passive => {
+                Value::Null
+            }
         });
         Value::Array(states.collect())
     }
@@ -287,7 +358,10 @@ impl Callbacks {
                 Active::Checkpoint(_, s) => read(state, s),
                 Active::Table(_, t) => read(state, &mut t.state),
                 Active::Board(_, b) => read(state, &mut b.state),
-                Active::Scheduler(..) | Active::Nan(_) | Active::Passive => Ok(()),
+                Active::Rule(_, s, _) => read(state, s),
+                Active::Scheduler(..) | Active::Nan(_) | Active::Remote(_) | Active::Passive => {
+                    Ok(())
+                }
             };
             read.map_err(|e| format!("its callbacks are others ({e})"))?;
         }
@@ -299,7 +373,7 @@ impl Callbacks {
     pub fn kept(&self) -> impl Iterator<Item = (usize, &Snapshot)> {
         let all = self.list.iter().enumerate();
         all.filter_map(|(i, a)| match a {
-            Active::Early(_, _, Some(kept)) => Some((i, kept)),
+            Active::Early(_, _, Some(kept)) | Active::Rule(_, _, Some(kept)) => Some((i, kept)),
             _ => None,
         })
     }
@@ -309,6 +383,7 @@ impl Callbacks {
         let all = self.list.iter_mut().enumerate();
         all.filter_map(|(i, a)| match a {
             Active::Early(_, state, kept) if state.kept => Some((i, kept)),
+            Active::Rule(_, state, kept) if state.kept => Some((i, kept)),
             _ => None,
         })
     }
@@ -359,6 +434,15 @@ impl Scene<'_, '_> {
     }
 }
 
+/// Whether a callback asks for the rates that schedules give.
+fn reads_rates(callback: &Callback) -> bool {
+    match callback {
+        Callback::TensorBoard(_) => true,
+        Callback::When(rule) => rule.reads_rate(),
+        _ => false,
+    }
+}
+
 /// The rate that a schedule gives for a step or an epoch, which count from 1.
 fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
     let mut step = AlignedBytes::zeroed(4);
@@ -382,14 +466,24 @@ fn save(
     if !state.wants(set, logs) {
         return Ok(());
     }
-    let path = folder.join(&name);
+    save_as(&name, set.save_weights_only, folder, scene)?;
+    scene.tell("ModelCheckpoint", &format!("saved {name}"), set.verbose);
+    Ok(())
+}
+
+/// Saves the model under a name below the folder of the run.
+fn save_as(
+    name: &str,
+    weights_only: bool,
+    folder: &Path,
+    scene: &mut Scene,
+) -> Result<(), RunError> {
+    let path = folder.join(name);
     if let Some(folder) = path.parent() {
         let made = std::fs::create_dir_all(folder);
         made.map_err(|e| RunError::file(folder, "make this folder", &e))?;
     }
-    (scene.save)(scene.session, &path, set.save_weights_only)?;
-    scene.tell("ModelCheckpoint", &format!("saved {name}"), set.verbose);
-    Ok(())
+    (scene.save)(scene.session, &path, weights_only)
 }
 
 fn read<T: serde::de::DeserializeOwned>(from: &Value, to: &mut T) -> Result<(), serde_json::Error> {
