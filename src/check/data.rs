@@ -26,6 +26,8 @@ pub struct DataEnv {
     pub fits: HashMap<Arc<str>, Fit>,
     /// Columns and fits with a mistake: what uses them says nothing more.
     pub broken: HashSet<Arc<str>>,
+    /// The reader of each source, and where it is named.
+    pub readers: Vec<(&'static str, Span)>,
 }
 
 /// An `input` or `target`.
@@ -89,6 +91,7 @@ impl Elab<'_> {
             texts: HashSet::new(),
             fits: HashMap::new(),
             broken: HashSet::new(),
+            readers: Vec::new(),
         };
         let mut names: HashMap<Arc<str>, Span> = HashMap::new();
         let mut columns: HashSet<Arc<str>> = HashSet::new();
@@ -157,6 +160,7 @@ impl Elab<'_> {
             }
         }
         self.parts_given_twice(&env);
+        self.what_sources_hold(&env);
         if env.spec.sources.is_empty() && !self.diags.iter().any(|d| d.code == "E0501") {
             let d = Diagnostic::error("E0508", format!("`{}` has no source", d.name.text))
                 .label(d.name.span, "nothing says where the data are")

@@ -1,9 +1,9 @@
 //! `source` items: the table of readers, and what each is given.
 //!
-//! A new reader is a line in [`READERS`] and a function that makes its format of what was
-//! given; arguments are matched against the table here, once for all.
+//! A new reader is an entry of [`READERS`], which says what it takes and holds; arguments are matched against the table here, once for all.
 
 use crate::diag::{Diagnostic, did_you_mean};
+use crate::ir::Dim;
 use crate::lower::spec::*;
 use crate::span::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
@@ -18,37 +18,85 @@ const READERS: &[Reader] = &[
         name: "csv",
         takes: Takes::One("file.csv"),
         options: &[("header", Kind::Flag)],
+        holds: Holds::Anything,
         make: |given| table(given, b','),
     },
     Reader {
         name: "tsv",
         takes: Takes::One("file.tsv"),
         options: &[("header", Kind::Flag)],
+        holds: Holds::Anything,
         make: |given| table(given, b'\t'),
+    },
+    Reader {
+        name: "jsonl",
+        takes: Takes::One("file.jsonl"),
+        options: &[],
+        holds: Holds::Anything,
+        make: |given| Format::Jsonl { path: given.path },
+    },
+    Reader {
+        name: "parquet",
+        takes: Takes::One("file.parquet"),
+        options: &[],
+        holds: Holds::Anything,
+        make: |given| Format::Parquet { path: given.path },
     },
     Reader {
         name: "idx",
         takes: Takes::FilePerColumn,
         options: &[],
+        holds: Holds::Numbers,
         make: |given| Format::Idx { files: given.files },
     },
     Reader {
         name: "npy",
         takes: Takes::FilePerColumn,
         options: &[],
+        holds: Holds::Numbers,
         make: |given| Format::Npy { files: given.files },
     },
     Reader {
         name: "npz",
         takes: Takes::One("file.npz"),
         options: &[],
+        holds: Holds::Numbers,
         make: |given| Format::Npz { path: given.path },
+    },
+    Reader {
+        name: "texts",
+        takes: Takes::One("folder"),
+        options: &[("class_names", Kind::Names)],
+        holds: Holds::Fields(&[
+            ("text", Field::Text),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Texts {
+            class_names: given.names("class_names"),
+            path: given.path,
+        },
+    },
+    Reader {
+        name: "wavs",
+        takes: Takes::One("folder"),
+        options: &[("class_names", Kind::Names), ("rate", Kind::Count)],
+        holds: Holds::Fields(&[
+            ("audio", Field::Sound),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Wavs {
+            class_names: given.names("class_names"),
+            rate: given.count("rate"),
+            path: given.path,
+        },
     },
 ];
 
 fn table(given: Given, delimiter: u8) -> Format {
     Format::Csv {
-        header: given.flag("header", true),
+        header: given.flag("header").unwrap_or(true),
         path: given.path,
         delimiter,
     }
@@ -58,7 +106,40 @@ struct Reader {
     name: &'static str,
     takes: Takes,
     options: &'static [(&'static str, Kind)],
+    holds: Holds,
     make: fn(Given) -> Format,
+}
+
+impl Reader {
+    /// Why a column cannot come from it, as a sentence and what to write at the column.
+    fn lacks(&self, column: &ColumnSpec) -> Option<(String, String)> {
+        let fields = match self.holds {
+            Holds::Numbers if column.kind == ColumnKind::Text => {
+                let message = format!("`{}` holds numbers, and no texts", self.name);
+                return Some((message, "a column of texts".into()));
+            }
+            Holds::Anything | Holds::Numbers => return None,
+            Holds::Fields(fields) => fields,
+        };
+        let of_column = fields.iter().find(|(name, _)| match &column.selector {
+            Selector::Name(n) => n == name,
+            Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => false,
+        });
+        match of_column {
+            Some((_, field)) if field.takes(column) => None,
+            Some((name, field)) => Some((
+                format!("`{name}` of `{}` is of type {}", self.name, field.types()),
+                "this column is of another type".into(),
+            )),
+            None => {
+                let names: Vec<String> = fields.iter().map(|(n, _)| format!("`{n}`")).collect();
+                Some((
+                    format!("`{}` has the columns {}", self.name, names.join(", ")),
+                    "this is none of them: name one behind `=`".into(),
+                ))
+            }
+        }
+    }
 }
 
 /// What a reader takes beside its options.
@@ -70,10 +151,53 @@ enum Takes {
     FilePerColumn,
 }
 
+/// What can be had of a source, as far as its format decides it.
+#[derive(Clone, Copy)]
+enum Holds {
+    /// The file says.
+    Anything,
+    Numbers,
+    Fields(&'static [(&'static str, Field)]),
+}
+
+/// What a field of a source can be read as.
+#[derive(Clone, Copy)]
+enum Field {
+    Text,
+    /// The number or the name of a class.
+    Label,
+    /// Samples, or samples of each channel.
+    Sound,
+}
+
+impl Field {
+    fn takes(self, column: &ColumnSpec) -> bool {
+        let rank = column.shape.len();
+        match (self, column.kind) {
+            (_, ColumnKind::Text) => !matches!(self, Field::Sound),
+            (Field::Label, ColumnKind::Class(_) | ColumnKind::I32) => rank == 0,
+            (Field::Sound, ColumnKind::F32) => rank == 1 || rank == 2,
+            _ => false,
+        }
+    }
+
+    fn types(self) -> &'static str {
+        match self {
+            Field::Text => "text",
+            Field::Label => "class[n], int or text",
+            Field::Sound => "[length] or [length, channels]",
+        }
+    }
+}
+
 /// What an option is.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Flag,
+    /// At least 1.
+    Count,
+    /// Texts.
+    Names,
 }
 
 /// The arguments of a source, each of its kind.
@@ -87,16 +211,30 @@ struct Given {
 /// The value of an option.
 enum Choice {
     Flag(bool),
+    Count(u32),
+    Names(Vec<String>),
 }
 
 impl Given {
-    fn flag(&self, name: &str, default: bool) -> bool {
-        let mut options = self.options.iter();
-        options
-            .find(|(n, _)| *n == name)
-            .map_or(default, |(_, c)| match c {
-                Choice::Flag(x) => *x,
-            })
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.options.iter().find_map(|(n, c)| match c {
+            Choice::Flag(x) if *n == name => Some(*x),
+            _ => None,
+        })
+    }
+
+    fn count(&self, name: &str) -> Option<u32> {
+        self.options.iter().find_map(|(n, c)| match c {
+            Choice::Count(x) if *n == name => Some(*x),
+            _ => None,
+        })
+    }
+
+    fn names(&self, name: &str) -> Option<Vec<String>> {
+        self.options.iter().find_map(|(n, c)| match c {
+            Choice::Names(x) if *n == name => Some(x.clone()),
+            _ => None,
+        })
     }
 }
 
@@ -135,6 +273,7 @@ impl Elab<'_> {
         };
         let format = (reader.make)(given);
         self.judged_twice(part, &format, span, env);
+        env.readers.push((reader.name, value.span));
         env.spec.sources.push(SourceSpec { part, format, span });
     }
 
@@ -242,10 +381,26 @@ impl Elab<'_> {
 
     fn choice(&mut self, name: &str, kind: Kind, e: &Expr) -> Option<Choice> {
         let found = self.eval(e);
+        let text = |v: &Val| match v {
+            Val::Str(s) => Some(s.to_string()),
+            _ => None,
+        };
         let expected = match (kind, &found) {
             (_, Val::Error) => return None,
             (Kind::Flag, Val::Bool(x)) => return Some(Choice::Flag(*x)),
             (Kind::Flag, _) => "true or false",
+            (Kind::Count, Val::Int(Dim::Const(n))) if (1..=i64::from(u32::MAX)).contains(n) => {
+                return Some(Choice::Count(*n as u32));
+            }
+            (Kind::Count, _) => "a whole number from 1",
+            (Kind::Names, Val::List(items)) => {
+                let names: Option<Vec<String>> = items.iter().map(text).collect();
+                match names {
+                    Some(names) if !names.is_empty() => return Some(Choice::Names(names)),
+                    _ => "a list of texts",
+                }
+            }
+            (Kind::Names, _) => "a list of texts",
         };
         self.error(
             "E0301",
@@ -254,6 +409,23 @@ impl Elab<'_> {
             format!("this is {}", found.describe()),
         );
         None
+    }
+
+    /// Refuses columns that a source's format does not have, or not as that type.
+    pub fn what_sources_hold(&mut self, env: &DataEnv) {
+        for (name, source) in &env.readers {
+            let Some(reader) = READERS.iter().find(|r| r.name == *name) else {
+                continue;
+            };
+            for column in &env.spec.columns {
+                if let Some((message, label)) = reader.lacks(column) {
+                    let d = Diagnostic::error("E0514", message)
+                        .label(column.span, label)
+                        .label(*source, "the source");
+                    self.report(d);
+                }
+            }
+        }
     }
 
     fn text(&mut self, e: &Expr) -> Option<String> {

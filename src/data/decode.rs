@@ -257,8 +257,8 @@ impl Kind {
 }
 
 /// A number of a file.
-#[derive(Clone, Copy)]
-enum Number {
+#[derive(Clone, Copy, Debug)]
+pub enum Number {
     Whole(i64),
     /// Above `i64::MAX`.
     Huge(u64),
@@ -357,19 +357,19 @@ fn convert_each<T, const N: usize>(
     Ok(all)
 }
 
-fn to_u8(x: Number) -> Result<u8, &'static str> {
+pub(super) fn to_u8(x: Number) -> Result<u8, &'static str> {
     whole(x)
         .and_then(|x| u8::try_from(x).ok())
         .ok_or("a whole number 0..255")
 }
 
-fn to_i32(x: Number) -> Result<i32, &'static str> {
+pub(super) fn to_i32(x: Number) -> Result<i32, &'static str> {
     whole(x)
         .and_then(|x| i32::try_from(x).ok())
         .ok_or("a whole number that fits i32")
 }
 
-fn to_f32(x: Number) -> Result<f32, &'static str> {
+pub(super) fn to_f32(x: Number) -> Result<f32, &'static str> {
     match x {
         Number::Whole(x) if (x as f32) as i128 == i128::from(x) => Ok(x as f32),
         Number::Huge(x) if (x as f32) as u128 == u128::from(x) => Ok(x as f32),
@@ -380,7 +380,7 @@ fn to_f32(x: Number) -> Result<f32, &'static str> {
     }
 }
 
-fn whole(x: Number) -> Option<i64> {
+pub(super) fn whole(x: Number) -> Option<i64> {
     match x {
         Number::Whole(x) => Some(x),
         Number::Huge(_) => None,

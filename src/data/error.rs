@@ -39,6 +39,13 @@ pub enum DataError {
     #[error("{}: not a file but a folder; name a file in it", path.display())]
     NotAFile { path: PathBuf },
 
+    #[error("{}: not a folder but a file; name the folder that it is in", path.display())]
+    NotAFolder { path: PathBuf },
+
+    /// Of a folder with one for each class.
+    #[error("{}: {reason}", path.display())]
+    Classes { path: PathBuf, reason: String },
+
     #[error("{}: cannot {doing}: {reason}", path.display())]
     Io {
         path: PathBuf,
@@ -134,6 +141,30 @@ pub enum DataError {
         expected: String,
     },
 
+    /// Not a number where one is due, or the other way round.
+    #[error("{place}: found {found}, expected {expected}")]
+    Kind {
+        place: Box<Place>,
+        found: String,
+        expected: String,
+    },
+
+    #[error("{}: {what} is {found}, expected {expected}", path.display())]
+    Differs {
+        path: PathBuf,
+        what: &'static str,
+        found: String,
+        expected: String,
+    },
+
+    /// Of a line of text.
+    #[error("{}:{line}: {reason}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: u64,
+        reason: String,
+    },
+
     #[error("{place}: {value}, but class[{classes}] takes 0..{}", classes.saturating_sub(1))]
     ClassRange {
         place: Box<Place>,
@@ -141,7 +172,7 @@ pub enum DataError {
         classes: u32,
     },
 
-    #[error("{}:{line}: a {what} that starts here is longer than {} MB: is a quote left open?", path.display(), limit >> 20)]
+    #[error("{}:{line}: a {what} that starts here is longer than {} MB{}", path.display(), limit >> 20, quote(what))]
     FieldTooLong {
         path: PathBuf,
         line: u64,
@@ -311,6 +342,11 @@ impl DataError {
             DataError::OpenQuote { .. } => "E0919",
             DataError::NoPart { .. } => "E0961",
             DataError::NotATime { .. } => "E0962",
+            DataError::NotAFolder { .. } => "E0938",
+            DataError::Kind { .. } => "E0939",
+            DataError::Syntax { .. } => "E0940",
+            DataError::Classes { .. } => "E0946",
+            DataError::Differs { .. } => "E0947",
         }
     }
 
@@ -402,18 +438,32 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
         .map_or(String::new(), |s| format!(" (did you mean `{s}`?)"))
 }
 
-/// At most eight names.
 fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
     match names.len() {
         0 => "its columns have no names: choose them by index".into(),
-        n if n > 8 => format!("it has {} and {} more", shown.join(", "), n - 8),
-        _ => format!("it has {}", shown.join(", ")),
+        _ => format!("it has {}", list_of(names)),
+    }
+}
+
+/// At most eight names.
+pub(crate) fn list_of(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
+    match names.len() {
+        n if n > 8 => format!("{} and {} more", shown.join(", "), n - 8),
+        _ => shown.join(", "),
+    }
+}
+
+/// Fields and rows of quoted text run on while a quote is open.
+fn quote(what: &str) -> &'static str {
+    match what {
+        "field" | "row" => ": is a quote left open?",
+        _ => "",
     }
 }
 
 /// A value from a file, kept short and free of control characters.
-fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     if value.is_empty() {
         return "nothing".into();
     }

@@ -5,6 +5,9 @@
 //! table                 named columns in memory
 //! source, decode        files opened, gzip or not; numbers of files
 //! idx, csv, npy         formats read, and written by `nnc predict`
+//! jsonl, parquet        fields by name
+//! folder, texts, wav    files in a folder for each class
+//! sink                  values, one at a time, of a column
 //! shuffle, split        seeded permutations, parts
 //! fit, learn, describe  statistics and transforms of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
@@ -23,15 +26,21 @@ mod decode;
 pub mod describe;
 pub mod error;
 pub mod fit;
+pub mod folder;
 pub mod idx;
+pub mod jsonl;
 pub mod learn;
 pub mod npy;
+pub mod parquet;
 pub mod shuffle;
+mod sink;
 mod source;
 pub mod sparse;
 pub mod split;
 pub mod table;
 pub mod text;
+pub mod texts;
+pub mod wav;
 pub mod write;
 
 pub use batch::{Batch, Batches, Epoch, Order, Taken};

@@ -76,11 +76,37 @@ pub enum Format {
         header: bool,
     },
     /// One IDX file a column.
-    Idx { files: Vec<(String, String)> },
+    Idx {
+        files: Vec<(String, String)>,
+    },
     /// One `.npy` file a column.
-    Npy { files: Vec<(String, String)> },
+    Npy {
+        files: Vec<(String, String)>,
+    },
     /// Arrays by column name.
-    Npz { path: String },
+    Npz {
+        path: String,
+    },
+    /// An object a line; `.gz` is recognised.
+    Jsonl {
+        path: String,
+    },
+    Parquet {
+        path: String,
+    },
+    /// Text files in a folder for each class.
+    Texts {
+        path: String,
+        /// The folders that are read, in the order of the labels.
+        class_names: Option<Vec<String>>,
+    },
+    /// Sounds in a folder for each class.
+    Wavs {
+        path: String,
+        class_names: Option<Vec<String>>,
+        /// Samples a second that every file must have.
+        rate: Option<u32>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

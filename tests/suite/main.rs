@@ -14,6 +14,7 @@ mod editors;
 mod explain;
 mod fixtures;
 mod format;
+mod formats;
 mod frozen;
 mod gradients;
 mod ir;

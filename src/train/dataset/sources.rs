@@ -1,12 +1,15 @@
 //! The columns of one source, read as its format is; sources one under another.
 //!
-//! A new format is a reader in `data`, a line in [`read`] and one in the checker's table
-//! of readers (`check/sources.rs`).
+//! A new format is a reader in `data`, a case of [`read`] and an entry of the checker's
+//! table of readers (`check/sources.rs`).
 
 use std::path::Path;
 
 use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
-use crate::data::{Column, ColumnData, DataError, ElementType, Table, idx, npy};
+use crate::data::folder::Folder;
+use crate::data::{
+    Column, ColumnData, DataError, ElementType, Table, idx, jsonl, npy, parquet, texts, wav,
+};
 use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Selector, SourceSpec};
 
 use super::places::Places;
@@ -35,6 +38,24 @@ pub fn read(
         }
         Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
         Format::Npy { files } => each_file(files, columns, places, npy::read_npy),
+        Format::Jsonl { path } => jsonl::read_jsonl(&places.find(path), &csv_columns(columns)),
+        Format::Parquet { path } => {
+            parquet::read_parquet(&places.find(path), &csv_columns(columns))
+        }
+        Format::Texts { path, class_names } => {
+            let classes = class_names.as_deref();
+            let folder = Folder::of_classes(&places.find(path), texts::ENDINGS, classes)?;
+            texts::read_texts(&folder, &csv_columns(columns))
+        }
+        Format::Wavs {
+            path,
+            class_names,
+            rate,
+        } => {
+            let classes = class_names.as_deref();
+            let folder = Folder::of_classes(&places.find(path), wav::ENDINGS, classes)?;
+            wav::read_wavs(&folder, *rate, &csv_columns(columns))
+        }
         Format::Npz { path } => {
             let path = places.find(path);
             let members: Vec<_> = columns

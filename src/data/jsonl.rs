@@ -1,0 +1,504 @@
+//! JSON lines: an object a line, its fields by name; gzip or not.
+//!
+//! A column takes a field: a number, a text, or lists of numbers as deep as its shape (or
+//! one flat list of as many). `true` and `false` are 1 and 0. Every row must have the
+//! field; fields that no column takes are skipped. Ranges and indices go by the order of
+//! the first line's fields. Lines are parsed as they stream by: memory is the columns and
+//! one line.
+
+use super::csv::{ColumnSpec, Select};
+use super::decode::Number;
+use super::error::{self, DataError, Place, nearest};
+use super::sink::{Refusal, Sink, expected};
+use super::source::Source;
+use super::table::{ElementType, Table};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// A longer line is refused.
+const MAX_LINE: u64 = 32 << 20;
+
+/// Reads the columns asked for.
+pub fn read_jsonl(path: &Path, specs: &[ColumnSpec]) -> Result<Table, DataError> {
+    let mut lines = Lines::open(path)?;
+    if !lines.advance()? {
+        return Err(lines.empty());
+    }
+    let names = lines.names()?;
+    let mut row = Row::default();
+    let mut columns = specs
+        .iter()
+        .map(|spec| Column::new(spec, &names, &mut row, &lines))
+        .collect::<Result<Vec<_>, _>>()?;
+    loop {
+        lines.parse(&mut row)?;
+        for column in &mut columns {
+            column.take(&row, &lines)?;
+        }
+        if !lines.advance()? {
+            break;
+        }
+    }
+    let finished = columns.into_iter().map(|c| c.sink.finish(&c.shape));
+    Table::new(finished.collect::<Result<_, _>>()?)
+}
+
+/// The names of the first line's fields, in their order.
+pub fn jsonl_names(path: &Path) -> Result<Vec<String>, DataError> {
+    let mut lines = Lines::open(path)?;
+    if lines.advance()? {
+        lines.names()
+    } else {
+        Err(lines.empty())
+    }
+}
+
+/// A column and the fields that it takes: one, or one a number.
+struct Column {
+    sink: Sink,
+    shape: Vec<usize>,
+    fields: Vec<usize>,
+}
+
+impl Column {
+    fn new(
+        spec: &ColumnSpec,
+        names: &[String],
+        row: &mut Row,
+        lines: &Lines,
+    ) -> Result<Column, DataError> {
+        let path = || lines.path().to_owned();
+        let find = |name: &String| {
+            let at = names.iter().position(|n| n == name);
+            at.ok_or_else(|| DataError::UnknownColumn {
+                path: path(),
+                name: name.clone(),
+                names: names.to_vec(),
+                suggestion: nearest(name, names.iter().map(String::as_str)),
+            })
+        };
+        let (first, last) = match &spec.select {
+            Select::Name(name) => (find(name)?, find(name)?),
+            Select::Index(i) => (*i, *i),
+            Select::Names(a, b) => (find(a)?, find(b)?),
+            Select::Indices(a, b) => (*a, *b),
+        };
+        if let Some(&index) = [first, last].iter().find(|&&i| i >= names.len()) {
+            return Err(DataError::ColumnIndex {
+                path: path(),
+                index,
+                columns: names.len(),
+            });
+        }
+        if first > last {
+            return Err(DataError::ColumnRange {
+                path: path(),
+                first: format!("`{}`", names[first]),
+                last: format!("`{}`", names[last]),
+            });
+        }
+        let several = matches!(spec.select, Select::Names(..) | Select::Indices(..));
+        let shape = match &spec.shape {
+            Some(shape) => shape.clone(),
+            None if several => vec![last - first + 1],
+            None => vec![],
+        };
+        let each: usize = shape.iter().product();
+        if several && each != last - first + 1 {
+            return Err(DataError::Shape {
+                path: path(),
+                column: spec.name.clone(),
+                found: vec![last - first + 1],
+                expected: shape,
+            });
+        }
+        let most = if several { 1 } else { each };
+        let fields = names[first..=last].iter().map(|n| row.field(n, most));
+        Ok(Column {
+            sink: Sink::new(&spec.name, spec.element),
+            fields: fields.collect(),
+            shape,
+        })
+    }
+
+    fn take(&mut self, row: &Row, lines: &Lines) -> Result<(), DataError> {
+        let several = self.fields.len() > 1;
+        for &field in &self.fields {
+            let field = &row.fields[field];
+            let shape: &[usize] = if several { &[] } else { &self.shape };
+            let taken = field.put(shape, &mut self.sink);
+            taken.map_err(|refusal| refusal.at(lines.place(&field.name)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a row that columns take.
+#[derive(Default)]
+struct Row {
+    fields: Vec<Field>,
+}
+
+impl Row {
+    /// The place of a field of which some column takes `most` numbers.
+    fn field(&mut self, name: &str, most: usize) -> usize {
+        let known = self.fields.iter().position(|f| f.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.fields.push(Field {
+                name: name.into(),
+                ..Field::default()
+            });
+            self.fields.len() - 1
+        });
+        self.fields[at].most = self.fields[at].most.max(most);
+        at
+    }
+}
+
+/// A field's value in a row.
+#[derive(Default)]
+struct Field {
+    name: String,
+    /// Numbers beyond these are counted, not kept.
+    most: usize,
+    found: Found,
+    numbers: Vec<Number>,
+    text: String,
+    /// Lengths of the lists, the outermost first.
+    dims: Vec<Option<usize>>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Found {
+    #[default]
+    Nothing,
+    Number,
+    Text,
+    List,
+    /// Something that no column holds.
+    Other(&'static str),
+}
+
+impl Field {
+    fn clear(&mut self) {
+        self.found = Found::Nothing;
+        self.numbers.clear();
+        self.text.clear();
+        self.dims.clear();
+    }
+
+    fn put(&self, shape: &[usize], sink: &mut Sink) -> Result<(), Refusal> {
+        let refused = |found: String| Refusal::Kind {
+            found,
+            expected: expected(sink.element(), shape),
+        };
+        let each: usize = shape.iter().product();
+        let text = sink.element() == ElementType::Text;
+        match self.found {
+            Found::Nothing => Err(refused("nothing".into())),
+            Found::Other(what) => Err(refused(what.into())),
+            Found::Text if text || each == 1 => sink.text(&self.text),
+            Found::Text => Err(refused(format!("the text {}", error::shown(&self.text)))),
+            Found::Number if each != 1 => Err(refused(format!("the number {}", self.numbers[0]))),
+            Found::List if text => Err(refused("a list".into())),
+            Found::List => {
+                let dims: Vec<usize> = self.dims.iter().map(|d| d.unwrap_or(0)).collect();
+                if dims != shape && dims != [each] {
+                    return Err(refused(match &dims[..] {
+                        [n] => format!("a list of {n}"),
+                        dims => format!("lists of shape {}", error::shape(dims)),
+                    }));
+                }
+                self.numbers.iter().try_for_each(|&x| sink.number(x))
+            }
+            Found::Number => self.numbers.iter().try_for_each(|&x| sink.number(x)),
+        }
+    }
+
+    fn number(&mut self, x: Number, depth: usize) {
+        if depth == 0 {
+            self.found = Found::Number;
+        } else if self.dims.len() != depth {
+            self.found = Found::Other("lists of different depths");
+        }
+        if self.numbers.len() < self.most.max(1) {
+            self.numbers.push(x);
+        }
+    }
+
+    /// A list of `n` has ended, inside `depth` others.
+    fn list(&mut self, n: usize, depth: usize) {
+        match self.dims[depth] {
+            None => self.dims[depth] = Some(n),
+            Some(other) if other == n => {}
+            Some(_) => self.found = Found::Other("lists of different lengths"),
+        }
+    }
+}
+
+/// The lines that are not blank.
+struct Lines {
+    source: BufReader<Source>,
+    text: Vec<u8>,
+    /// From 1, as rows.
+    line: u64,
+    row: u64,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Lines, DataError> {
+        Ok(Lines {
+            source: BufReader::with_capacity(64 << 10, Source::open(path)?),
+            text: Vec::new(),
+            line: 0,
+            row: 0,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        &self.source.get_ref().path
+    }
+
+    fn empty(&self) -> DataError {
+        DataError::Empty {
+            path: self.path().to_owned(),
+        }
+    }
+
+    fn advance(&mut self) -> Result<bool, DataError> {
+        loop {
+            self.text.clear();
+            let mut limited = (&mut self.source).take(MAX_LINE);
+            let read = limited.read_until(b'\n', &mut self.text);
+            if let Err(e) = read {
+                return Err(self.source.get_ref().fault(&e));
+            }
+            if self.text.is_empty() {
+                return Ok(false);
+            }
+            self.line += 1;
+            if self.text.len() as u64 == MAX_LINE {
+                return Err(DataError::FieldTooLong {
+                    path: self.path().to_owned(),
+                    line: self.line,
+                    what: "line",
+                    limit: MAX_LINE,
+                });
+            }
+            if self.line == 1 && self.text.starts_with(b"\xef\xbb\xbf") {
+                self.text.drain(..3);
+            }
+            if !self.text.trim_ascii().is_empty() {
+                self.row += 1;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Has the row's fields hold the line's values.
+    fn parse(&self, row: &mut Row) -> Result<(), DataError> {
+        row.fields.iter_mut().for_each(Field::clear);
+        self.object(row)
+    }
+
+    fn names(&self) -> Result<Vec<String>, DataError> {
+        let mut names = Vec::new();
+        self.object(Names(&mut names))?;
+        Ok(names)
+    }
+
+    fn object<'de>(&'de self, to: impl Visitor<'de, Value = ()>) -> Result<(), DataError> {
+        let mut json = serde_json::Deserializer::from_slice(&self.text);
+        let parsed = json.deserialize_map(to).and_then(|()| json.end());
+        parsed.map_err(|e| self.fault(&e))
+    }
+
+    /// What serde_json says, with the place in the line, which is the whole file to it.
+    fn fault(&self, error: &serde_json::Error) -> DataError {
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or_default();
+        let not = if error.is_data() { "" } else { "not JSON: " };
+        let end = if error.is_eof() {
+            "the line ends too early"
+        } else {
+            what
+        };
+        DataError::Syntax {
+            path: self.path().to_owned(),
+            line: self.line,
+            reason: match error.column() {
+                0 => format!("{not}{end}"),
+                column => format!("{not}{end}, at byte {column} of the line"),
+            },
+        }
+    }
+
+    fn place(&self, column: &str) -> Place {
+        Place {
+            path: self.path().to_owned(),
+            line: Some(self.line),
+            row: self.row,
+            column: column.into(),
+        }
+    }
+}
+
+const OBJECT: &str = "an object, one a line: {\"name\": value, ...}";
+
+/// Collects the names of an object's fields.
+struct Names<'a>(&'a mut Vec<String>);
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(OBJECT)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, IgnoredAny)) = map.next_entry()? {
+            self.0.push(name);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Row {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(OBJECT)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(at) = map.next_key_seed(Key(&self.fields))? {
+            let Some(at) = at else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let field = &mut self.fields[at];
+            if field.found != Found::Nothing {
+                let again = format!("the field `{}` is given twice", field.name);
+                return Err(A::Error::custom(again));
+            }
+            map.next_value_seed(Value { field, depth: 0 })?;
+        }
+        Ok(())
+    }
+}
+
+/// A name -> the place of the field of that name, if a column takes it.
+struct Key<'a>(&'a [Field]);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|f| f.name == name))
+    }
+}
+
+/// A value -> what its field holds.
+struct Value<'a> {
+    field: &'a mut Field,
+    depth: usize,
+}
+
+impl Value<'_> {
+    fn other<E>(self, alone: &'static str, inside: &'static str) -> Result<(), E> {
+        self.field.found = Found::Other(if self.depth == 0 { alone } else { inside });
+        Ok(())
+    }
+
+    fn number<E>(self, x: Number) -> Result<(), E> {
+        self.field.number(x, self.depth);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, x: bool) -> Result<(), E> {
+        self.number(Number::Whole(i64::from(x)))
+    }
+
+    fn visit_i64<E>(self, x: i64) -> Result<(), E> {
+        self.number(Number::Whole(x))
+    }
+
+    fn visit_u64<E>(self, x: u64) -> Result<(), E> {
+        self.number(i64::try_from(x).map_or(Number::Huge(x), Number::Whole))
+    }
+
+    fn visit_f64<E>(self, x: f64) -> Result<(), E> {
+        self.number(Number::Float(x))
+    }
+
+    fn visit_str<E>(self, x: &str) -> Result<(), E> {
+        if self.depth > 0 {
+            return self.other("", "a list with a text in it");
+        }
+        self.field.found = Found::Text;
+        self.field.text.push_str(x);
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.other("null", "a list with null in it")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.other("an object", "a list with an object in it")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Value { field, depth } = self;
+        if depth == 0 {
+            field.found = Found::List;
+        }
+        if field.dims.len() == depth {
+            field.dims.push(None);
+        }
+        let mut n = 0;
+        loop {
+            let next = Value {
+                field: &mut *field,
+                depth: depth + 1,
+            };
+            if list.next_element_seed(next)?.is_none() {
+                break;
+            }
+            n += 1;
+        }
+        field.list(n, depth);
+        Ok(())
+    }
+}
