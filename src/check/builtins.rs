@@ -47,6 +47,26 @@ const fn b(
 /// By name, in order.
 pub const BUILTINS: &[Builtin] = &[
     b(
+        "BPE",
+        &["column", "vocab_size", "min_frequency?", "lower?"],
+        "byte pairs of a text column of the training rows, as GPT-2's: `fit vocab = BPE(train.text, vocab_size = 8000)`",
+        |el, a| el.of_rows_only(a),
+    ),
+    b(
+        "Hashing",
+        &[
+            "column",
+            "num_words",
+            "filters?",
+            "lower?",
+            "split?",
+            "char_level?",
+            "ngrams?",
+        ],
+        "words of a text column numbered by their hash: `fit vocab = Hashing(train.text, num_words = 5000)`",
+        |el, a| el.of_rows_only(a),
+    ),
+    b(
         "Tokenizer",
         &[
             "column",
@@ -56,6 +76,7 @@ pub const BUILTINS: &[Builtin] = &[
             "split?",
             "char_level?",
             "oov_token?",
+            "ngrams?",
         ],
         "the words of a text column of the training rows, by frequency: `fit vocab = Tokenizer(train.text)`",
         |el, a| el.of_rows_only(a),
@@ -429,6 +450,12 @@ pub const BUILTINS: &[Builtin] = &[
         &["x", "mask"],
         "`x` carrying a mask, a truth value for each position of its leading axes; none removes it",
         |el, a| el.with_mask(a),
+    ),
+    b(
+        "word_vectors",
+        &["file", "vocab"],
+        "vectors for the words of a vocabulary, of a file in GloVe's or word2vec's text form: `fit vectors = word_vectors(\"glove.txt\", vocab)`",
+        |el, a| el.of_rows_only(a),
     ),
 ];
 

@@ -7,6 +7,7 @@ use crate::diag::{Diagnostic, did_you_mean};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Param};
 
+use super::data::Fit;
 use super::elab::{Elab, LayerUse};
 use super::inner::configures_anew;
 use super::scope::{Declares, Frame, VarRole};
@@ -548,6 +549,9 @@ impl Elab<'_> {
                 word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_)))
             }
             Val::Tensor(_) if word == "initializer" => true,
+            Val::Fitted(n) if word == "initializer" => {
+                matches!(self.world.fit(n), Some(Fit::Vectors { .. }))
+            }
             _ => false,
         };
         if fits {

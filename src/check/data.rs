@@ -50,6 +50,11 @@ pub enum Fit {
     Lengths(Rows),
     /// A size: every id is below it.
     Vocabulary(Dim),
+    /// A vector for each id below `words`.
+    Vectors {
+        words: Dim,
+        dim: Dim,
+    },
     Size(Dim),
     /// Nothing, for a mistake that has been reported.
     Broken,

@@ -203,7 +203,7 @@ impl Elab<'_> {
         if !self.top().library {
             match self.world.fit(&n.text) {
                 Some(Fit::Size(size)) => return Val::Int(size),
-                Some(Fit::Vocabulary(_) | Fit::Labels(_)) => {
+                Some(Fit::Vocabulary(_) | Fit::Vectors { .. } | Fit::Labels(_)) => {
                     return Val::Fitted(Rc::from(&*n.text));
                 }
                 Some(Fit::Broken) => return Val::Error,

@@ -200,6 +200,8 @@ impl Elab<'_> {
             Some(Fit::Vocabulary(_) | Fit::Labels(_)) => {
                 return self.unknown_statistic(fit, field, &["size"]);
             }
+            Some(Fit::Vectors { dim, .. }) if &*field.text == "dim" => return Val::Int(dim),
+            Some(Fit::Vectors { .. }) => return self.unknown_statistic(fit, field, &["dim"]),
             Some(Fit::Lengths(_)) => {
                 let d =
                     Diagnostic::error("E0511", "statistics of lengths are numbers for later fits")

@@ -10,9 +10,10 @@ use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 use super::data::{DataEnv, Fit};
 use super::elab::Elab;
 use super::learn::learnt;
+use super::tokenizer::TOKENIZERS;
 use super::value::{Rows, RowsKind, Val};
 
-const USAGE: &str = "a fit is `statistics`, `power`, `bins`, `pca`, `labels` or `Tokenizer` of a training column, or a number of lengths";
+pub const USAGE: &str = "a fit is `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number of lengths";
 
 impl Elab<'_> {
     pub fn fit(&mut self, name: &Ident, value: &Expr, span: Span, env: &mut DataEnv) {
@@ -32,7 +33,8 @@ impl Elab<'_> {
         };
         let found = match called {
             Some((f, args)) if &*f.text == "statistics" => self.statistics(value, args, env),
-            Some((f, args)) if &*f.text == "Tokenizer" => self.tokenizer(f, args, env),
+            Some((f, args)) if TOKENIZERS.contains(&&*f.text) => self.tokenizer(f, args, env),
+            Some((f, args)) if &*f.text == "word_vectors" => self.word_vectors(f, args, env),
             Some((f, args)) if &*f.text == "labels" => self.labels(f, args, env),
             Some((f, args)) if matches!(&*f.text, "bins" | "pca" | "power") => {
                 self.learn(f, args, env)
@@ -59,6 +61,13 @@ impl Elab<'_> {
                 Some(n) => Dim::Const(i64::from(n)),
                 None => self.world.fitted_size(&format!("{}.size", name.text)),
             }),
+            (Some(FitKind::Vectors { vocabulary, .. }), _) => Fit::Vectors {
+                words: match self.world.fit(vocabulary) {
+                    Some(Fit::Vocabulary(size)) => size,
+                    _ => return,
+                },
+                dim: self.world.fitted_size(&format!("{}.dim", name.text)),
+            },
             (Some(FitKind::Size(_)), _) => Fit::Size(self.world.fitted_size(&name.text)),
             (None, None) => return,
         };
@@ -165,124 +174,6 @@ impl Elab<'_> {
         Some(column)
     }
 
-    /// `Tokenizer(train.text, num_words = 10_000)` with Keras' arguments.
-    fn tokenizer(
-        &mut self,
-        callee: &Ident,
-        args: &[Arg],
-        env: &DataEnv,
-    ) -> Option<(Option<FitKind>, Option<RowsSpec>)> {
-        let mut column = None;
-        let mut rules = Tokenizing {
-            num_words: None,
-            filters: None,
-            lower: true,
-            split: " ".into(),
-            char_level: false,
-            oov_token: None,
-        };
-        let options = [
-            "num_words",
-            "filters",
-            "lower",
-            "split",
-            "char_level",
-            "oov_token",
-        ];
-        let mut sound = true;
-        for a in args {
-            let Some(n) = &a.name else {
-                match column {
-                    None => column = Some(self.training_column(&a.value, env)?),
-                    Some(_) => {
-                        self.error(
-                            "E0107",
-                            a.span,
-                            "`Tokenizer` takes one column",
-                            "one too many",
-                        );
-                        return None;
-                    }
-                }
-                continue;
-            };
-            if !options.contains(&&*n.text) {
-                let mut d =
-                    Diagnostic::error("E0104", format!("`Tokenizer` has no argument `{}`", n.text))
-                        .label(n.span, "unknown argument");
-                if let Some(near) = did_you_mean(&n.text, options) {
-                    d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
-                }
-                self.report(d);
-                sound = false;
-                continue;
-            }
-            let v = self.eval(&a.value);
-            let expected = match (&*n.text, &v) {
-                (_, Val::Error) => {
-                    sound = false;
-                    continue;
-                }
-                ("num_words" | "oov_token", Val::None) => continue,
-                ("num_words", Val::Int(Dim::Const(k))) if *k > 0 && *k < 1 << 31 => {
-                    rules.num_words = Some(*k as u32);
-                    continue;
-                }
-                ("num_words", _) => "a number of words from 1",
-                ("filters", Val::Str(s)) => {
-                    rules.filters = Some(s.to_string());
-                    continue;
-                }
-                ("split", Val::Str(s)) if !s.is_empty() => {
-                    rules.split = s.to_string();
-                    continue;
-                }
-                ("oov_token", Val::Str(s)) => {
-                    rules.oov_token = Some(s.to_string());
-                    continue;
-                }
-                ("lower", Val::Bool(b)) => {
-                    rules.lower = *b;
-                    continue;
-                }
-                ("char_level", Val::Bool(b)) => {
-                    rules.char_level = *b;
-                    continue;
-                }
-                ("lower" | "char_level", _) => "true or false",
-                ("split", _) => "a text that is not empty",
-                _ => "a text in quotes",
-            };
-            self.error(
-                "E0301",
-                a.value.span,
-                format!("`{}` of `Tokenizer` is {expected}", n.text),
-                format!("this is {}", v.describe()),
-            );
-            sound = false;
-        }
-        let Some(column) = column else {
-            self.error(
-                "E0106",
-                callee.span,
-                "`Tokenizer` needs a text column",
-                "write `Tokenizer(train.text)`",
-            );
-            return None;
-        };
-        if !env.texts.contains(&column.text) {
-            self.error(
-                "E0513",
-                column.span,
-                "`Tokenizer` is fitted to a text column",
-                format!("`{}` holds numbers", column.text),
-            );
-            return None;
-        }
-        let column = column.text.to_string();
-        sound.then_some((Some(FitKind::Tokenizer { column, rules }), None))
-    }
-
     /// `train.text |> tokens(vocab) |> len`
     fn lengths(&mut self, e: &Expr, env: &DataEnv) -> Option<RowsSpec> {
         let rows = self.training_rows(e, env)?;
@@ -375,6 +266,9 @@ impl Elab<'_> {
                         Some(Number::Of(Summary::Statistic(statistic), rows.clone()))
                     }
                     Some(Fit::Vocabulary(size)) if &*name.text == "size" => Some(size_number(size)),
+                    Some(Fit::Vectors { dim, .. }) if &*name.text == "dim" => {
+                        Some(size_number(dim))
+                    }
                     Some(_) => {
                         let d = Diagnostic::error("E0511", "a size is made of lengths")
                             .label(e.span, "not of lengths")
@@ -483,6 +377,9 @@ impl Elab<'_> {
                 let known = [
                     "statistics",
                     "Tokenizer",
+                    "Hashing",
+                    "BPE",
+                    "word_vectors",
                     "labels",
                     "power",
                     "bins",

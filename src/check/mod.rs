@@ -43,6 +43,7 @@ mod sources;
 mod split;
 mod steps;
 mod sweep;
+mod tokenizer;
 mod train;
 mod unused;
 mod value;

@@ -7,6 +7,7 @@ use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Shape, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, DimExpr, Expr, ParamDecl, StateDecl, TypeKind};
 
+use super::data::Fit;
 use super::elab::{Elab, ParamInfo, StateInfo};
 use super::scope::{Declares, VarRole};
 use super::value::{Configured, Home, Meaning, Tensor, Val};
@@ -241,6 +242,7 @@ impl Elab<'_> {
                 }
             }
             Val::Error => return None,
+            Val::Fitted(fit) => self.fitted_vectors(&fit, ty, span, full)?,
             Val::Int(_) | Val::Float(_) | Val::Tensor(_) | Val::Unknown(_) => {
                 self.as_tensor(&v, ty.elem, span)?
             }
@@ -272,6 +274,54 @@ impl Elab<'_> {
             return None;
         }
         Some(t)
+    }
+
+    /// Word vectors as an initial tensor, of the parameter's type: a size that only the file
+    /// tells fits any until it is known.
+    fn fitted_vectors(&mut self, fit: &str, ty: &Type, span: Span, full: &str) -> Option<Tensor> {
+        let Some(Fit::Vectors { words, dim }) = self.world.fit(fit) else {
+            let what = "an initial value is an initializer, a number or a tensor";
+            let d = Diagnostic::error("E0410", what)
+                .label(span, format!("this is the fitted `{fit}`"))
+                .help("vectors of words are `fit vectors = word_vectors(\"glove.txt\", vocab)`");
+            self.report(d);
+            return None;
+        };
+        let found = [words, dim];
+        let differ = |(a, b): (&Dim, &Dim)| matches!((a.as_const(), b.as_const()), (Some(a), Some(b)) if a != b);
+        if ty.rank() != 2 || ty.shape.iter().zip(&found).any(differ) {
+            let found = crate::ir::ty::ShapeText(&found).to_string();
+            let what = format!("the vectors of `{fit}` are {found}, but `{full}` is {ty}");
+            let d = Diagnostic::error("E0410", what)
+                .label(span, format!("this is {found}"))
+                .help(
+                    "a row for each id of the vocabulary, and as many columns as a vector is long",
+                );
+            self.report(d);
+            return None;
+        }
+        let name = format!("{fit}.vectors");
+        let known = self.init.inputs.iter().find(|i| *i.name == *name);
+        let value = match known.map(|i| i.value) {
+            Some(value) if self.init.ty(value) == ty => value,
+            Some(value) => {
+                let d = Diagnostic::error("E0408", format!("`{fit}` is needed in two shapes"))
+                    .label(
+                        span,
+                        format!("{ty} here, and {} before", self.init.ty(value)),
+                    );
+                self.report(d);
+                return None;
+            }
+            None => self.init.input(&name, Role::Fit, ty.clone()),
+        };
+        Some(Tensor {
+            value,
+            home: Home::Init,
+            ty: ty.clone(),
+            meaning: Meaning::Real,
+            mask: None,
+        })
     }
 
     /// Runs an initializer with the parameter's name as the site of its draws.

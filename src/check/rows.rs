@@ -178,7 +178,7 @@ impl Elab<'_> {
         }
         let name = a.builtin.name;
         let d = match name {
-            "Tokenizer" | "percentile" => Diagnostic::error(
+            "Tokenizer" | "Hashing" | "BPE" | "word_vectors" | "percentile" => Diagnostic::error(
                 "E0513",
                 format!("`{name}` stands in a `fit` of a data block"),
             )

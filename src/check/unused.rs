@@ -126,6 +126,13 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             }
         }
     }
+    // Models take sizes, and vectors of words.
+    let in_models: Vec<Seen> = decls
+        .iter()
+        .filter(|d| matches!(d.kind, DeclKind::Model(_)))
+        .map(names_of)
+        .collect();
+    let in_model = |name: &Arc<str>| in_models.iter().any(|m| m.read.contains_key(name));
     let taken = decls.iter().find_map(|t| match &t.kind {
         DeclKind::Train(t) if t.data.text == d.name.text => Some(inputs_of(t, decls)),
         _ => None,
@@ -135,7 +142,11 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             DataItemKind::Column { name, .. } => {
                 ("column", name, seen.read.contains_key(&name.text))
             }
-            DataItemKind::Fit { name, .. } => ("fit", name, seen.read.contains_key(&name.text)),
+            DataItemKind::Fit { name, .. } => (
+                "fit",
+                name,
+                seen.read.contains_key(&name.text) || in_model(&name.text),
+            ),
             DataItemKind::Input { name, .. } => (
                 "input",
                 name,

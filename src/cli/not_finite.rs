@@ -16,6 +16,7 @@ use crate::train::dataset::Dataset;
 use crate::train::device::Device;
 use crate::train::identity::Identity;
 use crate::train::output::Output;
+use crate::train::store::Store;
 use crate::train::trace::{self, Argument, Cause, Fault, Operation, Trace};
 use crate::train::{Callbacks, Fit, RunError, Session};
 
@@ -47,8 +48,9 @@ fn search(again: &Again) -> Result<Option<Trace>, Failure> {
     let (args, loaded) = (again.args, again.loaded);
     let spec = &loaded.train;
     let compile = Box::new(|graph| again.device.compile(graph));
-    let mut session = Session::new(&loaded.programs, again.data.most_rows(), compile)?;
-    again.data.fill(session.store_mut());
+    let fill = |store: &mut Store| again.data.fill(store);
+    let rows = again.data.most_rows();
+    let mut session = Session::filled(&loaded.programs, rows, fill, compile)?;
     // what callbacks write this time is of no use
     let scratch = tempfile::Builder::new()
         .prefix(".nnc-again-")

@@ -23,6 +23,7 @@ use crate::train::fitted::Fitted;
 use crate::train::memory;
 use crate::train::output::Output;
 use crate::train::state::{Resumed, save_state};
+use crate::train::store::Store;
 use crate::train::weights::WeightsFile;
 use crate::train::{Callbacks, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
 
@@ -107,8 +108,8 @@ pub fn one(
     let kinds = [Kind::Train, Kind::Eval];
     let data = dataset(loaded, common, &args.machine, &kinds, None)?;
     let compile = Box::new(|graph| device.compile(graph));
-    let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
-    data.fill(session.store_mut());
+    let fill = |store: &mut Store| data.fill(store);
+    let session = Session::filled(&loaded.programs, data.most_rows(), fill, compile)?;
     let held_out = [Part::Val, Part::Test].into_iter();
     let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
     let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));

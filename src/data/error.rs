@@ -276,6 +276,12 @@ pub enum DataError {
     )]
     NotPositive { column: String },
 
+    #[error("the byte pairs of a text do not go together: {reason}")]
+    BytePairs { reason: String },
+
+    #[error("{}: none of the vocabulary's words is in it", path.display())]
+    NoVectors { path: PathBuf },
+
     #[error("there is no room for {rows} rows of {each} ids")]
     NoRoom { rows: usize, each: usize },
 
@@ -347,6 +353,8 @@ impl DataError {
             DataError::Syntax { .. } => "E0940",
             DataError::Classes { .. } => "E0946",
             DataError::Differs { .. } => "E0947",
+            DataError::BytePairs { .. } => "E0991",
+            DataError::NoVectors { .. } => "E0992",
         }
     }
 

@@ -268,6 +268,9 @@ pub enum FitKind {
     },
     /// A vocabulary; `NAME.size` is the number of its ids.
     Tokenizer { column: String, rules: Tokenizing },
+    /// A vector for each id of a vocabulary, out of a file: a `Fit` input of the `init` graph
+    /// named `NAME.vectors`. `NAME.dim` is how long they are.
+    Vectors { path: String, vocabulary: String },
     /// A number, cut to a whole one: the size `NAME`.
     Size(Number),
 }
@@ -278,7 +281,7 @@ impl FitSpec {
             FitKind::Statistics { .. } | FitKind::Tensors { .. } => false,
             FitKind::Labels { classes, .. } => classes.is_none(),
             FitKind::Tokenizer { rules, .. } => rules.num_words.is_none(),
-            FitKind::Size(_) => true,
+            FitKind::Size(_) | FitKind::Vectors { .. } => true,
         }
     }
 }
@@ -316,9 +319,10 @@ pub enum Spacing {
     Quantile,
 }
 
-/// The arguments of Keras' `Tokenizer`.
+/// The arguments of Keras' `Tokenizer`, and of the other ways from texts to ids.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tokenizing {
+    /// Ids are below it.
     pub num_words: Option<u32>,
     /// None: Keras' own.
     pub filters: Option<String>,
@@ -326,6 +330,17 @@ pub struct Tokenizing {
     pub split: String,
     pub char_level: bool,
     pub oov_token: Option<String>,
+    /// How many neighbouring words stand as one.
+    pub ngrams: Vec<u32>,
+    pub ids: WordIds,
+}
+
+/// Which id a word has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordIds {
+    ByCount,
+    ByHash,
+    BytePairs { min_frequency: u64 },
 }
 
 /// A value for each row that no graph holds.

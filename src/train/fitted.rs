@@ -10,13 +10,13 @@ use crate::check::Sizes;
 use crate::data::fit::{Lengths, Over, statistics};
 use crate::data::learn;
 use crate::data::table::{ColumnData, TextColumn};
-use crate::data::text::{BagMode, Ids, Rules, Side, Vocabulary};
+use crate::data::text::{BagMode, Ids, Numbering, Rules, Side, Vocabulary, read_vectors};
 use crate::data::{Column, DataError, Table};
 use crate::lower::spec::{
     Bag, DataSpec, DerivedSpec, End, FitKind, Learn, Make, Number, NumberOp, Power, Rows, Spacing,
-    Statistic, Summary, Tokenizing,
+    Statistic, Summary, Tokenizing, WordIds,
 };
-use crate::train::dataset::indices;
+use crate::train::dataset::{Places, indices};
 
 /// The key of a weights file's metadata.
 const NOTE: &str = "fitted";
@@ -31,6 +31,9 @@ pub struct Fitted {
     pub labels: BTreeMap<String, Vec<String>>,
     /// `length`, `vocab.size`.
     pub sizes: BTreeMap<String, i64>,
+    /// By fit: the vocabulary, and which of its ids have a vector.
+    #[serde(skip)]
+    pub vectors: BTreeMap<String, (String, Vec<u32>)>,
 }
 
 /// Ids of a table's text columns, made once: by column and vocabulary.
@@ -43,6 +46,7 @@ impl Fitted {
         spec: &DataSpec,
         table: &Table,
         rows: &[u32],
+        places: &Places,
         threads: usize,
     ) -> Result<(Fitted, Made), DataError> {
         let mut fitted = Fitted::default();
@@ -96,6 +100,17 @@ impl Fitted {
                         fitted.sizes.insert(format!("{}.size", fit.name), size);
                     }
                     fitted.vocabularies.insert(fit.name.clone(), vocabulary);
+                }
+                FitKind::Vectors { path, vocabulary } => {
+                    let words = fitted.vocabularies.get(vocabulary);
+                    let words = words.ok_or_else(|| unknown(vocabulary))?;
+                    let read = read_vectors(&places.find(path), words)?;
+                    let name = format!("{}.dim", fit.name);
+                    fitted.sizes.insert(name, read.dim as i64);
+                    let name = format!("{}.vectors", fit.name);
+                    fitted.statistics.push((name, read.values));
+                    let found = (vocabulary.clone(), read.found);
+                    fitted.vectors.insert(fit.name.clone(), found);
                 }
                 FitKind::Size(number) => {
                     let mut of = |what: Summary, of: &Rows| {
@@ -199,6 +214,7 @@ impl Fitted {
                 .map(|(name, v)| (name.clone(), v.in_use()))
                 .collect(),
             sizes: self.sizes.clone(),
+            vectors: BTreeMap::new(),
         };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         BTreeMap::from([(NOTE.into(), text)])
@@ -314,7 +330,7 @@ impl Fitted {
         if !made.0.contains_key(&key) {
             let words = self.vocabularies.get(vocabulary);
             let words = words.ok_or_else(|| unknown(vocabulary))?;
-            let ids = words.ids(texts(table, column)?, threads);
+            let ids = words.ids(texts(table, column)?, threads)?;
             made.0.insert(key.clone(), ids);
         }
         Ok(&made.0[&key])
@@ -383,6 +399,12 @@ fn rules(r: &Tokenizing) -> Rules {
         split: r.split.clone(),
         char_level: r.char_level,
         oov_token: r.oov_token.clone(),
+        ngrams: r.ngrams.clone(),
+        ids: match r.ids {
+            WordIds::ByCount => Numbering::ByCount,
+            WordIds::ByHash => Numbering::ByHash,
+            WordIds::BytePairs { min_frequency } => Numbering::BytePairs { min_frequency },
+        },
     }
 }
 

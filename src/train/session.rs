@@ -87,7 +87,18 @@ impl<'a> Session<'a> {
         rows: usize,
         compile: Box<Compile<'a>>,
     ) -> Result<Session<'a>, RunError> {
+        Session::filled(programs, rows, |_| {}, compile)
+    }
+
+    /// The same, where initial values are made of what was fitted: `fill` sets that.
+    pub fn filled(
+        programs: &'a Programs,
+        rows: usize,
+        fill: impl FnOnce(&mut Store),
+        compile: Box<Compile<'a>>,
+    ) -> Result<Session<'a>, RunError> {
         let mut store = Store::new(programs, rows)?;
+        fill(&mut store);
         let mut init = Compiled::new(compile(programs.init.clone())?, &store, Results::InStore)?;
         init.run(&mut store, None)?;
         drop(init);

@@ -82,6 +82,10 @@ impl Store {
                 Ok(())
             }
         };
+        // what only begins a run is not saved with it
+        for input in &programs.init.inputs {
+            add(&input.name, &Role::Plain, programs.init.ty(input.value))?;
+        }
         for o in &programs.init.outputs {
             if o.role == OutputRole::Result {
                 add(&o.name, &Role::Plain, programs.init.ty(o.value))?;

@@ -195,6 +195,97 @@ fn a_file_without_a_train_block_can_be_inspected() {
     assert_eq!(out.status.code(), Some(2));
 }
 
+const OTHER_WAYS: &str = r#"
+data reviews {
+  source  tsv("reviews.tsv")
+  column  review : text
+  column  kind   : class[2]
+  split   stratify(kind) { train 60%, val 20%, test 20% }
+  fit     vocab   = Tokenizer(train.review, ngrams = 2, num_words = 60)
+  fit     vectors = word_vectors("vectors.txt", vocab)
+  fit     pieces  = BPE(train.review, vocab_size = 300)
+  fit     hashed  = Hashing(train.review, num_words = 20)
+  fit     letters = Tokenizer(train.review, char_level = true)
+  fit     longest = max(train.review |> tokens(pieces) |> len)
+  input   ids : token[60][9]                 = review |> tokens(vocab) |> pad(9)
+  input   cut : token[300][longest]          = review |> tokens(pieces) |> pad(longest)
+  input   bag : [20]                         = review |> bag(hashed, mode = tfidf)
+  input   abc : token[letters.size][longest] = review |> tokens(letters) |> pad(longest)
+  target  y   : class[2] = kind
+}
+
+model Kind(ids: token[60][9], cut: token[300][longest], bag: [20], abc: token[letters.size][longest]) -> prob {
+  known = ids |> Embedding(60, vectors.dim, weights = vectors, trainable = false) |> GlobalAveragePooling1D
+  pieces = cut |> Embedding(300, 4) |> GlobalAveragePooling1D
+  letters = abc |> Embedding(letters.size, 4) |> Conv1D(4, 3) |> GlobalMaxPooling1D
+  concat(known, pieces, letters, bag) |> Dense(1, sigmoid)
+}
+
+train Kind on reviews {
+  loss       binary_crossentropy
+  optimizer  Adam(lr = 0.01)
+  metrics    accuracy
+  epochs     20
+  seed       3
+}
+"#;
+
+#[test]
+fn byte_pairs_hashes_letters_and_vectors_travel_with_the_weights() {
+    let place = place();
+    let put = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    put("kind.nn", OTHER_WAYS);
+    put(
+        "vectors.txt",
+        "film 0.5 -1 2\nsplendid 1 2 3\nnowhere 4 4 4\n",
+    );
+    for (out, threads) in [("o", "1"), ("p", "3")] {
+        let args = ["run", "kind.nn", "--out", out, "--threads", threads];
+        fine(place.path(), &args);
+    }
+    let weights = |f: &str| fs::read(place.path().join(f).join("weights.safetensors")).unwrap();
+    let bytes = weights("o");
+    assert!(bytes == weights("p"));
+
+    // the table is that of the file, and stays it
+    let args = ["inspect", "kind.nn", "--json", "--words", "200"];
+    let found = event(&fine(place.path(), &args), "inspected");
+    let words = found["vocabularies"][0]["most_frequent"]
+        .as_array()
+        .unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert!(file.tensor("vectors.vectors").is_err());
+    let table = file.tensor("embedding/embeddings").unwrap();
+    assert_eq!(table.shape(), [60, 3]);
+    let rows: Vec<[f32; 3]> = (table.data().as_chunks::<12>().0.iter())
+        .map(|row| [0, 4, 8].map(|i| f32::from_le_bytes(row[i..i + 4].try_into().unwrap())))
+        .collect();
+    assert_eq!(rows[0], [0.0; 3]);
+    for w in words.iter().filter(|w| w["id"].as_u64().unwrap() < 60) {
+        let expected = match w["word"].as_str().unwrap() {
+            "film" => [0.5, -1.0, 2.0],
+            "splendid" => [1.0, 2.0, 3.0],
+            _ => [0.0; 3],
+        };
+        assert_eq!(rows[w["id"].as_u64().unwrap() as usize], expected, "{w}");
+    }
+    assert_eq!(found["vocabularies"][0]["vectors"][0]["found"], 2);
+
+    // what was read is of no use any more
+    fs::remove_file(place.path().join("vectors.txt")).unwrap();
+    let with = ["evaluate", "kind.nn", "--weights", "o/weights.safetensors"];
+    fine(place.path(), &with);
+    put("vectors.txt", "film 0.5 -1\n");
+    let wrong = OTHER_WAYS.replace("vectors.dim, weights", "3, weights");
+    put("kind.nn", &wrong);
+    let out = nnc(place.path(), &["run", "kind.nn"]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        said.contains("[E0410]: the vectors of `vectors` are [60, 2]"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_does_not_fit_the_data_is_told_with_its_place() {
     let place = place();

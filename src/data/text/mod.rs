@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! words         a text cut into words
+//! pieces        a text as byte pairs
 //! vocabulary    words counted in training texts; their ids
 //! ids           lists of ids: padded to one length, counted into bags
+//! vectors       files of word vectors
 //! ```
 
 mod ids;
+mod pieces;
+mod vectors;
 mod vocabulary;
 mod words;
 
 pub use ids::{BagMode, Ids, Side};
+pub use vectors::{Vectors, read_vectors};
 pub use vocabulary::{Vocabulary, Word};
-pub use words::Rules;
+pub use words::{Numbering, Rules};
 
 /// What Keras' `Tokenizer` takes for blanks.
 pub const FILTERS: &str = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n";

@@ -1,6 +1,10 @@
 //! A text cut into words, as Keras' `text_to_word_sequence` cuts it: made lower
 //! case, every filtered character replaced by the split, cut at the split, empty
 //! pieces dropped. By characters nothing is filtered.
+//!
+//! Neighbouring words may stand as one, joined by a blank (characters by nothing): those
+//! of the first width, then those of the next, as Keras' `TextVectorization` and
+//! scikit-learn's `CountVectorizer` list them.
 
 use super::FILTERS;
 
@@ -17,6 +21,27 @@ pub struct Rules {
     pub char_level: bool,
     /// Takes id 1 and the place of every word without an id, which is dropped otherwise.
     pub oov_token: Option<String>,
+    /// How many neighbouring words stand as one; `[1]` is words alone.
+    #[serde(default = "alone")]
+    pub ngrams: Vec<u32>,
+    #[serde(default)]
+    pub ids: Numbering,
+}
+
+/// Which id a word has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub enum Numbering {
+    /// By how often it is in the training texts.
+    #[default]
+    ByCount,
+    /// Its hash: 64-bit XXH3 of its UTF-8, without a seed, taken modulo the ids but 0.
+    ByHash,
+    /// Those of the byte pairs that it is made of; pairs as rare as this are not merged.
+    BytePairs { min_frequency: u64 },
+}
+
+fn alone() -> Vec<u32> {
+    vec![1]
 }
 
 impl Default for Rules {
@@ -28,6 +53,8 @@ impl Default for Rules {
             split: " ".into(),
             char_level: false,
             oov_token: None,
+            ngrams: alone(),
+            ids: Numbering::ByCount,
         }
     }
 }
@@ -72,8 +99,33 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// Calls `f` with each word.
+    /// Calls `f` with each word, or run of words.
     pub fn each(&mut self, text: &str, mut f: impl FnMut(&str)) {
+        if self.rules.ngrams == [1] {
+            return self.each_word(text, f);
+        }
+        let (mut words, mut ends) = (String::new(), Vec::new());
+        let between = if self.rules.char_level { "" } else { " " };
+        self.each_word(text, |word| {
+            if !ends.is_empty() {
+                words.push_str(between);
+            }
+            words.push_str(word);
+            ends.push(words.len());
+        });
+        let start = |i: usize| match i {
+            0 => 0,
+            i => ends[i - 1] + between.len(),
+        };
+        for &width in &self.rules.ngrams {
+            let width = width as usize;
+            for first in 0..(ends.len() + 1).saturating_sub(width) {
+                f(&words[start(first)..ends[first + width - 1]]);
+            }
+        }
+    }
+
+    fn each_word(&mut self, text: &str, mut f: impl FnMut(&str)) {
         let rules = self.rules;
         if rules.char_level {
             let lowered;

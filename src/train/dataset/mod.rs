@@ -77,6 +77,7 @@ impl Dataset {
                 | FitKind::Labels { column, .. }
                 | FitKind::Tokenizer { column, .. } => vec![column.as_str()],
                 FitKind::Size(number) => number.columns(),
+                FitKind::Vectors { .. } => Vec::new(),
             }));
         }
         let columns: Vec<&ColumnSpec> = spec
@@ -114,7 +115,7 @@ impl Dataset {
         let threads = reading.threads;
         let (fitted, made) = match (reading.fitted, named.get(&Part::Train)) {
             (Some(fitted), _) => (fitted, Made::default()),
-            (None, Some((table, rows))) => Fitted::learn(spec, table, rows, threads)?,
+            (None, Some((table, rows))) => Fitted::learn(spec, table, rows, places, threads)?,
             (None, None) => Default::default(),
         };
         Ok(Dataset {
