@@ -1,0 +1,223 @@
+//! What tokenizers learnt: words, how often they are there, how many ids texts have.
+
+use serde_json::{Value, json};
+
+use super::short;
+use crate::cli::common::Failure;
+use crate::cli::progress::thousands;
+use crate::data::Table;
+use crate::data::fit::Lengths;
+use crate::data::text::{Numbering, Vocabulary, Word};
+use crate::lower::spec::{DataSpec, FitKind, Make, Rows};
+use crate::train::dataset::Dataset;
+
+/// What a vocabulary, and the lengths that it gives, look like.
+pub struct Words<'a> {
+    name: &'a str,
+    column: &'a str,
+    vocabulary: &'a Vocabulary,
+    lengths: Lengths,
+    /// Name and length of the columns padded to one length, and the share of rows that are
+    /// not cut.
+    padded: Vec<(String, i64, f64)>,
+    /// Files of vectors for these words: the fit, how many words have one, and what share of
+    /// the words of the texts that is.
+    vectors: Vec<(&'a str, usize, f64)>,
+}
+
+/// Ids that are there, the most frequent first, of equals the lower.
+fn by_count(v: &Vocabulary) -> Vec<(u32, &Word)> {
+    let mut all: Vec<(u32, &Word)> = (1u32..)
+        .zip(&v.words)
+        .filter(|(_, w)| w.count > 0)
+        .collect();
+    all.sort_by_key(|(_, w)| std::cmp::Reverse(w.count));
+    all
+}
+
+/// What one of its words is called.
+fn unit(v: &Vocabulary) -> &'static str {
+    match v.rules.ids {
+        Numbering::BytePairs { .. } => "pieces",
+        Numbering::ByHash => "hashes",
+        Numbering::ByCount if v.rules.char_level => "characters",
+        Numbering::ByCount => "words",
+    }
+}
+
+pub fn words<'a>(
+    spec: &'a DataSpec,
+    data: &'a Dataset,
+    table: &Table,
+    rows: &[u32],
+    threads: usize,
+) -> Result<Vec<Words<'a>>, Failure> {
+    let mut all = Vec::new();
+    for fit in &spec.fits {
+        let FitKind::Tokenizer { column, .. } = &fit.kind else {
+            continue;
+        };
+        let Some(vocabulary) = data.fitted().vocabularies.get(&fit.name) else {
+            continue;
+        };
+        let of = Rows::Ids {
+            column: column.clone(),
+            vocabulary: fit.name.clone(),
+        };
+        let lengths = data.fitted().lengths(table, rows, &of, threads)?;
+        let mut padded = Vec::new();
+        for d in &spec.derived {
+            if let Make::Pad { length, .. } = &d.make
+                && d.of == of
+                && let Some(length) = length.as_const()
+            {
+                let share = lengths.share_up_to(length as f64);
+                padded.push((d.name.clone(), length, share));
+            }
+        }
+        let used: u64 = vocabulary.in_use().words.iter().map(|w| w.count).sum();
+        let vectors = (data.fitted().vectors.iter())
+            .filter(|(_, (of, _))| *of == fit.name)
+            .map(|(name, (_, found))| {
+                let words = found.iter().filter_map(|id| vocabulary.word(*id));
+                let counted: u64 = words.map(|w| w.count).sum();
+                (
+                    name.as_str(),
+                    found.len(),
+                    counted as f64 / used.max(1) as f64,
+                )
+            })
+            .collect();
+        all.push(Words {
+            name: &fit.name,
+            column,
+            vocabulary,
+            lengths,
+            padded,
+            vectors,
+        });
+    }
+    Ok(all)
+}
+
+pub fn words_text(w: &Words, most: usize) -> String {
+    let v = w.vocabulary;
+    let all: u64 = v.words.iter().map(|w| w.count).sum();
+    let used: u64 = v.in_use().words.iter().map(|w| w.count).sum();
+    let numbered = by_count(v);
+    let real = numbered.len();
+    let share = 100.0 * used as f64 / all.max(1) as f64;
+    let unit = unit(v);
+    let list = |words: &[(u32, &Word)]| {
+        let shown: Vec<String> = words
+            .iter()
+            .map(|(id, w)| {
+                let text = v.shown(*id).unwrap_or_default();
+                let (count, docs) = (thousands(w.count as usize), thousands(w.docs as usize));
+                format!("{text:?} {count} ({id}; in {docs} texts)")
+            })
+            .collect();
+        shown.join(", ")
+    };
+    let mut text = format!(
+        "{}: {} {unit} of {} in {} texts; ids below {}, which {share:.1} % of the {unit} have",
+        w.name,
+        thousands(real),
+        w.column,
+        thousands(v.documents as usize),
+        thousands(v.size() as usize),
+    );
+    if most > 0 {
+        text += &format!("\n  most frequent   {}", list(&numbered[..most.min(real)]));
+        let skip = real.saturating_sub(most);
+        text += &format!("\n  least frequent  {}", list(&numbered[skip..]));
+    }
+    let l = &w.lengths;
+    let (mean, std) = (l.mean(), l.std());
+    text += &format!(
+        "\n  ids a text      {} .. {}, mean {} ± {}, median {}, 95 % {}, 99 % {}, mean + 2 std {} ({:.1} % are not longer)",
+        short(l.min()),
+        short(l.max()),
+        short(mean),
+        short(std),
+        short(l.percentile(50.0)),
+        short(l.percentile(95.0)),
+        short(l.percentile(99.0)),
+        short(mean + 2.0 * std),
+        100.0 * l.share_up_to(mean + 2.0 * std),
+    );
+    text += &bars(l);
+    for (name, length, share) in &w.padded {
+        text += &format!(
+            "\n  {name} has {length} ids a text: {:.1} % of the texts are not cut",
+            share * 100.0
+        );
+    }
+    for (name, found, share) in &w.vectors {
+        text += &format!(
+            "\n  {name} has vectors for {} of {} {unit}, which are {:.1} % of those in the texts",
+            thousands(*found),
+            thousands((v.size() as usize).saturating_sub(1).min(v.words.len())),
+            share * 100.0
+        );
+    }
+    text
+}
+
+/// A histogram of lengths, a line a bar; the longest twentieth in the last.
+fn bars(lengths: &Lengths) -> String {
+    const BARS: usize = 12;
+    const WIDTH: usize = 40;
+    let top = lengths.percentile(98.0).max(lengths.min() + 1.0);
+    let step = ((top - lengths.min()) / BARS as f64).max(1.0).ceil();
+    let mut counts = vec![0usize; BARS + 1];
+    for &x in lengths.sorted() {
+        let bin = (f64::from(x) - lengths.min()) / step;
+        counts[(bin as usize).min(BARS)] += 1;
+    }
+    while counts.last() == Some(&0) {
+        counts.pop();
+    }
+    let most = counts.iter().copied().max().unwrap_or(1).max(1);
+    let mut text = String::new();
+    for (i, n) in counts.iter().enumerate() {
+        let from = lengths.min() + step * i as f64;
+        let bar = "█".repeat((n * WIDTH).div_ceil(most));
+        let to = if i == BARS { "and more" } else { "..      " };
+        text += &format!("\n  {from:>7} {to} {bar} {}", thousands(*n));
+    }
+    text
+}
+
+pub fn words_json(w: &Words, most: usize) -> Value {
+    let v = w.vocabulary;
+    let word = |(id, w): &(u32, &Word)| json!({"word": v.shown(*id), "id": id, "count": w.count, "docs": w.docs});
+    let numbered = by_count(v);
+    let real = numbered.len();
+    let l = &w.lengths;
+    json!({
+        "name": w.name,
+        "column": w.column,
+        "document_count": v.documents,
+        "words": real,
+        "size": v.size(),
+        "most_frequent": numbered.iter().take(most).map(word).collect::<Vec<_>>(),
+        "least_frequent": numbered.iter().skip(real.saturating_sub(most)).map(word).collect::<Vec<_>>(),
+        "lengths": {
+            "min": l.min(),
+            "max": l.max(),
+            "mean": l.mean(),
+            "std": l.std(),
+            "p50": l.percentile(50.0),
+            "p95": l.percentile(95.0),
+            "p99": l.percentile(99.0),
+            "share_up_to_mean_plus_2_std": l.share_up_to(l.mean() + 2.0 * l.std()),
+        },
+        "padded": w.padded.iter().map(|(name, length, share)| {
+            json!({"name": name, "length": length, "share_not_cut": share})
+        }).collect::<Vec<_>>(),
+        "vectors": w.vectors.iter().map(|(name, found, share)| {
+            json!({"name": name, "found": found, "share_of_texts": share})
+        }).collect::<Vec<_>>(),
+    })
+}
