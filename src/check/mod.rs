@@ -62,6 +62,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::ir::{Graph, Role};
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
+use crate::lower::sweep::SweepSpec;
 use crate::span::{SourceMap, Span};
 use crate::syntax::ast::{self, DeclKind};
 
@@ -95,6 +96,7 @@ pub struct Checked {
     pub layers: Vec<LayerUse>,
     /// Names of the file's models.
     pub models: Vec<String>,
+    pub sweep: Option<SweepSpec>,
 }
 
 /// The result of checking: diagnostics in order of place, and the program if none is an error.
@@ -158,7 +160,12 @@ fn check_here(
     let mut loaded = load::load(files, path, overrides, purpose);
     loaded.world.sizes = sizes.clone();
     let mut diags = std::mem::take(&mut loaded.diagnostics);
-    let checked = check_decls(&loaded, &mut diags);
+    let mut probes = Vec::new();
+    let checked = check_decls(&loaded, &mut diags, &mut probes);
+    let fine = |diags: &[Diagnostic]| diags.iter().all(|d| d.severity != Severity::Error);
+    if sizes.is_empty() && fine(&diags) {
+        sweep::probe::probe(files, path, overrides, &probes, &mut diags);
+    }
     let mut seen = HashSet::new();
     diags.retain(|d| {
         seen.insert((
@@ -168,7 +175,7 @@ fn check_here(
         ))
     });
     diags.sort_by_key(|d| d.span().map_or((u32::MAX, 0), |s| (s.source.0, s.start)));
-    let failed = diags.iter().any(|d| d.severity == Severity::Error);
+    let failed = !fine(&diags);
     let map = loaded.world.map.into_inner();
     Report {
         checked: checked.filter(|_| !failed && purpose == Purpose::Run),
@@ -177,7 +184,12 @@ fn check_here(
     }
 }
 
-fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
+/// `probes`: the values of a sweep with which the program is still to be checked.
+fn check_decls(
+    loaded: &load::Loaded,
+    diags: &mut Vec<Diagnostic>,
+    probes: &mut Vec<sweep::probe::Probe>,
+) -> Option<Checked> {
     let world = &loaded.world;
     let generic = Mode {
         training: true,
@@ -219,7 +231,7 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         match &decl.kind {
             DeclKind::Model(m) => models.push(m.clone()),
             DeclKind::Train(t) => trains.push((t, decl.span)),
-            DeclKind::Sweep(s) => sweeps.push(s),
+            DeclKind::Sweep(s) => sweeps.push((s, decl.span)),
             _ => {}
         }
     }
@@ -246,7 +258,9 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         programs: None,
         layers: Vec::new(),
         models: models.iter().map(|m| m.name.text.to_string()).collect(),
+        sweep: None,
     };
+    let mut trained_block = None;
     if let [(first, _), (second, _), ..] = trains.as_slice() {
         let head = |t: &ast::Train| match t.models.first() {
             Some(m) => m.span.to(t.data.span),
@@ -263,7 +277,10 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
         trained.extend(t.models.iter().map(|m| m.text.clone()));
         let data = blocks.iter().find(|(d, _)| d.name.text == t.data.text);
         match data {
-            Some((d, at)) => check_train(world, t, *span, d, *at, &bad, &mut checked, diags),
+            Some((d, at)) => {
+                let run = check_train(world, t, *span, d, *at, &bad, &mut checked, diags);
+                trained_block = Some(run);
+            }
             // What is wrong with it has been said.
             None if matches!(
                 world.globals.get(&t.data.text),
@@ -322,9 +339,22 @@ fn check_decls(loaded: &load::Loaded, diags: &mut Vec<Diagnostic>) -> Option<Che
             }
         }
     }
-    for s in sweeps {
+    if let [(first, _), (second, _), ..] = sweeps.as_slice() {
+        diags.push(
+            Diagnostic::error("E0712", "a file has one sweep")
+                .label(second.model.span, "a second one")
+                .label(first.model.span, "the first"),
+        );
+    }
+    if let Some((s, span)) = sweeps.first() {
+        let fine = diags.iter().all(|d| d.severity != Severity::Error);
+        let trained = (trains.first()).map(|(block, _)| sweep::Trained {
+            block,
+            reported: (trained_block.as_ref()).and_then(|run| fine.then_some(&run.reported)),
+            epochs: (trained_block.as_ref()).map_or(usize::MAX, |run| run.epochs),
+        });
         let mut e = Elab::new(world, step(true), "sweep");
-        e.sweep(s);
+        (checked.sweep, *probes) = e.sweep(s, *span, trained.as_ref());
         diags.append(&mut e.diags);
     }
     if diags.iter().all(|d| d.severity != Severity::Error) {
@@ -349,7 +379,7 @@ fn check_train(
     bad: &Rc<HashSet<usize>>,
     checked: &mut Checked,
     diags: &mut Vec<Diagnostic>,
-) {
+) -> TrainedRun {
     let elab = |training: bool, name: &str| {
         let mut e = Elab::new(
             world,
@@ -379,6 +409,10 @@ fn check_train(
     let reported = e.reported_by(&env, &metrics);
     spec.callbacks = e.callbacks(train::setting(t, "callbacks"), &reported);
     spec.rates = std::mem::take(&mut e.rates);
+    let run = TrainedRun {
+        reported,
+        epochs: spec.epochs,
+    };
     let wanted = train::setting(t, "report");
     spec.reports = e.reports(wanted, &spec.outputs, env.targets.len());
     let last = std::mem::take(&mut e.ends);
@@ -391,7 +425,7 @@ fn check_train(
     // One model that never asks whether it is trained is evaluated as it is trained.
     let same = t.models.len() == 1 && !e.asked_training;
     if world.purpose == Purpose::Report && same {
-        return;
+        return run;
     }
 
     let mut e = elab(false, "eval");
@@ -439,6 +473,13 @@ fn check_train(
         closing,
         ends: last,
     });
+    run
+}
+
+/// What a sweep asks of the train block.
+struct TrainedRun {
+    reported: callbacks::Reported,
+    epochs: usize,
 }
 
 /// A parameter or state that only evaluation declares: nothing gives it an initial value.

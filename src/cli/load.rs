@@ -11,6 +11,7 @@ use crate::diag::{Severity, json};
 use crate::ir::Graph;
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, TrainSpec};
+use crate::lower::sweep::SweepSpec;
 use crate::span::SourceMap;
 use crate::syntax::MAX_SOURCE;
 use crate::train::identity::{Hash, Identity};
@@ -30,6 +31,7 @@ pub struct Loaded {
     /// From columns to what a model is fed and compared with: a result for each of `feeds`.
     pub feed: Graph,
     pub feeds: Vec<FeedInfo>,
+    pub sweep: Option<SweepSpec>,
 }
 
 impl Loaded {
@@ -167,6 +169,7 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         map,
         feed: checked.feed,
         feeds: checked.feeds,
+        sweep: checked.sweep,
     })
 }
 

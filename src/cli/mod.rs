@@ -26,6 +26,7 @@ mod run;
 mod runs;
 mod saver;
 mod summary;
+mod sweep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Command {
     Check(check::Args),
     /// Train the model of a file
     Run(run::Args),
+    /// Try the configurations of a file's sweep, and tell which is best
+    Sweep(sweep::Args),
     /// What runs came to; two or more of them side by side
     Runs(runs::Args),
     /// Loss and metrics of saved weights
@@ -99,6 +102,7 @@ fn dispatch(command: Command) -> u8 {
     let (result, json) = match command {
         Command::Check(args) => (check::check(&args), args.common.json),
         Command::Run(args) => (run::run(&args), args.common.json),
+        Command::Sweep(args) => (sweep::sweep(&args), args.common.json),
         Command::Runs(args) => (runs::runs(&args), args.json),
         Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
         Command::Predict(args) => (predict::predict(&args), args.common.json),

@@ -17,6 +17,7 @@ use crate::lower::spec::Part;
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
 use crate::train::dataset::{Dataset, Overlap, Places, Reading};
+use crate::train::fit::Position;
 use crate::train::device::Device;
 use crate::train::fit::evaluate;
 use crate::train::fitted::Fitted;
@@ -58,6 +59,9 @@ pub struct Args {
     /// Hold this fold out, of data that are split by `kfold`, and train no other
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub fold: Option<u32>,
+    /// Stop when so many epochs are done in all, to go on later
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit_epochs: Option<u32>,
 }
 
 /// What came of a run.
@@ -194,7 +198,7 @@ fn train(
     let plan = Fit {
         epochs,
         from: from.position,
-        limit: args.limit_steps,
+        limit: limit(args, from.position, spec.epochs, parts.train.len()),
         stop: interrupt::flag(),
         every: saver.checkpoints.every(),
         history: from.history,
@@ -244,7 +248,8 @@ fn train(
             progress: &progress,
         })?;
     }
-    conclude(&progress, task, out, &outcome, session.steps());
+    let ended = (&outcome, callbacks.taken_back());
+    conclude(&progress, task, out, ended, session.steps());
     let interrupted = outcome.stopped == Some(Stopped::Interrupted);
     let held_out = match &mut parts.val {
         Some(val) if whole.is_some() && !interrupted => Some(evaluate(&mut session, val)?),
@@ -293,6 +298,16 @@ pub fn text(args: &Args, loaded: &Loaded) -> String {
         ("seed", args.seed),
     ];
     program::as_run(source, &loaded.folder, &args.common.set, &settings)
+}
+
+/// After how many steps to stop, though there are more to do.
+fn limit(args: &Args, from: Position, epochs: usize, steps: usize) -> Option<u64> {
+    let whole = args.limit_epochs.map(|n| n as usize);
+    let whole = whole.filter(|n| *n < epochs).map(|n| {
+        let done = from.epoch * steps + from.step;
+        (n * steps).saturating_sub(done) as u64
+    });
+    whole.into_iter().chain(args.limit_steps).min()
 }
 
 fn refuse_what_is_done(from: &Resumed, epochs: usize, resumed: bool) -> Result<(), Failure> {
@@ -419,6 +434,14 @@ fn introduce(
         spec.seed,
         args.machine.describe(),
     ));
+    if let Some(sweep) = &loaded.sweep {
+        let axes: Vec<&str> = sweep.axes.iter().map(|a| a.name.as_str()).collect();
+        progress.say(&format!(
+            "one configuration; to sweep over {}: nnc sweep {}",
+            axes.join(", "),
+            args.common.file.display()
+        ));
+    }
     progress.event(
         "start",
         json!({
@@ -463,7 +486,13 @@ fn warn_of_overlaps(progress: &Progress, session: &Session, data: &Dataset) -> R
     Ok(())
 }
 
-fn conclude(progress: &Progress, task: &Task, out: &Output, outcome: &Outcome, steps: u64) {
+fn conclude(
+    progress: &Progress,
+    task: &Task,
+    out: &Output,
+    (outcome, taken_back): (&Outcome, Option<usize>),
+    steps: u64,
+) {
     let &Task {
         args,
         loaded,
@@ -478,6 +507,7 @@ fn conclude(progress: &Progress, task: &Task, out: &Output, outcome: &Outcome, s
             "weights": weights.display().to_string(),
             "history": out.history().is_file().then(|| out.history().display().to_string()),
             "epoch": outcome.position.epoch,
+            "weights_epoch": taken_back.unwrap_or(outcome.position.epoch),
             "steps": steps,
             "peak_memory": memory::peak_of_process(),
             "stopped": outcome.stopped.map(|s| match s {

@@ -8,6 +8,7 @@ pub mod callbacks;
 pub mod pattern;
 pub mod rules;
 pub mod spec;
+pub mod sweep;
 
 use crate::ir::Graph;
 

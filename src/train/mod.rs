@@ -17,6 +17,7 @@
 //! report       what is reported once a run has ended
 //! trace        where a number that is not finite came from
 //! memory       how much memory a run will take
+//! sweep        which configurations a sweep tries
 //! ```
 
 pub mod callbacks;
@@ -33,6 +34,7 @@ pub mod report;
 pub mod session;
 pub mod state;
 pub mod store;
+pub mod sweep;
 pub mod trace;
 pub mod watch;
 pub mod weights;

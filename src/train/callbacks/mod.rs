@@ -51,6 +51,7 @@ pub struct Callbacks {
     rates: Vec<(String, Box<dyn Executable>)>,
     /// Sends what goes over the network; none: nothing does.
     sender: Option<remote::Sender>,
+    taken_back: Option<usize>,
 }
 
 enum Active {
@@ -120,6 +121,7 @@ impl Callbacks {
             folder: folder.to_owned(),
             resumed: false,
             sender: None,
+            taken_back: None,
             rates: match list.iter().any(reads_rates) {
                 true => rates
                     .iter()
@@ -136,6 +138,7 @@ impl Callbacks {
             list: Vec::new(),
             folder: PathBuf::new(),
             resumed: false,
+            taken_back: None,
             rates: Vec::new(),
             sender: None,
         }
@@ -325,10 +328,16 @@ impl Callbacks {
         for active in &mut self.list {
             if let Active::Early(_, state, Some(kept)) = active {
                 scene.session.store_mut().put_back(kept);
+                self.taken_back = Some(state.best_epoch + 1);
                 let text = format!("took back the weights of epoch {}", state.best_epoch + 1);
                 scene.tell("EarlyStopping", &text, true);
             }
         }
+    }
+
+    /// The epoch, from 1, whose weights have come back at the end of training.
+    pub fn taken_back(&self) -> Option<usize> {
+        self.taken_back
     }
 
     /// What they remember, as JSON; the weights they keep apart.

@@ -1,0 +1,454 @@
+//! `sweep` blocks: what is varied, how, and towards what.
+//!
+//! ```text
+//! mod      the block: model, axes, goal
+//! search   `search random(trials = 20)`
+//! probe    whether the program can take the values
+//! ```
+
+pub mod probe;
+mod search;
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::lower::callbacks::Better;
+use crate::lower::sweep::{Axis, Goal, Method, SweepSpec, Values};
+use crate::span::Span;
+use crate::syntax::ast::{Expr, ExprKind, Ident, Setting, Sweep, Train};
+
+use super::callbacks::Reported;
+use super::elab::Elab;
+use super::ops::float;
+use super::train::Settings;
+use super::value::Val;
+use super::world::Global;
+use probe::Probe;
+
+/// More than this many axes, or values in a list, are a mistake.
+const MOST: usize = 1000;
+
+/// What a file trains; what its run reports is known where nothing is wrong with it.
+pub struct Trained<'a> {
+    pub block: &'a Train,
+    pub reported: Option<&'a Reported>,
+    pub epochs: usize,
+}
+
+impl Elab<'_> {
+    /// The block, and the values with which the program is to be checked.
+    pub fn sweep(
+        &mut self,
+        s: &Sweep,
+        span: Span,
+        trained: Option<&Trained>,
+    ) -> (Option<SweepSpec>, Vec<Probe>) {
+        let before = self.diags.len();
+        self.swept_model(&s.model, trained);
+        let mut axes: Vec<Axis> = Vec::new();
+        let mut places: Vec<Span> = Vec::new();
+        let mut probes = Vec::new();
+        for (name, values) in &s.axes {
+            if let Some(at) = axes.iter().position(|a| a.name == *name.text) {
+                let d = Diagnostic::error("E0109", format!("`{}` is varied twice", name.text))
+                    .label(name.span, "varied again here")
+                    .label(places[at], "first varied here");
+                self.report(d);
+                continue;
+            }
+            let known = self.swept_const(name, s);
+            let Some(found) = self.sweep_values(values, &name.text, &mut probes) else {
+                continue;
+            };
+            if known {
+                places.push(name.span);
+                axes.push(Axis {
+                    name: name.text.to_string(),
+                    values: found,
+                });
+            }
+        }
+        if s.axes.is_empty() || s.axes.len() > MOST {
+            let d = Diagnostic::error("E0710", format!("a sweep has 1 to {MOST} axes"))
+                .label(s.model.span, format!("this has {}", s.axes.len()))
+                .help("say what to vary, as in `width in [16, 32, 64]`");
+            self.report(d);
+        }
+        let known = ["search", "minimize", "maximize"];
+        let settings = self.settings(s.settings.iter(), &known, "a sweep");
+        let goal = self.goal(&settings, s, trained.and_then(|t| t.reported));
+        let epochs = trained.map(|t| t.epochs);
+        let search = self.search(settings.get("search"), epochs, s.model.span);
+        if let Some(search) = &search {
+            self.can_be_gridded(&search.method, &axes, s);
+        }
+        let (Some(search), Some(goal)) = (search, goal) else {
+            return (None, Vec::new());
+        };
+        if self.diags.len() > before {
+            return (None, Vec::new());
+        }
+        let spec = SweepSpec {
+            model: s.model.text.to_string(),
+            axes,
+            search,
+            goal,
+            span,
+        };
+        (Some(spec), probes)
+    }
+
+    /// A sweep runs the train block, so its model must be of that.
+    fn swept_model(&mut self, model: &Ident, trained: Option<&Trained>) {
+        match self.name(model) {
+            Val::Model(_) => {}
+            Val::Error => return,
+            other => {
+                self.error(
+                    "E0103",
+                    model.span,
+                    format!("`{}` is not a model", model.text),
+                    format!("this is {}", other.describe()),
+                );
+                return;
+            }
+        }
+        let message = format!("nothing trains `{}`", model.text);
+        let d = Diagnostic::error("E0707", message);
+        let d = match trained {
+            None => d
+                .label(model.span, "the file has no train block")
+                .help("a trial runs the train block: write one"),
+            Some(t) if t.block.models.iter().any(|m| m.text == model.text) => return,
+            Some(t) => {
+                let d = d.label(model.span, "not trained");
+                match t.block.models.first() {
+                    Some(m) => d
+                        .label(m.span, "this is")
+                        .fix(model.span, m.text.to_string()),
+                    None => d,
+                }
+            }
+        };
+        self.report(d);
+    }
+
+    /// Whether an axis is a const of this file; what it is not is told.
+    fn swept_const(&mut self, name: &Ident, s: &Sweep) -> bool {
+        let found = self.world.globals.get(&name.text);
+        let d = match found {
+            Some((Global::Const, at)) if at.source == s.model.span.source => return true,
+            Some((Global::Broken, _)) => return false,
+            Some((Global::Const, at)) => {
+                let message = format!("`{}` is a const of another file", name.text);
+                Diagnostic::error("E0701", message)
+                    .label(name.span, "a sweep varies consts of its own file")
+                    .label(*at, "declared here")
+                    .help("the best trial is written as one file: declare the const in this one")
+            }
+            _ => {
+                let globals = self.world.globals.iter();
+                let consts = globals.filter(|(_, (g, _))| matches!(g, Global::Const));
+                let near = did_you_mean(&name.text, consts.map(|(k, _)| &**k));
+                let message = format!("a sweep varies a const, and `{}` is none", name.text);
+                let d = Diagnostic::error("E0701", message).label(name.span, "not a const");
+                match near {
+                    Some(near) => d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near),
+                    None => d,
+                }
+            }
+        };
+        self.report(d);
+        false
+    }
+
+    /// A list, a range, or `log(range)`.
+    fn sweep_values(
+        &mut self,
+        e: &Expr,
+        name: &str,
+        probes: &mut Vec<Probe>,
+    ) -> Option<Values> {
+        let mut probe = |text: String, span: Span| {
+            probes.push(Probe {
+                name: name.to_owned(),
+                text,
+                span,
+            });
+        };
+        match &e.kind {
+            ExprKind::List(items) if items.is_empty() => self.bad_axis(e.span, "an empty list"),
+            ExprKind::List(items) if items.len() > MOST => {
+                self.bad_axis(e.span, &format!("a list of {}", items.len()))
+            }
+            ExprKind::List(items) => {
+                let mut found: Vec<String> = Vec::new();
+                for item in items {
+                    if self.eval(item).is_error() {
+                        return None;
+                    }
+                    let text = self.written(item.span);
+                    if found.contains(&text) {
+                        return self.bad_axis(item.span, &format!("`{text}` is listed twice"));
+                    }
+                    probe(text.clone(), item.span);
+                    found.push(text);
+                }
+                Some(Values::Listed(found))
+            }
+            ExprKind::Range(a, b) => {
+                let found = self.sweep_range(a, b, false, e.span)?;
+                let (from, to) = ends(&found);
+                probe(from, a.span);
+                probe(to, b.span);
+                Some(found)
+            }
+            ExprKind::Call { callee, args, .. } => match (&callee.kind, args.as_slice()) {
+                (ExprKind::Name(f), [one]) if &*f.text == "log" && one.name.is_none() => {
+                    let ExprKind::Range(a, b) = &one.value.kind else {
+                        return self.bad_axis(one.value.span, "`log` takes a range, `a .. b`");
+                    };
+                    let found = self.sweep_range(a, b, true, one.value.span)?;
+                    let (from, to) = ends(&found);
+                    probe(from, a.span);
+                    probe(to, b.span);
+                    Some(found)
+                }
+                _ => self.bad_axis(e.span, "not one of these"),
+            },
+            _ => self.bad_axis(e.span, "not one of these"),
+        }
+    }
+
+    fn sweep_range(&mut self, a: &Expr, b: &Expr, log: bool, span: Span) -> Option<Values> {
+        let (x, y) = (self.eval(a), self.eval(b));
+        if x.is_error() || y.is_error() {
+            return None;
+        }
+        let (Some(from), Some(to)) = (float(&x), float(&y)) else {
+            return self.bad_axis(span, "its ends are not numbers");
+        };
+        if !from.is_finite() || !to.is_finite() || !(to - from).is_finite() {
+            return self.bad_axis(span, "its ends are not finite");
+        }
+        if from >= to {
+            return self.bad_axis(span, "its end is not above its beginning");
+        }
+        if log && from <= 0.0 {
+            return self.bad_axis(a.span, "orders of magnitude begin above 0");
+        }
+        let whole = |v: &Val| match v {
+            Val::Int(d) => d.as_const(),
+            _ => None,
+        };
+        Some(match (whole(&x), whole(&y)) {
+            (Some(from), Some(to)) => Values::Whole { from, to, log },
+            _ => Values::Real { from, to, log },
+        })
+    }
+
+    fn bad_axis<T>(&mut self, at: Span, what: &str) -> Option<T> {
+        self.error(
+            "E0702",
+            at,
+            "a sweep's values are a list, a range, or `log(a .. b)`",
+            what.to_owned(),
+        );
+        None
+    }
+
+    /// The text of an expression, parentheses at its ends included.
+    fn written(&self, span: Span) -> String {
+        let map = self.world.map.borrow();
+        let text = &map.get(span.source).text;
+        let (mut start, mut end) = (span.start as usize, span.end as usize);
+        let open = |t: &str| t.matches('(').count() as i64 - t.matches(')').count() as i64;
+        while open(&text[start..end]) < 0 {
+            match text[..start].rfind('(') {
+                Some(at) => start = at,
+                None => break,
+            }
+        }
+        while open(&text[start..end]) > 0 {
+            match text[end..].find(')') {
+                Some(at) => end += at + 1,
+                None => break,
+            }
+        }
+        text[start..end].trim().to_owned()
+    }
+
+    /// `minimize val_loss`, of what the run reports.
+    fn goal(&mut self, settings: &Settings, s: &Sweep, run: Option<&Reported>) -> Option<Goal> {
+        let (setting, better) = match (settings.get("minimize"), settings.get("maximize")) {
+            (Some(one), None) => (one, Better::Less),
+            (None, Some(one)) => (one, Better::Greater),
+            (None, None) => {
+                self.error(
+                    "E0703",
+                    s.model.span,
+                    "the sweep has no goal",
+                    "add `minimize val_loss` or `maximize val_accuracy`",
+                );
+                return None;
+            }
+            (Some(one), Some(other)) => {
+                let d = Diagnostic::error("E0703", "a sweep has one goal")
+                    .label(other.key.span, "a second one")
+                    .label(one.key.span, "the first");
+                self.report(d);
+                return None;
+            }
+        };
+        let name = self.goal_name(setting)?;
+        if let Some(run) = run {
+            self.goal_is_reported(&name, run)?;
+            self.goal_is_good(&name, setting, better, run)?;
+        }
+        Some(Goal {
+            name: name.text.to_string(),
+            better,
+        })
+    }
+
+    fn goal_name(&mut self, setting: &Setting) -> Option<Ident> {
+        match setting.values.as_slice() {
+            [one] if one.name.is_none() => match &one.value.kind {
+                ExprKind::Name(n) => return Some(n.clone()),
+                ExprKind::Str(s) => {
+                    let d = Diagnostic::error("E0706", "a metric is a name, without quotes")
+                        .label(one.span, "a text")
+                        .fix(one.span, s.clone());
+                    self.report(d);
+                    return None;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        self.error(
+            "E0706",
+            setting.span,
+            format!("`{}` takes the name of one metric", setting.key.text),
+            "as in `minimize val_loss`",
+        );
+        None
+    }
+
+    fn goal_is_reported(&mut self, name: &Ident, run: &Reported) -> Option<()> {
+        let metric = |n: &str| run.metrics.iter().any(|(m, _)| m == n);
+        let bare = name.text.strip_prefix("val_").filter(|b| metric(b));
+        if metric(&name.text) || bare.is_some() && run.validated {
+            return Some(());
+        }
+        let mut d = Diagnostic::error("E0706", format!("the run reports no `{}`", name.text));
+        let tested = name.text.strip_prefix("test_").filter(|b| metric(b));
+        d = match (bare, tested) {
+            (_, Some(b)) => {
+                d.message = "the test part cannot choose the best trial".into();
+                let d = d
+                    .label(name.span, "it would be no test any more")
+                    .note("the test part says what the chosen configuration is worth: a sweep that has seen it cannot");
+                match run.validated {
+                    true => d.fix(name.span, format!("val_{b}")),
+                    false => d.help(format!(
+                        "give `val` a share in `split`, and choose by `val_{b}`"
+                    )),
+                }
+            }
+            (Some(b), None) => d
+                .label(
+                    name.span,
+                    "needs a validation part, and the data have none",
+                )
+                .help(format!(
+                    "give `val` a share in `split`, or choose by `{b}` of the training rows"
+                )),
+            (None, None) => {
+                let vals = run.metrics.iter().filter(|_| run.validated);
+                let names: Vec<String> = (run.metrics.iter().map(|(m, _)| m.clone()))
+                    .chain(vals.map(|(m, _)| format!("val_{m}")))
+                    .collect();
+                let d = d.label(name.span, "not a metric of this run");
+                match did_you_mean(&name.text, names.iter().map(String::as_str)) {
+                    Some(near) => d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near),
+                    None => d.note(format!("it reports {}", names.join(", "))),
+                }
+            }
+        };
+        self.report(d);
+        None
+    }
+
+    /// Refuses `minimize val_accuracy`.
+    fn goal_is_good(
+        &mut self,
+        name: &Ident,
+        setting: &Setting,
+        better: Better,
+        run: &Reported,
+    ) -> Option<()> {
+        let bare = name.text.strip_prefix("val_").unwrap_or(&name.text);
+        let known = run.metrics.iter().find(|(n, _)| n == bare || *n == *name.text);
+        let (amount, verb) = match known.and_then(|(_, b)| *b) {
+            Some(known) if known != better => match known {
+                Better::Less => ("less", "minimize"),
+                Better::Greater => ("more", "maximize"),
+            },
+            _ => return Some(()),
+        };
+        let d = Diagnostic::error("E0711", format!("{amount} of `{bare}` is better"))
+            .label(setting.key.span, "this asks for the worst")
+            .fix(setting.key.span, verb);
+        self.report(d);
+        None
+    }
+
+    /// A grid needs values that can be counted, and not too many of them.
+    fn can_be_gridded(&mut self, method: &Method, axes: &[Axis], s: &Sweep) {
+        /// A grid of more trials is a mistake.
+        const MOST_TRIALS: usize = 100_000;
+        let Method::Grid { points } = method else {
+            return;
+        };
+        for (name, values) in &s.axes {
+            let axis = axes.iter().find(|a| a.name == *name.text);
+            if points.is_some() || axis.is_none_or(|a| a.values.count().is_some()) {
+                continue;
+            }
+            let d = Diagnostic::error("E0708", "a grid cannot go over a continuous range")
+                .label(values.span, "has no number of values")
+                .help("list the values, cut every range with `grid(points = 5)`, or search by `random(trials = 20)`");
+            self.report(d);
+        }
+        let counts = axes.iter().map(|a| match (&a.values, points) {
+            (Values::Listed(items), _) => Some(items.len()),
+            (v, Some(points)) => Some(v.count().map_or(*points, |n| n.min(*points))),
+            (v, None) => v.count(),
+        });
+        let all = counts.into_iter().try_fold(1usize, |n, c| n.checked_mul(c?));
+        if axes.len() == s.axes.len()
+            && all.is_none_or(|n| n > MOST_TRIALS)
+            && !axes.iter().any(|a| points.is_none() && a.values.count().is_none())
+        {
+            let d = Diagnostic::error(
+                "E0708",
+                format!("a grid has at most {MOST_TRIALS} combinations"),
+            )
+            .label(s.model.span, "these axes have more")
+            .help("search by `random(trials = 20)`");
+            self.report(d);
+        }
+    }
+}
+
+/// The ends of a range, as a program would say them.
+fn ends(values: &Values) -> (String, String) {
+    match values {
+        Values::Listed(items) => (items[0].clone(), items[items.len() - 1].clone()),
+        Values::Whole { from, to, .. } => (from.to_string(), to.to_string()),
+        Values::Real { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
+    }
+}
