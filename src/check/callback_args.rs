@@ -139,7 +139,7 @@ impl Elab<'_> {
         None
     }
 
-    fn stray_argument(&mut self, callback: &str, parameters: &[&str], a: &Arg) {
+    pub fn stray_argument(&mut self, callback: &str, parameters: &[&str], a: &Arg) {
         let Some(n) = &a.name else {
             self.error(
                 "E0107",

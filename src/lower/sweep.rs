@@ -158,10 +158,9 @@ impl Method {
                 ("factor", factor.to_string()),
                 ("least", least.to_string()),
             ],
-            Method::Hyperband { factor, least } => vec![
-                ("factor", factor.to_string()),
-                ("least", least.to_string()),
-            ],
+            Method::Hyperband { factor, least } => {
+                vec![("factor", factor.to_string()), ("least", least.to_string())]
+            }
         };
         if given.is_empty() {
             return self.name().into();

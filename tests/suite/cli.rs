@@ -550,7 +550,7 @@ fn every_option_is_documented() {
             _ => break,
         }
     }
-    assert_eq!(commands.len(), 10, "{commands:?}");
+    assert_eq!(commands.len(), 11, "{commands:?}");
     for name in commands {
         assert!(page.contains(&format!("nnc {name}")), "{name}");
         let help = out(&place.nnc(&format!("{name} --help")));

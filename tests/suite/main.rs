@@ -33,6 +33,7 @@ mod rules;
 mod runs;
 mod splits;
 mod support;
+mod sweeps;
 mod syntax;
 mod text;
 mod train;

@@ -163,12 +163,7 @@ impl Elab<'_> {
     }
 
     /// A list, a range, or `log(range)`.
-    fn sweep_values(
-        &mut self,
-        e: &Expr,
-        name: &str,
-        probes: &mut Vec<Probe>,
-    ) -> Option<Values> {
+    fn sweep_values(&mut self, e: &Expr, name: &str, probes: &mut Vec<Probe>) -> Option<Values> {
         let mut probe = |text: String, span: Span| {
             probes.push(Probe {
                 name: name.to_owned(),
@@ -357,10 +352,7 @@ impl Elab<'_> {
                 }
             }
             (Some(b), None) => d
-                .label(
-                    name.span,
-                    "needs a validation part, and the data have none",
-                )
+                .label(name.span, "needs a validation part, and the data have none")
                 .help(format!(
                     "give `val` a share in `split`, or choose by `{b}` of the training rows"
                 )),
@@ -391,7 +383,10 @@ impl Elab<'_> {
         run: &Reported,
     ) -> Option<()> {
         let bare = name.text.strip_prefix("val_").unwrap_or(&name.text);
-        let known = run.metrics.iter().find(|(n, _)| n == bare || *n == *name.text);
+        let known = run
+            .metrics
+            .iter()
+            .find(|(n, _)| n == bare || *n == *name.text);
         let (amount, verb) = match known.and_then(|(_, b)| *b) {
             Some(known) if known != better => match known {
                 Better::Less => ("less", "minimize"),
@@ -428,10 +423,14 @@ impl Elab<'_> {
             (v, Some(points)) => Some(v.count().map_or(*points, |n| n.min(*points))),
             (v, None) => v.count(),
         });
-        let all = counts.into_iter().try_fold(1usize, |n, c| n.checked_mul(c?));
+        let all = counts
+            .into_iter()
+            .try_fold(1usize, |n, c| n.checked_mul(c?));
         if axes.len() == s.axes.len()
             && all.is_none_or(|n| n > MOST_TRIALS)
-            && !axes.iter().any(|a| points.is_none() && a.values.count().is_none())
+            && !axes
+                .iter()
+                .any(|a| points.is_none() && a.values.count().is_none())
         {
             let d = Diagnostic::error(
                 "E0708",

@@ -18,7 +18,14 @@ const KNOWN: [(&str, &[&str]); 6] = [
     ("random", &["trials", "seed"]),
     (
         "tpe",
-        &["trials", "startup", "generation", "candidates", "gamma", "seed"],
+        &[
+            "trials",
+            "startup",
+            "generation",
+            "candidates",
+            "gamma",
+            "seed",
+        ],
     ),
 ];
 

@@ -81,7 +81,10 @@ impl Trials {
                 let _ = to.send(Told::Closed(trial));
             });
         }
-        let complaints = process.stderr.take().map(|err| std::thread::spawn(|| end_of(err)));
+        let complaints = process
+            .stderr
+            .take()
+            .map(|err| std::thread::spawn(|| end_of(err)));
         Ok(Running {
             work,
             began: Instant::now(),
@@ -141,8 +144,13 @@ pub fn left_behind(folder: &Path, goal: &str) -> Option<Heard> {
         return None;
     }
     wait_until_free(folder);
-    let states = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
-    let mut states = states.map(|e| e.path()).chain([folder.join("weights.safetensors")]);
+    let states = std::fs::read_dir(folder.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut states = states
+        .map(|e| e.path())
+        .chain([folder.join("weights.safetensors")]);
     if states.any(|p| p.extension().is_some_and(|e| e == "safetensors") && p.is_file()) {
         return Some(Heard::before(folder, goal));
     }
@@ -207,8 +215,12 @@ fn apart(command: &mut Command) {
         let parent = std::process::id();
         let ask = move || {
             // SAFETY: two calls that may be made between fork and exec.
-            let (asked, now) =
-                unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM), libc::getppid()) };
+            let (asked, now) = unsafe {
+                (
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM),
+                    libc::getppid(),
+                )
+            };
             match asked == 0 && now == parent as libc::pid_t {
                 true => Ok(()),
                 false => Err(std::io::Error::other("the sweep has ended")),

@@ -118,7 +118,8 @@ impl Folder {
             Err(e) => return Err(RunError::file(&file, "open it", &e).into()),
         };
         let folder = Folder::locked(path.to_owned(), lock)?;
-        let text = std::fs::read_to_string(&file).map_err(|e| RunError::file(&file, "read it", &e))?;
+        let text =
+            std::fs::read_to_string(&file).map_err(|e| RunError::file(&file, "read it", &e))?;
         let said = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok((folder, said))
     }
@@ -154,7 +155,11 @@ impl Folder {
     }
 
     /// Says in `sweep.json` what is swept.
-    pub fn describe(&mut self, identity: &Identity, space: &Map<String, Value>) -> Result<(), Failure> {
+    pub fn describe(
+        &mut self,
+        identity: &Identity,
+        space: &Map<String, Value>,
+    ) -> Result<(), Failure> {
         let said = json!({"sweep": space, "program": identity.metadata()});
         let written = self.lock.write_all(format!("{said:#}\n").as_bytes());
         let path = self.path.join(LOCK);
@@ -229,7 +234,11 @@ pub fn difference(said: &Value, identity: &Identity, space: &Map<String, Value>)
     for key in then.keys().chain(space.keys()) {
         let (before, after) = (then.get(key), space.get(key));
         if before != after {
-            return Some(format!("its {key} was {}, now it is {}", text(before), text(after)));
+            return Some(format!(
+                "its {key} was {}, now it is {}",
+                text(before),
+                text(after)
+            ));
         }
     }
     let saved = said["program"].as_object().into_iter().flatten();

@@ -54,7 +54,10 @@ impl Heard {
                 let epoch = number("epoch")? as usize;
                 self.goal.insert(epoch, exact_number(line, goal));
                 let kept = event.iter().filter(|(k, _)| {
-                    !matches!(k.as_str(), "event" | "epoch" | "steps" | "seconds" | "train_seconds")
+                    !matches!(
+                        k.as_str(),
+                        "event" | "epoch" | "steps" | "seconds" | "train_seconds"
+                    )
                 });
                 self.metrics = kept
                     .map(|(k, _)| (k.clone(), Value::from(exact_number(line, k))))
@@ -97,7 +100,11 @@ pub fn exact_number(line: &str, key: &str) -> Option<f64> {
     let field = format!("\"{key}\":");
     let rest = line[line.find(&field)? + field.len()..].trim_start();
     let end = rest.find([',', '}']).unwrap_or(rest.len());
-    rest[..end].trim().parse().ok().filter(|x: &f64| x.is_finite())
+    rest[..end]
+        .trim()
+        .parse()
+        .ok()
+        .filter(|x: &f64| x.is_finite())
 }
 
 #[cfg(test)]
@@ -120,8 +127,14 @@ mod tests {
         assert_eq!(heard.score(1), Some(0.6184371820347143));
         assert_eq!((heard.score(2), heard.epochs()), (None, 2));
         let saved = heard.saved.unwrap();
-        assert_eq!((saved.epoch, saved.stopped.as_deref()), (1, Some("EarlyStopping")));
-        assert_eq!(heard.metrics.keys().collect::<Vec<_>>(), ["loss", "val_loss"]);
+        assert_eq!(
+            (saved.epoch, saved.stopped.as_deref()),
+            (1, Some("EarlyStopping"))
+        );
+        assert_eq!(
+            heard.metrics.keys().collect::<Vec<_>>(),
+            ["loss", "val_loss"]
+        );
     }
 
     #[test]

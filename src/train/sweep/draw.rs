@@ -92,9 +92,8 @@ pub fn suggested(
         Some(listed.map_or(found, |n| space::middle(found as usize, n)))
     };
     // a space that cannot be estimated is drawn from by chance
-    let fallback = |at: usize, axis: &Axis| {
-        uniform(seed, &axis.name, "random", trial as u64, at as u64)
-    };
+    let fallback =
+        |at: usize, axis: &Axis| uniform(seed, &axis.name, "random", trial as u64, at as u64);
     (axes.iter().enumerate())
         .map(|(at, axis)| ask(at, axis).unwrap_or_else(|| fallback(at, axis)))
         .collect()
@@ -139,7 +138,10 @@ mod tests {
         }
         // the axes are shuffled apart
         let all = latin(&axes, 1, 20);
-        assert!(all.iter().any(|p| space::cell(p[0], 20) != space::cell(p[1], 20)));
+        assert!(
+            all.iter()
+                .any(|p| space::cell(p[0], 20) != space::cell(p[1], 20))
+        );
         assert_ne!(latin(&axes, 0, 7), latin(&axes, 1, 7));
     }
 

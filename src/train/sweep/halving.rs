@@ -70,10 +70,16 @@ mod tests {
 
     #[test]
     fn halving_ends_at_all_epochs() {
-        assert_eq!(pairs(&halving(27, 3, 1, 27)), [(27, 1), (9, 3), (3, 9), (1, 27)]);
+        assert_eq!(
+            pairs(&halving(27, 3, 1, 27)),
+            [(27, 1), (9, 3), (3, 9), (1, 27)]
+        );
         // epochs for three rungs, trials for two
         assert_eq!(pairs(&halving(5, 3, 1, 10)), [(5, 3), (1, 10)]);
-        assert_eq!(pairs(&halving(8, 2, 5, 40)), [(8, 5), (4, 10), (2, 20), (1, 40)]);
+        assert_eq!(
+            pairs(&halving(8, 2, 5, 40)),
+            [(8, 5), (4, 10), (2, 20), (1, 40)]
+        );
         assert_eq!(pairs(&hyperband(3, 1, 1)[0]), [(1, 1)]);
     }
 }

@@ -44,7 +44,10 @@ fn equal_groups(places: &[f64]) -> Vec<usize> {
     let n = places.len();
     let count = ((n as f64).sqrt().round() as usize).clamp(2, 8);
     let below = |x: f64| places.iter().filter(|p| **p < x).count();
-    places.iter().map(|&p| below(p) * count / n.max(1)).collect()
+    places
+        .iter()
+        .map(|&p| below(p) * count / n.max(1))
+        .collect()
 }
 
 /// Epsilon squared.

@@ -294,7 +294,8 @@ impl Plan {
 
     fn values(&self, place: &[f64]) -> Vec<String> {
         let axes = self.spec.axes.iter().zip(place);
-        axes.map(|(axis, p)| space::value(&axis.values, *p)).collect()
+        axes.map(|(axis, p)| space::value(&axis.values, *p))
+            .collect()
     }
 }
 

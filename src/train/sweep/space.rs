@@ -150,7 +150,10 @@ mod tests {
             to: 100,
             log: true,
         };
-        assert_eq!([0.0, 0.5, 0.9999].map(|p| value(&log, p)), ["1", "7", "100"]);
+        assert_eq!(
+            [0.0, 0.5, 0.9999].map(|p| value(&log, p)),
+            ["1", "7", "100"]
+        );
     }
 
     #[test]

@@ -1,0 +1,525 @@
+//! `nnc sweep FILE.nn`: tries the configurations of a file's sweep.
+//!
+//! ```text
+//! mod      the loop: which trials run, what they came to
+//! child    a trial's process
+//! heard    what it tells
+//! folder   what is kept, so that a sweep that was stopped goes on
+//! board    what is shown while it runs
+//! results  the best program, the table, the page
+//! charts   its pictures
+//! ```
+
+mod board;
+mod charts;
+mod child;
+mod folder;
+mod heard;
+mod results;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::common::{Common, DeviceName, Failure, exit};
+use crate::cli::{console, interrupt, load};
+use crate::lower::sweep::{Method, SweepSpec};
+use crate::span::SourceId;
+use crate::train::RunError;
+use crate::train::sweep::{Done, Plan, Results, Work};
+use board::Board;
+use child::{Ended, Running, Told, Trials};
+use folder::{Folder, Record};
+use heard::Heard;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    /// Trials in all, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub trials: Option<u32>,
+    /// Trials at a time; results do not depend on it [default: cores / --threads]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// The sweep's folder, the only place it writes to [default: a new folder sweeps/NAME-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with a sweep that was stopped or killed: its folder [default: --out, or the last
+    /// sweep of this program in sweeps/]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Seed of the search and of every trial, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Epochs of a whole trial, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: Option<u32>,
+    /// Where the data files are [default: the folder of FILE.nn]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Threads of a trial
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: u16,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub device: DeviceName,
+    /// Show errors and warnings only
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// A program and its sweep, and what there is of it so far.
+pub struct Sweep<'a> {
+    pub args: &'a Args,
+    pub plan: Plan,
+    /// Every ended training, in the order in which they ended.
+    pub records: Vec<Record>,
+    pub folder: Folder,
+    /// Epochs of a whole trial, and the seed of its run.
+    pub epochs: usize,
+    pub seed: u64,
+    /// The file's text, its folder and its models.
+    pub text: String,
+    pub home: PathBuf,
+    pub models: String,
+    results: Results,
+}
+
+pub fn sweep(args: &Args) -> Result<u8, Failure> {
+    let mut sweep = prepare(args)?;
+    let jobs = jobs(args, &sweep);
+    let began = Instant::now();
+    let mut board = Board::new(&sweep, jobs);
+    interrupt::listen();
+    let stopped = run(&mut sweep, jobs, &mut board)?;
+    board.clear();
+    let written = results::write(&sweep)?;
+    board.conclude(&sweep, written.as_ref(), stopped, began.elapsed());
+    if stopped {
+        console::note(&format!(
+            "stopped; go on with:\n  nnc sweep {} --resume {}",
+            arguments(args),
+            sweep.folder.path().display()
+        ));
+        return Ok(exit::INTERRUPTED);
+    }
+    match written {
+        Some(_) => Ok(exit::FINE),
+        None => {
+            let failed = sweep.records.iter().find_map(|r| r.failed.as_deref());
+            Err(RunError::Usage {
+                what: "no trial came to a score".into(),
+                reason: failed.unwrap_or("there was none").into(),
+            }
+            .into())
+        }
+    }
+}
+
+/// Checks the program, plans the trials and opens the folder.
+fn prepare(args: &Args) -> Result<Sweep<'_>, Failure> {
+    let loaded = load::load(&args.common)?;
+    let file = args.common.file.display();
+    let Some(spec) = &loaded.sweep else {
+        return Err(Failure::Usage {
+            message: format!("{file} has no `sweep` block, so there is nothing to try"),
+            help: Some(
+                "as in `sweep Net { width in [16, 32]; search grid; minimize val_loss }`".into(),
+            ),
+        });
+    };
+    if let Some(axis) = fixed(spec, &args.common.set) {
+        return Err(Failure::Usage {
+            message: format!("--set {axis}: the sweep varies `{axis}`"),
+            help: Some(format!(
+                "`nnc run {file} --set {axis}=..` trains one of them"
+            )),
+        });
+    }
+    let (epochs, seed) = (
+        args.epochs.map_or(loaded.train.epochs, |n| n as usize),
+        args.seed.unwrap_or(loaded.train.seed),
+    );
+    let mut spec = spec.clone();
+    if args.seed.is_some() {
+        spec.search.seed = None;
+    }
+    let trials = args.trials.map(|n| n as usize);
+    let plan = Plan::new(&spec, seed, epochs, trials).map_err(Failure::usage)?;
+    let text = loaded.map.get(SourceId(0)).text.to_string();
+    let mut identity = loaded.identity(text.clone(), Vec::new());
+    identity.seed = seed;
+    let space = space(&plan, epochs, &args.common.set);
+    let (folder, records) = match &args.resume {
+        None => {
+            let mut folder = Folder::create(args.out.as_deref(), &loaded.name)?;
+            folder.describe(&identity, &space)?;
+            (folder, Vec::new())
+        }
+        Some(resume) => {
+            let from = resume.clone().or_else(|| args.out.clone());
+            let from = from.map_or_else(|| Folder::latest(&loaded.name), Ok)?;
+            let (folder, said) = Folder::reopen(&from)?;
+            if let Some(reason) = folder::difference(&said, &identity, &space) {
+                return Err(RunError::Resume { path: from, reason }.into());
+            }
+            let records = folder.records()?;
+            (folder, records)
+        }
+    };
+    let results = records.iter().map(|r| {
+        let done = Done {
+            score: r.score,
+            ended: r.ended.is_some(),
+        };
+        ((r.trial - 1, r.rung - 1), done)
+    });
+    Ok(Sweep {
+        args,
+        results: results.collect(),
+        plan,
+        records,
+        folder,
+        epochs,
+        seed,
+        text: text,
+        home: loaded.folder.clone(),
+        models: loaded.train.models.join(", "),
+    })
+}
+
+/// An axis that the command line gives one value.
+fn fixed<'s>(spec: &'s SweepSpec, set: &[(String, String)]) -> Option<&'s str> {
+    let axes = spec.axes.iter().map(|a| a.name.as_str());
+    axes.into_iter()
+        .find(|a| set.iter().any(|(name, _)| name == a))
+}
+
+/// All that decides which trials there are, by name. More trials of a search whose first ones
+/// stay the same are a sweep that goes on.
+fn space(plan: &Plan, epochs: usize, set: &[(String, String)]) -> Map<String, Value> {
+    let spec = plan.spec();
+    let mut search = spec.search.method.clone();
+    match &mut search {
+        Method::Random { trials } => *trials = 1,
+        Method::Tpe(tpe) => tpe.trials = 1,
+        Method::Grid { .. } | Method::Latin { .. } => {}
+        Method::Halving { .. } | Method::Hyperband { .. } => {}
+    }
+    let axes = spec
+        .axes
+        .iter()
+        .map(|a| (format!("axis {}", a.name), json!(a.values.text())));
+    let set = set.iter().map(|(k, v)| (format!("--set {k}"), json!(v)));
+    let rest = [
+        ("search", json!(search.text())),
+        ("search's seed", json!(spec.search.seed)),
+        (
+            "goal",
+            json!(format!("{} {}", spec.goal.verb(), spec.goal.name)),
+        ),
+        ("epochs", json!(epochs)),
+    ];
+    let rest = rest.map(|(k, v)| (k.to_owned(), v));
+    axes.chain(set).chain(rest).collect()
+}
+
+/// How many trials run at a time.
+fn jobs(args: &Args, sweep: &Sweep) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let jobs = args
+        .jobs
+        .map_or(cores / usize::from(args.threads), usize::from);
+    jobs.clamp(1, sweep.plan.planned().max(1))
+}
+
+/// Runs what is not done; whether it was stopped before all was.
+fn run(sweep: &mut Sweep, jobs: usize, board: &mut Board) -> Result<bool, Failure> {
+    let trials = sweep.trials()?;
+    let (to, from) = sync_channel(256);
+    let mut running: BTreeMap<usize, Running> = BTreeMap::new();
+    let mut stopping = false;
+    loop {
+        if interrupt::flag().load(SeqCst) && !stopping {
+            stopping = true;
+            running.values_mut().for_each(Running::stop);
+        }
+        if !stopping {
+            fill(sweep, &trials, jobs, &to, &mut running, board)?;
+        }
+        if running.is_empty() {
+            return Ok(stopping);
+        }
+        board.tick(sweep, &running);
+        listen(sweep, &from, &mut running, board, stopping)?;
+    }
+}
+
+/// Starts trials while there is room for more.
+fn fill(
+    sweep: &mut Sweep,
+    trials: &Trials,
+    jobs: usize,
+    to: &SyncSender<Told>,
+    running: &mut BTreeMap<usize, Running>,
+    board: &mut Board,
+) -> Result<(), Failure> {
+    while running.len() < jobs {
+        let ready = sweep.plan.ready(&sweep.results);
+        let Some(work) = ready.into_iter().find(|w| !running.contains_key(&w.trial)) else {
+            return Ok(());
+        };
+        if let Some(record) = sweep.carried(&work) {
+            sweep.keep(record, board)?;
+            continue;
+        }
+        let home = sweep.folder.trial(work.trial);
+        let left = child::left_behind(&home, &sweep.plan.spec().goal.name);
+        if let Some(heard) = left.as_ref().filter(|h| has_ended(h)) {
+            let record = sweep.record(&work, heard, None, 0.0);
+            sweep.keep(record, board)?;
+            continue;
+        }
+        let resumed = left.is_some();
+        let mut heard = left.unwrap_or_default();
+        (heard.started, heard.saved, heard.error) = (false, None, None);
+        let own = sweep.own_arguments(&work, resumed);
+        board.started(sweep, &work);
+        let one = trials.start(work, &own, heard, resumed, to)?;
+        running.insert(work.trial, one);
+    }
+    Ok(())
+}
+
+/// Whether a run that was left behind had come to its own end.
+fn has_ended(heard: &Heard) -> bool {
+    let cut = |by: &String| by == "limit" || by == "interrupted";
+    heard
+        .saved
+        .as_ref()
+        .is_some_and(|s| !s.stopped.as_ref().is_some_and(cut))
+}
+
+/// Waits a moment for what trials tell.
+fn listen(
+    sweep: &mut Sweep,
+    from: &Receiver<Told>,
+    running: &mut BTreeMap<usize, Running>,
+    board: &mut Board,
+    stopping: bool,
+) -> Result<(), Failure> {
+    const MOMENT: Duration = Duration::from_millis(100);
+    match from.recv_timeout(MOMENT) {
+        Ok(Told::Line(trial, line)) => {
+            let goal = &sweep.plan.spec().goal.name;
+            if let Some(one) = running.get_mut(&trial) {
+                one.heard.hear(&line, goal);
+            }
+        }
+        Ok(Told::Closed(trial)) => {
+            let Some(mut one) = running.remove(&trial) else {
+                return Ok(());
+            };
+            let failed = match one.wait() {
+                Ended::Well => None,
+                // it goes on when the sweep does
+                Ended::Interrupted if stopping => return Ok(()),
+                Ended::Interrupted => Some("it was asked to stop".to_owned()),
+                Ended::Badly(_) if one.resumed && !one.heard.started => {
+                    // what there was is of no use: from the start
+                    let _ = std::fs::remove_dir_all(sweep.folder.trial(trial));
+                    return Ok(());
+                }
+                Ended::Badly(reason) => Some(reason),
+            };
+            let seconds = one.began.elapsed().as_secs_f64();
+            let record = sweep.record(&one.work, &one.heard, failed, seconds);
+            sweep.keep(record, board)?;
+        }
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+    }
+    Ok(())
+}
+
+impl Sweep<'_> {
+    /// Of each trial its last training, the best first; those that failed last, by number.
+    pub fn ranked(&self) -> Vec<&Record> {
+        let mut last: BTreeMap<usize, &Record> = BTreeMap::new();
+        for record in &self.records {
+            let known = last.get(&record.trial);
+            if known.is_none_or(|k| k.rung < record.rung) {
+                last.insert(record.trial, record);
+            }
+        }
+        let mut all: Vec<&Record> = last.into_values().collect();
+        let loss = |r: &Record| r.score.map_or(f64::INFINITY, |s| self.plan.loss(s));
+        all.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.trial.cmp(&b.trial)));
+        all
+    }
+
+    /// The best trial so far, if one has a score.
+    pub fn best(&self) -> Option<&Record> {
+        self.ranked().into_iter().find(|r| r.score.is_some())
+    }
+
+    /// The values of a trial by the names of their consts.
+    pub fn settings(&self, trial: usize) -> Vec<(String, String)> {
+        let axes = self.plan.spec().axes.iter().map(|a| a.name.clone());
+        let values = self.plan.trials()[trial].values.iter().cloned();
+        axes.zip(values).collect()
+    }
+
+    /// `nnc run` as all trials run it.
+    fn trials(&self) -> Result<Trials, Failure> {
+        let args = self.args;
+        let program = std::env::current_exe()
+            .map_err(|e| RunError::file("nnc".as_ref(), "find this program", &e))?;
+        let mut arguments = vec![
+            args.common.file.display().to_string(),
+            "--json".into(),
+            "--quiet".into(),
+            format!("--threads={}", args.threads),
+        ];
+        if args.device != DeviceName::Auto {
+            arguments.push(format!("--device={}", args.device.name()));
+        }
+        arguments.extend(
+            args.data
+                .as_ref()
+                .map(|d| format!("--data={}", d.display())),
+        );
+        arguments.extend(args.seed.map(|n| format!("--seed={n}")));
+        arguments.extend(args.epochs.map(|n| format!("--epochs={n}")));
+        arguments.extend(
+            args.common
+                .set
+                .iter()
+                .map(|(k, v)| format!("--set={k}={v}")),
+        );
+        Ok(Trials { program, arguments })
+    }
+
+    fn own_arguments(&self, work: &Work, resumed: bool) -> Vec<String> {
+        let home = self.folder.trial(work.trial).display().to_string();
+        let set = self.settings(work.trial).into_iter();
+        let mut own: Vec<String> = set.map(|(k, v)| format!("--set={k}={v}")).collect();
+        own.push(format!("--out={home}"));
+        if work.epochs < self.epochs {
+            own.push(format!("--limit-epochs={}", work.epochs));
+        }
+        if resumed {
+            own.push(format!("--resume={home}"));
+        }
+        own
+    }
+
+    /// What a trial that has ended by itself comes to in a further rung: the same.
+    fn carried(&self, work: &Work) -> Option<Record> {
+        let before = self
+            .records
+            .iter()
+            .rev()
+            .find(|r| r.trial == work.trial + 1)?;
+        before.ended.as_ref()?;
+        Some(Record {
+            rung: work.rung + 1,
+            epochs: work.epochs,
+            seconds: 0.0,
+            ..before.clone()
+        })
+    }
+
+    /// What a training came to.
+    fn record(&self, work: &Work, heard: &Heard, failed: Option<String>, seconds: f64) -> Record {
+        let saved = heard.saved.as_ref();
+        let epoch = saved.map_or(heard.epochs(), |s| s.epoch);
+        let score = heard.score(epoch).filter(|_| failed.is_none());
+        let goal = &self.plan.spec().goal.name;
+        let failed = match (score, failed) {
+            (Some(_), _) => None,
+            (None, Some(reason)) => Some(reason),
+            (None, None) => Some(format!("{goal} is no number after epoch {epoch}")),
+        };
+        let ended = saved
+            .and_then(|s| s.stopped.clone())
+            .filter(|by| by != "limit");
+        let values = self.settings(work.trial).into_iter();
+        Record {
+            trial: work.trial + 1,
+            rung: work.rung + 1,
+            epochs: work.epochs,
+            values: values.map(|(k, v)| (k, v.into())).collect(),
+            score,
+            epoch,
+            ended: ended.filter(|by| by != "interrupted"),
+            failed,
+            metrics: heard.metrics.clone(),
+            seconds,
+            data: data_seen(&self.folder.trial(work.trial)),
+        }
+    }
+
+    /// Adds to what is done.
+    fn keep(&mut self, record: Record, board: &mut Board) -> Result<(), Failure> {
+        if let (Some(first), Some(now)) = (
+            self.records.iter().find_map(|r| r.data.as_ref()),
+            record.data.as_ref(),
+        ) && first != now
+        {
+            return Err(RunError::Resume {
+                path: self.folder.path().to_owned(),
+                reason: format!(
+                    "the data have changed: trial {} saw others than those before it",
+                    record.trial
+                ),
+            }
+            .into());
+        }
+        self.folder.add(&record)?;
+        let done = Done {
+            score: record.score,
+            ended: record.ended.is_some(),
+        };
+        self.results
+            .insert((record.trial - 1, record.rung - 1), done);
+        self.records.push(record);
+        board.ended(self);
+        Ok(())
+    }
+}
+
+/// A hash of the columns and parts that a run saw.
+fn data_seen(run: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(run.join("lock.json")).ok()?;
+    let lock: Value = serde_json::from_str(&text).ok()?;
+    let mut hash = crate::train::identity::Hash::default();
+    hash.add(lock.get("data")?.to_string().as_bytes());
+    Some(hash.text())
+}
+
+/// The arguments that make the same sweep again, but for its folder.
+fn arguments(args: &Args) -> String {
+    let mut text = args.common.file.display().to_string();
+    for (name, value) in &args.common.set {
+        text += &format!(" --set {name}={value}");
+    }
+    for (name, value) in [
+        ("trials", args.trials.map(u64::from)),
+        ("epochs", args.epochs.map(u64::from)),
+        ("seed", args.seed),
+        ("jobs", args.jobs.map(u64::from)),
+    ] {
+        if let Some(n) = value {
+            text += &format!(" --{name} {n}");
+        }
+    }
+    if let Some(data) = &args.data {
+        text += &format!(" --data {}", data.display());
+    }
+    text
+}

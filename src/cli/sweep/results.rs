@@ -1,0 +1,292 @@
+//! What a sweep leaves: the best trial as a program, all trials as a table, a page of pictures.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cli::common::Failure;
+use crate::cli::program;
+use crate::cli::progress::{number, seconds};
+use crate::cli::sweep::Sweep;
+use crate::cli::sweep::board::values_text;
+use crate::cli::sweep::charts::{self, Shown};
+use crate::cli::sweep::folder::Record;
+use crate::data::write::replace;
+use crate::lower::sweep::Values;
+use crate::train::RunError;
+use crate::train::report::charts::escape;
+use crate::train::report::page::{self, Section};
+use crate::train::sweep::importance::importance;
+
+/// What was written.
+pub struct Written {
+    pub program: PathBuf,
+    pub table: PathBuf,
+    pub page: PathBuf,
+    /// What makes the best run again.
+    pub command: String,
+}
+
+/// Writes all of it; nothing where no trial has a score.
+pub fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
+    let Some(best) = sweep.best() else {
+        return Ok(None);
+    };
+    let folder = sweep.folder.path();
+    let written = Written {
+        program: folder.join("best.nn"),
+        table: folder.join("leaderboard.csv"),
+        page: folder.join("report.html"),
+        command: String::new(),
+    };
+    let text = best_program(sweep, best);
+    replace(&written.program, |out| out.write_all(text.as_bytes()))?;
+    let table = table(sweep)?;
+    replace(&written.table, |out| out.write_all(&table))?;
+    report(sweep, best, &written)?;
+    let data = sweep
+        .args
+        .data
+        .clone()
+        .unwrap_or_else(|| match &sweep.home {
+            home if home.as_os_str().is_empty() => ".".into(),
+            home => home.clone(),
+        });
+    Ok(Some(Written {
+        command: format!(
+            "nnc run {} --data {}",
+            written.program.display(),
+            data.display()
+        ),
+        ..written
+    }))
+}
+
+/// The program with the best trial's values: running it comes to the same score.
+fn best_program(sweep: &Sweep, best: &Record) -> String {
+    let mut consts = sweep.args.common.set.clone();
+    consts.extend(sweep.settings(best.trial - 1));
+    // of a trial that was not trained to the end, the epochs that it had
+    let asked = sweep.args.epochs.map(u64::from);
+    let short = best.ended.is_none() && best.epochs < sweep.epochs;
+    let epochs = if short {
+        Some(best.epochs as u64)
+    } else {
+        asked
+    };
+    let settings = [("epochs", epochs), ("seed", sweep.args.seed)];
+    let text = program::as_run(&sweep.text, &sweep.home, &consts, &settings);
+    let spec = sweep.plan.spec();
+    let score = best.score.map_or_else(String::new, |s| s.to_string());
+    format!(
+        "# Trial {} of {}: {} {score} after epoch {}.\n{text}",
+        best.trial,
+        sweep.plan.planned(),
+        spec.goal.name,
+        best.epoch
+    )
+}
+
+/// `leaderboard.csv`: a line a trial, the best first.
+fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
+    let path = sweep.folder.path().join("leaderboard.csv");
+    let fail = |e: csv::Error| RunError::file(&path, "write it", &e.into());
+    let spec = sweep.plan.spec();
+    let ranked = sweep.ranked();
+    let mut metrics: Vec<&str> = Vec::new();
+    for name in ranked.iter().flat_map(|r| r.metrics.keys()) {
+        if !metrics.contains(&name.as_str()) {
+            metrics.push(name);
+        }
+    }
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let axes = spec.axes.iter().map(|a| a.name.as_str());
+    let head = ["rank", "trial", "score"].into_iter().chain(axes);
+    let tail = ["epoch", "seconds", "state", "folder"];
+    out.write_record(head.chain(metrics.iter().copied()).chain(tail))
+        .map_err(fail)?;
+    for (rank, record) in ranked.iter().enumerate() {
+        let text = |v: &Value| match v {
+            Value::String(s) => s.clone(),
+            Value::Null => String::new(),
+            v => v.to_string(),
+        };
+        let took = sweep.records.iter().filter(|r| r.trial == record.trial);
+        let took: f64 = took.map(|r| r.seconds).sum();
+        let state = match (&record.failed, &record.ended) {
+            (Some(reason), _) => format!("failed: {reason}"),
+            (None, Some(by)) => format!("ended by {by}"),
+            (None, None) if record.epochs < sweep.epochs => "stopped".into(),
+            (None, None) => "done".into(),
+        };
+        let score = record.score.map_or_else(String::new, |s| s.to_string());
+        let mut row = vec![(rank + 1).to_string(), record.trial.to_string(), score];
+        row.extend(record.values.values().map(text));
+        row.extend(
+            metrics
+                .iter()
+                .map(|m| record.metrics.get(*m).map_or_else(String::new, text)),
+        );
+        let folder = sweep.folder.trial(record.trial - 1);
+        row.extend([
+            record.epoch.to_string(),
+            format!("{took:.3}"),
+            state,
+            folder.display().to_string(),
+        ]);
+        out.write_record(&row).map_err(fail)?;
+    }
+    let bytes = out.into_inner().map_err(|e| e.into_error())?;
+    Ok(bytes)
+}
+
+/// `report.html` and `report/*.svg`.
+fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure> {
+    let spec = sweep.plan.spec();
+    let ranked = sweep.ranked();
+    let mut by_trial: Vec<&Record> = ranked
+        .iter()
+        .copied()
+        .filter(|r| r.score.is_some())
+        .collect();
+    by_trial.sort_by_key(|r| r.trial);
+    let shown: Vec<Shown> = (by_trial.iter())
+        .filter_map(|r| {
+            Some(Shown {
+                trial: r.trial,
+                score: r.score?,
+                values: &sweep.plan.trials()[r.trial - 1].values,
+            })
+        })
+        .collect();
+    let places: Vec<&[f64]> = (by_trial.iter())
+        .map(|r| sweep.plan.trials()[r.trial - 1].place.as_slice())
+        .collect();
+    let losses: Vec<f64> = shown.iter().map(|s| sweep.plan.loss(s.score)).collect();
+    let listed: Vec<Option<usize>> = (spec.axes.iter())
+        .map(|a| match &a.values {
+            Values::Listed(items) => Some(items.len()),
+            Values::Whole { .. } | Values::Real { .. } => None,
+        })
+        .collect();
+    let weights: Vec<(String, f64)> = (spec.axes.iter().map(|a| a.name.clone()))
+        .zip(importance(&places, &losses, &listed))
+        .collect();
+    let mut pictures = vec![
+        ("parallel".to_owned(), charts::parallel(spec, &shown)?),
+        ("history".into(), charts::history(spec, &shown)?),
+        ("importance".into(), charts::importance(&weights)?),
+    ];
+    for at in 0..spec.axes.len() {
+        let name = format!("axis_{}", spec.axes[at].name);
+        pictures.push((name, charts::axis(spec, at, &shown)?));
+    }
+    let folder = sweep.folder.path().join("report");
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| RunError::file(&folder, "make this folder", &e))?;
+    for (name, svg) in &pictures {
+        let path = folder.join(format!("{name}.svg"));
+        replace(&path, |out| out.write_all(svg.as_bytes()))?;
+    }
+    let picture = |i: usize| page::pictures([pictures[i].1.as_str()]);
+    let goal = &spec.goal.name;
+    let explained = "<p>The share of the variation of the scores' ranks that goes with each \
+         axis alone (epsilon squared, as <code>docs/language.md</code> says).</p>";
+    let section = |title: &str, body: String| Section {
+        title: title.to_owned(),
+        body,
+    };
+    let sections = [
+        section("Trials", picture(0) + KEY),
+        section(&format!("{goal} from trial to trial"), picture(1)),
+        section("Importance of the axes", explained.to_owned() + &picture(2)),
+        section(
+            &format!("{goal} along each axis"),
+            page::pictures(pictures[3..].iter().map(|(_, svg)| svg.as_str())),
+        ),
+        section("Leaderboard", html_table(sweep, &ranked)),
+    ];
+    let failed = ranked.iter().filter(|r| r.failed.is_some()).count();
+    let took: f64 = sweep.records.iter().map(|r| r.seconds).sum();
+    let facts = [
+        ("program", sweep.args.common.file.display().to_string()),
+        ("search", spec.search.method.text()),
+        ("goal", format!("{} {goal}", spec.goal.verb())),
+        ("trials", ranked.len().to_string()),
+        ("failed", failed.to_string()),
+        ("seed", spec.search.seed.unwrap_or(sweep.seed).to_string()),
+        ("best trial", best.trial.to_string()),
+        ("best score", best.score.map_or_else(String::new, number)),
+        ("with", values_text(best)),
+        ("time of all trials", seconds(took)),
+    ];
+    let facts = facts.map(|(k, v)| (k.to_owned(), v));
+    let title = format!("Sweep of {}", sweep.models);
+    let text = page::page(&title, &facts, &sections);
+    replace(&written.page, |out| out.write_all(text.as_bytes()))?;
+    Ok(())
+}
+
+const KEY: &str = "<p>A line a trial: the best in orange, the others from dark (good) to pale \
+     (bad) by rank. Scores far worse than the rest stand at the edge, as hollow dots where there \
+     are dots.</p>";
+
+/// At most so many rows on the page.
+const ROWS: usize = 200;
+
+fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
+    let spec = sweep.plan.spec();
+    let mut out = String::from(
+        "<style>table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+         th,td{text-align:right;padding:.2rem .9rem .2rem 0}th{color:#667;font-weight:500;\
+         border-bottom:1px solid #d8dce1}td.l,th.l{text-align:left}</style><table><tr><th></th><th>trial</th>",
+    );
+    let axes = spec.axes.iter().map(|a| a.name.as_str());
+    for name in [spec.goal.name.as_str()]
+        .into_iter()
+        .chain(axes)
+        .chain(["epochs"])
+    {
+        let _ = write!(out, "<th>{}</th>", escape(name));
+    }
+    out += "<th class=\"l\">state</th></tr>";
+    for (rank, record) in ranked.iter().enumerate().take(ROWS) {
+        let score = record.score.map_or_else(String::new, number);
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{score}</td>",
+            rank + 1,
+            record.trial
+        );
+        for value in record.values.values() {
+            let _ = write!(
+                out,
+                "<td>{}</td>",
+                escape(value.as_str().unwrap_or_default())
+            );
+        }
+        let state = match (&record.failed, &record.ended) {
+            (Some(reason), _) => format!("failed: {reason}"),
+            (None, Some(by)) => format!("ended by {by}"),
+            (None, None) if record.epochs < sweep.epochs => "stopped".into(),
+            (None, None) => "done".into(),
+        };
+        let _ = write!(
+            out,
+            "<td>{}</td><td class=\"l\">{}</td></tr>",
+            record.epoch,
+            escape(&state)
+        );
+    }
+    out += "</table>";
+    if ranked.len() > ROWS {
+        let _ = write!(
+            out,
+            "<p>{} more in leaderboard.csv</p>",
+            ranked.len() - ROWS
+        );
+    }
+    out
+}
