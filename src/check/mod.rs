@@ -352,6 +352,7 @@ fn check_decls(
             block,
             reported: (trained_block.as_ref()).and_then(|run| fine.then_some(&run.reported)),
             epochs: (trained_block.as_ref()).map_or(usize::MAX, |run| run.epochs),
+            folded: (trained_block.as_ref()).is_some_and(|run| run.folded),
         });
         let mut e = Elab::new(world, step(true), "sweep");
         (checked.sweep, *probes) = e.sweep(s, *span, trained.as_ref());
@@ -412,6 +413,7 @@ fn check_train(
     let run = TrainedRun {
         reported,
         epochs: spec.epochs,
+        folded: env.spec.folds().is_some(),
     };
     let wanted = train::setting(t, "report");
     spec.reports = e.reports(wanted, &spec.outputs, env.targets.len());
@@ -480,6 +482,7 @@ fn check_train(
 struct TrainedRun {
     reported: callbacks::Reported,
     epochs: usize,
+    folded: bool,
 }
 
 /// A parameter or state that only evaluation declares: nothing gives it an initial value.

@@ -227,6 +227,25 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn folds_are_judged_by_their_mean() {
+    let lines = "  width in [2, 4]\n  rate in [0.1, 0.01]\n  \
+                 search halving(trials = 4, factor = 2)\n  minimize val_loss";
+    let place = place(lines);
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    let split = "split   { train 60%, val 20%, test 20% }";
+    let folded = text.replace(split, "split   kfold(2) { test 20% }");
+    assert_ne!(folded, text);
+    fs::write(&path, folded).unwrap();
+    let told = place.events("sweep toy.nn --json --out w --jobs 2 --epochs 4");
+    let best = find(&told, "sweep")["best"].clone();
+    assert_eq!(trainings(&told).len(), 7);
+    let again = place.events("run w/best.nn --data . --json --out again");
+    let mean = &find(&again, "folds")["mean"]["val_loss"];
+    assert_eq!(mean.to_string(), best["score"].to_string());
+}
+
+#[test]
 fn thirty_trials_take_no_more_memory_than_five() {
     let place = place("  rate in 0.001 .. 0.1\n  search latin(trials = 30)\n  minimize val_loss");
     let told = place.events("sweep toy.nn --json --out w --epochs 1 --jobs 2");

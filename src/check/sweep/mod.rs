@@ -31,6 +31,8 @@ pub struct Trained<'a> {
     pub block: &'a Train,
     pub reported: Option<&'a Reported>,
     pub epochs: usize,
+    /// Whether the rows are held out in turn.
+    pub folded: bool,
 }
 
 impl Elab<'_> {
@@ -74,7 +76,7 @@ impl Elab<'_> {
         }
         let known = ["search", "minimize", "maximize"];
         let settings = self.settings(s.settings.iter(), &known, "a sweep");
-        let goal = self.goal(&settings, s, trained.and_then(|t| t.reported));
+        let goal = self.goal(&settings, s, trained);
         let epochs = trained.map(|t| t.epochs);
         let search = self.search(settings.get("search"), epochs, s.model.span);
         if let Some(search) = &search {
@@ -274,7 +276,7 @@ impl Elab<'_> {
     }
 
     /// `minimize val_loss`, of what the run reports.
-    fn goal(&mut self, settings: &Settings, s: &Sweep, run: Option<&Reported>) -> Option<Goal> {
+    fn goal(&mut self, settings: &Settings, s: &Sweep, trained: Option<&Trained>) -> Option<Goal> {
         let (setting, better) = match (settings.get("minimize"), settings.get("maximize")) {
             (Some(one), None) => (one, Better::Less),
             (None, Some(one)) => (one, Better::Greater),
@@ -296,8 +298,16 @@ impl Elab<'_> {
             }
         };
         let name = self.goal_name(setting)?;
-        if let Some(run) = run {
+        if let Some(run) = trained.and_then(|t| t.reported) {
             self.goal_is_reported(&name, run)?;
+            if trained.is_some_and(|t| t.folded) && !name.text.starts_with("val_") {
+                let message = "of folds the rows held out are judged";
+                let d = Diagnostic::error("E0706", message)
+                    .label(name.span, "of the rows trained on")
+                    .fix(name.span, format!("val_{}", name.text));
+                self.report(d);
+                return None;
+            }
             self.goal_is_good(&name, setting, better, run)?;
         }
         Some(Goal {

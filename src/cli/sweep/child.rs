@@ -144,14 +144,9 @@ pub fn left_behind(folder: &Path, goal: &str) -> Option<Heard> {
         return None;
     }
     wait_until_free(folder);
-    let states = std::fs::read_dir(folder.join("checkpoints"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut states = states
-        .map(|e| e.path())
-        .chain([folder.join("weights.safetensors")]);
-    if states.any(|p| p.extension().is_some_and(|e| e == "safetensors") && p.is_file()) {
+    let of_run =
+        |f: &Path| f.join("checkpoints").is_dir() || f.join("weights.safetensors").exists();
+    if of_run(folder) || of_run(&folder.join("fold-1")) {
         return Some(Heard::before(folder, goal));
     }
     let _ = std::fs::remove_dir_all(folder);

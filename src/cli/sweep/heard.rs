@@ -13,7 +13,9 @@ pub struct Heard {
     pub started: bool,
     /// The goal after each epoch; none where it is not finite.
     goal: BTreeMap<usize, Option<f64>>,
-    /// Metrics of the last epoch.
+    /// The goal's mean over all folds, once they are done, of data that are split into folds.
+    pub folds: Option<Option<f64>>,
+    /// Metrics of the last epoch, or means over folds.
     pub metrics: Map<String, Value>,
     pub saved: Option<Saved>,
     /// What went wrong.
@@ -64,6 +66,13 @@ impl Heard {
                     .collect();
                 return Some(epoch);
             }
+            "folds" => {
+                self.folds = Some(exact_number(line, goal));
+                let means = event.get("mean").and_then(Value::as_object);
+                self.metrics = (means.into_iter().flatten())
+                    .map(|(k, _)| (k.clone(), Value::from(exact_number(line, k))))
+                    .collect();
+            }
             "saved" => {
                 self.saved = Some(Saved {
                     epoch: number("weights_epoch").or(number("epoch"))? as usize,
@@ -83,9 +92,10 @@ impl Heard {
         None
     }
 
-    /// The goal after an epoch.
+    /// The goal after an epoch; of folds their mean.
     pub fn score(&self, epoch: usize) -> Option<f64> {
-        self.goal.get(&epoch).copied().flatten()
+        let one = self.goal.get(&epoch).copied().flatten();
+        self.folds.unwrap_or(one)
     }
 
     /// The last epoch that has ended.

@@ -287,7 +287,7 @@ fn fill(
         }
         let resumed = left.is_some();
         let mut heard = left.unwrap_or_default();
-        (heard.started, heard.saved, heard.error) = (false, None, None);
+        (heard.started, heard.saved, heard.folds, heard.error) = (false, None, None, None);
         let own = sweep.own_arguments(&work, resumed);
         board.started(sweep, &work);
         let one = trials.start(work, &own, heard, resumed, to)?;
@@ -436,7 +436,8 @@ impl Sweep<'_> {
 
     /// What a training came to.
     fn record(&self, work: &Work, heard: &Heard, failed: Option<String>, seconds: f64) -> Record {
-        let saved = heard.saved.as_ref();
+        // each fold ends by itself
+        let saved = heard.saved.as_ref().filter(|_| heard.folds.is_none());
         let epoch = saved.map_or(heard.epochs(), |s| s.epoch);
         let score = heard.score(epoch).filter(|_| failed.is_none());
         let goal = &self.plan.spec().goal.name;
@@ -495,7 +496,10 @@ impl Sweep<'_> {
 
 /// A hash of the columns and parts that a run saw.
 fn data_seen(run: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(run.join("lock.json")).ok()?;
+    // of folds, each has a run's folder
+    let folds = std::fs::read_to_string(run.join("fold-1/lock.json"));
+    let text = folds.or_else(|_| std::fs::read_to_string(run.join("lock.json")));
+    let text = text.ok()?;
     let lock: Value = serde_json::from_str(&text).ok()?;
     let mut hash = crate::train::identity::Hash::default();
     hash.add(lock.get("data")?.to_string().as_bytes());
