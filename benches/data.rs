@@ -54,7 +54,7 @@ fn main() {
     if let Ok(mut batches) = Batches::new(table.clone(), &[0, 1], rows.clone(), 6400, order) {
         let mut epoch = batches.epoch(0);
         let start = Instant::now();
-        while let Some(batch) = epoch.next_batch() {
+        while let Ok(Some(batch)) = epoch.next_batch() {
             black_box(batch.column(0).bytes[0]);
         }
         let seconds = start.elapsed().as_secs_f64() * 128.0 / rows.len() as f64;
@@ -73,7 +73,7 @@ fn main() {
         let (_, seconds) = best(10, || {
             let mut epoch = batches.epoch(number);
             number += 1;
-            while let Some(batch) = epoch.next_batch() {
+            while let Ok(Some(batch)) = epoch.next_batch() {
                 black_box(batch.column(0).bytes[0]);
             }
         });
@@ -86,7 +86,7 @@ fn main() {
         let mut epoch = batches.epoch(number);
         for step in 0..1000 {
             let start = Instant::now();
-            let Some(batch) = epoch.next_batch() else {
+            let Ok(Some(batch)) = epoch.next_batch() else {
                 break;
             };
             // the thread starts with the first request

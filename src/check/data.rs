@@ -166,12 +166,14 @@ impl Elab<'_> {
         }
         self.parts_given_twice(&env);
         self.what_sources_hold(&env);
-        if env.spec.sources.is_empty() && !self.diags.iter().any(|d| d.code == "E0501") {
+        let tried = |i: &ast::DataItem| matches!(i.kind, DataItemKind::Source { .. });
+        if !d.items.iter().any(tried) {
             let d = Diagnostic::error("E0508", format!("`{}` has no source", d.name.text))
                 .label(d.name.span, "nothing says where the data are")
                 .help("add a line such as `source csv(\"file.csv\")`");
             self.report(d);
         }
+        self.streams(&mut env);
         env
     }
 

@@ -220,7 +220,12 @@ impl Elab<'_> {
             .find(|(name, _)| **name == *field.text)
             .cloned()
         else {
-            return self.unknown_statistic(fit, field, &known);
+            let streamed =
+                known.contains(&"min") && super::streams::percentile(&field.text).is_some();
+            return match streamed {
+                true => self.streamed_percentile(fit, field),
+                false => self.unknown_statistic(fit, field, &known),
+            };
         };
         let name = format!("{fit}.{}", field.text);
         let found = self

@@ -143,7 +143,11 @@ impl Elab<'_> {
                 }
             } else {
                 let (p, y) = (pair.prediction, pair.target);
+                let before = metrics.len();
                 self.metric(&c, &name, p, y, a.value.span, metrics);
+                if metrics[before..].iter().any(MetricUse::collects) {
+                    self.streamed_metric(&name, a.value.span, env);
+                }
             }
             self.comparison = None;
         }
@@ -241,6 +245,13 @@ pub struct MetricUse {
     /// What its values are called, once the graph of values is made.
     pub shown: Vec<String>,
     pub of: MetricOf,
+}
+
+impl MetricUse {
+    /// Whether it keeps every row of an epoch.
+    fn collects(&self) -> bool {
+        matches!(&self.of, MetricOf::Def { collected, .. } if !collected.is_empty())
+    }
 }
 
 #[derive(Debug)]

@@ -42,6 +42,7 @@ mod signature;
 mod sources;
 mod split;
 mod steps;
+mod streams;
 mod sweep;
 mod tokenizer;
 mod train;
@@ -417,6 +418,7 @@ fn check_train(
     };
     let wanted = train::setting(t, "report");
     spec.reports = e.reports(wanted, &spec.outputs, env.targets.len());
+    e.streamed_reports(wanted, &env);
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));

@@ -17,14 +17,14 @@ const READERS: &[Reader] = &[
     Reader {
         name: "csv",
         takes: Takes::One("file.csv"),
-        options: &[("header", Kind::Flag)],
+        options: &[("header", Kind::Flag), ("stream", Kind::Flag)],
         holds: Holds::Anything,
         make: |given| table(given, b','),
     },
     Reader {
         name: "tsv",
         takes: Takes::One("file.tsv"),
-        options: &[("header", Kind::Flag)],
+        options: &[("header", Kind::Flag), ("stream", Kind::Flag)],
         holds: Holds::Anything,
         make: |given| table(given, b'\t'),
     },
@@ -100,6 +100,13 @@ fn table(given: Given, delimiter: u8) -> Format {
         path: given.path,
         delimiter,
     }
+}
+
+/// The readers with an option of this name, if there are any.
+fn readers_with(option: &str) -> Option<String> {
+    let takes = |r: &&Reader| r.options.iter().any(|(o, _)| *o == option);
+    let names: Vec<&str> = READERS.iter().filter(takes).map(|r| r.name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 struct Reader {
@@ -271,10 +278,16 @@ impl Elab<'_> {
         let Some(given) = self.source_args(reader, name, args) else {
             return;
         };
+        let stream = given.flag("stream").unwrap_or(false);
         let format = (reader.make)(given);
         self.judged_twice(part, &format, span, env);
         env.readers.push((reader.name, value.span));
-        env.spec.sources.push(SourceSpec { part, format, span });
+        env.spec.sources.push(SourceSpec {
+            part,
+            format,
+            stream,
+            span,
+        });
     }
 
     fn unknown_reader(&mut self, name: &Ident) {
@@ -346,6 +359,8 @@ impl Elab<'_> {
                     let options = reader.options.iter().map(|(o, _)| *o);
                     if let Some(near) = did_you_mean(&n.text, options) {
                         d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
+                    } else if let Some(others) = readers_with(&n.text) {
+                        d = d.note(format!("readers that take it: {others}"));
                     }
                     self.report(d);
                 }

@@ -180,7 +180,9 @@ fn rows_text(data: &DataSpec) -> String {
         .iter()
         .map(|c| (&c.name, c.kind, &c.shape, &c.selector))
         .collect();
-    let sources: Vec<_> = data.sources.iter().map(|s| (s.part, &s.format)).collect();
+    let sources: Vec<_> = (data.sources.iter())
+        .map(|s| (s.part, &s.format, s.stream))
+        .collect();
     let split = data.split.as_ref();
     let split = split.map(|s| (&s.method, &s.parts, s.seed));
     let fits: Vec<_> = data.fits.iter().map(|f| (&f.name, &f.kind)).collect();

@@ -5,6 +5,7 @@
 //! run's lines go to stdout. Exit codes: 0 fine; 1 the program is wrong; 2 wrong
 //! usage; 3 data or run time failed; 70 a bug in nnc; 130 stopped by Ctrl-C.
 
+mod caching;
 mod check;
 mod common;
 mod console;

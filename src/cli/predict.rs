@@ -142,7 +142,7 @@ fn outputs(session: &mut Session, batches: &mut Batches) -> Result<Vec<Values>, 
         .collect::<Result<_, RunError>>()?;
     let types: Vec<Elem> = session.outputs().iter().map(|(_, ty)| ty.elem).collect();
     let mut epoch = batches.epoch(0);
-    while let Some(batch) = epoch.next_batch() {
+    while let Some(batch) = epoch.next_batch()? {
         let found = session.predict(&batch)?;
         for (((_, _, to), bytes), elem) in all.iter_mut().zip(found).zip(&types) {
             match to {

@@ -204,7 +204,7 @@ fn collect(
     let mut found = Vec::new();
     if let Some(mut batches) = data.batches(part, &columns, batch, Order::Sequential)? {
         let mut epoch = batches.epoch(0);
-        while let Some(batch) = epoch.next_batch() {
+        while let Some(batch) = epoch.next_batch()? {
             found.extend(session.predict(&batch)?.nth(result).unwrap_or_default());
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
 use crate::cli::not_finite::{self, Again};
@@ -13,10 +14,11 @@ use crate::cli::report::{self, Ended};
 use crate::cli::saver::{self, Saver};
 use crate::cli::{console, folds, interrupt, program};
 use crate::data::Order;
+use crate::data::cache::Told;
 use crate::lower::spec::Part;
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, Overlap, Places, Reading};
+use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
@@ -117,7 +119,8 @@ pub fn one(
     let held_out = [Part::Val, Part::Test].into_iter();
     let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
     let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
-    memory::fits(&loaded.programs, &device, rows, held_out)?;
+    let windows = data.window_bytes();
+    memory::fits(&loaded.programs, &device, rows, held_out, windows)?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
         &Task {
@@ -340,11 +343,14 @@ pub fn dataset(
         program: loaded.folder.clone(),
         asked: machine.data.clone(),
     };
+    let caching = Caching::new(common.json, machine.quiet);
+    let tell = |told: &Told| caching.tell(told);
     let reading = Reading {
         places: &places,
         seed: loaded.train.seed,
         threads: machine.threads(),
         fitted,
+        streaming: Streaming::new(&tell),
     };
     let names: BTreeSet<String> = kinds
         .iter()

@@ -8,7 +8,7 @@
 
 use super::error::{DataError, Place, nearest};
 use super::source::Source;
-use super::table::{Column, ColumnData, ElementType, Table, TextColumn};
+use super::table::{Column, ColumnData, ElementType, Storage, Table, TextColumn};
 use super::write::replace;
 use ::csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use std::cell::Cell;
@@ -87,27 +87,71 @@ pub fn read_csv(
     options: CsvOptions,
     specs: &[ColumnSpec],
 ) -> Result<Table, DataError> {
-    let mut rows = Rows::open(path, options)?;
-    let mut sinks = specs
-        .iter()
-        .map(|spec| Sink::new(spec, &rows))
-        .collect::<Result<Vec<_>, _>>()?;
-    while rows.advance()? {
-        for sink in &mut sinks {
-            sink.take(&rows)?;
+    let mut blocks = CsvBlocks::open(path, options, specs)?;
+    match blocks.next(usize::MAX)? {
+        Some(table) => Ok(table),
+        None => Err(blocks.empty()),
+    }
+}
+
+/// A file's rows, some at a time: memory is a block's columns and one row.
+pub struct CsvBlocks {
+    rows: Rows,
+    sinks: Vec<Sink>,
+}
+
+impl CsvBlocks {
+    pub fn open(
+        path: &Path,
+        options: CsvOptions,
+        specs: &[ColumnSpec],
+    ) -> Result<CsvBlocks, DataError> {
+        let rows = Rows::open(path, options)?;
+        let sinks = specs
+            .iter()
+            .map(|spec| Sink::new(spec, &rows))
+            .collect::<Result<_, _>>()?;
+        Ok(CsvBlocks { rows, sinks })
+    }
+
+    /// The next `most` rows, or what is left of them; none at the end.
+    pub fn next(&mut self, most: usize) -> Result<Option<Table>, DataError> {
+        let mut taken = 0;
+        while taken < most && self.rows.advance()? {
+            for sink in &mut self.sinks {
+                sink.take(&self.rows)?;
+            }
+            taken += 1;
+        }
+        if taken == 0 {
+            return Ok(None);
+        }
+        let columns = self.sinks.iter_mut().map(Sink::column);
+        Table::new(columns.collect::<Result<_, _>>()?).map(Some)
+    }
+
+    /// What is to be said of a file without rows.
+    pub fn empty(&self) -> DataError {
+        DataError::Empty {
+            path: self.rows.path().to_owned(),
         }
     }
-    if rows.row == 0 {
-        return Err(DataError::Empty {
-            path: rows.path().to_owned(),
-        });
+
+    /// Name, storage and shape of each column.
+    pub fn layout(&self) -> impl Iterator<Item = (&str, Storage, &[usize])> {
+        let sinks = self.sinks.iter();
+        sinks.map(|s| (s.name.as_str(), s.data.storage(), s.shape.as_slice()))
     }
-    Table::new(
-        sinks
-            .into_iter()
-            .map(Sink::finish)
-            .collect::<Result<_, _>>()?,
-    )
+
+    /// Bytes of text in all, where they are not compressed.
+    pub fn exact_size(&self) -> Option<u64> {
+        self.rows.reader.get_ref().source.exact_size()
+    }
+
+    /// Bytes of text read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.rows.reader.get_ref().read
+    }
 }
 
 /// The names in the header line, if there is one, and the number of columns.
@@ -179,6 +223,8 @@ struct Metered {
     source: Source,
     budget: Rc<Cell<u64>>,
     last: u8,
+    /// Bytes so far.
+    read: u64,
     /// Lines end in CR LF; told by the first of them.
     crlf: Option<bool>,
     /// The end of the file was met.
@@ -213,6 +259,7 @@ impl Read for Metered {
             None => self.ended = true,
         }
         self.budget.set(budget - n as u64);
+        self.read += n as u64;
         Ok(n)
     }
 }
@@ -226,6 +273,7 @@ impl Rows {
             source,
             budget: budget.clone(),
             last: b'\n',
+            read: 0,
             crlf: None,
             ended: false,
         };
@@ -460,19 +508,13 @@ impl Sink {
                 expected: if text { vec![] } else { shape },
             });
         }
-        let data = match spec.element {
-            ElementType::U8 => ColumnData::U8(Vec::new()),
-            ElementType::I32 | ElementType::Class(_) => ColumnData::I32(Vec::new()),
-            ElementType::F32 => ColumnData::F32(Vec::new()),
-            ElementType::Text => ColumnData::Text(TextColumn::default()),
-        };
         Ok(Sink {
             name: spec.name.clone(),
             first,
             last,
             element: spec.element,
             shape,
-            data,
+            data: none_of(spec.element),
         })
     }
 
@@ -548,8 +590,20 @@ impl Sink {
         Ok(())
     }
 
-    fn finish(self) -> Result<Column, DataError> {
-        Column::new(self.name, self.shape, self.data)
+    /// What has been collected since the last time.
+    fn column(&mut self) -> Result<Column, DataError> {
+        let data = std::mem::replace(&mut self.data, none_of(self.element));
+        Column::new(self.name.clone(), self.shape.clone(), data)
+    }
+}
+
+/// Where elements of a type are collected.
+fn none_of(element: ElementType) -> ColumnData {
+    match element {
+        ElementType::U8 => ColumnData::U8(Vec::new()),
+        ElementType::I32 | ElementType::Class(_) => ColumnData::I32(Vec::new()),
+        ElementType::F32 => ColumnData::F32(Vec::new()),
+        ElementType::Text => ColumnData::Text(TextColumn::default()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::error::DataError;
+use super::fit::Pieces;
 use super::table::{Column, ColumnData};
 
 /// Bars of a histogram.
@@ -57,7 +58,6 @@ pub fn describe(column: &Column, rows: &[u32]) -> Result<Facts, DataError> {
             rows: column.rows(),
         });
     }
-    let each = column.per_row();
     Ok(match column.data() {
         ColumnData::Text(texts) => {
             let mut seen = FxHashSet::default();
@@ -79,19 +79,31 @@ pub fn describe(column: &Column, rows: &[u32]) -> Result<Facts, DataError> {
                 counts: Vec::new(),
             }
         }
-        _ => {
-            let number = |row: u32, i: usize| {
-                let x = column.number(row as usize * each + i);
-                x.unwrap_or(f64::NAN)
-            };
-            let mut all = |f: &mut dyn FnMut(f64)| {
-                for &row in rows {
-                    (0..each).for_each(|i| f(number(row, i)));
-                }
-            };
-            numbers(&mut all)
-        }
+        _ => describe_pieces(&mut |f| f(column, rows))?,
     })
+}
+
+/// What rows of a column of numbers hold that come in pieces, which are gone over three times.
+pub fn describe_pieces(pieces: Pieces) -> Result<Facts, DataError> {
+    let mut fault = None;
+    let mut all = |f: Visit| {
+        let gone = pieces(&mut |column, rows| {
+            let each = column.per_row();
+            for &row in rows {
+                let row = row as usize * each;
+                (row..row + each).for_each(|i| f(column.number(i).unwrap_or(f64::NAN)));
+            }
+            Ok(())
+        });
+        if let Err(error) = gone {
+            fault = Some(error);
+        }
+    };
+    let facts = numbers(&mut all);
+    match fault {
+        Some(error) => Err(error),
+        None => Ok(facts),
+    }
 }
 
 /// What is done with each number.

@@ -282,6 +282,12 @@ pub enum DataError {
     #[error("{}: none of the vocabulary's words is in it", path.display())]
     NoVectors { path: PathBuf },
 
+    #[error("{}: cannot be used: {reason}", path.display())]
+    Cache { path: PathBuf, reason: String },
+
+    #[error("{}: it changed while it was read", path.display())]
+    Changed { path: PathBuf },
+
     #[error("there is no room for {rows} rows of {each} ids")]
     NoRoom { rows: usize, each: usize },
 
@@ -355,6 +361,8 @@ impl DataError {
             DataError::Differs { .. } => "E0947",
             DataError::BytePairs { .. } => "E0991",
             DataError::NoVectors { .. } => "E0992",
+            DataError::Cache { .. } => "E0965",
+            DataError::Changed { .. } => "E0966",
         }
     }
 

@@ -90,87 +90,191 @@ impl Lengths {
     }
 }
 
+/// Goes over the rows of a column, all at once or some at a time; called once for each pass.
+pub type Pieces<'p> = &'p mut dyn FnMut(Piece) -> Result<(), DataError>;
+
+/// What is done with a column and some of its rows.
+pub type Piece<'p> = &'p mut dyn FnMut(&Column, &[u32]) -> Result<(), DataError>;
+
 /// Statistics of `rows` of a column of numbers.
 pub fn statistics(column: &Column, rows: &[u32], over: Over) -> Result<Statistics, DataError> {
-    if rows.is_empty() {
-        return Err(DataError::NoRows { doing: "fit" });
-    }
     if let Some(&row) = rows.iter().find(|&&r| r as usize >= column.rows()) {
         return Err(DataError::RowIndex {
             row: row as usize,
             rows: column.rows(),
         });
     }
-    let stride = column.per_row();
-    match column.data() {
-        ColumnData::U8(v) => Ok(whole(v, stride, rows, over)),
-        ColumnData::I32(v) => Ok(whole(v, stride, rows, over)),
-        ColumnData::F32(v) => Ok(real(v, stride, rows, over)),
-        ColumnData::U16(v) => Ok(whole(v, stride, rows, over)),
-        other @ (ColumnData::Text(_) | ColumnData::Sparse(_)) => Err(DataError::ColumnKind {
-            column: column.name.clone(),
-            found: other.storage().name(),
-            doing: "fitting statistics",
-            expected: "numbers",
-        }),
-    }
+    statistics_of(&mut |f| f(column, rows), over)
+}
+
+/// Statistics of rows that come in pieces, which are gone over twice at most. However they are
+/// cut, the result is the same, bit for bit.
+pub fn statistics_of(pieces: Pieces, over: Over) -> Result<Statistics, DataError> {
+    let mut sums = None;
+    pieces(&mut |column, rows| {
+        if sums.is_none() {
+            sums = Some(Sums::new(column, over)?);
+        }
+        if let Some(sums) = &mut sums {
+            each(column, rows, over, &mut |i, x| sums.add(i, x));
+        }
+        Ok(())
+    })?;
+    let sums = sums.filter(|s| s.count() > 0);
+    let sums = sums.ok_or(DataError::NoRows { doing: "fit" })?;
+    let reals = match sums {
+        Sums::Whole(sums) => return Ok(whole(&sums)),
+        Sums::Real(reals) => reals,
+    };
+    // (sum of squared deviations, sum of deviations: 0 but for rounding)
+    let n = reals[0].count as f64;
+    let mean: Vec<f64> = reals.iter().map(|r| r.sum / n).collect();
+    let mut deviations = vec![(0.0, 0.0); mean.len()];
+    pieces(&mut |column, rows| {
+        each(column, rows, over, &mut |i, x| {
+            if let Number::Real(x) = x {
+                let d = x - mean[i];
+                deviations[i].0 += d * d;
+                deviations[i].1 += d;
+            }
+        });
+        Ok(())
+    })?;
+    let std = deviations
+        .iter()
+        .map(|(squares, sum)| ((squares - sum * sum / n).max(0.0) / n).sqrt());
+    Ok(Statistics {
+        count: reals[0].count,
+        std: std.collect(),
+        mean,
+        min: reals.iter().map(|r| r.min).collect(),
+        max: reals.iter().map(|r| r.max).collect(),
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Whole(i64),
+    Real(f64),
 }
 
 /// Rows' elements, each with its feature.
-fn each<T: Copy>(
-    elements: &[T],
-    stride: usize,
-    rows: &[u32],
-    over: Over,
-    mut f: impl FnMut(usize, T),
-) {
-    for &row in rows {
-        let row = &elements[row as usize * stride..][..stride];
-        match over {
-            Over::Element => row.iter().enumerate().for_each(|(i, &x)| f(i, x)),
-            Over::All => row.iter().for_each(|&x| f(0, x)),
+fn each(column: &Column, rows: &[u32], over: Over, f: &mut impl FnMut(usize, Number)) {
+    fn go<T: Copy>(
+        elements: &[T],
+        stride: usize,
+        rows: &[u32],
+        over: Over,
+        mut f: impl FnMut(usize, T),
+    ) {
+        for &row in rows {
+            let row = &elements[row as usize * stride..][..stride];
+            match over {
+                Over::Element => row.iter().enumerate().for_each(|(i, &x)| f(i, x)),
+                Over::All => row.iter().for_each(|&x| f(0, x)),
+            }
+        }
+    }
+    let n = column.per_row();
+    match column.data() {
+        ColumnData::U8(v) => go(v, n, rows, over, |i, x| f(i, Number::Whole(x.into()))),
+        ColumnData::U16(v) => go(v, n, rows, over, |i, x| f(i, Number::Whole(x.into()))),
+        ColumnData::I32(v) => go(v, n, rows, over, |i, x| f(i, Number::Whole(x.into()))),
+        ColumnData::F32(v) => go(v, n, rows, over, |i, x| f(i, Number::Real(x.into()))),
+        ColumnData::Text(_) | ColumnData::Sparse(_) => {}
+    }
+}
+
+/// What a first pass gathers, a feature each.
+enum Sums {
+    Whole(Vec<WholeSums>),
+    Real(Vec<RealSums>),
+}
+
+#[derive(Clone)]
+struct WholeSums {
+    count: u64,
+    sum: i128,
+    squares: u128,
+    min: i64,
+    max: i64,
+}
+
+#[derive(Clone)]
+struct RealSums {
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Sums {
+    fn new(column: &Column, over: Over) -> Result<Sums, DataError> {
+        let features = match over {
+            Over::Element => column.per_row(),
+            Over::All => 1,
+        };
+        match column.data() {
+            ColumnData::U8(_) | ColumnData::U16(_) | ColumnData::I32(_) => {
+                let none = WholeSums {
+                    count: 0,
+                    sum: 0,
+                    squares: 0,
+                    min: i64::MAX,
+                    max: i64::MIN,
+                };
+                Ok(Sums::Whole(vec![none; features]))
+            }
+            ColumnData::F32(_) => {
+                let none = RealSums {
+                    count: 0,
+                    sum: 0.0,
+                    min: f64::INFINITY,
+                    max: f64::NEG_INFINITY,
+                };
+                Ok(Sums::Real(vec![none; features]))
+            }
+            other @ (ColumnData::Text(_) | ColumnData::Sparse(_)) => Err(DataError::ColumnKind {
+                column: column.name.clone(),
+                found: other.storage().name(),
+                doing: "fitting statistics",
+                expected: "numbers",
+            }),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Sums::Whole(sums) => sums[0].count,
+            Sums::Real(sums) => sums[0].count,
+        }
+    }
+
+    fn add(&mut self, feature: usize, x: Number) {
+        match (self, x) {
+            (Sums::Whole(sums), Number::Whole(x)) => {
+                let s = &mut sums[feature];
+                s.count += 1;
+                s.sum += i128::from(x);
+                s.squares += u128::from(x.unsigned_abs().pow(2));
+                s.min = s.min.min(x);
+                s.max = s.max.max(x);
+            }
+            (Sums::Real(sums), Number::Real(x)) => {
+                let s = &mut sums[feature];
+                s.count += 1;
+                s.sum += x;
+                s.min = x.min(s.min);
+                s.max = x.max(s.max);
+            }
+            // every piece of a column is of one type
+            (Sums::Whole(_), Number::Real(_)) | (Sums::Real(_), Number::Whole(_)) => {}
         }
     }
 }
 
-fn sizes(stride: usize, rows: &[u32], over: Over) -> (usize, u64) {
-    match over {
-        Over::Element => (stride, rows.len() as u64),
-        Over::All => (1, rows.len() as u64 * stride as u64),
-    }
-}
-
-fn whole<T: Copy + Into<i64>>(
-    elements: &[T],
-    stride: usize,
-    rows: &[u32],
-    over: Over,
-) -> Statistics {
-    #[derive(Clone)]
-    struct Sums {
-        sum: i128,
-        squares: u128,
-        min: i64,
-        max: i64,
-    }
-    let (features, count) = sizes(stride, rows, over);
-    let mut sums = vec![
-        Sums {
-            sum: 0,
-            squares: 0,
-            min: i64::MAX,
-            max: i64::MIN
-        };
-        features
-    ];
-    each(elements, stride, rows, over, |i, x| {
-        let x: i64 = x.into();
-        let s = &mut sums[i];
-        s.sum += i128::from(x);
-        s.squares += u128::from(x.unsigned_abs().pow(2));
-        s.min = s.min.min(x);
-        s.max = s.max.max(x);
-    });
+fn whole(sums: &[WholeSums]) -> Statistics {
+    let count = sums[0].count;
     let n = count as f64;
     Statistics {
         count,
@@ -183,39 +287,6 @@ fn whole<T: Copy + Into<i64>>(
             .collect(),
         min: sums.iter().map(|s| s.min as f64).collect(),
         max: sums.iter().map(|s| s.max as f64).collect(),
-    }
-}
-
-fn real(elements: &[f32], stride: usize, rows: &[u32], over: Over) -> Statistics {
-    let (features, count) = sizes(stride, rows, over);
-    let n = count as f64;
-    let mut mean = vec![0.0; features];
-    let mut min = vec![f64::INFINITY; features];
-    let mut max = vec![f64::NEG_INFINITY; features];
-    each(elements, stride, rows, over, |i, x| {
-        let x = f64::from(x);
-        mean[i] += x;
-        min[i] = x.min(min[i]);
-        max[i] = x.max(max[i]);
-    });
-    mean.iter_mut().for_each(|m| *m /= n);
-    // (sum of squared deviations, sum of deviations: 0 but for rounding)
-    let mut deviations = vec![(0.0, 0.0); features];
-    each(elements, stride, rows, over, |i, x| {
-        let d = f64::from(x) - mean[i];
-        deviations[i].0 += d * d;
-        deviations[i].1 += d;
-    });
-    let std = deviations
-        .iter()
-        .map(|(squares, sum)| ((squares - sum * sum / n).max(0.0) / n).sqrt())
-        .collect();
-    Statistics {
-        count,
-        mean,
-        std,
-        min,
-        max,
     }
 }
 
@@ -291,5 +362,21 @@ mod tests {
             statistics(&texts, &[0], Over::All).unwrap_err().to_string(),
             "column `t` holds text; fitting statistics needs numbers"
         );
+    }
+
+    #[test]
+    fn rows_in_pieces_give_the_same_bits() {
+        let reals: Vec<f32> = (0..300).map(|i| (i as f32 * 0.37).sin() * 1e3).collect();
+        let wholes: Vec<i32> = (0..300).map(|i| i * i - 700).collect();
+        for data in [ColumnData::F32(reals), ColumnData::I32(wholes)] {
+            let column = Column::new("x", vec![3], data).unwrap();
+            let rows: Vec<u32> = (0..100).filter(|r| r % 3 != 1).collect();
+            let at_once = statistics(&column, &rows, Over::Element).unwrap();
+            for length in [1, 7, 64] {
+                let mut pieces = |f: Piece| rows.chunks(length).try_for_each(|r| f(&column, r));
+                let found = statistics_of(&mut pieces, Over::Element).unwrap();
+                assert_eq!(found, at_once);
+            }
+        }
     }
 }

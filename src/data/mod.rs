@@ -8,6 +8,8 @@
 //! jsonl, parquet        fields by name
 //! folder, texts, wav    files in a folder for each class
 //! sink                  values, one at a time, of a column
+//! packed, cache         texts parsed once, kept in a compact file
+//! stream                packed files read some blocks at a time
 //! shuffle, split        seeded permutations, parts
 //! fit, learn, describe  statistics and transforms of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
@@ -21,6 +23,7 @@
 
 pub mod augment;
 pub mod batch;
+pub mod cache;
 pub mod csv;
 mod decode;
 pub mod describe;
@@ -31,12 +34,14 @@ pub mod idx;
 pub mod jsonl;
 pub mod learn;
 pub mod npy;
+pub mod packed;
 pub mod parquet;
 pub mod shuffle;
 mod sink;
 mod source;
 pub mod sparse;
 pub mod split;
+pub mod stream;
 pub mod table;
 pub mod text;
 pub mod texts;

@@ -46,7 +46,7 @@ pub struct TextColumn {
 }
 
 /// How the elements of a column are stored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Storage {
     U8,
     U16,

@@ -53,6 +53,19 @@ impl DataSpec {
         }
     }
 
+    /// The part whose source the split divides; none: that of the sources without a part.
+    pub fn pool(&self) -> Option<Part> {
+        let whole = self.sources.iter().any(|s| s.part.is_none());
+        (!whole).then_some(Part::Train)
+    }
+
+    /// Whether the rows of a part are read some at a time.
+    pub fn streams(&self, part: Part) -> bool {
+        let own = self.sources.iter().any(|s| s.part == Some(part));
+        let of = if own { Some(part) } else { self.pool() };
+        self.sources.iter().any(|s| s.stream && s.part == of)
+    }
+
     /// Some sizes are known only once the data have been read.
     pub fn has_unknown_sizes(&self) -> bool {
         self.fits.iter().any(FitSpec::gives_size)
@@ -64,6 +77,8 @@ pub struct SourceSpec {
     /// `None`: the rows that the split divides (all of `train`, where there is no split).
     pub part: Option<Part>,
     pub format: Format,
+    /// Its rows are read some at a time, not all into memory.
+    pub stream: bool,
     pub span: Span,
 }
 

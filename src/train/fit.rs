@@ -134,7 +134,7 @@ pub fn fit(
                 outcome.stopped = Some(Stopped::Limit);
                 break;
             }
-            let Some(batch) = batches.next_batch() else {
+            let Some(batch) = batches.next_batch()? else {
                 break;
             };
             session.train(&batch)?;
@@ -246,7 +246,7 @@ pub fn fit(
 pub fn evaluate(session: &mut Session, batches: &mut Batches) -> Result<Vec<f64>, RunError> {
     session.reset_metrics();
     let mut epoch = batches.epoch(0);
-    while let Some(batch) = epoch.next_batch() {
+    while let Some(batch) = epoch.next_batch()? {
         session.evaluate(&batch)?;
     }
     Ok(session.metrics()?.to_vec())

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::check::Sizes;
-use crate::data::fit::{Lengths, Over, statistics};
+use crate::data::fit::{Lengths, Over, Piece, Statistics, statistics, statistics_of};
 use crate::data::learn;
+use crate::data::stream::StreamPart;
 use crate::data::table::{ColumnData, TextColumn};
 use crate::data::text::{BagMode, Ids, Numbering, Rules, Side, Vocabulary, read_vectors};
 use crate::data::{Column, DataError, Table};
@@ -144,6 +145,41 @@ impl Fitted {
         Ok((fitted, made))
     }
 
+    /// What rows that are read some at a time say: statistics but percentiles.
+    pub fn learn_streamed(spec: &DataSpec, rows: &StreamPart) -> Result<Fitted, DataError> {
+        let mut fitted = Fitted::default();
+        for fit in &spec.fits {
+            // the checker refuses all others
+            if let FitKind::Statistics {
+                column,
+                statistics: which,
+            } = &fit.kind
+                && !which.is_empty()
+            {
+                let index = rows.stream().find(column).ok_or_else(|| unknown(column))?;
+                let mut pieces = |f: Piece| rows.each(index, f);
+                let found = statistics_of(&mut pieces, Over::Element)?;
+                fitted.moments(&fit.name, &found, which);
+            }
+        }
+        Ok(fitted)
+    }
+
+    fn moments(&mut self, fit: &str, found: &Statistics, which: &[Statistic]) {
+        for &which in which {
+            let values = match which {
+                Statistic::Mean => &found.mean,
+                Statistic::Std => &found.std,
+                Statistic::Min => &found.min,
+                Statistic::Max => &found.max,
+                Statistic::Median | Statistic::Q1 | Statistic::Q3 => continue,
+            };
+            let name = format!("{fit}.{}", which.name());
+            let values = values.iter().map(|x| *x as f32).collect();
+            self.statistics.push((name, values));
+        }
+    }
+
     fn statistics_of(
         &mut self,
         fit: &str,
@@ -152,20 +188,12 @@ impl Fitted {
         which: &[Statistic],
     ) -> Result<(), DataError> {
         let found = statistics(column, rows, Over::Element)?;
+        self.moments(fit, &found, which);
         let mut add = |which: Statistic, values: Vec<f64>| {
             let values = values.into_iter().map(|x| x as f32).collect();
             let name = format!("{fit}.{}", which.name());
             self.statistics.push((name, values));
         };
-        for &which in which {
-            match which {
-                Statistic::Mean => add(which, found.mean.clone()),
-                Statistic::Std => add(which, found.std.clone()),
-                Statistic::Min => add(which, found.min.clone()),
-                Statistic::Max => add(which, found.max.clone()),
-                Statistic::Median | Statistic::Q1 | Statistic::Q3 => {}
-            }
-        }
         let shares: Vec<(Statistic, f64)> = which
             .iter()
             .filter_map(|s| Some((*s, s.percentile()?)))

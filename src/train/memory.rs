@@ -95,7 +95,7 @@ pub fn estimate(
 }
 
 /// Refuses a run whose first step would ask for more memory than there is, naming a batch
-/// that fits.
+/// that fits. Beside batches, rows that are not all in memory take `windows`.
 ///
 /// # Errors
 /// [`RunError::Memory`]; what compiling says.
@@ -104,6 +104,7 @@ pub fn fits(
     device: &Device,
     rows: usize,
     held_out: usize,
+    windows: usize,
 ) -> Result<(), RunError> {
     let Some(left) = headroom() else {
         return Ok(());
@@ -114,7 +115,7 @@ pub fn fits(
         let batches = slots(1) * (batch_bytes(&train) + held_out * batch_bytes(&eval));
         let (train, eval) = (device.cost(&train)?, device.cost(&eval)?);
         let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
-        Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + RUNNING)
+        Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + windows + RUNNING)
     };
     let needs = needed(rows)?;
     if needs <= left {

@@ -134,7 +134,7 @@ pub fn find(
     let length = parts.train.len() as u64;
     let (epoch, first) = (steps / length, steps % length);
     let mut batches = parts.train.epoch_from(epoch, first as usize);
-    let Some(batch) = batches.next_batch() else {
+    let Some(batch) = batches.next_batch()? else {
         return Ok(None);
     };
     let cause = step(session, &batch, seed)?;

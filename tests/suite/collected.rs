@@ -79,7 +79,7 @@ fn expected(rows: usize) -> f64 {
 fn train(session: &mut Session, batches: &mut Batches, from: usize, steps: usize) {
     let mut epoch = batches.epoch_from(0, from);
     for _ in 0..steps {
-        let batch = epoch.next_batch().expect("a batch");
+        let batch = epoch.next_batch().unwrap().expect("a batch");
         session.train(&batch).unwrap();
     }
 }
@@ -107,7 +107,7 @@ fn steps_and_an_epochs_end_allocate_nothing_once_compiled() {
     let mut epoch = || {
         session.reset_metrics();
         let mut epoch = batches.epoch(0);
-        while let Some(batch) = epoch.next_batch() {
+        while let Some(batch) = epoch.next_batch().unwrap() {
             session.train(&batch).unwrap();
         }
         session.metrics().unwrap()[2]

@@ -1064,7 +1064,7 @@ fn batches_allocate_nothing() {
         let mut sum = 0.0;
         for number in 0..3 {
             let mut epoch = batches.epoch(number);
-            while let Some(batch) = epoch.next_batch() {
+            while let Some(batch) = epoch.next_batch().unwrap() {
                 sum += batch.column(0).f32s().unwrap().iter().sum::<f32>();
             }
         }

@@ -399,7 +399,7 @@ fn a_step_allocates_nothing() {
     let mut epoch = |number: u64| {
         session.reset_metrics();
         let mut epoch = batches.epoch(number);
-        while let Some(batch) = epoch.next_batch() {
+        while let Some(batch) = epoch.next_batch().unwrap() {
             session.train(&batch).unwrap();
             assert!(session.loss_is_finite());
         }

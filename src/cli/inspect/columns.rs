@@ -7,7 +7,8 @@ use super::short;
 use crate::cli::common::Failure;
 use crate::cli::progress::thousands;
 use crate::data::Table;
-use crate::data::describe::{Facts, Histogram, describe};
+use crate::data::describe::{Facts, Histogram, describe, describe_pieces};
+use crate::data::stream::StreamPart;
 use crate::lower::spec::{ColumnKind, ColumnSpec, DataSpec};
 
 pub fn facts<'a>(
@@ -19,6 +20,21 @@ pub fn facts<'a>(
     for column in &spec.columns {
         if let Some(values) = table.column(&column.name) {
             all.push((column, describe(values, rows)?));
+        }
+    }
+    Ok(all)
+}
+
+/// The same of rows that are read some at a time, in passes over them.
+pub fn streamed_facts<'a>(
+    spec: &'a DataSpec,
+    rows: &StreamPart,
+) -> Result<Vec<(&'a ColumnSpec, Facts)>, Failure> {
+    let mut all = Vec::new();
+    for column in &spec.columns {
+        if let Some(index) = rows.stream().find(&column.name) {
+            let facts = describe_pieces(&mut |f| rows.each(index, f))?;
+            all.push((column, facts));
         }
     }
     Ok(all)

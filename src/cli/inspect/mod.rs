@@ -12,17 +12,19 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::check::{Checked, Sizes};
+use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
 use crate::cli::{console, load};
+use crate::data::cache::Told;
 use crate::lower::spec::{DataSpec, Part};
-use crate::train::dataset::{Dataset, Places, Reading};
+use crate::train::dataset::{Dataset, Places, Reading, Streaming};
 
 mod columns;
 mod sample;
 mod words;
 
-use columns::{column_json, columns_text, facts};
+use columns::{column_json, columns_text, facts, streamed_facts};
 use sample::samples;
 use words::{words, words_json, words_text};
 
@@ -53,11 +55,14 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         program: folder.to_owned(),
         asked: args.machine.data.clone(),
     };
+    let caching = Caching::new(common.json, args.machine.quiet);
+    let tell = |told: &Told| caching.tell(told);
     let reading = Reading {
         places: &places,
         seed,
         threads: args.machine.threads(),
         fitted: None,
+        streaming: Streaming::new(&tell),
     };
     let spec = data(&checked, common)?;
     let names: BTreeSet<String> = spec
@@ -78,11 +83,15 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         .map(|p| (p, data_set.rows(p)))
         .filter(|(_, n)| *n > 0)
         .collect();
-    let Some((table, rows)) = data_set.part(Part::Train) else {
-        return Err(Failure::usage("the data have no `train` part"));
+    let threads = args.machine.threads();
+    let (columns, words) = match (data_set.part(Part::Train), data_set.stream(Part::Train)) {
+        (Some((table, rows)), _) => (
+            facts(spec, table, rows)?,
+            words(spec, &data_set, table, rows, threads)?,
+        ),
+        (None, Some(rows)) => (streamed_facts(spec, rows)?, Vec::new()),
+        (None, None) => return Err(Failure::usage("the data have no `train` part")),
     };
-    let columns = facts(spec, table, rows)?;
-    let words = words(spec, &data_set, table, rows, args.machine.threads())?;
     let sizes = &data_set.fitted().sizes;
     let samples = match args.sample {
         Some(n) => samples(args, &checked, &data_set, n as usize, seed)?,

@@ -8,7 +8,7 @@ use crate::check::Checked;
 use crate::cli::common::Failure;
 use crate::cli::progress::thousands;
 use crate::data::text::Vocabulary;
-use crate::data::{ColumnData, Order};
+use crate::data::{ColumnData, Order, Table};
 use crate::ir::{Elem, Graph};
 use crate::lower::Programs;
 use crate::lower::spec::{DataSpec, Make, Part, Rows};
@@ -55,7 +55,7 @@ pub fn samples(
         .map(|(name, ty)| ((*name).to_owned(), ty.elem))
         .collect();
     let mut epoch = batches.epoch(0);
-    let Some(batch) = epoch.next_batch() else {
+    let Some(batch) = epoch.next_batch()? else {
         return Ok(Vec::new());
     };
     let rows = batch.rows();
@@ -64,18 +64,31 @@ pub fn samples(
         fed.push(numbers(bytes, *elem)?);
     }
     drop(batch);
-    let Some((table, chosen)) = data.part(Part::Train) else {
-        return Ok(Vec::new());
-    };
+    let head;
+    // places in a table, and numbers of rows in the data
+    let (table, chosen): (&Table, Vec<(usize, u64)>) =
+        match (data.part(Part::Train), data.stream(Part::Train)) {
+            (Some((table, chosen)), _) => {
+                let first = chosen.iter().take(rows);
+                let first = first.map(|&row| (row as usize, u64::from(row)));
+                (table, first.collect())
+            }
+            (None, Some(stream)) => {
+                let (table, numbers) = stream.head(rows)?;
+                head = table;
+                (&head, numbers.into_iter().enumerate().collect())
+            }
+            (None, None) => return Ok(Vec::new()),
+        };
     let mut samples = Vec::new();
-    for (i, &row) in chosen.iter().take(rows).enumerate() {
-        let mut text = format!("row {} of the data", row + 1);
+    for (i, &(row, number)) in chosen.iter().enumerate() {
+        let mut text = format!("row {} of the data", number + 1);
         let (mut raw, mut given) = (Map::new(), Map::new());
         for column in &spec.columns {
             let Some(values) = table.column(&column.name) else {
                 continue;
             };
-            let (line, value) = raw_value(values, row as usize);
+            let (line, value) = raw_value(values, row);
             text += &format!("\n  column {} = {line}", column.name);
             raw.insert(column.name.clone(), value);
         }
@@ -94,7 +107,7 @@ pub fn samples(
         }
         samples.push(Sample {
             text,
-            json: json!({"row": row + 1, "columns": raw, "fed": given}),
+            json: json!({"row": number + 1, "columns": raw, "fed": given}),
         });
     }
     Ok(samples)

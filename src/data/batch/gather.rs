@@ -1,6 +1,6 @@
 //! Rows of a table in memory, gathered into the buffers of a batch and augmented on the way.
 
-use super::{Filler, Order, Position, Slot, Taken};
+use super::{Filler, Held, Layout, Order, Position, Slot, Taken};
 use crate::bytes::{AlignedBytes, numbers_of_mut};
 use crate::data::augment::{Augment, Scratch};
 use crate::data::error::DataError;
@@ -16,26 +16,12 @@ const AHEAD: usize = 8;
 
 /// What to gather.
 pub struct Plan {
+    pub layout: Layout,
     table: Arc<Table>,
-    pub columns: Vec<Held>,
     pub rows: Vec<u32>,
-    /// Rows of a full batch.
-    pub size: usize,
     order: Order,
     /// Nanoseconds in which workers augmented.
     augmenting: AtomicU64,
-}
-
-/// A column as the buffers hold it.
-pub struct Held {
-    /// Index in the table.
-    index: usize,
-    pub augment: Option<Arc<Augment>>,
-    pub storage: Storage,
-    /// Of one row.
-    pub shape: Vec<usize>,
-    /// Bytes of a row.
-    pub stride: usize,
 }
 
 /// One worker's means.
@@ -55,12 +41,6 @@ impl Plan {
         size: usize,
         order: Order,
     ) -> Result<Plan, DataError> {
-        if size == 0 {
-            return Err(DataError::BatchSize);
-        }
-        if rows.is_empty() {
-            return Err(DataError::NoRows { doing: "batch" });
-        }
         if let Some(&row) = rows.iter().find(|&&r| r as usize >= table.rows()) {
             return Err(DataError::RowIndex {
                 row: row as usize,
@@ -71,12 +51,10 @@ impl Plan {
             .iter()
             .map(|taken| Held::new(&table.columns()[taken.column], taken))
             .collect::<Result<_, _>>()?;
-        let size = size.min(rows.len());
         Ok(Plan {
+            layout: Layout::new(columns, rows.len(), size)?,
             table,
-            columns,
             rows,
-            size,
             order,
             augmenting: AtomicU64::new(0),
         })
@@ -87,7 +65,7 @@ impl Plan {
         let whole = |c: &Held| c.augment.is_none() && self.column(c).as_bytes().is_some();
         let adjacent = |w: &[u32]| w[0].checked_add(1) == Some(w[1]);
         self.order == Order::Sequential
-            && self.columns.iter().all(whole)
+            && self.layout.columns.iter().all(whole)
             && self.rows.windows(2).all(adjacent)
     }
 
@@ -95,31 +73,12 @@ impl Plan {
         &self.table.columns()[held.index]
     }
 
-    pub fn batches(&self) -> usize {
-        self.rows.len().div_ceil(self.size)
-    }
-
-    /// Which entries of an epoch's order make up a batch; empty past the end.
-    pub fn rows_of(&self, number: usize) -> std::ops::Range<usize> {
-        let end = self.rows.len();
-        let start = number.saturating_mul(self.size).min(end);
-        start..(start + self.size).min(end)
-    }
-
     /// Orders `rows`, given as listed, for `epoch`.
-    pub fn permute(&self, rows: &mut [u32], epoch: u64) {
+    fn permute(&self, rows: &mut [u32], epoch: u64) {
         match self.order {
             Order::Shuffled { seed } => shuffle(rows, site_key(seed, "shuffle"), epoch),
             Order::Sequential => {}
         }
-    }
-
-    /// Buffers for a full batch.
-    pub fn slot(&self) -> Slot {
-        let buffers = self.columns.iter();
-        buffers
-            .map(|c| AlignedBytes::zeroed(c.stride * self.size))
-            .collect()
     }
 
     pub fn augmenting(&self) -> Duration {
@@ -127,7 +86,7 @@ impl Plan {
     }
 
     fn gather(&self, rows: &[u32], epoch: u64, slot: &mut Slot, scratch: &mut Scratch) {
-        for (held, to) in self.columns.iter().zip(slot) {
+        for (held, to) in self.layout.columns.iter().zip(slot) {
             match &held.augment {
                 Some(augment) => {
                     let started = Instant::now();
@@ -215,7 +174,7 @@ impl Held {
 
 impl Gather {
     pub fn new(plan: &Arc<Plan>) -> Gather {
-        let augments = plan.columns.iter().filter_map(|c| c.augment.as_deref());
+        let augments = (plan.layout.columns.iter()).filter_map(|c| c.augment.as_deref());
         Gather {
             plan: plan.clone(),
             order: plan.rows.clone(),
@@ -226,15 +185,16 @@ impl Gather {
 }
 
 impl Filler for Gather {
-    fn fill(&mut self, (epoch, number): Position, slot: &mut Slot) {
+    fn fill(&mut self, (epoch, number): Position, slot: &mut Slot) -> Result<(), DataError> {
         let plan = &*self.plan;
         if self.ordered_for != Some(epoch) {
             self.order.copy_from_slice(&plan.rows);
             plan.permute(&mut self.order, epoch);
             self.ordered_for = Some(epoch);
         }
-        let rows = &self.order[plan.rows_of(number)];
+        let rows = &self.order[plan.layout.places_of(number)];
         plan.gather(rows, epoch, slot, &mut self.scratch);
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! gather   rows of a table in memory into buffers, augmented where that is asked for
+//! (../stream  rows of a table that is larger than memory)
 //! ring     buffers that go round between workers, which fill them, and the trainer
 //! ```
 //!
@@ -17,6 +18,7 @@ mod ring;
 
 use super::augment::Augment;
 use super::error::DataError;
+use super::stream::{StreamPart, Windows};
 use super::table::{Storage, Table};
 use crate::bytes::{AlignedBytes, Number, numbers_of};
 use gather::{Gather, Plan};
@@ -54,14 +56,47 @@ type Slot = Vec<AlignedBytes>;
 /// Fills the buffers of batches; each worker has one of its own.
 trait Filler: Send {
     /// Batch `number` of `epoch`; the buffers have room for a full one.
-    fn fill(&mut self, at: Position, slot: &mut Slot);
+    fn fill(&mut self, at: Position, slot: &mut Slot) -> Result<(), DataError>;
+}
+
+/// What batches hold, and how many rows make one.
+struct Layout {
+    columns: Vec<Held>,
+    /// In an epoch.
+    rows: usize,
+    /// Rows of a full batch.
+    size: usize,
+}
+
+/// A column as the buffers hold it.
+pub struct Held {
+    /// Index in the table.
+    index: usize,
+    pub augment: Option<Arc<Augment>>,
+    pub storage: Storage,
+    /// Of one row.
+    pub shape: Vec<usize>,
+    /// Bytes of a row.
+    pub stride: usize,
 }
 
 /// Chosen rows of chosen columns of a table, in batches.
 pub struct Batches {
-    plan: Arc<Plan>,
+    rows: Rows,
     /// None if the batches are borrowed from the table.
     ring: Option<Ring>,
+}
+
+/// Where the rows are.
+enum Rows {
+    Table(Arc<Plan>),
+    Stream(Arc<Layout>),
+}
+
+/// Fills batches out of windows of a stream.
+struct Streamed {
+    layout: Arc<Layout>,
+    windows: Windows,
 }
 
 /// One pass, or the rest of one, over the rows.
@@ -73,7 +108,7 @@ pub struct Epoch<'a> {
 
 /// Some rows; its buffers go back into the ring when it is dropped.
 pub struct Batch<'a> {
-    plan: &'a Plan,
+    layout: &'a Layout,
     number: usize,
     rows: usize,
     source: Source<'a>,
@@ -100,7 +135,7 @@ pub struct Costs {
 
 enum Source<'a> {
     /// Rows of the table from this one on.
-    Table { first: usize },
+    Table { plan: &'a Plan, first: usize },
     /// The slot is there until the batch is dropped.
     Ring { slot: Option<Slot>, ring: &'a Ring },
 }
@@ -145,15 +180,51 @@ impl Batches {
         let plan = Arc::new(Plan::new(table, columns, rows, size, order)?);
         let ring = (!plan.is_borrowed()).then(|| {
             let fillers = (0..workers.max(1)).map(|_| Box::new(Gather::new(&plan)) as _);
-            Ring::start(fillers.collect(), plan.batches(), || plan.slot())
+            Ring::start(fillers.collect(), &plan.layout)
         });
         let ring = ring.transpose()?;
-        Ok(Batches { plan, ring })
+        let rows = Rows::Table(plan);
+        Ok(Batches { rows, ring })
+    }
+
+    /// Columns of a stream, some blocks of which are mixed at a time.
+    pub fn streamed(
+        part: &StreamPart,
+        columns: &[usize],
+        size: usize,
+        order: Order,
+        window: usize,
+    ) -> Result<Batches, DataError> {
+        let held = columns.iter().map(|&i| {
+            let column = &part.stream().columns()[i];
+            Held {
+                index: i,
+                augment: None,
+                storage: column.storage,
+                shape: column.shape.clone(),
+                stride: column.stride().unwrap_or_default(),
+            }
+        });
+        let layout = Arc::new(Layout::new(held.collect(), part.rows(), size)?);
+        let filler = Streamed {
+            layout: layout.clone(),
+            windows: Windows::new(part.clone(), columns, order, window),
+        };
+        let ring = Some(Ring::start(vec![Box::new(filler)], &layout)?);
+        let rows = Rows::Stream(layout);
+        Ok(Batches { rows, ring })
+    }
+
+    fn layout(&self) -> &Layout {
+        match &self.rows {
+            Rows::Table(plan) => &plan.layout,
+            Rows::Stream(layout) => layout,
+        }
     }
 
     /// Batches in an epoch.
     pub fn len(&self) -> usize {
-        self.plan.batches()
+        self.layout().batches()
     }
 
     /// False: there is at least one row.
@@ -163,31 +234,27 @@ impl Batches {
 
     /// Rows in an epoch.
     pub fn rows(&self) -> usize {
-        self.plan.rows.len()
+        self.layout().rows
     }
 
     /// Rows of a full batch.
     pub fn size(&self) -> usize {
-        self.plan.size
-    }
-
-    /// The rows in the order in which `epoch` visits them.
-    pub fn order(&self, epoch: u64) -> Vec<u32> {
-        let mut rows = self.plan.rows.clone();
-        self.plan.permute(&mut rows, epoch);
-        rows
+        self.layout().size
     }
 
     /// Whether a column is augmented.
     pub fn augments(&self) -> bool {
-        self.plan.columns.iter().any(|c| c.augment.is_some())
+        self.layout().columns.iter().any(|c| c.augment.is_some())
     }
 
     /// What they have cost so far.
     pub fn costs(&self) -> Costs {
         Costs {
             waited: self.ring.as_ref().map_or(Duration::ZERO, Ring::waited),
-            augmenting: self.plan.augmenting(),
+            augmenting: match &self.rows {
+                Rows::Table(plan) => plan.augmenting(),
+                Rows::Stream(_) => Duration::ZERO,
+            },
         }
     }
 
@@ -206,30 +273,74 @@ impl Batches {
 }
 
 impl Epoch<'_> {
-    /// The next batch; the one before must have been dropped.
-    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        let plan = &*self.batches.plan;
+    /// The next batch, none at the end; the one before must have been dropped.
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>, DataError> {
+        let layout = self.batches.layout();
         let number = self.next;
-        let rows = plan.rows_of(number);
-        if rows.is_empty() {
-            return None;
+        let places = layout.places_of(number);
+        if places.is_empty() {
+            return Ok(None);
         }
-        self.next += 1;
-        let source = match &self.batches.ring {
-            None => Source::Table {
-                first: plan.rows[rows.start] as usize,
-            },
-            Some(ring) => Source::Ring {
-                slot: Some(ring.take((self.epoch, number))),
+        let source = match (&self.batches.ring, &self.batches.rows) {
+            (Some(ring), _) => Source::Ring {
+                slot: Some(ring.take((self.epoch, number))?),
                 ring,
             },
+            (None, Rows::Table(plan)) => Source::Table {
+                plan,
+                first: plan.rows[places.start] as usize,
+            },
+            // a stream has a ring
+            (None, Rows::Stream(_)) => return Ok(None),
         };
-        Some(Batch {
-            plan,
+        self.next += 1;
+        Ok(Some(Batch {
+            layout,
             number,
-            rows: rows.len(),
+            rows: places.len(),
             source,
+        }))
+    }
+}
+
+impl Layout {
+    fn new(columns: Vec<Held>, rows: usize, size: usize) -> Result<Layout, DataError> {
+        if size == 0 {
+            return Err(DataError::BatchSize);
+        }
+        if rows == 0 {
+            return Err(DataError::NoRows { doing: "batch" });
+        }
+        Ok(Layout {
+            columns,
+            rows,
+            size: size.min(rows),
         })
+    }
+
+    fn batches(&self) -> usize {
+        self.rows.div_ceil(self.size)
+    }
+
+    /// Which places of an epoch's order make up a batch; none past the end.
+    fn places_of(&self, number: usize) -> std::ops::Range<usize> {
+        let start = number.saturating_mul(self.size).min(self.rows);
+        start..(start + self.size).min(self.rows)
+    }
+
+    /// Buffers for a full batch.
+    fn slot(&self) -> Slot {
+        let buffers = self.columns.iter();
+        buffers
+            .map(|c| AlignedBytes::zeroed(c.stride * self.size))
+            .collect()
+    }
+}
+
+impl Filler for Streamed {
+    fn fill(&mut self, (epoch, number): Position, slot: &mut Slot) -> Result<(), DataError> {
+        let places = self.layout.places_of(number);
+        self.windows.fill(epoch, places, slot)
     }
 }
 
@@ -245,15 +356,15 @@ impl Batch<'_> {
 
     /// Columns, in the order in which they were asked for.
     pub fn columns(&self) -> usize {
-        self.plan.columns.len()
+        self.layout.columns.len()
     }
 
     /// Column `i` of those asked for.
     pub fn column(&self, i: usize) -> BatchColumn<'_> {
-        let taken = &self.plan.columns[i];
+        let taken = &self.layout.columns[i];
         let bytes = match &self.source {
-            Source::Table { first } => {
-                let all = self.plan.column(taken).as_bytes().unwrap_or_default();
+            Source::Table { plan, first } => {
+                let all = plan.column(taken).as_bytes().unwrap_or_default();
                 &all[first * taken.stride..(first + self.rows) * taken.stride]
             }
             Source::Ring { slot, .. } => slot
@@ -329,7 +440,7 @@ mod tests {
     /// Labels batch by batch; checks each image against its label.
     fn drain(mut epoch: Epoch<'_>) -> Vec<Vec<i32>> {
         let mut all = Vec::new();
-        while let Some(batch) = epoch.next_batch() {
+        while let Some(batch) = epoch.next_batch().unwrap() {
             let labels = batch.column(1).i32s().unwrap().to_vec();
             let images = batch.column(0).u8s().unwrap();
             assert_eq!(
@@ -382,19 +493,17 @@ mod tests {
         for start in [3, 0, 16, 1] {
             let mut epoch = batches.epoch_from(0, start);
             assert_eq!(
-                epoch.next_batch().unwrap().column(1).i32s().unwrap(),
+                epoch
+                    .next_batch()
+                    .unwrap()
+                    .unwrap()
+                    .column(1)
+                    .i32s()
+                    .unwrap(),
                 first[start]
             );
         }
         assert_eq!(drain(shuffled(257, 16).epoch(1)), second);
-        assert_eq!(
-            second
-                .concat()
-                .iter()
-                .map(|&l| l as u32)
-                .collect::<Vec<_>>(),
-            batches.order(1)
-        );
     }
 
     #[test]
@@ -402,7 +511,7 @@ mod tests {
         let mut batches = shuffled(500, 7);
         let mut epoch = batches.epoch(0);
         let mut addresses = std::collections::BTreeSet::new();
-        while let Some(batch) = epoch.next_batch() {
+        while let Some(batch) = epoch.next_batch().unwrap() {
             for i in 0..batch.columns() {
                 assert_eq!(batch.column(i).as_ptr() as usize % crate::bytes::ALIGN, 0);
             }
@@ -426,7 +535,7 @@ mod tests {
         {
             let mut epoch = batches.epoch(0);
             assert_eq!(
-                epoch.next_batch().unwrap().column(0).as_ptr(),
+                epoch.next_batch().unwrap().unwrap().column(0).as_ptr(),
                 image.wrapping_add(30)
             );
         }

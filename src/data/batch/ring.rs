@@ -7,7 +7,7 @@
 //! After the last batch of an epoch come those of the next, so an epoch starts with its
 //! first batches ready.
 
-use super::{Filler, Position, Slot, slots};
+use super::{Filler, Layout, Position, Slot, slots};
 use crate::data::error::DataError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ struct State {
     /// Goes up when the consumer jumps: what is being filled is then stale.
     generation: u64,
     free: Vec<Slot>,
-    ready: Vec<(Position, Slot)>,
+    ready: Vec<(Position, Slot, Result<(), DataError>)>,
     /// Workers that sleep.
     sleeping: usize,
     stop: bool,
@@ -49,14 +49,10 @@ struct State {
 
 impl Ring {
     /// Begins to fill the batches of epoch 0; each filler has a thread.
-    pub fn start(
-        fillers: Vec<Box<dyn Filler>>,
-        batches: usize,
-        slot: impl Fn() -> Slot,
-    ) -> Result<Ring, DataError> {
+    pub fn start(fillers: Vec<Box<dyn Filler>>, layout: &Layout) -> Result<Ring, DataError> {
         let count = slots(fillers.len());
         let state = State {
-            free: (0..count).map(|_| slot()).collect(),
+            free: (0..count).map(|_| layout.slot()).collect(),
             ready: Vec::with_capacity(count),
             ..State::default()
         };
@@ -64,7 +60,7 @@ impl Ring {
             state: Mutex::new(state),
             workers: Condvar::new(),
             consumer: Condvar::new(),
-            batches,
+            batches: layout.batches(),
             waited: AtomicU64::new(0),
         });
         let mut ring = Ring {
@@ -83,12 +79,15 @@ impl Ring {
     }
 
     /// The buffers of the batch at `position`; has the workers jump there if they are elsewhere.
-    pub fn take(&self, position: Position) -> Slot {
+    ///
+    /// # Errors
+    /// What filling them met; the batch may be asked for again.
+    pub fn take(&self, position: Position) -> Result<Slot, DataError> {
         let mut state = self.shared.lock();
         if state.expected != position {
             state.generation += 1;
             (state.next, state.expected) = (position, position);
-            while let Some((_, slot)) = state.ready.pop() {
+            while let Some((_, slot, _)) = state.ready.pop() {
                 state.free.push(slot);
             }
             if state.sleeping > 0 {
@@ -97,14 +96,19 @@ impl Ring {
         }
         let mut started = None;
         loop {
-            if let Some(at) = state.ready.iter().position(|(p, _)| *p == position) {
+            if let Some(at) = state.ready.iter().position(|(p, ..)| *p == position) {
                 state.expected = self.shared.after(position);
-                let (_, slot) = state.ready.swap_remove(at);
+                let (_, slot, filled) = state.ready.swap_remove(at);
                 if let Some(started) = started {
                     let waited = Instant::elapsed(&started).as_nanos() as u64;
                     self.shared.waited.fetch_add(waited, Relaxed);
                 }
-                return slot;
+                if let Err(error) = filled {
+                    drop(state);
+                    self.give(slot);
+                    return Err(error);
+                }
+                return Ok(slot);
             }
             assert!(!state.dead, "a thread that prepares batches has died");
             started.get_or_insert_with(Instant::now);
@@ -186,11 +190,11 @@ fn work(filler: &mut dyn Filler, shared: &Shared) {
         let generation = state.generation;
         drop(state);
 
-        filler.fill(position, &mut slot);
+        let filled = filler.fill(position, &mut slot);
 
         let mut state = shared.lock();
         if state.generation == generation {
-            state.ready.push((position, slot));
+            state.ready.push((position, slot, filled));
             if position == state.expected {
                 shared.consumer.notify_one();
             }

@@ -60,7 +60,8 @@ pub fn divide(
     Ok(parts.iter().map(|(p, _)| *p).zip(divided).collect())
 }
 
-fn named(parts: &[(Part, Amount)]) -> Vec<split::Part> {
+/// As the split takes them.
+pub fn named(parts: &[(Part, Amount)]) -> Vec<split::Part> {
     let parts = parts.iter().map(|(part, amount)| split::Part {
         name: part.name().into(),
         share: share(*amount),

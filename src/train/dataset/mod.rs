@@ -6,6 +6,7 @@
 //! sources  a source's columns
 //! divide   rows into parts
 //! overlap  rows of one part that stand in another
+//! streamed parts that are larger than memory
 //! ```
 //!
 //! Only the columns that are needed are read. Sources without a part are pooled
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::bytes::bytes_of;
+use crate::data::stream::{StreamPart, Windows};
 use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
 use crate::lower::spec::{ColumnSpec, DataSpec, FitKind, Part};
 use crate::train::fitted::{Fitted, Made};
@@ -26,6 +28,7 @@ mod divide;
 mod overlap;
 mod places;
 mod sources;
+mod streamed;
 
 use divide::divide;
 use sources::{read, stack};
@@ -33,10 +36,18 @@ use sources::{read, stack};
 pub use overlap::Overlap;
 pub use places::Places;
 pub use sources::{csv_columns, element, shaped};
+pub use streamed::Streaming;
+
+/// Blocks in a window whose rows come as they lie in the file.
+const IN_TURN: usize = 4;
 
 /// Tables and parts of one `data` block.
 pub struct Dataset {
     parts: BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
+    /// Those that are read some rows at a time; no part is in both.
+    streams: BTreeMap<Part, StreamPart>,
+    /// Blocks of a stream that are mixed at a time.
+    window: usize,
     fitted: Fitted,
     /// What fitting has made already of the training table.
     made: Made,
@@ -44,7 +55,7 @@ pub struct Dataset {
 }
 
 /// How a data block is read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reading<'a> {
     pub places: &'a Places,
     /// Of the split.
@@ -52,6 +63,7 @@ pub struct Reading<'a> {
     pub threads: usize,
     /// What was fitted before, and is not fitted again.
     pub fitted: Option<Fitted>,
+    pub streaming: Streaming<'a>,
 }
 
 impl Dataset {
@@ -86,7 +98,8 @@ impl Dataset {
             .filter(|c| wanted.contains(c.name.as_str()))
             .collect();
         let mut tables: BTreeMap<Option<Part>, Vec<Table>> = BTreeMap::new();
-        for source in &spec.sources {
+        let streams = streamed::load(spec, places, seed, &reading.streaming)?;
+        for source in spec.sources.iter().filter(|s| !s.stream) {
             let table = read(source, &columns, places)?;
             tables.entry(source.part).or_default().push(table);
         }
@@ -96,13 +109,8 @@ impl Dataset {
             let rows: Vec<u32> = (0..table.rows() as u32).collect();
             parts.insert(part, (table, rows));
         }
-        let pool = if parts.contains_key(&None) {
-            None
-        } else {
-            Some(Part::Train)
-        };
         let mut named = BTreeMap::new();
-        if let Some((table, rows)) = parts.remove(&pool) {
+        if let Some((table, rows)) = parts.remove(&spec.pool()) {
             for (part, rows) in divide(spec, &table, rows, seed)? {
                 named.insert(part, (table.clone(), rows));
             }
@@ -116,10 +124,15 @@ impl Dataset {
         let (fitted, made) = match (reading.fitted, named.get(&Part::Train)) {
             (Some(fitted), _) => (fitted, Made::default()),
             (None, Some((table, rows))) => Fitted::learn(spec, table, rows, places, threads)?,
-            (None, None) => Default::default(),
+            (None, None) => match streams.get(&Part::Train) {
+                Some(rows) => (Fitted::learn_streamed(spec, rows)?, Made::default()),
+                None => Default::default(),
+            },
         };
         Ok(Dataset {
             parts: named,
+            streams,
+            window: reading.streaming.window,
             fitted,
             made,
             threads,
@@ -168,9 +181,16 @@ impl Dataset {
         self.parts.get(&part).map(|(t, rows)| (&**t, &rows[..]))
     }
 
+    /// The rows of a part that is read some rows at a time.
+    pub fn stream(&self, part: Part) -> Option<&StreamPart> {
+        self.streams.get(&part)
+    }
+
     /// Rows in a part; 0 if there is no such part.
     pub fn rows(&self, part: Part) -> usize {
-        self.parts.get(&part).map_or(0, |(_, rows)| rows.len())
+        let held = self.parts.get(&part).map(|(_, rows)| rows.len());
+        let streamed = || self.streams.get(&part).map(StreamPart::rows);
+        held.or_else(streamed).unwrap_or(0)
     }
 
     /// Every column and every part's rows, with a hash of the values.
@@ -211,6 +231,9 @@ impl Dataset {
             hash.add(&rows);
             found.push((format!("the rows of `{}`", part.name()), hash.text()));
         }
+        for (&part, rows) in &self.streams {
+            found.extend(streamed::hashes(part, rows));
+        }
         found
     }
 
@@ -218,6 +241,21 @@ impl Dataset {
     pub fn most_rows(&self) -> usize {
         let parts = Part::ALL.iter().map(|&p| self.rows(p));
         parts.max().unwrap_or(0).max(1)
+    }
+
+    /// Bytes that windows of the streamed parts will take at most.
+    pub fn window_bytes(&self) -> usize {
+        let streams = self.streams.iter();
+        let each = streams.map(|(part, rows)| Windows::bytes(rows, self.blocks_of(*part)));
+        each.sum()
+    }
+
+    /// Blocks in a window: rows of the training part alone come in an order of their own.
+    fn blocks_of(&self, part: Part) -> usize {
+        match part {
+            Part::Train => self.window,
+            Part::Val | Part::Test => self.window.min(IN_TURN),
+        }
     }
 
     /// Bytes of all tables.
@@ -242,6 +280,15 @@ impl Dataset {
         size: usize,
         order: Order,
     ) -> Result<Option<Batches>, DataError> {
+        if let Some(rows) = self.streams.get(&part) {
+            let indices = columns.iter().map(|name| {
+                let found = rows.stream().find(name);
+                found.ok_or_else(|| unknown(name, rows.stream().columns().iter().map(|c| &c.name)))
+            });
+            let indices = indices.collect::<Result<Vec<_>, _>>()?;
+            let window = self.blocks_of(part);
+            return Batches::streamed(rows, &indices, size, order, window).map(Some);
+        }
         let Some((table, rows)) = self.parts.get(&part) else {
             return Ok(None);
         };
@@ -260,17 +307,18 @@ impl Dataset {
 
 /// Where columns are in a table.
 pub fn indices(table: &Table, columns: &[&str]) -> Result<Vec<usize>, DataError> {
-    columns
-        .iter()
-        .map(|name| {
-            table.find(name).ok_or_else(|| DataError::UnknownColumn {
-                path: "<data>".into(),
-                name: (*name).into(),
-                names: table.columns().iter().map(|c| c.name.clone()).collect(),
-                suggestion: None,
-            })
-        })
-        .collect()
+    let names = || table.columns().iter().map(|c| &c.name);
+    let index = |name: &&str| table.find(name).ok_or_else(|| unknown(name, names()));
+    columns.iter().map(index).collect()
+}
+
+fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> DataError {
+    DataError::UnknownColumn {
+        path: "<data>".into(),
+        name: name.into(),
+        names: names.cloned().collect(),
+        suggestion: None,
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +347,7 @@ mod tests {
                 delimiter: b',',
                 header: true,
             },
+            stream: false,
             span: Span::default(),
         }
     }
@@ -354,6 +403,7 @@ mod tests {
             seed: 3,
             threads: 2,
             fitted: None,
+            streaming: Streaming::new(&|_| {}),
         };
         Dataset::load(spec, &needed, reading).unwrap()
     }

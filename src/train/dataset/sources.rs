@@ -26,14 +26,7 @@ pub fn read(
             delimiter,
             header,
         } => {
-            let options = CsvOptions {
-                delimiter: Some(*delimiter),
-                header: if *header {
-                    HeaderLine::Present
-                } else {
-                    HeaderLine::Absent
-                },
-            };
+            let options = csv_options(*delimiter, *header);
             csv::read_csv(&places.find(path), options, &csv_columns(columns))
         }
         Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
@@ -70,6 +63,17 @@ pub fn read(
                 .map(|(column, spec)| shaped(&path, column, &spec.shape));
             Table::new(shaped.collect::<Result<_, _>>()?)
         }
+    }
+}
+
+/// How the CSV reader is told what the file is like.
+pub fn csv_options(delimiter: u8, header: bool) -> CsvOptions {
+    CsvOptions {
+        delimiter: Some(delimiter),
+        header: match header {
+            true => HeaderLine::Present,
+            false => HeaderLine::Absent,
+        },
     }
 }
 

@@ -1,0 +1,103 @@
+//! What the user is told while a text table is parsed into the cache.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::console;
+use crate::cli::progress::thousands;
+use crate::data::cache::Told;
+
+pub struct Caching {
+    json: bool,
+    quiet: bool,
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Caching {
+    pub fn new(json: bool, quiet: bool) -> Caching {
+        Caching {
+            json,
+            quiet,
+            bar: RefCell::new(None),
+        }
+    }
+
+    pub fn tell(&self, told: &Told) {
+        match told {
+            Told::Reading {
+                path,
+                doing,
+                done,
+                of,
+            } => {
+                if self.quiet || !std::io::stderr().is_terminal() {
+                    return;
+                }
+                let mut bar = self.bar.borrow_mut();
+                let bar = bar.get_or_insert_with(|| ProgressBar::new_spinner().with_style(style()));
+                let of = of.map(|n| format!(" of {}", HumanBytes(n)));
+                bar.set_message(format!(
+                    "{doing} {}: {}{}",
+                    path.display(),
+                    HumanBytes(*done),
+                    of.unwrap_or_default()
+                ));
+                bar.tick();
+            }
+            Told::Made {
+                path,
+                entry,
+                rows,
+                bytes,
+            } => {
+                self.clear();
+                if self.json {
+                    let event = json!({
+                        "event": "cached",
+                        "file": path.display().to_string(),
+                        "entry": entry.display().to_string(),
+                        "rows": rows,
+                        "bytes": bytes,
+                    });
+                    // the run goes on where nobody reads
+                    let _ = console::line(&event.to_string());
+                }
+                if !self.quiet {
+                    console::note(&format!(
+                        "parsed {}: {} rows, kept as {} in {}",
+                        path.display(),
+                        thousands(usize::try_from(*rows).unwrap_or(usize::MAX)),
+                        HumanBytes(*bytes),
+                        entry.display()
+                    ));
+                }
+            }
+            Told::Damaged { entry } => {
+                console::note(&format!(
+                    "warning: {} is damaged, and is made again",
+                    entry.display()
+                ));
+            }
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Caching {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template("{wide_msg}");
+    style.unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
