@@ -354,6 +354,7 @@ fn check_decls(
             reported: (trained_block.as_ref()).and_then(|run| fine.then_some(&run.reported)),
             epochs: (trained_block.as_ref()).map_or(usize::MAX, |run| run.epochs),
             folded: (trained_block.as_ref()).is_some_and(|run| run.folded),
+            data_names: unused::names_of_data(&loaded.decls),
         });
         let mut e = Elab::new(world, step(true), "sweep");
         (checked.sweep, *probes) = e.sweep(s, *span, trained.as_ref());

@@ -1,7 +1,7 @@
 //! What is declared and never used: warnings, found in the tree alone. They are
 //! given only where there is no error: a name misspelt makes another unused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
@@ -197,6 +197,39 @@ fn inputs_of(t: &Train, decls: &[Decl]) -> HashMap<Arc<str>, ()> {
         }
     }
     seen.read
+}
+
+/// Every name on which what a run reads of its data depends: those that data blocks and the
+/// seed mention, and what these mention in turn.
+pub fn names_of_data(decls: &[Decl]) -> HashSet<Arc<str>> {
+    let mut found: HashSet<Arc<str>> = HashSet::new();
+    let mut open: Vec<Arc<str>> = Vec::new();
+    for decl in decls {
+        match &decl.kind {
+            DeclKind::Data(_) => open.extend(names_of(decl).read.into_keys()),
+            DeclKind::Train(t) => {
+                let mut seen = Seen::default();
+                for item in &t.items {
+                    if let TrainItem::Setting(s) = item
+                        && &*s.key.text == "seed"
+                    {
+                        s.values.iter().for_each(|a| seen.expr(&a.value));
+                    }
+                }
+                open.extend(seen.read.into_keys());
+            }
+            _ => {}
+        }
+    }
+    while let Some(name) = open.pop() {
+        let named = decls
+            .iter()
+            .filter(|d| d.name().is_some_and(|n| n.text == name));
+        if found.insert(name.clone()) {
+            open.extend(named.flat_map(|d| names_of(d).read.into_keys()));
+        }
+    }
+    found
 }
 
 /// Every name that a declaration mentions.

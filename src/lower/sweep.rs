@@ -19,6 +19,8 @@ pub struct SweepSpec {
 pub struct Axis {
     pub name: String,
     pub values: Values,
+    /// Whether what is read of the data may depend on it.
+    pub of_data: bool,
 }
 
 /// The values of an axis. Both ends of a range belong to it, and `from` is below `to`; with

@@ -9,6 +9,9 @@
 pub mod probe;
 mod search;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::lower::callbacks::Better;
 use crate::lower::sweep::{Axis, Goal, Method, SweepSpec, Values};
@@ -33,6 +36,8 @@ pub struct Trained<'a> {
     pub epochs: usize,
     /// Whether the rows are held out in turn.
     pub folded: bool,
+    /// Names on which what is read of the data depends.
+    pub data_names: HashSet<Arc<str>>,
 }
 
 impl Elab<'_> {
@@ -65,6 +70,7 @@ impl Elab<'_> {
                 axes.push(Axis {
                     name: name.text.to_string(),
                     values: found,
+                    of_data: trained.is_some_and(|t| t.data_names.contains(&name.text)),
                 });
             }
         }
@@ -428,14 +434,12 @@ impl Elab<'_> {
                 .help("list the values, cut every range with `grid(points = 5)`, or search by `random(trials = 20)`");
             self.report(d);
         }
-        let counts = axes.iter().map(|a| match (&a.values, points) {
+        let mut counts = axes.iter().map(|a| match (&a.values, points) {
             (Values::Listed(items), _) => Some(items.len()),
             (v, Some(points)) => Some(v.count().map_or(*points, |n| n.min(*points))),
             (v, None) => v.count(),
         });
-        let all = counts
-            .into_iter()
-            .try_fold(1usize, |n, c| n.checked_mul(c?));
+        let all = counts.try_fold(1usize, |n, c| n.checked_mul(c?));
         if axes.len() == s.axes.len()
             && all.is_none_or(|n| n > MOST_TRIALS)
             && !axes

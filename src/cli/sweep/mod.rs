@@ -195,9 +195,8 @@ fn prepare(args: &Args) -> Result<Sweep<'_>, Failure> {
 
 /// An axis that the command line gives one value.
 fn fixed<'s>(spec: &'s SweepSpec, set: &[(String, String)]) -> Option<&'s str> {
-    let axes = spec.axes.iter().map(|a| a.name.as_str());
-    axes.into_iter()
-        .find(|a| set.iter().any(|(name, _)| name == a))
+    let mut axes = spec.axes.iter().map(|a| a.name.as_str());
+    axes.find(|a| set.iter().any(|(name, _)| name == a))
 }
 
 /// All that decides which trials there are, by name. More trials of a search whose first ones
@@ -465,13 +464,17 @@ impl Sweep<'_> {
         }
     }
 
+    /// The values of a trial on which what it reads of the data depends.
+    fn of_data<'r>(&self, record: &'r Record) -> Vec<&'r Value> {
+        let axes = self.plan.spec().axes.iter().filter(|a| a.of_data);
+        axes.filter_map(|a| record.values.get(&a.name)).collect()
+    }
+
     /// Adds to what is done.
     fn keep(&mut self, record: Record, board: &mut Board) -> Result<(), Failure> {
-        if let (Some(first), Some(now)) = (
-            self.records.iter().find_map(|r| r.data.as_ref()),
-            record.data.as_ref(),
-        ) && first != now
-        {
+        let alike = |r: &&Record| r.data.is_some() && self.of_data(r) == self.of_data(&record);
+        let before = self.records.iter().find(alike);
+        if before.is_some_and(|b| record.data.is_some() && b.data != record.data) {
             return Err(RunError::Resume {
                 path: self.folder.path().to_owned(),
                 reason: format!(
@@ -521,6 +524,12 @@ fn arguments(args: &Args) -> String {
         if let Some(n) = value {
             text += &format!(" --{name} {n}");
         }
+    }
+    if args.threads != 1 {
+        text += &format!(" --threads {}", args.threads);
+    }
+    if args.device != DeviceName::Auto {
+        text += &format!(" --device {}", args.device.name());
     }
     if let Some(data) = &args.data {
         text += &format!(" --data {}", data.display());

@@ -54,14 +54,18 @@ pub fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
             home if home.as_os_str().is_empty() => ".".into(),
             home => home.clone(),
         });
-    Ok(Some(Written {
-        command: format!(
-            "nnc run {} --data {}",
-            written.program.display(),
-            data.display()
-        ),
-        ..written
-    }))
+    let mut command = format!(
+        "nnc run {} --data {}",
+        written.program.display(),
+        data.display()
+    );
+    // consts of imported files are not in the program's text
+    if sweep.text.contains("import ") {
+        for (name, value) in &sweep.args.common.set {
+            let _ = write!(command, " --set {name}={value}");
+        }
+    }
+    Ok(Some(Written { command, ..written }))
 }
 
 /// The program with the best trial's values: running it comes to the same score.

@@ -121,6 +121,7 @@ mod tests {
                 to: 1.0,
                 log: false,
             },
+            of_data: false,
         };
         vec![real("a"), real("b")]
     }
@@ -159,6 +160,7 @@ mod tests {
         let listed = |name: &str, items: [&str; 2]| Axis {
             name: name.into(),
             values: Values::Listed(items.map(str::to_owned).to_vec()),
+            of_data: false,
         };
         let axes = [listed("a", ["1", "2"]), listed("b", ["x", "y"])];
         let texts: Vec<String> = grid(&axes, None).iter().map(|t| t.1.join("")).collect();
