@@ -32,6 +32,7 @@ mod reports;
 mod rules;
 mod runs;
 mod splits;
+mod streams;
 mod support;
 mod sweeps;
 mod syntax;
