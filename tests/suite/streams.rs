@@ -156,7 +156,7 @@ fn threads_and_interruptions_make_no_difference_and_a_file_is_parsed_once() {
     let output = place.nnc("run s.nn --resume three --epochs 3");
     let (_, told) = said(&output);
     assert!(
-        told.contains("what the file of `test` holds differs"),
+        told.contains("what the file of `train` holds differs"),
         "{told}"
     );
 }
