@@ -125,7 +125,10 @@ fn threads_and_interruptions_make_no_difference_and_a_file_is_parsed_once() {
 
     let (first, _) = place.fine("evaluate s.nn --weights one/weights.safetensors --json");
     let events = fs::read_to_string(place.path("one/events.jsonl")).unwrap();
-    let test = events.lines().find(|l| l.contains("\"event\":\"test\"")).unwrap();
+    let test = events
+        .lines()
+        .find(|l| l.contains("\"event\":\"test\""))
+        .unwrap();
     let value = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
     assert_eq!(value(&first)["loss"], value(test)["loss"]);
     assert_eq!(value(&first)["rows"], 300);
