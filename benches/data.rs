@@ -116,6 +116,7 @@ fn csv() {
         select,
         element,
         shape: None,
+        missing: false,
     };
     let specs = [
         spec("image", Select::Indices(0, 783), ElementType::U8),

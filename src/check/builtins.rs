@@ -290,6 +290,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.extreme(a, Binary::Min),
     ),
     b(
+        "missing",
+        &["column"],
+        "where a column of a data block has no value in the file; the column says `missing = mean` or the like",
+        |el, a| el.of_rows_only(a),
+    ),
+    b(
         "other_axes",
         &["x", "axis"],
         "the axes of `x` that `axis`, a number or a list, leaves, as a list",

@@ -129,9 +129,15 @@ impl Elab<'_> {
                 DataItemKind::Source { part, value } => {
                     self.source(part.as_ref(), value, item.span, &mut env)
                 }
-                DataItemKind::Column { name, ty, selector } => {
+                DataItemKind::Column {
+                    name,
+                    ty,
+                    selector,
+                    options,
+                } => {
                     columns.insert(name.text.clone());
                     self.column(name, ty, selector.as_ref(), item.span, &mut env);
+                    self.column_options(name, options, &mut env);
                     if !env.has_column(&name.text) {
                         env.broken.insert(name.text.clone());
                     }
@@ -166,6 +172,7 @@ impl Elab<'_> {
         }
         self.parts_given_twice(&env);
         self.what_sources_hold(&env);
+        self.nothing_is_missing(&env);
         let tried = |i: &ast::DataItem| matches!(i.kind, DataItemKind::Source { .. });
         if !d.items.iter().any(tried) {
             let d = Diagnostic::error("E0508", format!("`{}` has no source", d.name.text))
@@ -296,6 +303,7 @@ impl Elab<'_> {
             kind,
             shape: sizes.to_vec(),
             selector,
+            missing: None,
             span,
         });
         let whole = std::iter::once(Dim::symbol("B")).chain(shape);
@@ -333,6 +341,7 @@ impl Elab<'_> {
             kind: ColumnKind::Text,
             shape: Vec::new(),
             selector,
+            missing: None,
             span,
         });
         env.texts.insert(name.text.clone());

@@ -19,6 +19,7 @@ use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError,
 use crate::lower::spec::DerivedSpec;
 use crate::span::Span;
 
+use super::columns::Numbers;
 use super::mismatch::{Applied, Comparison};
 use super::scope::Frame;
 use super::value::{Home, Meaning, Tensor, Val};
@@ -103,6 +104,10 @@ pub struct Elab<'w> {
     pub feed_name: Arc<str>,
     /// Every column of the data block.
     pub data_columns: FxHashSet<Arc<str>>,
+    /// Those of numbers, and how many frames there are where an input is evaluated: there a
+    /// column's name is the column.
+    pub numbers: FxHashMap<Arc<str>, Numbers>,
+    pub feed_depth: usize,
     /// Automatic names given so far, by the path they are in: in order, so that what is
     /// below a path lies together.
     counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
@@ -167,6 +172,8 @@ impl<'w> Elab<'w> {
             derived: Vec::new(),
             feed_name: "".into(),
             data_columns: FxHashSet::default(),
+            numbers: FxHashMap::default(),
+            feed_depth: 0,
             counters: BTreeMap::new(),
             asked_training: false,
             applications: FxHashMap::default(),

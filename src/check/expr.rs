@@ -76,11 +76,17 @@ impl Elab<'_> {
                 if let Some(v) = self.row_call(callee, args, e.span) {
                     return v;
                 }
+                if let Some(v) = self.column_call(e) {
+                    return v;
+                }
                 let f = self.eval(callee);
                 let args = self.args(args);
                 self.call(f, args, e.span, hint)
             }
-            ExprKind::Pipe { value, stage } => self.pipe(value, stage),
+            ExprKind::Pipe { value, stage } => match self.column_call(e) {
+                Some(v) => v,
+                None => self.pipe(value, stage),
+            },
             ExprKind::Index { base, items } => {
                 let v = self.eval(base);
                 self.index(v, items, e.span)

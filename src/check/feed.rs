@@ -7,6 +7,7 @@ use crate::ir::{Dim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, Expr, ExprKind, Ident};
 
+use super::columns::column_of_call;
 use super::data::{DataEnv, Feed, Fit};
 use super::elab::Elab;
 use super::scope::VarRole;
@@ -53,9 +54,12 @@ impl Elab<'_> {
         ));
         self.feed_name = f.name.text.clone();
         self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
+        self.series_columns(env);
         self.frame()
             .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
+        self.feed_depth = self.frames.len();
         let t = self.feed_value(f, env);
+        self.feed_depth = 0;
         self.frames.pop();
         let t = t?;
         let pattern = match tensor_pattern(&f.ty) {
@@ -90,7 +94,7 @@ impl Elab<'_> {
             }
             Some(e) => {
                 let mut names = Vec::new();
-                names_in(e, &mut names);
+                names_of_values(e, &mut names);
                 if names.iter().any(|n| env.broken.contains(&n.text)) {
                     return None;
                 }
@@ -325,6 +329,24 @@ impl Elab<'_> {
 
 /// Every name an expression mentions.
 pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
+    walk(e, &|_| None, out);
+}
+
+/// Every name but those of columns that a function of columns is given: of these it makes
+/// others.
+fn names_of_values<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
+    walk(e, &|e| column_of_call(e).map(|(column, _)| column), out);
+}
+
+/// `skip` gives a name that its expression, a call or a pipe, begins with and that does not count.
+fn walk<'a>(e: &'a Expr, skip: &dyn Fn(&Expr) -> Option<&Ident>, out: &mut Vec<&'a Ident>) {
+    if let Some(skipped) = skip(e).map(|n| n.span) {
+        let mut all = Vec::new();
+        walk(e, &|_| None, &mut all);
+        out.extend(all.into_iter().filter(|n| n.span != skipped));
+        return;
+    }
+    let names_in = |e: &'a Expr, out: &mut Vec<&'a Ident>| walk(e, skip, out);
     match &e.kind {
         ExprKind::Name(n) => out.push(n),
         ExprKind::List(items) => items.iter().for_each(|i| names_in(i, out)),

@@ -418,7 +418,14 @@ impl Elab<'_> {
 
     /// A column computed before training, and its place among the graph's inputs. The
     /// input it is for lends its name.
-    fn derive(&mut self, of: RowsSpec, make: Make, ty: Type, meaning: Meaning, span: Span) -> Val {
+    pub fn derive(
+        &mut self,
+        of: RowsSpec,
+        make: Make,
+        ty: Type,
+        meaning: Meaning,
+        span: Span,
+    ) -> Val {
         let known = self.derived.iter().find(|d| d.of == of && d.make == make);
         let name = match known {
             Some(d) => d.name.clone(),

@@ -43,6 +43,14 @@ impl Elab<'_> {
                     .push(d.help("make numbers of them before, or read the file without `stream`"));
             }
         }
+        for column in spec.columns.iter().filter(|c| c.missing.is_some()) {
+            let d = refused(
+                "streamed rows have a value at every place",
+                column.span,
+                first.span,
+            );
+            found.push(d.help("remove `missing`, or read the file without `stream`"));
+        }
         let pool = spec
             .sources
             .iter()

@@ -267,9 +267,15 @@ fn names_of(decl: &Decl) -> Seen {
                     DataItemKind::Source { value, .. } | DataItemKind::Fit { value, .. } => {
                         seen.expr(value)
                     }
-                    DataItemKind::Column { ty, selector, .. } => {
+                    DataItemKind::Column {
+                        ty,
+                        selector,
+                        options,
+                        ..
+                    } => {
                         seen.dims(ty);
                         selector.iter().for_each(|e| seen.expr(e));
+                        options.iter().for_each(|a| seen.expr(&a.value));
                     }
                     DataItemKind::Split { method, parts } => {
                         method.iter().for_each(|e| seen.expr(e));

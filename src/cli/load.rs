@@ -178,7 +178,7 @@ fn rows_text(data: &DataSpec) -> String {
     let columns: Vec<_> = data
         .columns
         .iter()
-        .map(|c| (&c.name, c.kind, &c.shape, &c.selector))
+        .map(|c| (&c.name, c.kind, &c.shape, &c.selector, c.missing))
         .collect();
     let sources: Vec<_> = (data.sources.iter())
         .map(|s| (s.part, &s.format, s.stream))

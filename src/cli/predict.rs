@@ -16,8 +16,8 @@ use crate::cli::{console, load, run};
 use crate::data::csv::{self, CsvOptions, Select};
 use crate::data::{Batches, Column, ColumnData, DataError, Order, Table, npy};
 use crate::ir::Elem;
-use crate::lower::spec::{ColumnSpec, Meaning, OutputSpec, Selector};
-use crate::train::dataset::{csv_columns, element, indices, shaped};
+use crate::lower::spec::{ColumnSpec, Meaning, Missing, OutputSpec, Selector};
+use crate::train::dataset::{csv_columns, element, fill, indices, shaped};
 use crate::train::fitted::Made;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
@@ -78,6 +78,10 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
     let table = read(&args.input, &specs)?;
     let needed = names.iter().map(|n| (*n).to_owned()).collect();
     let (fitted, mut made) = (fitted.unwrap_or_default(), Made::default());
+    let table = match fitted.fills.is_empty() {
+        true => table,
+        false => fill(&loaded.data, &table, &fitted.fills)?,
+    };
     let threads = args.machine.threads();
     let table = Arc::new(fitted.derive(&loaded.data, &table, &needed, &mut made, threads)?);
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
@@ -278,6 +282,10 @@ fn read_text(path: &Path, specs: &[&ColumnSpec]) -> Result<Table, Failure> {
         .map(|s| s.shape.iter().product::<usize>())
         .sum();
     let mut columns = csv_columns(specs);
+    // a line for each row: none is left out
+    for (column, spec) in columns.iter_mut().zip(specs) {
+        column.missing = column.missing && spec.missing != Some(Missing::Drop);
+    }
     if !by_name && width == fields {
         let mut at = 0;
         for (column, spec) in columns.iter_mut().zip(specs) {

@@ -331,6 +331,7 @@ mod tests {
             select,
             element,
             shape: None,
+            missing: false,
         };
         vec![
             column("x", Select::Names("a".into(), "b".into()), ElementType::F32),

@@ -7,6 +7,7 @@
 //! stream by: memory is the columns and one row.
 
 use super::error::{DataError, Place, nearest};
+use super::missing;
 use super::source::Source;
 use super::table::{Column, ColumnData, ElementType, Storage, Table, TextColumn};
 use super::write::replace;
@@ -48,6 +49,8 @@ pub struct ColumnSpec {
     pub element: ElementType,
     /// Shape of one row; none: `[]` for one field, `[n]` for a range.
     pub shape: Option<Vec<usize>>,
+    /// A field may hold nothing: it is marked as missing.
+    pub missing: bool,
 }
 
 /// Which fields of a row make a column.
@@ -486,6 +489,7 @@ struct Sink {
     last: usize,
     element: ElementType,
     shape: Vec<usize>,
+    missing: bool,
     data: ColumnData,
 }
 
@@ -515,6 +519,7 @@ impl Sink {
             element: spec.element,
             shape,
             data: none_of(spec.element),
+            missing: spec.missing,
         })
     }
 
@@ -545,6 +550,9 @@ impl Sink {
             });
         };
         let value = raw.trim();
+        if self.missing && missing::is_missing(value) && missing::mark(&mut self.data) {
+            return Ok(());
+        }
         let bad = |expected: String| {
             Err(DataError::BadValue {
                 place: rows.place(field),

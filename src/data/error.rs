@@ -300,6 +300,14 @@ pub enum DataError {
         expected: Vec<String>,
     },
 
+    #[error("{} has no value in the training rows: nothing says what to put where one is missing",
+        feature(column, *feature_of))]
+    NothingToFill {
+        column: String,
+        /// From 0, of a column of several.
+        feature_of: Option<usize>,
+    },
+
     #[error(
         "row {row}, column `{column}`: {} is no time; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z",
         shown(value)
@@ -363,6 +371,7 @@ impl DataError {
             DataError::NoVectors { .. } => "E0992",
             DataError::Cache { .. } => "E0965",
             DataError::Changed { .. } => "E0966",
+            DataError::NothingToFill { .. } => "E0963",
         }
     }
 
@@ -429,6 +438,13 @@ fn spread(lines: u64) -> String {
         format!(" (it runs over {lines} lines: is a quote left open?)")
     } else {
         String::new()
+    }
+}
+
+fn feature(column: &str, feature: Option<usize>) -> String {
+    match feature {
+        Some(i) => format!("feature {i} of column `{column}`"),
+        None => format!("column `{column}`"),
     }
 }
 

@@ -117,7 +117,7 @@ impl Column {
         let most = if several { 1 } else { each };
         let fields = names[first..=last].iter().map(|n| row.field(n, most));
         Ok(Column {
-            sink: Sink::new(&spec.name, spec.element),
+            sink: Sink::new(&spec.name, spec.element).with_missing(spec.missing),
             fields: fields.collect(),
             shape,
         })
@@ -157,6 +157,9 @@ impl Row {
     }
 }
 
+/// What `null` is called.
+const NULL: &str = "null";
+
 /// A field's value in a row.
 #[derive(Default)]
 struct Field {
@@ -190,11 +193,15 @@ impl Field {
     }
 
     fn put(&self, shape: &[usize], sink: &mut Sink) -> Result<(), Refusal> {
+        let each: usize = shape.iter().product();
+        let none = matches!(self.found, Found::Nothing | Found::Other(NULL));
+        if none && (0..each).all(|_| sink.nothing()) {
+            return Ok(());
+        }
         let refused = |found: String| Refusal::Kind {
             found,
             expected: expected(sink.element(), shape),
         };
-        let each: usize = shape.iter().product();
         let text = sink.element() == ElementType::Text;
         match self.found {
             Found::Nothing => Err(refused("nothing".into())),
@@ -471,7 +478,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.other("null", "a list with null in it")
+        self.other(NULL, "a list with null in it")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {

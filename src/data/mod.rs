@@ -33,6 +33,7 @@ pub mod folder;
 pub mod idx;
 pub mod jsonl;
 pub mod learn;
+pub mod missing;
 pub mod npy;
 pub mod packed;
 pub mod parquet;

@@ -5,12 +5,14 @@
 
 use super::decode::{Number, to_f32, to_i32, to_u8, whole};
 use super::error::{self, DataError, Place};
+use super::missing;
 use super::table::{Column, ColumnData, ElementType, TextColumn};
 
 /// Collects the elements of one column.
 pub struct Sink {
     name: String,
     element: ElementType,
+    missing: bool,
     data: ColumnData,
 }
 
@@ -43,8 +45,19 @@ impl Sink {
         Sink {
             name: name.into(),
             element,
+            missing: false,
             data,
         }
+    }
+
+    /// Whether it takes nothing for a value, which is then marked as missing.
+    pub fn with_missing(self, missing: bool) -> Sink {
+        Sink { missing, ..self }
+    }
+
+    /// Marks a missing value; false if it takes none.
+    pub fn nothing(&mut self) -> bool {
+        self.missing && missing::mark(&mut self.data)
     }
 
     pub fn element(&self) -> ElementType {
@@ -61,6 +74,9 @@ impl Sink {
     }
 
     pub fn number(&mut self, x: Number) -> Result<(), Refusal> {
+        if matches!(x, Number::Float(x) if x.is_nan()) && self.nothing() {
+            return Ok(());
+        }
         let refused = |expected: String| Refusal::Value {
             value: x.to_string(),
             expected,
@@ -85,6 +101,9 @@ impl Sink {
     }
 
     pub fn text(&mut self, x: &str) -> Result<(), Refusal> {
+        if missing::is_missing(x.trim()) && self.nothing() {
+            return Ok(());
+        }
         match &mut self.data {
             ColumnData::Text(v) => {
                 v.push(x);

@@ -149,7 +149,26 @@ pub struct ColumnSpec {
     /// Per sample.
     pub shape: Vec<usize>,
     pub selector: Selector,
+    /// What stands for a value that is not there; none: there may be no such value.
+    pub missing: Option<Missing>,
     pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Missing {
+    /// The row is left out, of whatever part it is.
+    Drop,
+    /// Learnt of the training rows, feature by feature.
+    Learnt(Imputed),
+    Constant(f64),
+}
+
+/// scikit-learn's strategies of `SimpleImputer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imputed {
+    Mean,
+    Median,
+    MostFrequent,
 }
 
 /// How a column is stored and what its values may be.
@@ -363,6 +382,8 @@ pub enum WordIds {
 pub enum Rows {
     /// A text column.
     Text(String),
+    /// A column of numbers.
+    Numbers(String),
     /// Ids of the words of a text column, by the vocabulary of a fit: any number a row.
     Ids { column: String, vocabulary: String },
     /// How many ids there are.
@@ -372,7 +393,10 @@ pub enum Rows {
 impl Rows {
     pub fn column(&self) -> &str {
         match self {
-            Rows::Text(column) | Rows::Ids { column, .. } | Rows::Lengths { column, .. } => column,
+            Rows::Text(column)
+            | Rows::Numbers(column)
+            | Rows::Ids { column, .. }
+            | Rows::Lengths { column, .. } => column,
         }
     }
 }
@@ -433,6 +457,8 @@ pub enum Make {
     Lengths,
     /// Ids cut or padded with 0 to one length.
     Pad { length: Dim, pad: End, cut: End },
+    /// Whether a value is missing in the file.
+    Missing,
     /// A number for each id.
     Bag(Bag),
     /// The place of each text among the labels of a fit.

@@ -337,6 +337,8 @@ pub enum DataItemKind {
         name: Ident,
         ty: TypeExpr,
         selector: Option<Expr>,
+        /// `missing = mean`
+        options: Vec<Arg>,
     },
     /// `split stratify(label) { train 80%, test 20% }`
     Split {

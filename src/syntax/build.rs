@@ -227,12 +227,14 @@ impl Builder {
         let mut ty = None;
         let mut value = None;
         let mut parts = Vec::new();
+        let mut options = Vec::new();
         for p in kids(form) {
             match p.as_rule() {
                 Rule::ident => name = Some(self.ident(p)),
                 Rule::source_part => name = p.into_inner().next().map(|i| self.ident(i)),
                 Rule::type_expr => ty = Some(self.type_expr(p)),
                 Rule::split_part => parts.push(self.named(p)),
+                Rule::arg => options.push(self.arg(p)),
                 _ => value = Some(self.expr(p)),
             }
         }
@@ -251,6 +253,7 @@ impl Builder {
                 name,
                 ty,
                 selector: value,
+                options,
             },
             Rule::split_item => DataItemKind::Split {
                 method: value,

@@ -143,8 +143,14 @@ impl Dumper<'_> {
             }
         };
         match &item.kind {
-            DataItemKind::Column { name, ty, selector } => {
+            DataItemKind::Column {
+                name,
+                ty,
+                selector,
+                options,
+            } => {
                 typed("column", name, ty, selector.as_ref());
+                self.under(|d| d.args(options));
             }
             DataItemKind::Input { name, ty, value } => typed("input", name, ty, value.as_ref()),
             DataItemKind::Target { name, ty, value } => typed("target", name, ty, value.as_ref()),

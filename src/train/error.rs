@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::data::missing::is_missing;
 use crate::train::weights::WeightsError;
 
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,13 @@ impl RunError {
         Some(match self {
             RunError::Data(DataError::NotFound { .. }) => {
                 "give the folder of the data files with --data DIR".into()
+            }
+            RunError::Data(
+                DataError::BadValue { value: x, .. } | DataError::Kind { found: x, .. },
+            ) if is_missing(x.trim()) || x == "nothing" => {
+                "say what stands for a missing value: `missing = mean` behind the column, or \
+                 `drop`, `median`, `most_frequent`, `constant(0)`"
+                    .into()
             }
             RunError::NotFinite { .. } => {
                 "a smaller learning rate, scaled inputs or a clipped gradient usually mend it"

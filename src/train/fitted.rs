@@ -35,6 +35,9 @@ pub struct Fitted {
     /// By fit: the vocabulary, and which of its ids have a vector.
     #[serde(skip)]
     pub vectors: BTreeMap<String, (String, Vec<u32>)>,
+    /// What stands for missing values of a column, a number a feature.
+    #[serde(default)]
+    pub fills: BTreeMap<String, Vec<f64>>,
 }
 
 /// Ids of a table's text columns, made once: by column and vocabulary.
@@ -232,7 +235,8 @@ impl Fitted {
 
     /// For a weights file's metadata; nothing if there is nothing to keep.
     pub fn notes(&self) -> BTreeMap<String, String> {
-        if self.vocabularies.is_empty() && self.labels.is_empty() && self.sizes.is_empty() {
+        let nothing = self.vocabularies.is_empty() && self.labels.is_empty();
+        if nothing && self.sizes.is_empty() && self.fills.is_empty() {
             return BTreeMap::new();
         }
         let kept = Fitted {
@@ -243,6 +247,7 @@ impl Fitted {
                 .collect(),
             sizes: self.sizes.clone(),
             vectors: BTreeMap::new(),
+            fills: self.fills.clone(),
         };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         BTreeMap::from([(NOTE.into(), text)])
@@ -270,7 +275,8 @@ impl Fitted {
         threads: usize,
     ) -> Result<Table, DataError> {
         let mut columns = table.columns().to_vec();
-        for derived in spec.derived.iter().filter(|d| needed.contains(&d.name)) {
+        let wanted = |d: &&DerivedSpec| needed.contains(&d.name) && table.find(&d.name).is_none();
+        for derived in spec.derived.iter().filter(wanted) {
             columns.push(self.column(derived, table, made, threads)?);
         }
         Table::new(columns)
@@ -289,8 +295,8 @@ impl Fitted {
         }
         let ids = self.ids(table, &derived.of, made, threads)?;
         match &derived.make {
-            // made above
-            Make::Index { .. } => Err(unknown(name)),
+            // made above, or before
+            Make::Index { .. } | Make::Missing => Err(unknown(name)),
             Make::Lengths => Column::new(name, vec![], ColumnData::I32(ids.lengths())),
             Make::Pad { length, pad, cut } => {
                 let length = length.as_const().and_then(|n| usize::try_from(n).ok());

@@ -301,6 +301,7 @@ fn spec(name: &str, select: Select, element: ElementType) -> ColumnSpec {
         select,
         element,
         shape: None,
+        missing: false,
     }
 }
 

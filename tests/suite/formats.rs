@@ -25,6 +25,7 @@ fn chosen(name: &str, select: Select, element: ElementType, shape: &[usize]) -> 
         select,
         element,
         shape: Some(shape.to_vec()),
+        missing: false,
     }
 }
 
@@ -183,6 +184,32 @@ fn parquet_of_pyarrow_is_read_whatever_its_encoding() {
             )
         );
     }
+}
+
+/// Marks of missing values, where a column takes them.
+#[test]
+fn null_is_a_missing_value_where_one_may_be() {
+    let missing = |name: &str, element| ColumnSpec {
+        missing: true,
+        ..spec(name, element, &[])
+    };
+    let holes = missing("holes", ElementType::F32);
+    let table = read_parquet(&fixture("parquet.v2.parquet"), &[holes]).unwrap();
+    let values = f32s(&table, "holes");
+    assert!(values[250].is_nan() && values[249].is_finite());
+    let lines =
+        "{\"x\": 1, \"n\": null}\n{\"x\": null, \"n\": 2}\n{\"n\": 3}\n{\"x\": \"NA\", \"n\": 4}\n";
+    let (_folder, path) = file("a.jsonl", lines);
+    let specs = [
+        missing("x", ElementType::F32),
+        missing("n", ElementType::I32),
+    ];
+    let table = read_jsonl(&path, &specs).unwrap();
+    let x = f32s(&table, "x");
+    assert!(x[0] == 1.0 && x[1..].iter().all(|x| x.is_nan()), "{x:?}");
+    assert_eq!(i32s(&table, "n"), [i32::MIN, 2, 3, 4]);
+    let there = nnc::data::missing::flags(table.column("n").unwrap());
+    assert_eq!(there, [1, 0, 0, 0]);
 }
 
 #[test]

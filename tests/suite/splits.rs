@@ -218,3 +218,54 @@ fn rows_that_stand_in_two_parts_are_counted() {
     // no row of the split's own parts is
     assert_eq!(told.iter().filter(|e| e["event"] == "warning").count(), 1);
 }
+
+#[test]
+fn what_stands_for_missing_values_is_learnt_once() {
+    let place = Place::new();
+    let columns =
+        "  column x : [2] = a .. b, missing = mean\n  column y : class[2], missing = drop\n";
+    let text = PROGRAM.replace(
+        "  column  x : [2] = a .. b\n  column  y : class[2]\n",
+        columns,
+    );
+    assert_ne!(text, PROGRAM);
+    fs::write(place.path().join("toy.nn"), &text).unwrap();
+    let lines = (0..60).map(|i| {
+        let b = if i % 4 == 1 {
+            "NA".into()
+        } else {
+            format!("{}", i % 7)
+        };
+        let y = if i % 10 == 9 {
+            String::new()
+        } else {
+            (i % 2).to_string()
+        };
+        format!("{i},{b},{y}\n")
+    });
+    let rows = format!("a,b,y\n{}", lines.collect::<String>());
+    fs::write(place.path().join("toy.csv"), rows).unwrap();
+    let told = place.events("run toy.nn --json --out w --epochs 2");
+    assert_eq!(counts(&told), [32, 11, 11]);
+    let judged = place.events("evaluate toy.nn --json --weights w/weights.safetensors");
+    assert_eq!(find(&judged, "test")["loss"], find(&told, "test")["loss"]);
+    // the mean of the training rows stands for it, whatever is predicted
+    let seen = first(&place, 60);
+    assert_eq!(seen.len(), 32);
+    let there = seen.iter().map(|a| *a as usize).filter(|i| i % 4 != 1);
+    let there: Vec<f64> = there.map(|i| (i % 7) as f64).collect();
+    let mean = (there.iter().sum::<f64>() / there.len() as f64) as f32;
+    fs::write(place.path().join("new.csv"), format!("a,b\n3,\n3,{mean}\n")).unwrap();
+    let predicted = place.nnc("predict toy.nn --weights w/weights.safetensors --input new.csv");
+    let text = out(&predicted);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[1], lines[2], "{text}");
+    // without a word about it a missing value is a mistake, and the word is told
+    fs::write(place.path().join("toy.nn"), PROGRAM).unwrap();
+    let failed = place.nnc("run toy.nn --out v");
+    let said = err(&failed);
+    assert!(
+        said.contains("toy.csv:3: row 2, column `b`") && said.contains("missing = mean"),
+        "{said}"
+    );
+}

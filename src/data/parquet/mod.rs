@@ -121,13 +121,13 @@ impl Parquet {
     fn column(&self, fields: &Fields, spec: &ColumnSpec) -> Result<Column, DataError> {
         let (chosen, shape) = fields.choose(spec)?;
         if let [field] = chosen[..] {
-            let mut sink = Sink::new(&spec.name, spec.element);
+            let mut sink = Sink::new(&spec.name, spec.element).with_missing(spec.missing);
             self.read(field, &shape, &mut sink)?;
             return sink.finish(&shape);
         }
         let mut parts = Vec::new();
         for field in &chosen {
-            let mut sink = Sink::new(&spec.name, spec.element);
+            let mut sink = Sink::new(&spec.name, spec.element).with_missing(spec.missing);
             self.read(field, &[], &mut sink)?;
             parts.push(sink.finish(&[])?);
         }
@@ -290,6 +290,10 @@ impl Rows<'_> {
                     self.row += 1;
                 }
                 if max_def > 0 && defs[i] < max_def {
+                    if !lists && self.sink.nothing() {
+                        self.found += 1;
+                        continue;
+                    }
                     return Err(self.missing(defs[i]));
                 }
                 let Some(x) = next.next() else { break };

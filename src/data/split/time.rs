@@ -6,6 +6,7 @@
 
 use super::{Part, sizes};
 use crate::data::error::DataError;
+use crate::data::missing;
 use crate::data::table::{Column, ColumnData};
 
 /// Splits `rows` into `parts`, which are listed in order of time. Each part comes back in
@@ -28,10 +29,19 @@ pub fn by_time(rows: &[u32], parts: &[Part], of: &Column) -> Result<Vec<Vec<u32>
 
 fn time(of: &Column, row: u32) -> Result<f64, DataError> {
     let ColumnData::Text(texts) = of.data() else {
-        return of.number(row as usize).ok_or(DataError::RowIndex {
-            row: row as usize,
-            rows: of.rows(),
-        });
+        let missing = missing::is_marked(of, row as usize);
+        return match of.number(row as usize) {
+            Some(x) if !missing => Ok(x),
+            Some(_) => Err(DataError::NotATime {
+                column: of.name.clone(),
+                row: u64::from(row) + 1,
+                value: String::new(),
+            }),
+            None => Err(DataError::RowIndex {
+                row: row as usize,
+                rows: of.rows(),
+            }),
+        };
     };
     let text = texts.get(row as usize).unwrap_or_default().trim();
     // a column of dates has a date first; years alone are numbers and dates alike

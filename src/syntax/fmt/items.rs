@@ -51,9 +51,9 @@ impl Printer<'_> {
                 end += 1;
             }
             let widths = items[start..end].iter().map(|item| match &item.kind {
-                DataItemKind::Column { name, ty, selector } => {
-                    (name.text.len(), selector.is_some(), self.ty(ty).len())
-                }
+                DataItemKind::Column {
+                    name, ty, selector, ..
+                } => (name.text.len(), selector.is_some(), self.ty(ty).len()),
                 DataItemKind::Input { name, ty, value }
                 | DataItemKind::Target { name, ty, value } => {
                     (name.text.len(), value.is_some(), self.ty(ty).len())
@@ -110,10 +110,25 @@ impl Printer<'_> {
                 };
                 (lead, Some(value))
             }
-            DataItemKind::Column { name, ty, selector } => (
-                typed(self, "column", name, ty, selector.is_some()),
-                selector.as_ref(),
-            ),
+            DataItemKind::Column {
+                name,
+                ty,
+                selector,
+                options,
+            } => {
+                let lead = typed(self, "column", name, ty, selector.is_some());
+                let column = indent + lead.chars().count();
+                let selector = selector
+                    .as_ref()
+                    .map_or(String::new(), |v| self.expr(v, indent, column));
+                let mut line = lead + &selector;
+                for option in options {
+                    line += ", ";
+                    let column = indent + line.chars().count();
+                    line += &self.arg(option, indent, column);
+                }
+                return line;
+            }
             DataItemKind::Fit { name, value } => (
                 format!("{}{:<names$} = ", key("fit"), name.text),
                 Some(value),

@@ -5,6 +5,7 @@
 //! places   where files are looked for
 //! sources  a source's columns
 //! divide   rows into parts
+//! fill     what stands for missing values
 //! overlap  rows of one part that stand in another
 //! streamed parts that are larger than memory
 //! ```
@@ -19,18 +20,20 @@ use std::sync::Arc;
 use crate::bytes::bytes_of;
 use crate::data::stream::{StreamPart, Windows};
 use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
-use crate::lower::spec::{ColumnSpec, DataSpec, FitKind, Part};
+use crate::lower::spec::{ColumnSpec, DataSpec, FitKind, Missing, Part};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
 
 mod divide;
+mod fill;
 mod overlap;
 mod places;
 mod sources;
 mod streamed;
 
 use divide::divide;
+pub use fill::fill;
 use sources::{read, stack};
 
 pub use overlap::Overlap;
@@ -43,7 +46,7 @@ const IN_TURN: usize = 4;
 
 /// Tables and parts of one `data` block.
 pub struct Dataset {
-    parts: BTreeMap<Part, (Arc<Table>, Vec<u32>)>,
+    parts: Parts,
     /// Those that are read some rows at a time; no part is in both.
     streams: BTreeMap<Part, StreamPart>,
     /// Blocks of a stream that are mixed at a time.
@@ -76,6 +79,8 @@ impl Dataset {
         let Reading { places, seed, .. } = reading;
         let mut wanted = needed.clone();
         wanted.extend(spec.split.iter().filter_map(|s| s.column()));
+        let dropping = (spec.columns.iter()).filter(|c| c.missing == Some(Missing::Drop));
+        wanted.extend(dropping.map(|c| c.name.as_str()));
         let derived = spec.derived.iter();
         wanted.extend(
             derived
@@ -106,7 +111,7 @@ impl Dataset {
         let mut parts = BTreeMap::new();
         for (part, tables) in tables {
             let table = Arc::new(stack(tables)?);
-            let rows: Vec<u32> = (0..table.rows() as u32).collect();
+            let rows = fill::whole_rows(spec, &table)?;
             parts.insert(part, (table, rows));
         }
         let mut named = BTreeMap::new();
@@ -121,9 +126,21 @@ impl Dataset {
             }
         }
         let threads = reading.threads;
+        let fills = match (&reading.fitted, named.get(&Part::Train)) {
+            (Some(fitted), _) => fitted.fills.clone(),
+            (None, Some((table, rows))) => fill::learn(spec, table, rows)?,
+            (None, None) => BTreeMap::new(),
+        };
+        if !fills.is_empty() {
+            each_table(&mut named, |table, _| fill(spec, table, &fills))?;
+        }
         let (fitted, made) = match (reading.fitted, named.get(&Part::Train)) {
             (Some(fitted), _) => (fitted, Made::default()),
-            (None, Some((table, rows))) => Fitted::learn(spec, table, rows, places, threads)?,
+            (None, Some((table, rows))) => {
+                let (mut fitted, made) = Fitted::learn(spec, table, rows, places, threads)?;
+                fitted.fills = fills;
+                (fitted, made)
+            }
             (None, None) => match streams.get(&Part::Train) {
                 Some(rows) => (Fitted::learn_streamed(spec, rows)?, Made::default()),
                 None => Default::default(),
@@ -142,34 +159,18 @@ impl Dataset {
     /// Makes the derived columns in `needed`, whose sizes are known by now; texts, which no
     /// batch holds, are let go unless they are in `needed`.
     pub fn derive(&mut self, spec: &DataSpec, needed: &BTreeSet<String>) -> Result<(), DataError> {
-        let train = self.parts.get(&Part::Train).map(|(t, _)| Arc::as_ptr(t));
-        let mut done: Vec<(*const Table, Arc<Table>)> = Vec::new();
-        for (table, _) in self.parts.values_mut() {
-            let old = Arc::as_ptr(table);
-            if let Some((_, new)) = done.iter().find(|(of, _)| *of == old) {
-                *table = new.clone();
-                continue;
-            }
+        let mut made = std::mem::take(&mut self.made);
+        let (fitted, threads) = (&self.fitted, self.threads);
+        each_table(&mut self.parts, |table, trained| {
             let mut other = Made::default();
-            let made = if Some(old) == train {
-                &mut self.made
-            } else {
-                &mut other
-            };
-            let all = self
-                .fitted
-                .derive(spec, table, needed, made, self.threads)?;
+            let made = if trained { &mut made } else { &mut other };
+            let all = fitted.derive(spec, table, needed, made, threads)?;
             let kept = all
                 .into_columns()
                 .into_iter()
                 .filter(|c| c.storage() != Storage::Text || needed.contains(&c.name));
-            let new = Arc::new(Table::new(kept.collect())?);
-            // the old table stays until all are done, so that no other takes its address
-            done.push((old, new.clone()));
-            let _old = std::mem::replace(table, new);
-        }
-        self.made = Made::default();
-        Ok(())
+            Table::new(kept.collect())
+        })
     }
 
     pub fn fitted(&self) -> &Fitted {
@@ -305,6 +306,33 @@ impl Dataset {
     }
 }
 
+/// Tables with the rows of the parts in them.
+type Parts = BTreeMap<Part, (Arc<Table>, Vec<u32>)>;
+
+/// Puts another table in the place of each, which several parts may share. `change` is told
+/// whether it is that of the training part.
+fn each_table(
+    parts: &mut Parts,
+    mut change: impl FnMut(&Table, bool) -> Result<Table, DataError>,
+) -> Result<(), DataError> {
+    let train = parts.get(&Part::Train).map(|(t, _)| t.clone());
+    let mut done: Vec<(Arc<Table>, Arc<Table>)> = Vec::new();
+    for (table, _) in parts.values_mut() {
+        let known = done.iter().find(|(old, _)| Arc::ptr_eq(old, table));
+        let new = match known {
+            Some((_, new)) => new.clone(),
+            None => {
+                let trained = train.as_ref().is_some_and(|t| Arc::ptr_eq(t, table));
+                let new = Arc::new(change(table, trained)?);
+                done.push((table.clone(), new.clone()));
+                new
+            }
+        };
+        *table = new;
+    }
+    Ok(())
+}
+
 /// Where columns are in a table.
 pub fn indices(table: &Table, columns: &[&str]) -> Result<Vec<usize>, DataError> {
     let names = || table.columns().iter().map(|c| &c.name);
@@ -335,6 +363,7 @@ mod tests {
             kind,
             shape: vec![],
             selector,
+            missing: None,
             span: Span::default(),
         }
     }

@@ -91,6 +91,7 @@ pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
             },
             element: element(c.kind),
             shape: Some(c.shape.clone()),
+            missing: c.missing.is_some(),
         })
         .collect()
 }
