@@ -7,10 +7,12 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use super::data::DataEnv;
 use super::elab::Elab;
-use super::rows::stage;
 use super::value::Val;
 
-const WORDS: [&str; 5] = ["drop", "mean", "median", "most_frequent", "constant"];
+const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
+
+const WHAT: &str =
+    "what stands for a missing value is `drop`, `mean`, `median`, `most_frequent` or a number";
 
 impl Elab<'_> {
     /// What stands behind a column's selector.
@@ -66,38 +68,21 @@ impl Elab<'_> {
             }
             _ => {}
         }
-        let found = match stage(e) {
-            Some((word, [])) if &*word.text != "constant" => match &*word.text {
-                "drop" => Some(Missing::Drop),
-                "mean" => Some(Missing::Learnt(Imputed::Mean)),
-                "median" => Some(Missing::Learnt(Imputed::Median)),
-                "most_frequent" => Some(Missing::Learnt(Imputed::MostFrequent)),
-                _ => None,
-            },
-            Some((
-                word,
-                [
-                    Arg {
-                        name: None, value, ..
-                    },
-                ],
-            )) if &*word.text == "constant" => {
-                return self.constant_stand_in(value, column);
+        let word = name_of(e).map(|n| &*n.text);
+        let found = match word {
+            Some("drop") => Missing::Drop,
+            Some("mean") => Missing::Learnt(Imputed::Mean),
+            Some("median") => Missing::Learnt(Imputed::Median),
+            Some("most_frequent") => Missing::Learnt(Imputed::MostFrequent),
+            Some(word) if self.is_unknown_name(word) => {
+                let mut d = Diagnostic::error("E0515", WHAT).label(e.span, "none of them");
+                if let Some(near) = did_you_mean(word, WORDS) {
+                    d = d.help(format!("did you mean `{near}`?")).fix(e.span, near);
+                }
+                self.report(d);
+                return None;
             }
-            _ => None,
-        };
-        let Some(found) = found else {
-            let what = "what stands for a missing value is `drop`, `mean`, `median`, `most_frequent` or `constant(0)`";
-            let mut d = Diagnostic::error("E0515", what).label(e.span, "none of them");
-            if let Some((word, _)) = stage(e)
-                && let Some(near) = did_you_mean(&word.text, WORDS)
-            {
-                d = d
-                    .help(format!("did you mean `{near}`?"))
-                    .fix(word.span, near);
-            }
-            self.report(d);
-            return None;
+            _ => return self.number_stand_in(e, column),
         };
         let between = matches!(found, Missing::Learnt(Imputed::Mean | Imputed::Median));
         if between && column.kind != ColumnKind::F32 {
@@ -108,20 +93,20 @@ impl Elab<'_> {
             return refuse(
                 self,
                 what.into(),
-                "take `most_frequent`, `constant(0)` or `drop`",
+                "take `most_frequent`, a number or `drop`",
             );
         }
         Some(found)
     }
 
-    fn constant_stand_in(&mut self, e: &Expr, column: &ColumnSpec) -> Option<Missing> {
+    fn number_stand_in(&mut self, e: &Expr, column: &ColumnSpec) -> Option<Missing> {
         let value = match self.eval(e) {
             Val::Int(Dim::Const(n)) => n as f64,
             Val::Float(x) if x.is_finite() => x,
             Val::Error => return None,
             other => {
                 let label = format!("this is {}", other.describe());
-                self.error("E0515", e.span, "a constant is a number", label);
+                self.error("E0515", e.span, WHAT, label);
                 return None;
             }
         };

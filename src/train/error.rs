@@ -105,7 +105,7 @@ impl RunError {
                 DataError::BadValue { value: x, .. } | DataError::Kind { found: x, .. },
             ) if is_missing(x.trim()) || x == "nothing" => {
                 "say what stands for a missing value: `missing = mean` behind the column, or \
-                 `drop`, `median`, `most_frequent`, `constant(0)`"
+                 `drop`, `median`, `most_frequent` or a number"
                     .into()
             }
             RunError::NotFinite { .. } => {
