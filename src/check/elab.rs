@@ -126,6 +126,8 @@ pub struct Elab<'w> {
     pub operands: Option<(Span, Span)>,
     /// The prediction and the target that a `train` block compares at the moment.
     pub comparison: Option<Comparison>,
+    /// The outputs of the trained model with what they are compared with.
+    pub compared: Vec<super::reports::Compared>,
     /// The layers that models applied, in order.
     pub applied: Vec<Applied>,
     /// Rows that the metric at hand keeps of each batch: name and type.
@@ -185,6 +187,7 @@ impl<'w> Elab<'w> {
             endless: false,
             operands: None,
             comparison: None,
+            compared: Vec::new(),
             applied: Vec::new(),
             collected: FxHashMap::default(),
             ending: false,

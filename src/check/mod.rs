@@ -36,6 +36,7 @@ mod naming;
 mod ops;
 mod optimize;
 mod param;
+mod reports;
 mod rows;
 mod rules;
 mod scan;
@@ -93,6 +94,9 @@ pub struct Checked {
     /// From columns to what a model is fed: a result for each of `feeds`.
     pub feed: Graph,
     pub feeds: Vec<FeedInfo>,
+    /// What the reports of the train block show of a batch; empty where they show nothing of
+    /// one. The results: `reports.rs`.
+    pub report: Graph,
     /// What a `train` block compiles to.
     pub programs: Option<Programs>,
     /// The applied layers of the trained model (or the first), in order.
@@ -257,6 +261,7 @@ fn check_decls(
         data: None,
         feed: Graph::default(),
         feeds: Vec::new(),
+        report: Graph::default(),
         train: None,
         programs: None,
         layers: Vec::new(),
@@ -420,8 +425,8 @@ fn check_train(
         folded: env.spec.folds().is_some(),
     };
     let wanted = train::setting(t, "report");
-    spec.reports = e.reports(wanted, &spec.outputs, env.targets.len());
-    e.streamed_reports(wanted, &env);
+    spec.reports = e.reports(wanted, t);
+    e.streamed_reports(&spec.reports, &env);
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
@@ -458,11 +463,19 @@ fn check_train(
     checked.feed = e.take_step("feed");
     diags.append(&mut e.diags);
 
+    if spec.reports.iter().any(|r| r.kind.runs()) {
+        let mut e = elab(false, "report");
+        e.run(t, &env, Run::Report, &mut spec.clone());
+        derived.append(&mut e.derived);
+        checked.report = e.take_step("report");
+        diags.append(&mut e.diags);
+    }
+
     if diags.iter().all(|d| d.severity != Severity::Error) {
         diags.extend(never_begun(&begun, &[&eval, &predict], span));
     }
     env.spec
-        .keep_statistics(&[&train, &eval, &predict, &checked.feed]);
+        .keep_statistics(&[&train, &eval, &predict, &checked.feed, &checked.report]);
     for d in derived {
         if env.spec.derived.iter().all(|known| known.name != d.name) {
             env.spec.derived.push(d);

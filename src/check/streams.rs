@@ -3,7 +3,7 @@
 use crate::diag::Diagnostic;
 use crate::lower::spec::*;
 use crate::span::Span;
-use crate::syntax::ast::{ExprKind, Ident, Setting};
+use crate::syntax::ast::Ident;
 
 use super::data::{DataEnv, Fit};
 use super::elab::Elab;
@@ -109,7 +109,7 @@ impl Elab<'_> {
     }
 
     /// All reports but curves keep the predictions of a part.
-    pub fn streamed_reports(&mut self, setting: Option<&Setting>, env: &DataEnv) {
+    pub fn streamed_reports(&mut self, reports: &[Report], env: &DataEnv) {
         let spec = &env.spec;
         let split = spec.split.iter().flat_map(SplitSpec::made);
         let own = spec.sources.iter().filter_map(|s| s.part);
@@ -120,13 +120,9 @@ impl Elab<'_> {
         if !part.is_some_and(|p| spec.streams(p)) {
             return;
         }
-        for arg in setting.iter().flat_map(|s| &s.values) {
-            if let ExprKind::Name(n) = &arg.value.kind
-                && *n.text != *Report::Curves.name()
-            {
-                let message = format!("`{}` keeps a prediction of every row", n.text);
-                self.keeps_rows(message, arg.span);
-            }
+        for report in reports.iter().filter(|r| r.kind.compares()) {
+            let message = format!("`{}` keeps a prediction of every row", report.kind.name());
+            self.keeps_rows(message, report.span);
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Run {
     Train,
     Eval,
     Predict,
+    /// An evaluation whose results are what reports show: see `reports.rs`.
+    Report,
 }
 
 pub const SETTINGS: [&str; 12] = [
@@ -145,56 +147,6 @@ impl Elab<'_> {
             rates: Vec::new(),
             span,
         }
-    }
-
-    /// What `report` names. All but curves are of classes, so the model must have one output of
-    /// probabilities, and one target.
-    pub fn reports(
-        &mut self,
-        setting: Option<&Setting>,
-        outputs: &[OutputSpec],
-        targets: usize,
-    ) -> Vec<spec::Report> {
-        let mut found = Vec::new();
-        for arg in setting.iter().flat_map(|s| &s.values) {
-            let names = spec::Report::ALL.map(spec::Report::name);
-            let written = match (&arg.name, &arg.value.kind) {
-                (None, ast::ExprKind::Name(n)) => &*n.text,
-                _ => "",
-            };
-            let known = spec::Report::ALL.into_iter().find(|r| r.name() == written);
-            let Some(report) = known else {
-                let d =
-                    Diagnostic::error("E0610", "this is not a report").label(arg.span, "unknown");
-                let d = match did_you_mean(written, names) {
-                    Some(near) => d
-                        .help(format!("did you mean `{near}`?"))
-                        .fix(arg.span, near),
-                    None => d.note(format!("reports: {}", names.join(", "))),
-                };
-                self.report(d);
-                continue;
-            };
-            let of_classes = match outputs {
-                [one] => one.meaning == spec::Meaning::Prob && targets == 1,
-                _ => false,
-            };
-            if report != spec::Report::Curves && !of_classes && !outputs.is_empty() {
-                let message = format!("`{written}` is of classes");
-                let d = Diagnostic::error("E0610", message)
-                    .label(
-                        arg.span,
-                        "the model does not give one output of probabilities",
-                    )
-                    .help("end it with a softmax or a sigmoid, or leave this report out");
-                self.report(d);
-                continue;
-            }
-            if !found.contains(&report) {
-                found.push(report);
-            }
-        }
-        found
     }
 
     pub fn positive(&mut self, s: Option<&Setting>, default: usize, least: i64) -> usize {
@@ -386,11 +338,18 @@ impl Elab<'_> {
             }
         };
         spec.outputs = outputs.iter().map(|(n, t)| output_spec(n, t)).collect();
-        if run == Run::Predict {
-            for (name, p) in &outputs {
-                self.result(name, p.clone(), t.models[0].span);
+        match run {
+            Run::Predict => {
+                for (name, p) in &outputs {
+                    self.result(name, p.clone(), t.models[0].span);
+                }
+                return;
             }
-            return;
+            Run::Report => {
+                return self.report_results(&outputs, env, feeds, s.get("loss"), &spec.reports);
+            }
+            Run::Train => self.compared = super::reports::compared(&outputs, env, feeds),
+            Run::Eval => {}
         }
         let Some(loss_setting) = s.get("loss") else {
             let target = feeds
@@ -435,6 +394,10 @@ impl Elab<'_> {
             self.comparison = Some(pair.clone());
             let values = self.loss_values(&c, &pair.prediction, &pair.target, a.value.span);
             self.comparison = None;
+            if let (Some(v), Some(c)) = (&values, self.compared.iter_mut().find(|c| c.name == name))
+            {
+                c.loss_of_samples |= v.ty.rank() > 0;
+            }
             let value = values.and_then(|v| {
                 let v = self.weigh(&weights, &name, v, &pair.target, a.value.span)?;
                 self.scalar_mean(v, a.value.span)
@@ -549,7 +512,7 @@ impl Elab<'_> {
                     .get(&name)
                     .filter(|s| s.assigned)
                     .map(|s| s.current.value),
-                Role::Metric if run != Run::Predict => self
+                Role::Metric if matches!(run, Run::Train | Run::Eval) => self
                     .states
                     .get(&name)
                     .filter(|s| s.assigned)

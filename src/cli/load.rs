@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, FeedInfo, LayerUse, Report, Sizes};
+use crate::check::{self, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
 use crate::cli::console;
 use crate::diag::render::{Style, render};
@@ -28,10 +28,9 @@ pub struct Loaded {
     pub folder: PathBuf,
     /// Its sources, the file itself first.
     pub map: SourceMap,
-    /// From columns to what a model is fed and compared with: a result for each of `feeds`.
-    pub feed: Graph,
-    pub feeds: Vec<FeedInfo>,
     pub sweep: Option<SweepSpec>,
+    /// What the reports show of a batch; empty where they show nothing of one.
+    pub report: Graph,
 }
 
 impl Loaded {
@@ -71,7 +70,7 @@ impl Loaded {
             train: Some(train),
             programs: Some(programs),
             layers,
-            feed,
+            report,
             ..
         } = checked
         else {
@@ -80,7 +79,7 @@ impl Loaded {
         let fold = self.data.folds().map(|f| f.fold);
         (self.data, self.programs, self.layers) = (data, programs, layers);
         self.data.hold_out(fold.unwrap_or(1));
-        self.feed = feed;
+        self.report = report;
         self.train.rates = train.rates;
         Ok(())
     }
@@ -167,9 +166,8 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         name: name.to_string_lossy().into_owned(),
         folder: folder.to_owned(),
         map,
-        feed: checked.feed,
-        feeds: checked.feeds,
         sweep: checked.sweep,
+        report: checked.report,
     })
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::console;
 use crate::data::write::replace;
+pub use crate::train::report::number;
 use crate::train::{EpochRow, RunError, Session, Watch};
 
 /// Between two drawings of the bar: 15 a second at most.
@@ -233,20 +234,6 @@ fn drawn_bar(done: usize, all: usize) -> String {
     const WIDTH: usize = 20;
     let full = (done * WIDTH / all.max(1)).min(WIDTH);
     "━".repeat(full) + &"─".repeat(WIDTH - full)
-}
-
-/// `0.0812`, `1234.6`, `1.23e-7`
-pub fn number(x: f64) -> String {
-    let size = x.abs();
-    if !x.is_finite() {
-        return x.to_string();
-    }
-    match size {
-        0.0 => "0".into(),
-        _ if !(1e-3..1e7).contains(&size) => format!("{x:.2e}"),
-        _ if size < 100.0 => format!("{x:.4}"),
-        _ => format!("{x:.1}"),
-    }
 }
 
 /// `0.41 s`, `12.3 s`, `2 min 05 s`

@@ -3,29 +3,25 @@
 
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli::common::Failure;
 use crate::cli::load::Loaded;
 use crate::cli::progress::{Progress, number};
-use crate::data::Order;
 use crate::data::write::replace;
-use crate::ir::{Elem, Graph};
-use crate::lower::Programs;
-use crate::lower::spec::{Part, Report};
+use crate::ir::Role;
+use crate::lower::spec::{ColumnKind, Meaning, Part, Report, ReportKind};
 use crate::train::dataset::Dataset;
-use crate::train::device::Device;
 use crate::train::output::Output;
-use crate::train::report::charts::Cells;
-use crate::train::report::page::{self, Section};
-use crate::train::report::scores::{Classification, Predictions};
-use crate::train::report::{charts, curves, roc_chart};
-use crate::train::{Kind, Outcome, RunError, Session};
+use crate::train::report::collect::{Collected, collect};
+use crate::train::report::page::{Head, page};
+use crate::train::report::worst::{Rows, worst};
+use crate::train::report::{Shown, Subject, classes, history, numbers, tensors};
+use crate::train::{Outcome, RunError, Session};
 
 /// What there is to report on.
 pub struct Ended<'a, 's> {
     pub loaded: &'a Loaded,
-    pub device: &'a Device,
     pub data: &'a Dataset,
     pub session: &'a mut Session<'s>,
     pub outcome: &'a Outcome,
@@ -33,242 +29,213 @@ pub struct Ended<'a, 's> {
     pub progress: &'a Progress,
 }
 
-/// The event for programs: what the wanted reports have found.
-#[derive(Default, serde::Serialize)]
-struct Numbers {
-    page: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confusion_matrix: Option<Vec<Vec<usize>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy: Option<f64>,
-    /// The mean of the classes'.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    f1: Option<f64>,
-    /// A class each.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auc: Option<Vec<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<usize>,
+/// Columns that no program takes, and the reports show: texts.
+pub fn columns(loaded: &Loaded) -> Vec<String> {
+    let shows = |r: &Report| matches!(r.kind, ReportKind::Worst { .. });
+    if !loaded.train.reports.iter().any(shows) {
+        return Vec::new();
+    }
+    let inputs = input_columns(loaded);
+    let texts = loaded.data.columns.iter();
+    texts
+        .filter(|c| c.kind == ColumnKind::Text && inputs.contains(&c.name.as_str()))
+        .map(|c| c.name.clone())
+        .collect()
+}
+
+/// The columns of the data that the model's inputs are made of.
+fn input_columns(loaded: &Loaded) -> Vec<&str> {
+    let predict = &loaded.programs.predict.inputs;
+    let mut found: Vec<&str> = Vec::new();
+    for input in predict.iter().filter(|i| i.role == Role::Data) {
+        let derived = loaded.data.derived.iter().find(|d| d.name == *input.name);
+        let name = derived.map_or(&*input.name, |d| d.of.column());
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
 }
 
 /// Writes `report.html` and `report/*.svg`, and tells what they say.
 pub fn write(ended: &mut Ended) -> Result<(), Failure> {
-    let wanted = &ended.loaded.train.reports;
+    let loaded = ended.loaded;
+    let wanted = &loaded.train.reports;
     if wanted.is_empty() {
         return Ok(());
     }
-    let judged = match wanted.iter().any(|r| *r != Report::Curves) {
-        true => Some(judge(ended)?),
+    let collected = match wanted.iter().any(|r| r.kind.runs()) {
+        true => Some(collect(
+            ended.session,
+            ended.data,
+            &loaded.report,
+            loaded.train.batch,
+        )?),
         false => None,
     };
-    let mut pictures: Vec<(String, String)> = Vec::new();
-    let mut sections = Vec::new();
-    let mut numbers = Numbers {
-        page: ended.out.page().display().to_string(),
-        ..Numbers::default()
-    };
-    let names = ended.session.metric_names().to_vec();
+    let mut sections: Vec<(String, Shown)> = Vec::new();
     for report in wanted {
-        let title = |of: &str, part: Part| format!("{of} ({} part)", part.name());
-        let (title, body) = match (report, &judged) {
-            (Report::Curves, _) => {
-                let charts = curves(&names, &ended.outcome.history)?;
-                let body = page::pictures(charts.iter().map(|(_, svg)| svg.as_str()));
-                pictures.extend(charts);
-                ("Curves".into(), body)
-            }
-            (_, None) => continue,
-            (Report::ConfusionMatrix, Some((part, p))) => {
-                let counts = p.confusion();
-                let chart = charts::matrix("confusion matrix", &counts, Cells::Counts)?;
-                let body = page::pictures([chart.as_str()]);
-                pictures.push(("confusion_matrix".into(), chart));
-                ended.progress.say(&matrix_text(&counts));
-                numbers.confusion_matrix = Some(counts);
-                (title("Confusion matrix", *part), body)
-            }
-            (Report::ClassificationReport, Some((part, p))) => {
-                let scores = Classification::of(&p.confusion());
-                let text = scores.text();
-                ended.progress.say(&text);
-                numbers.accuracy = Some(scores.accuracy);
-                numbers.f1 = Some(scores.macro_average.f1);
-                (
-                    title("Classification report", *part),
-                    page::preformatted(&text),
-                )
-            }
-            (Report::Roc, Some((part, p))) => {
-                let all = p.roc();
-                let chart = roc_chart(&all)?;
-                let areas = all.iter();
-                let areas: Vec<String> = areas
-                    .map(|r| format!("{:>12} {:>10.4}", r.class, r.auc))
-                    .collect();
-                let text = format!("{:>12} {:>10}\n{}\n", "class", "ROC AUC", areas.join("\n"));
-                ended.progress.say(&text);
-                numbers.auc = Some(all.iter().map(|r| r.auc).collect());
-                let body = page::pictures([chart.as_str()]) + &page::preformatted(&text);
-                pictures.push(("roc".into(), chart));
-                (title("ROC, each class against the others", *part), body)
-            }
+        let shown = match &collected {
+            Some(found) if report.kind.runs() => of_rows(ended, report, found)?,
+            _ => Some(of_run(ended, report.kind)?),
         };
-        sections.push(Section { title, body });
-    }
-    if let Some((part, p)) = &judged {
-        numbers.part = Some(part.name());
-        numbers.rows = Some(p.truth.len());
+        let lost = || RunError::Program(format!("nothing for `{}`", report.kind.name()));
+        sections.push((name(report, loaded), shown.ok_or_else(lost)?));
     }
     let folder = ended.out.folder().join("report");
     std::fs::create_dir_all(&folder)
         .map_err(|e| RunError::file(&folder, "make this folder", &e))?;
-    for (name, svg) in &pictures {
-        let path = folder.join(format!("{name}.svg"));
+    for (name, svg) in sections.iter().flat_map(|(_, s)| &s.pictures) {
+        let path = folder.join(format!("{}.svg", name.replace(['/', '\\'], "_")));
         replace(&path, |out| out.write_all(svg.as_bytes()))?;
     }
-    let text = page::page(
-        &ended.loaded.train.models.join(", "),
-        &facts(ended),
-        &sections,
-    );
+    let text = page(&head(ended), &sections);
     replace(&ended.out.page(), |out| out.write_all(text.as_bytes()))?;
-    ended.progress.event("report", json!(numbers));
-    ended
-        .progress
-        .say(&format!("report {}", ended.out.page().display()));
+    tell(ended, collected.as_ref(), sections);
     Ok(())
 }
 
-/// Predictions of the test part; where there is none, of the validation part, or of the rows
-/// trained on.
-fn judge(ended: &mut Ended) -> Result<(Part, Predictions), Failure> {
-    let loaded = ended.loaded;
-    let part = [Part::Test, Part::Val, Part::Train]
-        .into_iter()
-        .find(|p| ended.data.rows(*p) > 0)
-        .unwrap_or(Part::Train);
-    let last = match ended.session.outputs().as_slice() {
-        [(_, ty)] => ty
-            .shape
-            .iter()
-            .skip(1)
-            .next_back()
-            .and_then(|d| d.as_const()),
-        _ => None,
+fn tell(ended: &Ended, collected: Option<&Collected>, sections: Vec<(String, Shown)>) {
+    let of = collected.map(|c| format!(" ({} part, {} rows)", c.part.name(), c.rows));
+    let mut event = Map::new();
+    event.insert("page".into(), json!(ended.out.page().display().to_string()));
+    if let Some(c) = collected {
+        event.insert("part".into(), json!(c.part.name()));
+        event.insert("rows".into(), json!(c.rows));
+    }
+    let runs = |name: &str| {
+        let mut reports = ended.loaded.train.reports.iter();
+        reports.any(|r| r.kind.runs() && self::name(r, ended.loaded) == name)
     };
-    let batch = loaded.train.batch;
-    let (outputs, _) = collect(ended.session, ended.data, part, batch, 0)?;
-    let empty = Graph::new("nothing");
-    let programs = Programs {
-        init: empty.clone(),
-        train: empty.clone(),
-        eval: empty.clone(),
-        predict: loaded.feed.clone(),
-        metrics: empty.clone(),
-        closing: empty,
-        ends: Vec::new(),
-    };
-    let compile = Box::new(|graph| ended.device.compile(graph));
-    let mut feed = Session::new(&programs, 1, compile)?;
-    ended.data.fill(feed.store_mut());
-    let target = loaded.feeds.iter().find(|f| f.target);
-    let at = feed
-        .outputs()
-        .iter()
-        .position(|(n, _)| target.is_some_and(|t| t.name == *n));
-    let (truth, elem) = collect(&mut feed, ended.data, part, batch, at.unwrap_or(0))?;
-    let truth = numbers(&truth, elem);
-    let outputs: Vec<f32> = numbers(&outputs, Elem::F32)
-        .iter()
-        .map(|x| *x as f32)
-        .collect();
-    let last = last.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-    Ok((part, Predictions::new(&outputs, last, &truth)))
+    for (name, shown) in sections {
+        let of = of.as_deref().filter(|_| runs(&name)).unwrap_or_default();
+        let text = shown.text.trim_end_matches('\n');
+        ended
+            .progress
+            .say(&format!("\n{}{of}\n{text}", shown.title));
+        event.insert(name, shown.numbers);
+    }
+    ended.progress.event("report", Value::Object(event));
+    ended
+        .progress
+        .say(&format!("\nreport {}", ended.out.page().display()));
 }
 
-/// One result of prediction for all rows of a part.
-fn collect(
-    session: &mut Session,
-    data: &Dataset,
-    part: Part,
-    batch: usize,
-    result: usize,
-) -> Result<(Vec<u8>, Elem), Failure> {
-    let elem = session
-        .outputs()
-        .get(result)
-        .map_or(Elem::F32, |o| o.1.elem);
-    let columns = session.columns(Kind::Predict);
-    let mut found = Vec::new();
-    if let Some(mut batches) = data.batches(part, &columns, batch, Order::Sequential)? {
-        let mut epoch = batches.epoch(0);
-        while let Some(batch) = epoch.next_batch()? {
-            found.extend(session.predict(&batch)?.nth(result).unwrap_or_default());
+/// `roc`, or `kind_roc` where the model has several outputs.
+fn name(report: &Report, loaded: &Loaded) -> String {
+    match &report.output {
+        Some(output) if loaded.train.outputs.len() > 1 => {
+            format!("{output}_{}", report.kind.name())
         }
-    }
-    Ok((found, elem))
-}
-
-fn numbers(bytes: &[u8], elem: Elem) -> Vec<f64> {
-    let (fours, eights) = (
-        bytes.as_chunks::<4>().0.iter(),
-        bytes.as_chunks::<8>().0.iter(),
-    );
-    match elem {
-        Elem::F32 => fours.map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-        Elem::I32 => fours.map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
-        Elem::F64 => eights.map(|b| f64::from_le_bytes(*b)).collect(),
-        Elem::U8 | Elem::Bool => bytes.iter().map(|b| f64::from(*b)).collect(),
+        _ => report.kind.name().to_owned(),
     }
 }
 
-/// Rows are true classes, columns predicted ones.
-fn matrix_text(counts: &[Vec<usize>]) -> String {
-    /// More columns than this do not fit a line.
-    const MOST: usize = 16;
-    if counts.len() > MOST {
-        return format!(
-            "confusion matrix of {} classes: in the report",
-            counts.len()
-        );
-    }
-    let most = counts.iter().flatten().max().copied().unwrap_or(0);
-    let width = most.to_string().len().max(2) + 1;
-    let line = |head: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|c| format!("{c:>width$}")).collect();
-        format!("{head:>14} {cells}")
+/// Reports that no row is needed for.
+fn of_run(ended: &Ended, kind: ReportKind) -> Result<Shown, Failure> {
+    let past = &ended.outcome.history;
+    Ok(match kind {
+        ReportKind::LearningRate => history::learning_rate(past)?,
+        ReportKind::Weights => tensors::weights(ended.session.store())?,
+        _ => history::curves(ended.session.metric_names(), past)?,
+    })
+}
+
+/// Reports of what the model gives for the rows of a part.
+fn of_rows(ended: &Ended, report: &Report, found: &Collected) -> Result<Option<Shown>, Failure> {
+    let loaded = ended.loaded;
+    let output = report.output.as_deref().unwrap_or_default();
+    let subject = Subject {
+        name: name(report, loaded),
+        output: report
+            .output
+            .clone()
+            .filter(|_| loaded.train.outputs.len() > 1),
+        part: found.part,
+        rows: found.rows,
     };
-    let heads = (0..counts.len()).map(|c| c.to_string()).collect();
-    let mut lines = vec![line("true\\predicted", heads)];
-    for (class, row) in counts.iter().enumerate() {
-        let cells = row.iter().map(|n| n.to_string()).collect();
-        lines.push(line(&class.to_string(), cells));
-    }
-    lines.join("\n") + "\n"
+    let of_classes = || found.predictions(output);
+    let shown = match report.kind {
+        ReportKind::ConfusionMatrix => of_classes().map(|p| classes::confusion(&subject, &p)),
+        ReportKind::ClassificationReport => {
+            of_classes().map(|p| Ok(classes::classification(&subject, &p)))
+        }
+        ReportKind::Roc => of_classes().map(|p| classes::roc(&subject, &p)),
+        ReportKind::Pr => of_classes().map(|p| classes::precision_recall(&subject, &p)),
+        ReportKind::Calibration { bins, strategy } => {
+            of_classes().map(|p| classes::calibration(&subject, &p, bins, strategy))
+        }
+        ReportKind::Residuals => {
+            let quantities = found.quantities(output);
+            quantities.map(|q| numbers::residuals(&subject, &q))
+        }
+        ReportKind::Worst { count } => {
+            let rows = rows(ended, found.part);
+            let mut outputs = loaded.train.outputs.iter();
+            let prob = outputs.any(|o| o.name == output && o.meaning == Meaning::Prob);
+            rows.and_then(|rows| worst(&subject, found, output, prob, &rows, count))
+                .map(Ok)
+        }
+        ReportKind::Activations => {
+            let caption = subject.caption("What each layer gives, all values of all rows.");
+            Some(tensors::activations(&found.layers, caption))
+        }
+        ReportKind::Curves | ReportKind::LearningRate | ReportKind::Weights => None,
+    };
+    Ok(shown.transpose()?)
 }
 
-fn facts(ended: &Ended) -> Vec<(String, String)> {
+fn rows<'a>(ended: &Ended<'a, '_>, part: Part) -> Option<Rows<'a>> {
+    let (table, chosen) = ended.data.part(part)?;
+    let names = input_columns(ended.loaded);
+    Some(Rows {
+        table,
+        chosen,
+        columns: names.iter().filter_map(|n| table.column(n)).collect(),
+    })
+}
+
+fn head(ended: &Ended) -> Head {
     let spec = &ended.loaded.train;
     let rows: Vec<String> = Part::ALL
         .iter()
         .filter(|p| ended.data.rows(**p) > 0)
         .map(|p| format!("{} {}", ended.data.rows(*p), p.name()))
         .collect();
-    let mut facts = vec![
-        ("program".to_owned(), format!("{}.nn", ended.loaded.name)),
-        ("rows".into(), rows.join(" / ")),
-        (
-            "parameters".into(),
-            ended.session.store().parameters().to_string(),
-        ),
-        ("epochs".into(), ended.outcome.position.epoch.to_string()),
-        ("batch".into(), spec.batch.to_string()),
-        ("seed".into(), spec.seed.to_string()),
+    let parameters = ended.session.store().parameters();
+    let past = &ended.outcome.history;
+    let trained: f64 = past.iter().map(|r| r.seconds).sum();
+    let facts = [
+        ("program", format!("{}.nn", ended.loaded.name)),
+        ("rows", rows.join(" / ")),
+        ("parameters", crate::cli::progress::thousands(parameters)),
+        ("epochs", ended.outcome.position.epoch.to_string()),
+        ("batch", spec.batch.to_string()),
+        ("seed", spec.seed.to_string()),
+        ("trained for", crate::cli::progress::seconds(trained)),
     ];
-    let test = ended.outcome.test.iter().flatten();
-    let values = ended.session.metric_names().iter().zip(test);
-    facts.extend(values.map(|(name, v)| (format!("test {name}"), number(*v))));
-    facts
+    let last = past.last();
+    let parts: Vec<(&str, Option<&Vec<f64>>)> = vec![
+        ("train, last epoch", last.map(|r| &r.train)),
+        ("val, last epoch", last.and_then(|r| r.val.as_ref())),
+        ("test", ended.outcome.test.as_ref()),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter_map(|(n, values)| Some((n, values?)))
+        .collect();
+    let mut columns = vec![String::new()];
+    columns.extend(parts.iter().map(|(n, _)| (*n).to_owned()));
+    let names = ended.session.metric_names().iter().enumerate();
+    let metrics = names.map(|(i, name)| {
+        let values = parts
+            .iter()
+            .map(|(_, v)| v.get(i).map_or(String::new(), |v| number(*v)));
+        std::iter::once(name.clone()).chain(values).collect()
+    });
+    Head {
+        title: spec.models.join(", "),
+        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        metrics: (columns, metrics.collect()),
+    }
 }

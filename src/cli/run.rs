@@ -243,7 +243,6 @@ fn train(
     if outcome.stopped != Some(Stopped::Interrupted) {
         report::write(&mut Ended {
             loaded,
-            device,
             data,
             session: &mut session,
             outcome: &outcome,
@@ -352,11 +351,14 @@ pub fn dataset(
         fitted,
         streaming: Streaming::new(&tell),
     };
-    let names: BTreeSet<String> = kinds
+    let mut names: BTreeSet<String> = kinds
         .iter()
         .flat_map(|&kind| crate::train::session::columns(&loaded.programs, kind))
         .map(str::to_owned)
         .collect();
+    if kinds.contains(&Kind::Train) {
+        names.extend(report::columns(loaded));
+    }
     let needed = names.iter().map(String::as_str).collect();
     let mut data = Dataset::load(&loaded.data, &needed, reading)?;
     if loaded.data.has_unknown_sizes() {

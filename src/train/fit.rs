@@ -193,6 +193,7 @@ pub fn fit(
             epoch: epoch + 1,
             train,
             val,
+            rates: callbacks.rates(session),
             steps: done - first,
             train_seconds,
             seconds: started.elapsed().as_secs_f64(),

@@ -153,10 +153,7 @@ impl<'a> Session<'a> {
     /// The model's outputs for a batch, as bytes, in the order of [`Session::outputs`].
     pub fn predict(&mut self, batch: &Batch) -> Result<impl Iterator<Item = &[u8]>, RunError> {
         let i = self.run(Kind::Predict, batch)?;
-        Ok(self.compiled[i].2.results.iter().filter_map(|t| match t {
-            Target::Own(bytes) => Some(&**bytes),
-            Target::Store(_) | Target::Rows { .. } => None,
-        }))
+        Ok(self.compiled[i].2.own())
     }
 
     /// Names and types of the model's outputs; their first axis is the batch.
@@ -289,9 +286,59 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A program beside those of a run, over the buffers of its session; its results are its own.
+pub struct Aside {
+    graph: Graph,
+    compiled: Vec<(usize, Compiled)>,
+}
+
+impl Aside {
+    pub fn new(graph: Graph) -> Aside {
+        Aside {
+            graph,
+            compiled: Vec::new(),
+        }
+    }
+
+    /// The columns that it takes, in the order in which its batches must hold them.
+    pub fn columns(&self) -> Vec<&str> {
+        data_columns(&self.graph)
+    }
+
+    /// Names and types of its results.
+    pub fn results(&self) -> Vec<(&str, &crate::ir::Type)> {
+        results(&self.graph).collect()
+    }
+
+    /// Runs it on a batch; the results as bytes, in the order of [`Aside::results`].
+    pub fn run(
+        &mut self,
+        session: &mut Session,
+        batch: &Batch,
+    ) -> Result<impl Iterator<Item = &[u8]>, RunError> {
+        let rows = batch.rows();
+        let i = match self.compiled.iter().position(|(n, _)| *n == rows) {
+            Some(i) => i,
+            None => {
+                let run = (session.compile)(sized(&self.graph, rows)?)?;
+                let compiled = Compiled::new(run, &session.store, Results::Own)?;
+                self.compiled.push((rows, compiled));
+                self.compiled.len() - 1
+            }
+        };
+        let compiled = &mut self.compiled[i].1;
+        compiled.run(&mut session.store, Some(batch))?;
+        Ok(compiled.own())
+    }
+}
+
 /// The columns that a program takes.
 pub fn columns(programs: &Programs, kind: Kind) -> Vec<&str> {
-    let inputs = graph(programs, kind).inputs.iter();
+    data_columns(graph(programs, kind))
+}
+
+fn data_columns(graph: &Graph) -> Vec<&str> {
+    let inputs = graph.inputs.iter();
     inputs
         .filter(|i| i.role == Role::Data)
         .map(|i| &*i.name)
@@ -436,6 +483,14 @@ impl Compiled {
             Some(before) => self.collect(base, before),
             None => Ok(()),
         }
+    }
+
+    /// Results that are in no store, as bytes.
+    fn own(&self) -> impl Iterator<Item = &[u8]> {
+        self.results.iter().filter_map(|t| match t {
+            Target::Own(bytes) => Some(&**bytes),
+            Target::Store(_) | Target::Rows { .. } => None,
+        })
     }
 
     /// Rows collected so far, of a program that collects.

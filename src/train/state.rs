@@ -165,7 +165,7 @@ fn kept_prefix(callback: usize) -> String {
     format!("kept/{callback}/")
 }
 
-/// A line an epoch: epoch, the numbers as their bits. Not the times, nor how many steps were
+/// A line an epoch: epoch, the numbers as their bits, the rates. Not the times, nor how many steps were
 /// since the run was stopped: states of equal runs are equal files.
 fn history_text(rows: &[EpochRow]) -> String {
     let bits = |values: &[f64]| {
@@ -177,7 +177,10 @@ fn history_text(rows: &[EpochRow]) -> String {
     };
     let lines = rows.iter().map(|r| {
         let val = r.val.as_deref().map_or_else(|| "-".into(), bits);
-        format!("{} {} {val}", r.epoch, bits(&r.train))
+        let rates = r.rates.iter();
+        let rates = rates.map(|(name, x)| format!(" {name}={:016x}", x.to_bits()));
+        let rates: String = rates.collect();
+        format!("{} {} {val}{rates}", r.epoch, bits(&r.train))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -189,17 +192,23 @@ fn history_of(text: &str) -> Option<Vec<EpochRow>> {
             .collect::<Option<Vec<f64>>>()
     };
     let row = |line: &str| {
-        let [epoch, train, val] = line.split(' ').collect::<Vec<_>>()[..] else {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let [epoch, train, val, rates @ ..] = &parts[..] else {
             return None;
+        };
+        let rate = |text: &&str| {
+            let (name, bits) = text.rsplit_once('=')?;
+            Some((name.to_owned(), *values(bits)?.first()?))
         };
         Some(EpochRow {
             epoch: epoch.parse().ok()?,
             steps: 0,
             train: values(train)?,
-            val: match val {
+            val: match *val {
                 "-" => None,
                 val => Some(values(val)?),
             },
+            rates: rates.iter().map(rate).collect::<Option<_>>()?,
             train_seconds: 0.0,
             seconds: 0.0,
         })

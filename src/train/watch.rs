@@ -36,6 +36,8 @@ pub struct EpochRow {
     pub epoch: usize,
     pub train: Vec<f64>,
     pub val: Option<Vec<f64>>,
+    /// The learning rates with which it was trained, by name.
+    pub rates: Vec<(String, f64)>,
     /// Steps of this epoch alone; fewer than planned where the run was stopped.
     pub steps: usize,
     /// Wall time of the steps.

@@ -2,11 +2,16 @@
 //! files that open.
 
 use std::fs;
+use std::process::Command;
 
+use nnc::lower::spec::Strategy;
+use nnc::train::report::calibration::Calibration;
+use nnc::train::report::ranking::Curve;
+use nnc::train::report::regression::Quantities;
 use nnc::train::report::scores::{Classification, Predictions};
 use serde_json::Value;
 
-use crate::cli::{Place, find};
+use crate::cli::{Place, err, find, out};
 
 fn numbers(v: &Value) -> Vec<f64> {
     let all = v.as_array().unwrap().iter();
@@ -56,18 +61,88 @@ fn scores_are_scikit_learns() {
         for (curve, expected) in p.roc().iter().zip(case["roc"].as_array().unwrap()) {
             assert_eq!(expected["class"], curve.class);
             let Some(auc) = expected["auc"].as_f64() else {
-                assert!(curve.auc.is_nan());
+                assert!(curve.area.is_nan());
                 continue;
             };
-            assert!((curve.auc - auc).abs() < 1e-9, "{} {auc}", curve.auc);
+            assert!((curve.area - auc).abs() < 1e-9, "{} {auc}", curve.area);
             let (fpr, tpr) = (numbers(&expected["fpr"]), numbers(&expected["tpr"]));
-            assert_eq!(curve.points.len(), fpr.len());
-            for (point, expected) in curve.points.iter().zip(fpr.iter().zip(&tpr)) {
+            assert_points(curve, &fpr, &tpr);
+        }
+        let precisions = case["precision_recall"].as_array().unwrap();
+        assert_eq!(p.precision_recall().len(), precisions.len());
+        for (curve, expected) in p.precision_recall().iter().zip(precisions) {
+            let average = expected["average"].as_f64().unwrap();
+            assert!(
+                (curve.area - average).abs() < 1e-9,
+                "{} {average}",
+                curve.area
+            );
+            // scikit-learn's go from recall 1 to 0
+            let [mut recall, mut precision] =
+                ["recall", "precision"].map(|k| numbers(&expected[k]));
+            recall.reverse();
+            precision.reverse();
+            if average > 0.0 {
+                assert_points(curve, &recall, &precision);
+            }
+        }
+        let calibration = &case["calibration"];
+        for expected in calibration["curves"].as_array().unwrap() {
+            let strategy = match expected["strategy"].as_str().unwrap() {
+                "uniform" => Strategy::Uniform,
+                _ => Strategy::Quantile,
+            };
+            let found = Calibration::of(&p, expected["bins"].as_u64().unwrap() as usize, strategy);
+            let bins: Vec<usize> = found.bins.iter().map(|b| b.samples).collect();
+            assert_eq!(serde_json::json!(bins), expected["samples"]);
+            for (bin, (observed, mean)) in (found.bins.iter()).zip(
+                numbers(&expected["observed"])
+                    .iter()
+                    .zip(numbers(&expected["predicted"])),
+            ) {
                 assert!(
-                    (point.0 - expected.0).abs() < 1e-12 && (point.1 - expected.1).abs() < 1e-12
+                    (bin.observed - observed).abs() < 1e-12,
+                    "{bin:?} {observed}"
+                );
+                assert!((bin.predicted - mean).abs() < 1e-12, "{bin:?} {mean}");
+            }
+            let pairs = [
+                (found.expected_error, &expected["error"]),
+                (found.brier, &calibration["brier"]),
+            ];
+            for (value, expected) in pairs {
+                assert!(
+                    (value - expected.as_f64().unwrap()).abs() < 1e-9,
+                    "{value} {expected}"
                 );
             }
         }
+    }
+    for case in all["regression"].as_array().unwrap() {
+        let q = Quantities {
+            width: case["width"].as_u64().unwrap() as usize,
+            predicted: numbers(&case["predicted"]),
+            truth: numbers(&case["truth"]),
+        };
+        let found = q.errors();
+        for (name, value) in [("r2", found.r2), ("mae", found.mae), ("rmse", found.rmse)] {
+            let expected = case[name].as_f64().unwrap();
+            assert!(
+                (value - expected).abs() < 1e-12,
+                "{name} {value} {expected}"
+            );
+        }
+    }
+}
+
+fn assert_points(curve: &Curve, x: &[f64], y: &[f64]) {
+    assert_eq!(curve.points.len(), x.len());
+    for (point, expected) in curve.points.iter().zip(x.iter().zip(y)) {
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(
+            near(point.0, *expected.0) && near(point.1, *expected.1),
+            "{point:?} {expected:?}"
+        );
     }
 }
 
@@ -87,7 +162,9 @@ fn a_run_writes_the_reports_that_its_file_names() {
     );
     // the same as the metric says
     let (accuracy, metric) = (
-        report["accuracy"].as_f64().unwrap(),
+        report["classification_report"]["accuracy"]
+            .as_f64()
+            .unwrap(),
         &find(&told, "test")["accuracy"],
     );
     assert!((accuracy - metric.as_f64().unwrap()).abs() < 1e-12);
@@ -100,12 +177,187 @@ fn a_run_writes_the_reports_that_its_file_names() {
     assert_eq!(all, 41.0);
     let page = fs::read_to_string(place.path().join("w/report.html")).unwrap();
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-    assert_eq!(page.matches("<svg").count(), 4);
-    for part in ["src=", "href=", "<script", "NaN"] {
+    assert_eq!(page.matches("<svg").count(), 5);
+    for part in ["src=", "href=\"http", "<script", "NaN"] {
         assert!(!page.contains(part), "{part}");
     }
     for name in ["loss", "accuracy", "confusion_matrix", "roc"] {
         let svg = fs::read_to_string(place.path().join(format!("w/report/{name}.svg"))).unwrap();
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"), "{name}");
     }
+}
+
+/// All of a part, and how it came there.
+fn all_reports(place: &Place) -> Vec<Value> {
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = "  epochs     3\n  report     curves, learning_rate, confusion_matrix, classification_report, roc, pr,\n             calibration(bins = 4), worst(count = 3), weights, activations\n";
+    fs::write(&path, text.replace("  epochs     3\n", lines)).unwrap();
+    place.events("run toy.nn --json --out w")
+}
+
+const SECTIONS: [&str; 10] = [
+    "curves",
+    "learning_rate",
+    "confusion_matrix",
+    "classification_report",
+    "roc",
+    "pr",
+    "calibration",
+    "worst",
+    "weights",
+    "activations",
+];
+
+#[test]
+fn every_report_is_on_the_page_and_in_the_event() {
+    let place = Place::new();
+    let told = all_reports(&place);
+    let report = find(&told, "report");
+    let page = fs::read_to_string(place.path().join("w/report.html")).unwrap();
+    for name in SECTIONS {
+        assert!(!report[name].is_null(), "{name}: {report}");
+        for part in ["<section id=", "<a href="] {
+            let at = match part {
+                "<a href=" => format!("{part}\"#{name}\""),
+                _ => format!("{part}\"{name}\""),
+            };
+            assert_eq!(page.matches(&at).count(), 1, "{at}");
+        }
+    }
+    assert_eq!(
+        report["learning_rate"]["learning_rate"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    let rates = numbers(&report["learning_rate"]["learning_rate"]);
+    assert!(rates.iter().all(|r| (r - 0.01).abs() < 1e-8), "{rates:?}");
+    // the mean of the worst is above the mean loss, and they are in order
+    let worst: Vec<f64> = (report["worst"].as_array().unwrap().iter())
+        .map(|s| s["loss"].as_f64().unwrap())
+        .collect();
+    let loss = find(&told, "test")["loss"].as_f64().unwrap();
+    assert_eq!(worst.len(), 3);
+    assert!(
+        worst[0] >= worst[1] && worst[1] >= worst[2] && worst[2] > loss,
+        "{worst:?} {loss}"
+    );
+    let layers: Vec<&Value> = report["activations"].as_array().unwrap().iter().collect();
+    let names: Vec<&str> = layers.iter().map(|l| l["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dense", "dropout", "dense_1"]);
+    assert_eq!(layers[0]["values"], 41 * 6);
+    // a rectifier gives nothing below 0, and what a sigmoid gives is between 0 and 1
+    assert_eq!(layers[0]["min"], 0.0);
+    assert!(layers[2]["min"].as_f64() > Some(0.0) && layers[2]["max"].as_f64() < Some(1.0));
+    let count = |v: &Value| v["values"].as_u64().unwrap();
+    let weights: u64 = report["weights"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(count)
+        .sum();
+    assert_eq!(
+        weights,
+        find(&told, "start")["parameters"].as_u64().unwrap()
+    );
+}
+
+#[test]
+fn the_losses_of_samples_add_up_to_the_loss() {
+    let place = Place::new();
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replace("  seed ", "  report worst(count = 41)\n  seed "),
+    )
+    .unwrap();
+    let told = place.events("run toy.nn --json --out w");
+    let worst = find(&told, "report")["worst"].as_array().unwrap().clone();
+    let sum: f64 = worst.iter().map(|s| s["loss"].as_f64().unwrap()).sum();
+    let loss = find(&told, "test")["loss"].as_f64().unwrap();
+    assert_eq!(worst.len(), 41);
+    assert!((sum / 41.0 - loss).abs() < 1e-5, "{} {loss}", sum / 41.0);
+}
+
+#[test]
+fn a_resumed_run_reports_the_rates_of_all_epochs() {
+    let place = Place::new();
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text.replace("lr = rate", "lr = cosine(0.1, 12)");
+    fs::write(
+        &path,
+        text.replace("  seed ", "  report learning_rate\n  seed "),
+    )
+    .unwrap();
+    let rates = |told: &[Value]| numbers(&find(told, "report")["learning_rate"]["learning_rate"]);
+    let whole = rates(&place.events("run toy.nn --json --out whole"));
+    assert!(whole.windows(2).all(|w| w[0] > w[1]), "{whole:?}");
+    place.events("run toy.nn --json --out parts --epochs 1");
+    assert_eq!(
+        rates(&place.events("run toy.nn --json --resume parts")),
+        whole
+    );
+}
+
+/// The browser, where there is one.
+fn browser() -> Option<&'static str> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let there = |name: &&str| {
+        let version = Command::new(name).arg("--version").output();
+        version.is_ok_and(|o| o.status.success())
+    };
+    names.into_iter().find(there)
+}
+
+#[test]
+fn the_page_opens_in_a_browser_without_an_error() {
+    let Some(browser) = browser() else {
+        eprintln!("SKIPPED the_page_opens_in_a_browser_without_an_error: no chromium is installed");
+        return;
+    };
+    let place = Place::new();
+    all_reports(&place);
+    let run = place.path().join("w");
+    // pictures that are no SVG tell so when they are loaded
+    let pictures: Vec<String> = fs::read_dir(run.join("report"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(pictures.len() >= 9, "{pictures:?}");
+    let shown = pictures.iter().map(|name| {
+        format!("<img src='report/{name}' onload='document.title += \"+\"' onerror='console.error(this.src)'>")
+    });
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    let page = page.replace("</body>", &(shown.collect::<String>() + "</body>"));
+    fs::write(run.join("shown.html"), page).unwrap();
+    let opened = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+        ])
+        .args(["--virtual-time-budget=2000", "--dump-dom"])
+        .arg(format!(
+            "--user-data-dir={}",
+            place.path().join("browser").display()
+        ))
+        .arg(format!("file://{}", run.join("shown.html").display()))
+        .output()
+        .unwrap();
+    let (dom, log) = (out(&opened), err(&opened));
+    let errors: Vec<&str> = log.lines().filter(|l| l.contains("CONSOLE")).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    for name in SECTIONS {
+        assert!(
+            dom.contains(&format!("<section id=\"{name}\">")),
+            "{name}\n{log}"
+        );
+    }
+    let title = format!("<title>Toy{}</title>", "+".repeat(pictures.len()));
+    assert!(dom.contains(&title), "{}", &dom[..300.min(dom.len())]);
 }

@@ -16,8 +16,8 @@ use crate::cli::sweep::folder::Record;
 use crate::data::write::replace;
 use crate::lower::sweep::Values;
 use crate::train::RunError;
-use crate::train::report::charts::escape;
-use crate::train::report::page::{self, Section};
+use crate::train::report::page::{Head, page};
+use crate::train::report::{self, charts::escape};
 use crate::train::sweep::importance::importance;
 
 /// What was written.
@@ -194,23 +194,36 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
         let path = folder.join(format!("{name}.svg"));
         replace(&path, |out| out.write_all(svg.as_bytes()))?;
     }
-    let picture = |i: usize| page::pictures([pictures[i].1.as_str()]);
     let goal = &spec.goal.name;
-    let explained = "<p>The share of the variation of the scores' ranks that goes with each \
-         axis alone (epsilon squared, as <code>docs/language.md</code> says).</p>";
-    let section = |title: &str, body: String| Section {
-        title: title.to_owned(),
-        body,
+    let section = |name: &str, title: String, caption: &str, from: std::ops::Range<usize>| {
+        let shown = report::Shown {
+            title,
+            caption: caption.to_owned(),
+            pictures: pictures[from].to_vec(),
+            ..report::Shown::default()
+        };
+        (name.to_owned(), shown)
     };
+    let mut leaderboard = section("leaderboard", "Leaderboard".into(), "", 0..0);
+    leaderboard.1.body = html_table(sweep, &ranked);
+    let explained = "The share of the variation of the scores' ranks that goes with each axis \
+         alone (epsilon squared, as docs/language.md says).";
     let sections = [
-        section("Trials", picture(0) + KEY),
-        section(&format!("{goal} from trial to trial"), picture(1)),
-        section("Importance of the axes", explained.to_owned() + &picture(2)),
+        section("trials", "Trials".into(), KEY, 0..1),
+        section("history", format!("{goal} from trial to trial"), "", 1..2),
         section(
-            &format!("{goal} along each axis"),
-            page::pictures(pictures[3..].iter().map(|(_, svg)| svg.as_str())),
+            "importance",
+            "Importance of the axes".into(),
+            explained,
+            2..3,
         ),
-        section("Leaderboard", html_table(sweep, &ranked)),
+        section(
+            "axes",
+            format!("{goal} along each axis"),
+            "",
+            3..pictures.len(),
+        ),
+        leaderboard,
     ];
     let failed = ranked.iter().filter(|r| r.failed.is_some()).count();
     let took: f64 = sweep.records.iter().map(|r| r.seconds).sum();
@@ -226,27 +239,26 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
         ("with", values_text(best)),
         ("time of all trials", seconds(took)),
     ];
-    let facts = facts.map(|(k, v)| (k.to_owned(), v));
-    let title = format!("Sweep of {}", sweep.models);
-    let text = page::page(&title, &facts, &sections);
+    let head = Head {
+        title: format!("Sweep of {}", sweep.models),
+        facts: facts.map(|(k, v)| (k.to_owned(), v)).to_vec(),
+        ..Head::default()
+    };
+    let text = page(&head, &sections);
     replace(&written.page, |out| out.write_all(text.as_bytes()))?;
     Ok(())
 }
 
-const KEY: &str = "<p>A line a trial: the best in orange, the others from dark (good) to pale \
+const KEY: &str = "A line a trial: the best in orange, the others from dark (good) to pale \
      (bad) by rank. Scores far worse than the rest stand at the edge, as hollow dots where there \
-     are dots.</p>";
+     are dots.";
 
 /// At most so many rows on the page.
 const ROWS: usize = 200;
 
 fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
     let spec = sweep.plan.spec();
-    let mut out = String::from(
-        "<style>table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-         th,td{text-align:right;padding:.2rem .9rem .2rem 0}th{color:#667;font-weight:500;\
-         border-bottom:1px solid #d8dce1}td.l,th.l{text-align:left}</style><table><tr><th></th><th>trial</th>",
-    );
+    let mut out = String::from("<div class=\"wide\"><table><tr><th></th><th>trial</th>");
     let axes = spec.axes.iter().map(|a| a.name.as_str());
     for name in [spec.goal.name.as_str()]
         .into_iter()
@@ -255,7 +267,7 @@ fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
     {
         let _ = write!(out, "<th>{}</th>", escape(name));
     }
-    out += "<th class=\"l\">state</th></tr>";
+    out += "<th>state</th></tr>";
     for (rank, record) in ranked.iter().enumerate().take(ROWS) {
         let score = record.score.map_or_else(String::new, number);
         let _ = write!(
@@ -279,12 +291,12 @@ fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
         };
         let _ = write!(
             out,
-            "<td>{}</td><td class=\"l\">{}</td></tr>",
+            "<td>{}</td><td>{}</td></tr>",
             record.epoch,
             escape(&state)
         );
     }
-    out += "</table>";
+    out += "</table></div>";
     if ranked.len() > ROWS {
         let _ = write!(
             out,

@@ -47,7 +47,7 @@ pub struct Callbacks {
     folder: PathBuf,
     /// Whether they go on from a saved state.
     resumed: bool,
-    /// The rates that schedules give, for those who ask.
+    /// The rates that schedules give.
     rates: Vec<(String, Box<dyn Executable>)>,
     /// Sends what goes over the network; none: nothing does.
     sender: Option<remote::Sender>,
@@ -122,13 +122,10 @@ impl Callbacks {
             resumed: false,
             sender: None,
             taken_back: None,
-            rates: match list.iter().any(reads_rates) {
-                true => rates
-                    .iter()
-                    .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)))
-                    .collect::<Result<_, RunError>>()?,
-                false => Vec::new(),
-            },
+            rates: rates
+                .iter()
+                .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)))
+                .collect::<Result<_, RunError>>()?,
         })
     }
 
@@ -295,11 +292,7 @@ impl Callbacks {
                     }
                 }
                 Active::Board(set, board) => {
-                    let next = scene.session.steps() + 1;
-                    let given = (self.rates.iter_mut())
-                        .map(|(name, rate)| (name.clone(), scheduled(rate.as_mut(), next)))
-                        .collect();
-                    let rates = rates::logged(scene.session.store(), given);
+                    let rates = logged(&mut self.rates, scene.session);
                     board.epoch_end(set, epoch, logs, &rates, scene.session)?;
                 }
                 Active::Checkpoint(..) | Active::Nan(_) | Active::Rule(..) | Active::Passive => {}
@@ -321,6 +314,11 @@ impl Callbacks {
             sender.finish();
         }
         self.tell_failures(scene);
+    }
+
+    /// The learning rates as they are, by Keras' names.
+    pub fn rates(&mut self, session: &Session) -> Vec<(String, f64)> {
+        logged(&mut self.rates, session)
     }
 
     /// Once training has ended: the best weights come back where that was asked for.
@@ -443,13 +441,15 @@ impl Scene<'_, '_> {
     }
 }
 
-/// Whether a callback asks for the rates that schedules give.
-fn reads_rates(callback: &Callback) -> bool {
-    match callback {
-        Callback::TensorBoard(_) => true,
-        Callback::When(rule) => rule.reads_rate(),
-        _ => false,
-    }
+/// The rates that are kept, and those that schedules give for the next step.
+fn logged(
+    schedules: &mut [(String, Box<dyn Executable>)],
+    session: &Session,
+) -> Vec<(String, f64)> {
+    let next = session.steps() + 1;
+    let given = schedules.iter_mut();
+    let given = given.map(|(name, rate)| (name.clone(), scheduled(rate.as_mut(), next)));
+    rates::logged(session.store(), given.collect())
 }
 
 /// The rate that a schedule gives for a step or an epoch, which count from 1.

@@ -1,87 +1,90 @@
-//! Reports of a run that has ended: curves of its history, and what its predictions of a
-//! part of the data are worth.
+//! Reports of a run that has ended: curves of its history, what its predictions of a part
+//! of the data are worth, and what is in it.
 //!
 //! ```text
-//! scores       confusion matrix, precision and recall, ROC
+//! collect      what the model gives for the rows of a part
+//! history      curves, learning rate                           scores       confusion matrix, precision and recall
+//! classes      what is shown of predicted classes              ranking      ROC, precision against recall
+//! numbers      what is shown of predicted quantities           calibration  whether probabilities are frequencies
+//! worst        the samples of the largest losses               regression   R2 and errors
+//! picture      pictures among the columns
+//! tensors      weights and activations
 //! charts       SVG
+//! terminal     tables and blocks
 //! page         one HTML page that needs nothing else
 //! ```
 
+pub mod calibration;
 pub mod charts;
+pub mod classes;
+pub mod collect;
+pub mod history;
+pub mod numbers;
 pub mod page;
+pub mod picture;
+pub mod ranking;
+pub mod regression;
 pub mod scores;
+pub mod tensors;
+pub mod terminal;
+pub mod worst;
 
-use crate::train::{EpochRow, RunError};
-use charts::{Axes, Series};
+use serde_json::Value;
 
-/// Charts of the history: the loss, then every metric, training and validation in one.
-pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Vec<(String, String)>, RunError> {
-    names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            let of = |values: fn(&EpochRow) -> Option<&Vec<f64>>| {
-                let points = history
-                    .iter()
-                    .filter_map(|r| Some((r.epoch as f64, *values(r)?.get(i)?)));
-                points.collect::<Vec<_>>()
-            };
-            let mut series = vec![Series {
-                name: name.clone(),
-                points: of(|r| Some(&r.train)),
-                dashed: false,
-                aside: false,
-            }];
-            let val = of(|r| r.val.as_ref());
-            if !val.is_empty() {
-                series.push(Series {
-                    name: format!("val_{name}"),
-                    points: val,
-                    dashed: true,
-                    aside: false,
-                });
-            }
-            let axes = Axes {
-                x: "epoch",
-                y: name,
-                whole: true,
-                square: false,
-            };
-            Ok((name.clone(), charts::lines(name, &axes, &series)?))
-        })
-        .collect()
+use crate::lower::spec::Part;
+
+/// A report: for the page, for files, for a terminal, and for programs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    pub title: String,
+    /// What there is to see, in a sentence or two.
+    pub caption: String,
+    /// Names of files, without `.svg`, and what is in them.
+    pub pictures: Vec<(String, String)>,
+    /// HTML, below the pictures.
+    pub body: String,
+    pub text: String,
+    pub numbers: Value,
 }
 
-/// One line a class, and what lies below it.
-pub fn roc_chart(curves: &[scores::Roc]) -> Result<String, RunError> {
-    /// More than this many points cannot be told apart.
-    const MOST: usize = 400;
-    let mut series: Vec<Series> = curves
-        .iter()
-        .take(10)
-        .map(|c| {
-            let step = c.points.len().div_ceil(MOST).max(1);
-            let mut points: Vec<(f64, f64)> = c.points.iter().copied().step_by(step).collect();
-            points.extend(c.points.last());
-            Series {
-                name: format!("{} ({:.3})", c.class, c.auc),
-                points,
-                dashed: false,
-                aside: false,
-            }
-        })
-        .collect();
-    series.push(Series {
-        name: "chance".into(),
-        points: vec![(0.0, 0.0), (1.0, 1.0)],
-        dashed: true,
-        aside: true,
-    });
-    let axes = Axes {
-        x: "false positive rate",
-        y: "true positive rate",
-        whole: false,
-        square: true,
-    };
-    charts::lines("ROC", &axes, &series)
+/// What a report is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Of the report's file: `roc`, or `kind_roc` where there are several outputs.
+    pub name: String,
+    /// The output's name, where there are several.
+    pub output: Option<String>,
+    pub part: Part,
+    pub rows: usize,
+}
+
+impl Subject {
+    /// `Residuals`, or `Residuals of ink`.
+    pub fn title(&self, of: &str) -> String {
+        match &self.output {
+            Some(output) => format!("{of} of {output}"),
+            None => of.to_owned(),
+        }
+    }
+
+    /// `359 rows of the test part. ` before what else there is to say.
+    pub fn caption(&self, rest: &str) -> String {
+        let rows = match self.rows {
+            1 => "1 row".to_owned(),
+            n => format!("{n} rows"),
+        };
+        format!("{rows} of the {} part. {rest}", self.part.name())
+    }
+}
+
+/// `0.0812`, `1234.6`, `1.23e-7`: a number for people.
+pub fn number(x: f64) -> String {
+    let size = x.abs();
+    match size {
+        _ if !x.is_finite() => x.to_string(),
+        0.0 => "0".into(),
+        _ if !(1e-3..1e7).contains(&size) => format!("{x:.2e}"),
+        _ if size < 100.0 => format!("{x:.4}"),
+        _ => format!("{x:.1}"),
+    }
 }

@@ -1,4 +1,4 @@
-//! What predictions are worth: confusion matrix, precision and recall, ROC. Definitions
+//! What predicted classes are worth: confusion matrix, precision and recall. Definitions
 //! and numbers are scikit-learn's (`sklearn.metrics`); what divides by zero is 0.
 
 use std::fmt::Write;
@@ -14,7 +14,7 @@ pub struct Predictions {
 }
 
 /// Of one class, or an average.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Scores {
     pub precision: f64,
     pub recall: f64,
@@ -22,7 +22,7 @@ pub struct Scores {
     pub support: usize,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Classification {
     pub classes: Vec<Scores>,
     pub accuracy: f64,
@@ -30,15 +30,6 @@ pub struct Classification {
     pub macro_average: Scores,
     /// Classes by their support.
     pub weighted_average: Scores,
-}
-
-/// Points from (0, 0) to (1, 1): rates of false and of true positives.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Roc {
-    pub class: usize,
-    pub points: Vec<(f64, f64)>,
-    /// The area below; NaN where a class is empty or has all samples.
-    pub auc: f64,
 }
 
 impl Predictions {
@@ -67,6 +58,21 @@ impl Predictions {
         }
     }
 
+    /// Those whose place in `mask` is not 0.
+    pub fn where_true(&self, mask: &[f32]) -> Predictions {
+        let rows = self.probabilities.chunks_exact(self.classes);
+        let counted = rows.zip(&self.truth).zip(mask).filter(|(_, m)| **m != 0.0);
+        let mut kept = Predictions {
+            classes: self.classes,
+            ..Predictions::default()
+        };
+        for ((row, truth), _) in counted {
+            kept.probabilities.extend(row);
+            kept.truth.push(*truth);
+        }
+        kept
+    }
+
     /// Class 1 of two where its probability is above a half, else the likeliest (the first
     /// of equals), as `accuracy` counts.
     pub fn predicted(&self) -> Vec<usize> {
@@ -86,50 +92,10 @@ impl Predictions {
         }
         counts
     }
-
-    /// One class against all others. Of two classes, of the second alone.
-    pub fn roc(&self) -> Vec<Roc> {
-        let first = usize::from(self.classes == 2);
-        (first..self.classes).map(|c| self.roc_of(c)).collect()
-    }
-
-    fn roc_of(&self, class: usize) -> Roc {
-        let rows = self.probabilities.chunks_exact(self.classes);
-        let mut scored: Vec<(f32, bool)> = rows
-            .zip(&self.truth)
-            .map(|(row, &t)| (row[class], t == class))
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let positives = scored.iter().filter(|s| s.1).count() as f64;
-        let negatives = scored.len() as f64 - positives;
-        let mut points = vec![(0.0, 0.0)];
-        let (mut hits, mut misses) = (0.0, 0.0);
-        for (i, (score, positive)) in scored.iter().enumerate() {
-            if *positive {
-                hits += 1.0;
-            } else {
-                misses += 1.0;
-            }
-            // samples of one score are taken together
-            if scored.get(i + 1).is_none_or(|next| next.0 != *score) {
-                points.push((misses / negatives, hits / positives));
-            }
-        }
-        let area = points.windows(2).map(|w| {
-            let (a, b) = (w[0], w[1]);
-            (b.0 - a.0) * (a.1 + b.1) / 2.0
-        });
-        let auc = if positives > 0.0 && negatives > 0.0 {
-            area.sum()
-        } else {
-            f64::NAN
-        };
-        Roc { class, points, auc }
-    }
 }
 
 /// The columns of scikit-learn's table, ten characters each.
-const HEAD: &str = " precision    recall  f1-score   support";
+pub const HEAD: &str = " precision    recall  f1-score   support";
 
 impl Classification {
     pub fn of(confusion: &[Vec<usize>]) -> Classification {

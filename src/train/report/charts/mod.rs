@@ -194,16 +194,22 @@ pub fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     }
 }
 
-/// An axis' number, without what rounding leaves.
+/// An axis' number: four digits, without what rounding leaves.
 pub fn short(v: f64) -> String {
-    if v != 0.0 && !(1e-3..1e5).contains(&v.abs()) {
+    let size = v.abs();
+    if v != 0.0 && !(1e-4..1e5).contains(&size) {
         let text = format!("{v:.1e}");
         return text.replace(".0e", "e");
     }
-    let text = format!("{v:.4}");
-    match text.trim_end_matches('0').trim_end_matches('.') {
-        "-0" => "0".into(),
-        text => text.to_owned(),
+    let digits = if v == 0.0 {
+        0
+    } else {
+        3 - size.log10().floor() as i32
+    };
+    let text = format!("{v:.*}", digits.clamp(0, 7) as usize);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
 }
 
@@ -213,8 +219,16 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let cases = [0.6000000000000001, 0.0, -1e-9, 2500.0, 1e-7, -0.25, 1.25e6];
-        let shown = ["0.6", "0", "-1e-9", "2500", "1e-7", "-0.25", "1.2e6"];
+        let cases = [
+            0.6000000000000001,
+            0.0,
+            -1e-9,
+            2500.0,
+            0.00105,
+            -0.25,
+            1.25e6,
+        ];
+        let shown = ["0.6", "0", "-1e-9", "2500", "0.00105", "-0.25", "1.2e6"];
         assert_eq!(cases.map(short), shown);
     }
 

@@ -19,31 +19,37 @@ pub struct Histogram {
 
 impl Histogram {
     /// Of the values that are finite, in `bins` of one width from the least to the largest;
-    /// where all are the same, a bin of width 1 around it (as `numpy.histogram`).
+    /// where all are the same, from a half below to a half above (as `numpy.histogram`).
     pub fn of(name: &str, values: impl Iterator<Item = f64> + Clone, bins: usize) -> Histogram {
-        let finite = values.filter(|v| v.is_finite());
-        let (least, most) = finite
-            .clone()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
-                (a.min(v), b.max(v))
-            });
+        let ends = (f64::INFINITY, f64::NEG_INFINITY);
+        let finite = values.clone().filter(|v| v.is_finite());
+        let ends = finite.fold(ends, |(a, b), v| (a.min(v), b.max(v)));
+        let mut histogram = Histogram::between(name, ends, bins);
+        values.for_each(|v| histogram.add(v));
+        histogram
+    }
+
+    /// Without values yet, which lie between these ends.
+    pub fn between(name: &str, (least, most): (f64, f64), bins: usize) -> Histogram {
         let (least, most) = match least.partial_cmp(&most) {
             Some(std::cmp::Ordering::Less) => (least, most),
             Some(std::cmp::Ordering::Equal) => (least - 0.5, most + 0.5),
             _ => (0.0, 1.0),
         };
         let width = (most - least) / bins as f64;
-        let edges: Vec<f64> = (0..=bins).map(|i| least + width * i as f64).collect();
-        let mut counts = vec![0; bins];
-        for v in finite {
-            let at = ((v - least) / (most - least) * bins as f64) as usize;
-            counts[at.min(bins - 1)] += 1;
-        }
         Histogram {
             name: name.to_owned(),
-            edges,
-            counts,
+            edges: (0..=bins).map(|i| least + width * i as f64).collect(),
+            counts: vec![0; bins],
             note: String::new(),
+        }
+    }
+
+    pub fn add(&mut self, v: f64) {
+        let bins = self.counts.len();
+        if let ([least, .., most], true) = (self.edges.as_slice(), v.is_finite()) {
+            let at = ((v - least) / (most - least) * bins as f64) as usize;
+            self.counts[at.min(bins - 1)] += 1;
         }
     }
 }

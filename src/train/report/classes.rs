@@ -1,0 +1,277 @@
+//! What is shown of predicted classes.
+
+use serde_json::json;
+
+use super::calibration::Calibration;
+use super::charts::{self, Axes, Cells, Series};
+use super::ranking::Curve;
+use super::scores::{Classification, HEAD, Predictions, Scores};
+use super::{Shown, Subject, page, terminal};
+use crate::lower::spec::Strategy;
+use crate::train::RunError;
+
+/// Counts, and beside them the shares of each true class.
+pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+    let counts = p.confusion();
+    let title = of.title("Confusion matrix");
+    let shares = format!("{}_shares", of.name);
+    Ok(Shown {
+        caption: of.caption(
+            "Left: how many rows of each true class were predicted as which. \
+             Right: the same as shares of the true class.",
+        ),
+        pictures: vec![
+            (
+                of.name.clone(),
+                charts::matrix(&title, &counts, Cells::Counts)?,
+            ),
+            (
+                shares,
+                charts::matrix(&format!("{title}, shares"), &counts, Cells::Shares)?,
+            ),
+        ],
+        text: matrix_text(&counts),
+        numbers: json!(counts),
+        title,
+        ..Shown::default()
+    })
+}
+
+/// Counts and, where there is room, shares; rows are true classes, columns predicted ones.
+fn matrix_text(counts: &[Vec<usize>]) -> String {
+    /// More columns than this do not fit a line.
+    const MOST: usize = 16;
+    const BOTH: usize = 6;
+    if counts.len() > MOST {
+        return format!("  {} classes: see the page\n", counts.len());
+    }
+    let classes: Vec<String> = (0..counts.len()).map(|c| c.to_string()).collect();
+    let mut heads = vec!["true\\predicted"];
+    heads.extend(classes.iter().map(String::as_str));
+    if counts.len() <= BOTH {
+        heads.push(" ");
+        heads.extend(classes.iter().map(String::as_str));
+    }
+    let rows = counts.iter().enumerate().map(|(class, row)| {
+        let all: usize = row.iter().sum();
+        let mut cells = vec![class.to_string()];
+        cells.extend(row.iter().map(usize::to_string));
+        if counts.len() <= BOTH {
+            cells.push(String::new());
+            let share = |n: &usize| format!("{:.2}", *n as f64 / all.max(1) as f64);
+            cells.extend(row.iter().map(share));
+        }
+        cells
+    });
+    terminal::table(&heads, &rows.collect::<Vec<_>>(), &[])
+}
+
+/// Precision, recall and F1 of each class, and their averages.
+pub fn classification(of: &Subject, p: &Predictions) -> Shown {
+    let scores = Classification::of(&p.confusion());
+    let cells = |name: String, s: &Scores| {
+        let shares = [s.precision, s.recall, s.f1].map(|x| format!("{x:.2}"));
+        let mut row = vec![name];
+        row.extend(shares);
+        row.push(s.support.to_string());
+        row
+    };
+    let classes = scores.classes.iter().enumerate();
+    let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(c.to_string(), s)).collect();
+    rows.push(vec![
+        "Accuracy".into(),
+        String::new(),
+        String::new(),
+        format!("{:.2}", scores.accuracy),
+        scores.macro_average.support.to_string(),
+    ]);
+    rows.push(cells("Mean of classes".into(), &scores.macro_average));
+    rows.push(cells("Mean by support".into(), &scores.weighted_average));
+    let mut heads = vec!["Class"];
+    heads.extend(HEAD.split_whitespace());
+    Shown {
+        title: of.title("Classification report"),
+        caption: of.caption(
+            "Precision: how many of those predicted as a class are of it. Recall: how many of a \
+             class were found. F1: their harmonic mean.",
+        ),
+        body: page::table(&heads, &rows),
+        text: scores.text(),
+        numbers: json!(scores),
+        ..Shown::default()
+    }
+}
+
+/// One line a class, and what lies below it.
+pub fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+    let curves = p.roc();
+    let chance = vec![Series {
+        name: "chance".into(),
+        points: vec![(0.0, 0.0), (1.0, 1.0)],
+        dashed: true,
+        aside: true,
+    }];
+    let told = Told {
+        title: of.title("ROC"),
+        axes: ["false positive rate", "true positive rate"],
+        area: "ROC AUC",
+        caption: "Each class against the others, over all thresholds; in the legend the area \
+                  below, - where a class has no rows, or all of them.",
+    };
+    ranked(of, told, &curves, chance)
+}
+
+/// One line a class, and its average precision.
+pub fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+    let curves = p.precision_recall();
+    // of a single class its share is what guessing gives
+    let chance = match curves.as_slice() {
+        [one] if one.share.is_finite() => vec![Series {
+            name: format!("chance ({:.3})", one.share),
+            points: vec![(0.0, one.share), (1.0, one.share)],
+            dashed: true,
+            aside: true,
+        }],
+        _ => Vec::new(),
+    };
+    let told = Told {
+        title: of.title("Precision and recall"),
+        axes: ["recall: share found", "precision: share right"],
+        area: "Average precision",
+        caption: "Each class against the others, over all thresholds; in the legend the \
+                  average precision.",
+    };
+    ranked(of, told, &curves, chance)
+}
+
+fn area(c: &Curve, digits: usize) -> String {
+    match c.area.is_nan() {
+        true => "-".into(),
+        false => format!("{:.digits$}", c.area),
+    }
+}
+
+struct Told {
+    title: String,
+    axes: [&'static str; 2],
+    area: &'static str,
+    caption: &'static str,
+}
+
+fn ranked(
+    of: &Subject,
+    told: Told,
+    curves: &[Curve],
+    aside: Vec<Series>,
+) -> Result<Shown, RunError> {
+    /// More lines cannot be told apart, nor more points.
+    const LINES: usize = 10;
+    const POINTS: usize = 400;
+    let series = curves.iter().take(LINES).map(|c| {
+        let step = c.points.len().div_ceil(POINTS).max(1);
+        let mut points: Vec<(f64, f64)> = c.points.iter().copied().step_by(step).collect();
+        points.extend(c.points.last());
+        Series {
+            name: format!("{} ({})", c.class, area(c, 3)),
+            points,
+            dashed: false,
+            aside: false,
+        }
+    });
+    let series: Vec<Series> = series.chain(aside).collect();
+    let axes = Axes {
+        x: told.axes[0],
+        y: told.axes[1],
+        whole: false,
+        square: true,
+    };
+    let rows: Vec<Vec<String>> = curves
+        .iter()
+        .map(|c| {
+            let shown = c.area.max(0.0);
+            vec![c.class.to_string(), area(c, 4), terminal::bar(shown, 24)]
+        })
+        .collect();
+    let more = match curves.len() > LINES {
+        true => format!(" The first {LINES} classes are drawn."),
+        false => String::new(),
+    };
+    let bare: Vec<Vec<String>> = rows.iter().map(|r| r[..2].to_vec()).collect();
+    let areas: Vec<f64> = curves.iter().map(|c| c.area).collect();
+    Ok(Shown {
+        caption: of.caption(told.caption) + &more,
+        pictures: vec![(of.name.clone(), charts::lines(&told.title, &axes, &series)?)],
+        body: page::table(&["Class", told.area], &bare),
+        text: terminal::table(&["Class", told.area, ""], &rows, &[2]),
+        numbers: json!({"areas": areas}),
+        title: told.title,
+    })
+}
+
+/// Probabilities against how often they came true, and how many there are of each.
+pub fn calibration(
+    of: &Subject,
+    p: &Predictions,
+    bins: usize,
+    strategy: Strategy,
+) -> Result<Shown, RunError> {
+    let found = Calibration::of(p, bins, strategy);
+    let title = of.title("Calibration");
+    let points = found.bins.iter().map(|b| (b.predicted, b.observed));
+    let series = [
+        Series {
+            name: format!(
+                "model (ECE {:.3}, Brier {:.3})",
+                found.expected_error, found.brier
+            ),
+            points: points.collect(),
+            dashed: false,
+            aside: false,
+        },
+        Series {
+            name: "perfect".into(),
+            points: vec![(0.0, 0.0), (1.0, 1.0)],
+            dashed: true,
+            aside: true,
+        },
+    ];
+    let (what, x) = match p.classes {
+        2 => ("the probability of class 1", "mean probability of class 1"),
+        _ => ("the probability of the predicted class", "mean probability"),
+    };
+    let axes = Axes {
+        x,
+        y: "share that came true",
+        whole: false,
+        square: true,
+    };
+    let rows: Vec<Vec<String>> = found
+        .bins
+        .iter()
+        .map(|b| {
+            vec![
+                format!("{:.4}", b.predicted),
+                format!("{:.4}", b.observed),
+                b.samples.to_string(),
+                terminal::bar(b.samples as f64 / p.truth.len().max(1) as f64, 24),
+            ]
+        })
+        .collect();
+    let heads = ["Predicted", "Came true", "Rows", ""];
+    let bare: Vec<Vec<String>> = rows.iter().map(|r| r[..3].to_vec()).collect();
+    let sums = format!(
+        "expected calibration error {:.4}, Brier score {:.4}",
+        found.expected_error, found.brier
+    );
+    Ok(Shown {
+        caption: of.caption(&format!(
+            "Rows are put into bins by {what}; on the dashed line probabilities are \
+             frequencies, below it they are too sure. ECE: the mean distance from it.",
+        )),
+        pictures: vec![(of.name.clone(), charts::lines(&title, &axes, &series)?)],
+        body: page::table(&heads[..3], &bare),
+        text: terminal::table(&heads, &rows, &[3]) + &format!("  {sums}\n"),
+        numbers: json!(found),
+        title,
+    })
+}

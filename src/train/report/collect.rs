@@ -1,0 +1,168 @@
+//! What the program of the reports gives for every row of a part (its results:
+//! `check/reports.rs`).
+
+use std::collections::BTreeMap;
+
+use super::regression::Quantities;
+use super::scores::Predictions;
+use super::tensors::Tally;
+use crate::data::Order;
+use crate::ir::{Elem, Graph, Type};
+use crate::lower::spec::Part;
+use crate::train::dataset::Dataset;
+use crate::train::session::Aside;
+use crate::train::{RunError, Session};
+
+/// Of a part, in the order of its rows.
+#[derive(Clone, Debug)]
+pub struct Collected {
+    pub part: Part,
+    pub rows: usize,
+    values: BTreeMap<String, Values>,
+    /// What each layer gives.
+    pub layers: Vec<Tally>,
+}
+
+/// One result of every row.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Of a row.
+    pub shape: Vec<usize>,
+    pub all: Vec<f32>,
+}
+
+impl Values {
+    pub fn row(&self, i: usize) -> &[f32] {
+        let len = self.shape.iter().product();
+        self.all.chunks_exact(len).nth(i).unwrap_or_default()
+    }
+}
+
+const LAYER: &str = "layer/";
+
+/// Runs `graph` over the test part; where there is none, the validation part, or the rows
+/// trained on. What layers give is gone over twice and not kept.
+pub fn collect(
+    session: &mut Session,
+    data: &Dataset,
+    graph: &Graph,
+    batch: usize,
+) -> Result<Collected, RunError> {
+    let part = [Part::Test, Part::Val, Part::Train]
+        .into_iter()
+        .find(|p| data.rows(*p) > 0)
+        .unwrap_or(Part::Train);
+    let mut aside = Aside::new(graph.clone());
+    let results: Vec<(String, Vec<usize>, Elem)> = aside
+        .results()
+        .into_iter()
+        .map(|(name, ty)| Ok((name.to_owned(), of_a_row(name, ty)?, ty.elem)))
+        .collect::<Result<_, RunError>>()?;
+    let mut found = Collected {
+        part,
+        rows: data.rows(part),
+        values: BTreeMap::new(),
+        layers: Vec::new(),
+    };
+    for (name, shape, _) in &results {
+        match name.strip_prefix(LAYER) {
+            Some(path) => found.layers.push(Tally::new(path, shape)),
+            None => {
+                let shape = shape.clone();
+                let values = Values {
+                    shape,
+                    all: Vec::new(),
+                };
+                found.values.insert(name.clone(), values);
+            }
+        }
+    }
+    let columns: Vec<String> = aside.columns().into_iter().map(str::to_owned).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let passes = 1 + usize::from(!found.layers.is_empty());
+    for pass in 0..passes {
+        let Some(mut batches) = data.batches(part, &columns, batch, Order::Sequential)? else {
+            break;
+        };
+        let mut epoch = batches.epoch(0);
+        while let Some(batch) = epoch.next_batch()? {
+            let mut layers = found.layers.iter_mut();
+            for (bytes, (name, _, elem)) in aside.run(session, &batch)?.zip(&results) {
+                let layer = name.starts_with(LAYER);
+                if pass > 0 && !layer {
+                    continue;
+                }
+                let numbers = numbers(bytes, *elem);
+                match (layer, pass) {
+                    (false, _) => {
+                        if let Some(values) = found.values.get_mut(name) {
+                            values.all.extend(numbers);
+                        }
+                    }
+                    (true, 0) => layers.next().into_iter().for_each(|l| l.measure(&numbers)),
+                    (true, _) => layers.next().into_iter().for_each(|l| l.count(&numbers)),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Collected {
+    pub fn values(&self, what: &str, output: &str) -> Option<&Values> {
+        self.values.get(&format!("{what}/{output}"))
+    }
+
+    /// Probabilities and true classes of an output: of every row, or of every position of
+    /// it that counts.
+    pub fn predictions(&self, output: &str) -> Option<Predictions> {
+        let (p, y) = (
+            self.values("prediction", output)?,
+            self.values("target", output)?,
+        );
+        let last = match p.shape.as_slice() {
+            [] | [1] => 1,
+            shape => *shape.last()?,
+        };
+        let truth: Vec<f64> = y.all.iter().map(|x| f64::from(*x)).collect();
+        let all = Predictions::new(&p.all, last, &truth);
+        Some(match self.values("mask", output) {
+            Some(mask) if mask.all.len() == all.truth.len() => all.where_true(&mask.all),
+            _ => all,
+        })
+    }
+
+    pub fn quantities(&self, output: &str) -> Option<Quantities> {
+        let (p, y) = (
+            self.values("prediction", output)?,
+            self.values("target", output)?,
+        );
+        let wide = |v: &Values| v.all.iter().map(|x| f64::from(*x)).collect();
+        Some(Quantities {
+            width: p.shape.iter().product(),
+            predicted: wide(p),
+            truth: wide(y),
+        })
+    }
+}
+
+fn of_a_row(name: &str, ty: &Type) -> Result<Vec<usize>, RunError> {
+    let sizes = ty.shape.get(1..).unwrap_or_default().iter();
+    let sizes = sizes.map(|d| d.as_const().and_then(|n| usize::try_from(n).ok()));
+    sizes
+        .collect::<Option<_>>()
+        .ok_or_else(|| RunError::Program(format!("`{name}` has no size yet: {ty}")))
+}
+
+fn numbers(bytes: &[u8], elem: Elem) -> Vec<f32> {
+    let (fours, eights) = (
+        bytes.as_chunks::<4>().0.iter(),
+        bytes.as_chunks::<8>().0.iter(),
+    );
+    match elem {
+        Elem::F32 => fours.map(|b| f32::from_le_bytes(*b)).collect(),
+        Elem::I32 => fours.map(|b| i32::from_le_bytes(*b) as f32).collect(),
+        Elem::F64 => eights.map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        Elem::U8 | Elem::Bool => bytes.iter().map(|b| f32::from(*b)).collect(),
+    }
+}

@@ -1,0 +1,72 @@
+//! What is shown of predicted quantities.
+
+use serde_json::json;
+
+use super::charts::{self, Guide, Histogram};
+use super::regression::Quantities;
+use super::terminal::{self, heights};
+use super::{Shown, Subject, number, page};
+use crate::train::RunError;
+
+/// Predicted against true, residuals against predicted, and how residuals are spread.
+pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
+    let title = of.title("Residuals");
+    let residuals = q.residuals();
+    let against: Vec<(f64, f64)> = (q.truth.iter().copied())
+        .zip(q.predicted.iter().copied())
+        .collect();
+    let left: Vec<(f64, f64)> = (q.predicted.iter().copied())
+        .zip(residuals.iter().copied())
+        .collect();
+    let mut spread = Histogram::of("predicted - true", residuals.iter().copied(), 30);
+    let errors = q.errors();
+    let pairs = [
+        ("R2", errors.r2),
+        ("mean absolute error", errors.mae),
+        ("root mean squared error", errors.rmse),
+    ];
+    let rows: Vec<Vec<String>> = pairs
+        .iter()
+        .map(|(name, v)| vec![(*name).into(), number(*v)])
+        .collect();
+    let ends = |i: usize| spread.edges.get(i).map_or(String::new(), |e| number(*e));
+    let blocks = format!(
+        "  residuals {} {} {}\n",
+        ends(0),
+        heights(&spread.counts, 30),
+        ends(spread.counts.len())
+    );
+    spread.note = format!("{} numbers", residuals.len());
+    let name = |of_what: &str| format!("{}_{of_what}", of.name);
+    Ok(Shown {
+        caption: of.caption(
+            "Predictions beside the truth (on the dashed line they are right), the residuals \
+             beside the predictions, and how the residuals are spread.",
+        ),
+        pictures: vec![
+            (
+                of.name.clone(),
+                charts::scatter(
+                    &format!("{title}: predicted against true"),
+                    ["true", "predicted"],
+                    &against,
+                    Guide::Diagonal,
+                )?,
+            ),
+            (
+                name("against_predicted"),
+                charts::scatter(
+                    &format!("{title} against predicted"),
+                    ["predicted", "predicted - true"],
+                    &left,
+                    Guide::Zero,
+                )?,
+            ),
+            (name("histogram"), charts::histograms(&title, &[spread])?),
+        ],
+        body: page::table(&["", "value"], &rows),
+        text: terminal::table(&["", "value"], &rows, &[0]) + &blocks,
+        numbers: json!(errors),
+        title,
+    })
+}

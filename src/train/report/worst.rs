@@ -1,0 +1,182 @@
+//! The samples of the largest losses, as they are in the data: pictures, texts, numbers.
+
+use serde_json::{Value, json};
+
+use super::charts::escape;
+use super::collect::Collected;
+use super::picture::{data_uri, picture_shape};
+use super::{Shown, Subject, number, terminal};
+use crate::data::{Column, ColumnData, Table};
+
+/// Letters of a text that are shown, and numbers of a row.
+const LETTERS: usize = 300;
+const NUMBERS: usize = 8;
+
+/// The rows of a part, and the columns of them that are worth seeing.
+pub struct Rows<'a> {
+    pub table: &'a Table,
+    /// Of the part, in its order.
+    pub chosen: &'a [u32],
+    pub columns: Vec<&'a Column>,
+}
+
+/// One sample.
+struct Sample {
+    /// From 1, in the data.
+    row: usize,
+    loss: f32,
+    truth: String,
+    predicted: String,
+}
+
+/// The `count` rows of the largest losses, the first of equals first. Losses that are not
+/// numbers come before all others. `probabilities`: what the output gives.
+pub fn worst(
+    of: &Subject,
+    found: &Collected,
+    output: &str,
+    probabilities: bool,
+    rows: &Rows,
+    count: usize,
+) -> Option<Shown> {
+    let (p, y) = (
+        found.values("prediction", output)?,
+        found.values("target", output)?,
+    );
+    let losses = &found.values("loss", output)?.all;
+    let mut order: Vec<usize> = (0..losses.len()).collect();
+    let rank = |i: usize| match losses[i].is_nan() {
+        true => f32::INFINITY,
+        false => losses[i],
+    };
+    order.sort_by(|a, b| rank(*b).total_cmp(&rank(*a)));
+    order.truncate(count);
+    let (n, given) = (p.row(0).len(), y.row(0).len());
+    let classes = probabilities && p.shape.len() <= 1 && (given == 1 || given == n);
+    let samples = order.iter().map(|&i| Sample {
+        row: rows.chosen.get(i).map_or(i, |r| *r as usize) + 1,
+        loss: losses[i],
+        truth: told(y.row(i), classes, false),
+        predicted: told(p.row(i), classes, true),
+    });
+    let samples: Vec<Sample> = samples.collect();
+    let cards = samples.iter().map(|s| card(s, rows));
+    let lines: Vec<Vec<String>> = samples
+        .iter()
+        .map(|s| {
+            vec![
+                s.row.to_string(),
+                number(f64::from(s.loss)),
+                s.truth.clone(),
+                s.predicted.clone(),
+                line(s.row - 1, rows),
+            ]
+        })
+        .collect();
+    let heads = ["row", "loss", "true", "predicted", ""];
+    Some(Shown {
+        title: of.title("Worst predictions"),
+        caption: of.caption("Those with the largest losses, the worst first."),
+        body: format!("<div class=\"cards\">{}</div>", cards.collect::<String>()),
+        text: terminal::table(&heads, &lines, &[4]),
+        numbers: Value::Array(
+            samples
+                .iter()
+                .map(|s| {
+                    json!({
+                        "row": s.row, "loss": s.loss, "true": s.truth, "predicted": s.predicted,
+                    })
+                })
+                .collect(),
+        ),
+        ..Shown::default()
+    })
+}
+
+/// `3`, or `3 (0.91)`; numbers as they are.
+fn told(values: &[f32], classes: bool, predicted: bool) -> String {
+    match (classes, values) {
+        (true, [p]) if predicted => {
+            let class = u8::from(*p > 0.5);
+            format!("{class} ({:.2})", if class == 1 { *p } else { 1.0 - p })
+        }
+        (true, [class]) => class.to_string(),
+        (true, row) => {
+            let best = (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b });
+            match predicted {
+                true => format!("{best} ({:.2})", row[best]),
+                false => best.to_string(),
+            }
+        }
+        (false, row) => {
+            let shown = row.iter().take(4).map(|x| number(f64::from(*x)));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            match row.len() > 4 {
+                true => format!("{shown}, … ({} numbers)", row.len()),
+                false => shown,
+            }
+        }
+    }
+}
+
+fn card(s: &Sample, rows: &Rows) -> String {
+    let mut out = String::from("<figure class=\"card\">");
+    for column in &rows.columns {
+        let name = escape(&column.name);
+        out += &match (column.data(), picture_shape(column)) {
+            (ColumnData::Text(texts), _) => {
+                let text = texts.get(s.row - 1).unwrap_or_default();
+                format!(
+                    "<blockquote>{}</blockquote>",
+                    escape(&excerpt(text, LETTERS))
+                )
+            }
+            (_, Some(shape)) => match data_uri(column, s.row - 1, shape) {
+                Some(uri) => format!("<img alt=\"{name}\" src=\"{uri}\">"),
+                None => String::new(),
+            },
+            _ => format!(
+                "<p><b>{name}</b> = {}</p>",
+                escape(&values_of(column, s.row - 1))
+            ),
+        };
+    }
+    out + &format!(
+        "<figcaption>row {}<br>true <b>{}</b>, predicted <b>{}</b><br>loss {}</figcaption></figure>",
+        s.row,
+        escape(&s.truth),
+        escape(&s.predicted),
+        number(f64::from(s.loss))
+    )
+}
+
+/// What a terminal can show of a row.
+fn line(row: usize, rows: &Rows) -> String {
+    let shown = rows.columns.iter().filter_map(|c| match c.data() {
+        ColumnData::Text(texts) => Some(excerpt(texts.get(row).unwrap_or_default(), 48)),
+        _ if picture_shape(c).is_some() => None,
+        _ => Some(format!("{} = {}", c.name, values_of(c, row))),
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+fn values_of(column: &Column, row: usize) -> String {
+    let n = column.per_row();
+    let values = (row * n..row * n + n.min(NUMBERS)).filter_map(|i| column.number(i));
+    let mut shown: Vec<String> = values
+        .map(|v| ((v * 1e4).round() / 1e4).to_string())
+        .collect();
+    if n > NUMBERS {
+        shown.push(format!("… ({n} numbers)"));
+    }
+    shown.join(", ")
+}
+
+/// The beginning of a text, on one line.
+fn excerpt(text: &str, most: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.chars().count() > most {
+        true => words.chars().take(most - 1).chain(['…']).collect(),
+        false => words,
+    }
+}
