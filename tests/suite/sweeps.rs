@@ -52,6 +52,34 @@ fn leaderboard(place: &Place, folder: &str) -> Vec<String> {
 const RANDOM: &str = "  width in [2, 4, 8]\n  rate in log(1e-3 .. 1e-1)\n  search random(trials = 3, seed = 3)\n  minimize val_loss";
 
 #[test]
+fn the_sweep_of_models_reproduces_its_best() {
+    let place = Place::new();
+    let file = format!("{}/models/pima_sweep.nn", env!("CARGO_MANIFEST_DIR"));
+    let told = place.events(&format!(
+        "sweep {file} --json --out w --epochs 2 --trials 3"
+    ));
+    let best = find(&told, "sweep")["best"].clone();
+    let data = format!("{}/models", env!("CARGO_MANIFEST_DIR"));
+    let again = place.events(&format!("run w/best.nn --data {data} --json --out again"));
+    let last = again.iter().rfind(|e| e["event"] == "epoch").unwrap();
+    assert_eq!(last["val_loss"].to_string(), best["score"].to_string());
+}
+
+#[test]
+fn data_that_no_trial_can_read_end_the_sweep() {
+    let place = place(RANDOM);
+    fs::remove_file(place.path().join("toy.csv")).unwrap();
+    let output = place.nnc("sweep toy.nn --out w --jobs 1");
+    assert_eq!(output.status.code(), Some(3), "{}", out(&output));
+    assert!(
+        err(&output).contains("no trial can read its data"),
+        "{}",
+        err(&output)
+    );
+    assert!(!place.path().join("w/trials.jsonl").exists());
+}
+
+#[test]
 fn the_best_program_comes_to_the_same_score() {
     let place = place(RANDOM);
     let told = place.events("sweep toy.nn --json --out w --jobs 2 --epochs 2");
@@ -130,6 +158,11 @@ fn a_failing_trial_does_not_end_the_sweep() {
     let rows = leaderboard(&place, "w");
     assert!(
         rows[1].ends_with(",4") || rows[1].ends_with(",6"),
+        "{rows:?}"
+    );
+    // those that failed come last, without a score
+    assert!(
+        rows[3].starts_with("3,") && rows[3].split(',').nth(2) == Some(""),
         "{rows:?}"
     );
     // where all fail there is no best

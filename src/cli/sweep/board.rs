@@ -30,6 +30,8 @@ pub struct Board {
     jobs: usize,
     table: Option<ProgressBar>,
     drawn: Option<Instant>,
+    /// Whether each trial has a line: where the table is not seen.
+    lines: bool,
 }
 
 impl Board {
@@ -45,6 +47,7 @@ impl Board {
             json: args.common.json,
             quiet: args.quiet,
             jobs,
+            lines: !watched || !args.common.json && !std::io::stdout().is_terminal(),
             table,
             drawn: None,
         };
@@ -125,7 +128,7 @@ impl Board {
         let mut event = json!(record);
         event["peak_memory"] = json!(peak_of_process());
         self.event("trial", event);
-        if self.table.is_some() {
+        if !self.lines {
             return;
         }
         let width = sweep.plan.planned().to_string().len();

@@ -11,7 +11,7 @@ use crate::lower::callbacks::Better;
 use crate::lower::sweep::{Axis, SweepSpec, Values};
 use crate::train::RunError;
 use crate::train::report::charts::{
-    ASIDE, AXIS, COLORS, Drawing, INK, Plane, bars, picture, px, range, short, stroke, text,
+    ASIDE, AXIS, COLORS, Drawing, GRID, INK, Plane, picture, px, range, short, stroke, text,
 };
 use crate::train::sweep::importance::ranks;
 use crate::train::sweep::space;
@@ -20,6 +20,7 @@ use crate::train::sweep::space;
 pub struct Shown<'a> {
     /// From 1.
     pub trial: usize,
+    pub best: bool,
     pub score: f64,
     pub values: &'a [String],
 }
@@ -94,16 +95,6 @@ fn dot(
     Circle::new(place, px(size), style)
 }
 
-/// The best of those shown.
-fn best(spec: &SweepSpec, shown: &[Shown]) -> Option<usize> {
-    let merits = merits(spec, shown);
-    let better = |b: Option<usize>, i: usize| match b {
-        Some(b) if merits[b] >= merits[i] => Some(b),
-        _ => Some(i),
-    };
-    (0..shown.len()).fold(None, better)
-}
-
 /// An upright line an axis, the score last, and a line a trial across them.
 pub fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     let columns = spec.axes.len() + 1;
@@ -125,8 +116,11 @@ pub fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     };
     let merits = merits(spec, shown);
     let mut order: Vec<usize> = (0..shown.len()).collect();
-    order.sort_by(|a, b| merits[*a].total_cmp(&merits[*b]));
-    let first = best(spec, shown);
+    // the best above all others
+    order.sort_by(|a, b| {
+        let by_merit = merits[*a].total_cmp(&merits[*b]);
+        shown[*a].best.cmp(&shown[*b].best).then(by_merit)
+    });
     picture("parallel coordinates", (width, height), |area| {
         for &i in &order {
             let trial = &shown[i];
@@ -136,7 +130,7 @@ pub fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
                 points.push((px(x(column)), px(y(share))));
             }
             points.push((px(x(columns - 1)), px(y(of_score(trial.score)))));
-            let style = match Some(i) == first {
+            let style = match trial.best {
                 true => stroke(BEST, 2.6),
                 false => stroke(colour(merits[i]), 1.3),
             };
@@ -284,25 +278,47 @@ pub fn history(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     }
     steps.extend(steps.last().map(|p| (last as f64 + 1.0, p.1)));
     let merits = merits(spec, shown);
-    let first = best(spec, shown);
     picture("scores", (900, 360), |area| {
         let mut chart = plane.on(area)?;
         chart.draw_series([PathElement::new(steps, stroke(BEST, 1.8))])?;
-        let dots = shown.iter().zip(&merits).enumerate();
-        chart.draw_series(
-            dots.map(|(i, (s, m))| dot((s.trial as f64, s.score), &scores, *m, Some(i) == first)),
-        )?;
+        let dots = shown.iter().zip(&merits);
+        chart
+            .draw_series(dots.map(|(s, m)| dot((s.trial as f64, s.score), &scores, *m, s.best)))?;
         Ok(())
     })
 }
 
-/// A bar an axis.
+/// A bar an axis, from 0 to 1.
 pub fn importance(weights: &[(String, f64)]) -> Result<String, RunError> {
-    let rounded: Vec<(String, f64)> = weights
-        .iter()
-        .map(|(name, v)| (name.clone(), (v * 1000.0).round() / 1000.0))
-        .collect();
-    bars("importance", &rounded)
+    const ROW: f64 = 26.0;
+    let longest = weights.iter().map(|(name, _)| name.chars().count()).max();
+    let left = 24.0 + 7.2 * longest.unwrap_or(0).min(40) as f64;
+    let room = 560.0;
+    let size = (
+        (left + room + 70.0) as u32,
+        (12.0 + ROW * weights.len() as f64) as u32,
+    );
+    picture("importance", size, |area| {
+        for (row, (name, weight)) in weights.iter().enumerate() {
+            let y = 6.0 + ROW * row as f64;
+            let bar = |width: f64, style| {
+                let corners = [
+                    (px(left), px(y + 5.0)),
+                    (px(left + width), px(y + ROW - 5.0)),
+                ];
+                Rectangle::new(corners, style)
+            };
+            area.draw(&bar(room, GRID.mix(0.6).filled()))?;
+            area.draw(&bar(room * weight, colour(0.75).filled()))?;
+            let right = text(12.5, INK).pos(Pos::new(HPos::Right, VPos::Center));
+            let middle = px(y + ROW / 2.0);
+            area.draw(&Text::new(name.clone(), (px(left - 8.0), middle), right))?;
+            let label = format!("{:.0} %", weight * 100.0);
+            let place = (px(left + room + 8.0), middle);
+            area.draw(&Text::new(label, place, text(12.5, INK)))?;
+        }
+        Ok(())
+    })
 }
 
 /// Scores along an axis; trials of one listed value stand side by side.
@@ -317,18 +333,17 @@ pub fn axis(spec: &SweepSpec, at: usize, shown: &[Shown]) -> Result<String, RunE
         ticks: [0, 6],
     };
     let merits = merits(spec, shown);
-    let first = best(spec, shown);
     let listed = matches!(axis.values, Values::Listed(_));
-    picture(&axis.name, (430, 330), |area| {
+    picture(&axis.name, (410, 330), |area| {
         let mut chart = plane.on(area)?;
-        let dots = shown.iter().zip(&merits).enumerate();
-        chart.draw_series(dots.map(|(i, (s, merit))| {
+        let dots = shown.iter().zip(&merits);
+        chart.draw_series(dots.map(|(s, merit)| {
             let share = space::share(&axis.values, &s.values[at]).unwrap_or(0.5);
             let aside = match listed {
                 true => ((s.trial * 7) % 13) as f64 / 13.0 * 0.05 - 0.025,
                 false => 0.0,
             };
-            dot((share + aside, s.score), &scores, *merit, Some(i) == first)
+            dot((share + aside, s.score), &scores, *merit, s.best)
         }))?;
         let plot = chart.plotting_area();
         let style = text(12.0, INK).pos(Pos::new(HPos::Center, VPos::Center));

@@ -73,6 +73,9 @@ pub struct Args {
     pub quiet: bool,
 }
 
+/// Codes of [`crate::data::DataError`] that tell of files which cannot be found or read.
+const FAULTS_OF_DATA: std::ops::RangeInclusive<u32> = 901..=940;
+
 /// A program and its sweep, and what there is of it so far.
 pub struct Sweep<'a> {
     pub args: &'a Args,
@@ -336,6 +339,14 @@ fn listen(
                 }
                 Ended::Badly(reason) => Some(reason),
             };
+            if let Some(reason) = failed.as_ref().filter(|r| sweep.is_hopeless(r)) {
+                running.values_mut().for_each(Running::stop);
+                return Err(RunError::Usage {
+                    what: "no trial can read its data".into(),
+                    reason: reason.clone(),
+                }
+                .into());
+            }
             let seconds = one.began.elapsed().as_secs_f64();
             let record = sweep.record(&one.work, &one.heard, failed, seconds);
             sweep.keep(record, board)?;
@@ -346,7 +357,13 @@ fn listen(
 }
 
 impl Sweep<'_> {
-    /// Of each trial its last training, the best first; those that failed last, by number.
+    /// Whether a trial was trained to its end, and not stopped at that of a rung.
+    pub fn is_whole(&self, record: &Record) -> bool {
+        record.ended.is_some() || record.epochs >= self.epochs
+    }
+
+    /// Of each trial its last training, the best first: those that were trained to the end
+    /// before those that were stopped, and those that failed last.
     pub fn ranked(&self) -> Vec<&Record> {
         let mut last: BTreeMap<usize, &Record> = BTreeMap::new();
         for record in &self.records {
@@ -357,7 +374,12 @@ impl Sweep<'_> {
         }
         let mut all: Vec<&Record> = last.into_values().collect();
         let loss = |r: &Record| r.score.map_or(f64::INFINITY, |s| self.plan.loss(s));
-        all.sort_by(|a, b| loss(a).total_cmp(&loss(b)).then(a.trial.cmp(&b.trial)));
+        let class = |r: &Record| (r.score.is_none(), !self.is_whole(r));
+        all.sort_by(|a, b| {
+            let by_class = class(a).cmp(&class(b));
+            let by_loss = by_class.then(loss(a).total_cmp(&loss(b)));
+            by_loss.then(a.trial.cmp(&b.trial))
+        });
         all
     }
 
@@ -462,6 +484,15 @@ impl Sweep<'_> {
             seconds,
             data: data_seen(&self.folder.trial(work.trial)),
         }
+    }
+
+    /// Whether what went wrong in a trial goes wrong in every one: the data, which no axis
+    /// changes, cannot be read.
+    fn is_hopeless(&self, reason: &str) -> bool {
+        let code = reason.strip_prefix("[E").and_then(|r| r.split(']').next());
+        let code = code.and_then(|c| c.parse::<u32>().ok());
+        let of_data = self.plan.spec().axes.iter().any(|a| a.of_data);
+        !of_data && code.is_some_and(|c| FAULTS_OF_DATA.contains(&c))
     }
 
     /// The values of a trial on which what it reads of the data depends.

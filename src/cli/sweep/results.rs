@@ -74,7 +74,7 @@ fn best_program(sweep: &Sweep, best: &Record) -> String {
     consts.extend(sweep.settings(best.trial - 1));
     // of a trial that was not trained to the end, the epochs that it had
     let asked = sweep.args.epochs.map(u64::from);
-    let short = best.ended.is_none() && best.epochs < sweep.epochs;
+    let short = !sweep.is_whole(best);
     let epochs = if short {
         Some(best.epochs as u64)
     } else {
@@ -119,12 +119,7 @@ fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
         };
         let took = sweep.records.iter().filter(|r| r.trial == record.trial);
         let took: f64 = took.map(|r| r.seconds).sum();
-        let state = match (&record.failed, &record.ended) {
-            (Some(reason), _) => format!("failed: {reason}"),
-            (None, Some(by)) => format!("ended by {by}"),
-            (None, None) if record.epochs < sweep.epochs => "stopped".into(),
-            (None, None) => "done".into(),
-        };
+        let state = state(sweep, record);
         let score = record.score.map_or_else(String::new, |s| s.to_string());
         let mut row = vec![(rank + 1).to_string(), record.trial.to_string(), score];
         row.extend(record.values.values().map(text));
@@ -146,6 +141,15 @@ fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+fn state(sweep: &Sweep, record: &Record) -> String {
+    match (&record.failed, &record.ended) {
+        (Some(reason), _) => format!("failed: {reason}"),
+        (None, Some(by)) => format!("ended by {by}"),
+        (None, None) if !sweep.is_whole(record) => "stopped".into(),
+        (None, None) => "done".into(),
+    }
+}
+
 /// `report.html` and `report/*.svg`.
 fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure> {
     let spec = sweep.plan.spec();
@@ -160,6 +164,7 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
         .filter_map(|r| {
             Some(Shown {
                 trial: r.trial,
+                best: r.trial == best.trial,
                 score: r.score?,
                 values: &sweep.plan.trials()[r.trial - 1].values,
             })
@@ -283,12 +288,7 @@ fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
                 escape(value.as_str().unwrap_or_default())
             );
         }
-        let state = match (&record.failed, &record.ended) {
-            (Some(reason), _) => format!("failed: {reason}"),
-            (None, Some(by)) => format!("ended by {by}"),
-            (None, None) if record.epochs < sweep.epochs => "stopped".into(),
-            (None, None) => "done".into(),
-        };
+        let state = state(sweep, record);
         let _ = write!(
             out,
             "<td>{}</td><td>{}</td></tr>",
