@@ -9,8 +9,8 @@ use super::error::DataError;
 use super::fit::Pieces;
 use super::table::{Column, ColumnData};
 
-/// Bars of a histogram.
-pub const BINS: usize = 16;
+/// Bars of a histogram at most.
+pub const BINS: usize = 32;
 /// Different values are counted up to here.
 pub const MOST_DISTINCT: usize = 100_000;
 /// Numbers of so few values are counted one by one.
@@ -41,9 +41,13 @@ pub struct Range {
     pub histogram: Histogram,
 }
 
-/// How many numbers lie in each of [`BINS`] parts of a range, all of one width.
+/// How many numbers lie in each part of a range: `counts[i]` from `from + i * width` to
+/// `from + (i + 1) * width`, the last number in the last part. Parts of whole numbers begin
+/// at whole numbers, so that each has as many of them as another.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Histogram {
+    pub from: f64,
+    pub width: f64,
     pub counts: Vec<u64>,
 }
 
@@ -79,19 +83,21 @@ pub fn describe(column: &Column, rows: &[u32]) -> Result<Facts, DataError> {
                 counts: Vec::new(),
             }
         }
-        _ => describe_pieces(&mut |f| f(column, rows))?,
+        _ => describe_pieces(&mut |f| f(column, rows), None)?,
     })
 }
 
-/// What rows of a column of numbers hold that come in pieces, which are gone over three times.
-pub fn describe_pieces(pieces: Pieces) -> Result<Facts, DataError> {
+/// What rows of a column of numbers hold that come in pieces, which are gone over three times;
+/// of each row all numbers, or the one at a place.
+pub fn describe_pieces(pieces: Pieces, of: Option<usize>) -> Result<Facts, DataError> {
     let mut fault = None;
     let mut all = |f: Visit| {
         let gone = pieces(&mut |column, rows| {
             let each = column.per_row();
+            let places = of.map_or(0..each, |i| i..i + 1);
             for &row in rows {
                 let row = row as usize * each;
-                (row..row + each).for_each(|i| f(column.number(i).unwrap_or(f64::NAN)));
+                (places.clone()).for_each(|i| f(column.number(row + i).unwrap_or(f64::NAN)));
             }
             Ok(())
         });
@@ -155,35 +161,68 @@ fn numbers(all: &mut dyn FnMut(Visit)) -> Facts {
 fn range(mut all: impl FnMut(&mut dyn FnMut(f64))) -> Option<Range> {
     let (mut n, mut sum) = (0u64, 0.0);
     let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut whole = true;
     all(&mut |x| {
         n += 1;
         sum += x;
         (min, max) = (x.min(min), x.max(max));
+        whole &= x.fract() == 0.0;
     });
     if n == 0 {
         return None;
     }
     let mean = sum / n as f64;
     let mut squares = 0.0;
-    let mut histogram = vec![0; BINS];
-    let width = (max - min) / BINS as f64;
+    let mut histogram = Histogram::between(min, max, whole);
     all(&mut |x| {
         squares += (x - mean).powi(2);
-        let bin = if width > 0.0 { (x - min) / width } else { 0.0 };
-        histogram[(bin as usize).min(BINS - 1)] += 1;
+        histogram.add(x);
     });
     Some(Range {
         min,
         max,
         mean,
         std: (squares / n as f64).sqrt(),
-        histogram: Histogram { counts: histogram },
+        histogram,
     })
 }
 
 impl Histogram {
-    /// A line of bars: `▁▃█▅▂▁`; a blank where there is nothing.
+    /// Without numbers yet, which are from `min` to `max`.
+    pub fn between(min: f64, max: f64, whole: bool) -> Histogram {
+        let span = max - min;
+        let (width, bins) = match whole && span < 1e15 {
+            true => {
+                let width = ((span + 1.0) / BINS as f64).ceil();
+                (width, ((span + 1.0) / width).ceil() as usize)
+            }
+            false if span > 0.0 => (span / BINS as f64, BINS),
+            false => (1.0, 1),
+        };
+        Histogram {
+            from: min,
+            width,
+            counts: vec![0; bins],
+        }
+    }
+
+    pub fn add(&mut self, x: f64) {
+        let last = self.counts.len() - 1;
+        self.counts[(((x - self.from) / self.width) as usize).min(last)] += 1;
+    }
+
+    /// Where the parts begin, and where the last one ends.
+    pub fn edges(&self) -> Vec<f64> {
+        let edge = |i: usize| self.from + self.width * i as f64;
+        (0..=self.counts.len()).map(edge).collect()
+    }
+
+    /// A line of bars: `▁▃█▅▂▁`; a blank where there is nothing. Of many parts two are one.
     pub fn line(&self) -> String {
+        if self.counts.len() > BINS / 2 {
+            let counts = self.counts.chunks(2).map(|two| two.iter().sum()).collect();
+            return Histogram { counts, ..*self }.line();
+        }
         let most = self.counts.iter().copied().max().unwrap_or(0);
         let bar = |&n: &u64| match n {
             0 => ' ',
@@ -211,7 +250,7 @@ mod tests {
         assert_eq!((range.min, range.max, range.mean), (-1.0, 3.0, 0.875));
         assert_eq!(range.histogram.counts.iter().sum::<u64>(), 4);
         assert_eq!(
-            (range.histogram.counts[0], range.histogram.counts[15]),
+            (range.histogram.counts[0], range.histogram.counts[31]),
             (1, 1)
         );
         let facts = describe(&column, &[2]).unwrap();
@@ -242,9 +281,36 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_whole_numbers_have_as_many_of_them_each() {
+        let of = |min, max| Histogram::between(min, max, true);
+        let found = |h: Histogram| (h.from, h.width, h.counts.len());
+        assert_eq!(found(of(0.0, 255.0)), (0.0, 8.0, 32));
+        assert_eq!(found(of(3.0, 9.0)), (3.0, 1.0, 7));
+        assert_eq!(found(of(0.0, 32.0)), (0.0, 2.0, 17));
+        assert_eq!(found(of(5.0, 5.0)), (5.0, 1.0, 1));
+        assert_eq!(found(Histogram::between(0.5, 0.5, false)), (0.5, 1.0, 1));
+        let data = ColumnData::I32((0..64).collect());
+        let column = Column::new("x", vec![2], data).unwrap();
+        let rows: Vec<u32> = (0..32).collect();
+        let range = describe(&column, &rows).unwrap().range.unwrap();
+        assert_eq!(range.histogram.counts, [2; 32]);
+        assert_eq!(range.histogram.edges()[31..], [62.0, 64.0]);
+        let second = describe_pieces(&mut |f| f(&column, &rows), Some(1)).unwrap();
+        assert_eq!((second.values, second.range.unwrap().min), (32, 1.0));
+    }
+
+    #[test]
     fn bars_are_as_high_as_there_are_many() {
         let counts = vec![0, 1, 4, 8, 100];
-        assert_eq!(Histogram { counts }.line(), " ▁▁▁█");
-        assert_eq!(Histogram { counts: vec![0, 0] }.line(), "  ");
+        let bars = |counts| Histogram {
+            counts,
+            ..Histogram::default()
+        };
+        assert_eq!(bars(counts).line(), " ▁▁▁█");
+        assert_eq!(bars(vec![0, 0]).line(), "  ");
+        assert_eq!(
+            bars([vec![1; 16], vec![7; 16]].concat()).line(),
+            "▂▂▂▂▂▂▂▂████████"
+        );
     }
 }

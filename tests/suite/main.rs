@@ -17,6 +17,7 @@ mod format;
 mod formats;
 mod frozen;
 mod gradients;
+mod inspect;
 mod ir;
 mod layers;
 mod memory;

@@ -2,14 +2,17 @@
 //! learnt of them, and with `--sample N` what a model is fed of the first rows.
 //!
 //! ```text
-//! columns  what columns hold
-//! words    what tokenizers learnt
-//! sample   rows, and what a model is fed of them
+//! columns   what columns hold
+//! words     what tokenizers learnt
+//! sample    rows, and what a model is fed of them
+//! pictures  rows that are pictures
+//! page      all of it as a page, with its pictures beside it
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
@@ -21,12 +24,14 @@ use crate::lower::spec::{DataSpec, Part};
 use crate::train::dataset::{Dataset, Places, Reading, Streaming};
 
 mod columns;
+mod page;
+mod pictures;
 mod sample;
 mod words;
 
-use columns::{column_json, columns_text, facts, streamed_facts};
-use sample::samples;
-use words::{words, words_json, words_text};
+use columns::{Look, Source, columns_text, looks};
+use sample::{Sample, samples};
+use words::{Words, words, words_json, words_text};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -40,9 +45,30 @@ pub struct Args {
     /// How many of the most and of the least frequent words to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
+    /// Write histograms, pictures and a page with all of it, inspect.html, into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Seed of the split, in place of the file's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+/// Rows whose pictures are shown.
+const HEAD: usize = 64;
+
+/// All that was found.
+struct Inspected<'a> {
+    spec: &'a DataSpec,
+    /// The parts that are there.
+    parts: Vec<(Part, usize)>,
+    /// The first rows: their places in the columns looked at, their numbers in the data.
+    head: Vec<(usize, u64)>,
+    columns: Vec<Look<'a>>,
+    words: Vec<Words<'a>>,
+    /// How many words of each end to show.
+    most: usize,
+    sizes: &'a BTreeMap<String, i64>,
+    samples: Vec<Sample>,
 }
 
 pub fn inspect(args: &Args) -> Result<u8, Failure> {
@@ -84,56 +110,112 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         .filter(|(_, n)| *n > 0)
         .collect();
     let threads = args.machine.threads();
-    let (columns, words) = match (data_set.part(Part::Train), data_set.stream(Part::Train)) {
-        (Some((table, rows)), _) => (
-            facts(spec, table, rows)?,
-            words(spec, &data_set, table, rows, threads)?,
-        ),
-        (None, Some(rows)) => (streamed_facts(spec, rows)?, Vec::new()),
+    let count = HEAD.max(args.sample.unwrap_or(0) as usize);
+    let streamed;
+    let (source, table, head) = match (data_set.part(Part::Train), data_set.stream(Part::Train)) {
+        (Some((table, rows)), _) => {
+            let first = rows.iter().take(count);
+            let first: Vec<_> = first.map(|&r| (r as usize, u64::from(r))).collect();
+            (Source::Table(table, rows), table, first)
+        }
+        (None, Some(rows)) => {
+            let (table, numbers) = rows.head(count)?;
+            streamed = table;
+            let first = numbers.into_iter().enumerate().collect();
+            (Source::Stream(rows), &streamed, first)
+        }
         (None, None) => return Err(Failure::usage("the data have no `train` part")),
     };
-    let sizes = &data_set.fitted().sizes;
+    let columns = looks(spec, source, table)?;
     let samples = match args.sample {
-        Some(n) => samples(args, &checked, &data_set, n as usize, seed)?,
+        Some(n) => {
+            let first = &head[..head.len().min(n as usize)];
+            samples(args, &checked, &data_set, &columns, first, seed)?
+        }
+        None => Vec::new(),
+    };
+    let words = match source {
+        Source::Table(table, rows) => words(spec, &data_set, table, rows, threads)?,
+        // texts are not streamed
+        Source::Stream(_) => Vec::new(),
+    };
+    let found = Inspected {
+        spec,
+        parts,
+        head,
+        columns,
+        words,
+        most: args.words,
+        sizes: &data_set.fitted().sizes,
+        samples,
+    };
+    let written = match &args.out {
+        Some(folder) => page::write(folder, &found)?,
         None => Vec::new(),
     };
     if common.json {
-        let event = json!({
-            "event": "inspected",
-            "data": spec.name,
-            "rows": parts.iter().map(|(p, n)| (p.name(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
-            "columns": columns.iter().map(|(c, f)| column_json(c, f)).collect::<Vec<_>>(),
-            "vocabularies": words.iter().map(|w| words_json(w, args.words)).collect::<Vec<_>>(),
-            "fitted_sizes": sizes,
-            "sample": samples.iter().map(|s| &s.json).collect::<Vec<_>>(),
-        });
-        console::line(&event.to_string())?;
+        console::line(&found.json(&written).to_string())?;
         return Ok(exit::FINE);
     }
-    let counted: Vec<String> = parts
-        .iter()
-        .map(|(p, n)| format!("{} {}", thousands(*n), p.name()))
-        .collect();
-    let mut text = format!(
-        "{}: rows {}; what follows is of the training rows\n{}",
-        spec.name,
-        counted.join(" / "),
-        columns_text(&columns)
-    );
-    for w in &words {
-        text += "\n\n";
-        text += &words_text(w, args.words);
+    console::line(&found.text())?;
+    if let Some(page) = written.last() {
+        let others = written.len() - 1;
+        console::note(&format!(
+            "written: {}, and what it shows as {others} files beside it",
+            page.display()
+        ));
     }
-    if !sizes.is_empty() {
-        let sizes: Vec<String> = sizes.iter().map(|(n, s)| format!("{n} = {s}")).collect();
-        text += &format!("\n\nfitted sizes: {}", sizes.join(", "));
-    }
-    for sample in &samples {
-        text += "\n\n";
-        text += &sample.text;
-    }
-    console::line(&text)?;
     Ok(exit::FINE)
+}
+
+impl Inspected<'_> {
+    /// `rows 16,000 train / 4,000 val / 5,000 test`
+    fn counted(&self) -> String {
+        let counted: Vec<String> = (self.parts.iter())
+            .map(|(p, n)| format!("{} {}", thousands(*n), p.name()))
+            .collect();
+        format!("rows {}", counted.join(" / "))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {}; what follows is of the training rows\n{}",
+            self.spec.name,
+            self.counted(),
+            columns_text(&self.columns)
+        );
+        for w in &self.words {
+            text += "\n\n";
+            text += &words_text(w, self.most);
+        }
+        if !self.sizes.is_empty() {
+            let sizes: Vec<String> = self
+                .sizes
+                .iter()
+                .map(|(n, s)| format!("{n} = {s}"))
+                .collect();
+            text += &format!("\n\nfitted sizes: {}", sizes.join(", "));
+        }
+        for sample in &self.samples {
+            text += "\n\n";
+            text += &sample.text();
+        }
+        text
+    }
+
+    fn json(&self, written: &[PathBuf]) -> Value {
+        let rows = self.parts.iter().map(|(p, n)| (p.name(), *n));
+        json!({
+            "event": "inspected",
+            "data": self.spec.name,
+            "rows": rows.collect::<BTreeMap<_, _>>(),
+            "columns": self.columns.iter().map(Look::json).collect::<Vec<_>>(),
+            "vocabularies": self.words.iter().map(|w| words_json(w, self.most)).collect::<Vec<_>>(),
+            "fitted_sizes": self.sizes,
+            "sample": self.samples.iter().map(Sample::json).collect::<Vec<_>>(),
+            "written": written,
+        })
+    }
 }
 
 fn data<'a>(checked: &'a Checked, common: &Common) -> Result<&'a DataSpec, Failure> {

@@ -2,35 +2,74 @@
 
 use serde_json::{Map, Value, json};
 
+use super::columns::Look;
+use super::pictures::{self, Ends, Shape, blocks};
 use super::{Args, short};
 use crate::bytes::numbers_of;
 use crate::check::Checked;
 use crate::cli::common::Failure;
 use crate::cli::progress::thousands;
 use crate::data::text::Vocabulary;
-use crate::data::{ColumnData, Order, Table};
-use crate::ir::{Elem, Graph};
+use crate::data::{ColumnData, Order};
+use crate::ir::{Elem, Graph, Type};
 use crate::lower::Programs;
-use crate::lower::spec::{DataSpec, Make, Part, Rows};
+use crate::lower::spec::{Make, Part, Rows};
 use crate::train::dataset::Dataset;
 use crate::train::{Kind, RunError, Session};
 
-/// One row as a model is fed it.
+/// One row, as it stands in the file and as a model is fed it.
 pub struct Sample {
-    pub text: String,
-    pub json: Value,
+    /// Of the data, from 1.
+    pub row: u64,
+    pub raw: Vec<Raw>,
+    pub fed: Vec<Fed>,
 }
 
+/// A column's value.
+pub struct Raw {
+    pub name: String,
+    pub line: String,
+    pub picture: Option<Picture>,
+    json: Value,
+}
+
+/// An input's, or a target's.
+pub struct Fed {
+    pub name: String,
+    pub target: bool,
+    /// Of a sample: `token[10000][500]`.
+    pub ty: String,
+    pub values: Vec<f64>,
+    pub shown: Shown,
+}
+
+/// What numbers are to people.
+pub enum Shown {
+    Numbers,
+    /// Ids of a vocabulary, in order: each with its word, none for padding.
+    Ids(Vec<(u32, Option<String>)>),
+    /// The words whose numbers are not 0.
+    Bag(Vec<(String, f64)>),
+    Picture(Picture),
+}
+
+/// Numbers that make one.
+#[derive(Clone)]
+pub struct Picture {
+    pub values: Vec<f64>,
+    pub shape: Shape,
+    pub ends: Ends,
+}
+
+/// `head`: places of rows in the columns looked at, and their numbers in the data.
 pub fn samples(
     args: &Args,
     checked: &Checked,
     data: &Dataset,
-    count: usize,
+    columns: &[Look],
+    head: &[(usize, u64)],
     seed: u64,
 ) -> Result<Vec<Sample>, Failure> {
-    let Some(spec) = &checked.data else {
-        return Ok(Vec::new());
-    };
     let empty = Graph::new("nothing");
     let programs = Programs {
         init: empty.clone(),
@@ -44,15 +83,15 @@ pub fn samples(
     let device = args.machine.device(seed)?;
     let mut session = Session::new(&programs, 1, Box::new(|graph| device.compile(graph)))?;
     data.fill(session.store_mut());
-    let columns = session.columns(Kind::Predict);
+    let needed = session.columns(Kind::Predict);
     let order = Order::Sequential;
-    let Some(mut batches) = data.batches(Part::Train, &columns, count, order)? else {
+    let Some(mut batches) = data.batches(Part::Train, &needed, head.len(), order)? else {
         return Ok(Vec::new());
     };
-    let types: Vec<(String, Elem)> = session
+    let types: Vec<(String, Type)> = session
         .outputs()
         .iter()
-        .map(|(name, ty)| ((*name).to_owned(), ty.elem))
+        .map(|(name, ty)| ((*name).to_owned(), (*ty).clone()))
         .collect();
     let mut epoch = batches.epoch(0);
     let Some(batch) = epoch.next_batch()? else {
@@ -60,76 +99,177 @@ pub fn samples(
     };
     let rows = batch.rows();
     let mut fed: Vec<Vec<f64>> = Vec::new();
-    for (bytes, (_, elem)) in session.predict(&batch)?.zip(&types) {
-        fed.push(numbers(bytes, *elem)?);
+    for (bytes, (_, ty)) in session.predict(&batch)?.zip(&types) {
+        fed.push(numbers(bytes, ty.elem)?);
     }
     drop(batch);
-    let head;
-    // places in a table, and numbers of rows in the data
-    let (table, chosen): (&Table, Vec<(usize, u64)>) =
-        match (data.part(Part::Train), data.stream(Part::Train)) {
-            (Some((table, chosen)), _) => {
-                let first = chosen.iter().take(rows);
-                let first = first.map(|&row| (row as usize, u64::from(row)));
-                (table, first.collect())
-            }
-            (None, Some(stream)) => {
-                let (table, numbers) = stream.head(rows)?;
-                head = table;
-                (&head, numbers.into_iter().enumerate().collect())
-            }
-            (None, None) => return Ok(Vec::new()),
-        };
+    let known: Vec<Shape> = columns.iter().filter_map(|c| Some(c.picture?.0)).collect();
     let mut samples = Vec::new();
-    for (i, &(row, number)) in chosen.iter().enumerate() {
-        let mut text = format!("row {} of the data", number + 1);
-        let (mut raw, mut given) = (Map::new(), Map::new());
-        for column in &spec.columns {
-            let Some(values) = table.column(&column.name) else {
-                continue;
-            };
-            let (line, value) = raw_value(values, row);
-            text += &format!("\n  column {} = {line}", column.name);
-            raw.insert(column.name.clone(), value);
-        }
-        for ((name, _), values) in types.iter().zip(&fed) {
+    for (i, &(place, number)) in head.iter().take(rows).enumerate() {
+        let raw = columns.iter().map(|c| raw(c, place)).collect();
+        let each = types.iter().zip(&fed).map(|((name, ty), all)| {
+            let each = all.len() / rows;
+            let values = all[i * each..][..each].to_vec();
             let info = checked.feeds.iter().find(|f| f.name == *name);
-            let each = values.len() / rows;
-            let mine = &values[i * each..][..each];
-            let what = info.map_or("input", |f| if f.target { "target" } else { "input" });
-            let ty = info.map_or("", |f| f.ty.as_str());
-            let line = match vocabulary_of(checked, spec, data, name) {
-                Some(v) => ids_text(mine, v),
-                None => values_text(mine),
-            };
-            text += &format!("\n  {what} {name} : {ty} = {line}");
-            given.insert(name.clone(), json!(mine));
-        }
+            Fed {
+                name: name.clone(),
+                target: info.is_some_and(|f| f.target),
+                ty: info.map_or(String::new(), |f| f.ty.clone()),
+                shown: match of_words(checked, data, name) {
+                    Some((words, false)) => Shown::Ids(ids(&values, words)),
+                    Some((words, true)) => Shown::Bag(bag(&values, words)),
+                    None => match drawn(all, &values, ty, &known) {
+                        Some(picture) => Shown::Picture(picture),
+                        None => Shown::Numbers,
+                    },
+                },
+                values,
+            }
+        });
         samples.push(Sample {
-            text,
-            json: json!({"row": number + 1, "columns": raw, "fed": given}),
+            row: number + 1,
+            raw,
+            fed: each.collect(),
         });
     }
     Ok(samples)
 }
 
-/// The vocabulary of an input that is a padded column and nothing more.
-fn vocabulary_of<'a>(
+impl Sample {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut text = format!("row {} of the data", self.row);
+        let lines = |picture: &Picture| {
+            let lines = blocks(&picture.values, picture.shape, picture.ends);
+            let lines = lines.iter().map(|l| format!("\n    {l}"));
+            lines
+                .map(|l| l.trim_end_matches(' ').to_owned())
+                .collect::<String>()
+        };
+        for raw in &self.raw {
+            text += &format!("\n  column {} = {}", raw.name, raw.line);
+            text += &raw.picture.as_ref().map_or(String::new(), lines);
+        }
+        for fed in &self.fed {
+            let what = if fed.target { "target" } else { "input" };
+            text += &format!("\n  {what} {} : {} = {}", fed.name, fed.ty, fed.line());
+            if let Shown::Picture(picture) = &fed.shown {
+                text += &lines(picture);
+            }
+        }
+        text
+    }
+
+    pub fn json(&self) -> Value {
+        let columns = self.raw.iter().map(|r| (r.name.clone(), r.json.clone()));
+        let fed = self.fed.iter().map(|f| (f.name.clone(), json!(f.values)));
+        let words = self.fed.iter().filter_map(|f| match &f.shown {
+            Shown::Ids(all) => {
+                let words: Vec<_> = all.iter().map(|(_, word)| word).collect();
+                Some((f.name.clone(), json!(words)))
+            }
+            _ => None,
+        });
+        json!({
+            "row": self.row,
+            "columns": columns.collect::<Map<_, _>>(),
+            "fed": fed.collect::<Map<_, _>>(),
+            "words": words.collect::<Map<_, _>>(),
+        })
+    }
+}
+
+impl Picture {
+    /// `28 x 28, 0 .. 255`
+    fn line(&self) -> String {
+        let ends = (f64::INFINITY, f64::NEG_INFINITY);
+        let values = self.values.iter().filter(|x| x.is_finite());
+        let (min, max) = values.fold(ends, |(a, b), x| (a.min(*x), b.max(*x)));
+        let Shape {
+            height,
+            width,
+            channels,
+            ..
+        } = self.shape;
+        let colors = match channels {
+            1 => String::new(),
+            c => format!(" x {c}"),
+        };
+        format!(
+            "{height} x {width}{colors}, {} .. {}",
+            short(min),
+            short(max)
+        )
+    }
+}
+
+impl Fed {
+    pub fn line(&self) -> String {
+        match &self.shown {
+            Shown::Ids(all) => ids_text(all),
+            Shown::Bag(words) => bag_text(words, self.values.len()),
+            Shown::Numbers => values_text(&self.values),
+            Shown::Picture(picture) => picture.line(),
+        }
+    }
+}
+
+/// A picture that a model is fed, in black and white as all of its rows are.
+fn drawn(all: &[f64], values: &[f64], ty: &Type, known: &[Shape]) -> Option<Picture> {
+    let shape: Vec<usize> = (ty.shape.get(1..)?.iter())
+        .map(|d| usize::try_from(d.as_const()?).ok())
+        .collect::<Option<_>>()?;
+    let shape = match ty.elem {
+        Elem::U8 => pictures::picture(&shape, true, known),
+        Elem::F32 => pictures::picture(&shape, false, known),
+        Elem::I32 | Elem::F64 | Elem::Bool => None,
+    }?;
+    let finite = all.iter().filter(|x| x.is_finite());
+    let (min, max) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
+        (a.min(*x), b.max(*x))
+    });
+    Some(Picture {
+        values: values.to_vec(),
+        shape,
+        ends: pictures::ends(min, max, ty.elem == Elem::U8),
+    })
+}
+
+/// The vocabulary of an input that is a padded column, or a bag, and nothing more; whether it
+/// is a bag.
+fn of_words<'a>(
     checked: &Checked,
-    spec: &DataSpec,
     data: &'a Dataset,
     name: &str,
-) -> Option<&'a Vocabulary> {
+) -> Option<(&'a Vocabulary, bool)> {
     let output = checked.feed.outputs.iter().find(|o| *o.name == *name)?;
     let mut inputs = checked.feed.inputs.iter();
     let input = inputs.find(|i| i.value == output.value)?;
-    let derived = spec.derived.iter().find(|d| *d.name == *input.name)?;
-    match (&derived.make, &derived.of) {
-        (Make::Pad { .. }, Rows::Ids { vocabulary, .. }) => {
-            data.fitted().vocabularies.get(vocabulary)
-        }
-        _ => None,
-    }
+    let mut derived = checked.data.as_ref()?.derived.iter();
+    let derived = derived.find(|d| *d.name == *input.name)?;
+    let Rows::Ids { vocabulary, .. } = &derived.of else {
+        return None;
+    };
+    let bag = match derived.make {
+        Make::Pad { .. } => false,
+        Make::Bag(_) => true,
+        Make::Lengths | Make::Index { .. } => return None,
+    };
+    Some((data.fitted().vocabularies.get(vocabulary)?, bag))
+}
+
+fn ids(values: &[f64], vocabulary: &Vocabulary) -> Vec<(u32, Option<String>)> {
+    let word = |id: u32| vocabulary.shown(id).map(String::from);
+    values.iter().map(|&x| (x as u32, word(x as u32))).collect()
+}
+
+fn bag(values: &[f64], vocabulary: &Vocabulary) -> Vec<(String, f64)> {
+    let there = (0u32..).zip(values).filter(|(_, x)| **x != 0.0);
+    let mut words: Vec<(String, f64)> = there
+        .map(|(id, &x)| (vocabulary.shown(id).map_or(id.to_string(), String::from), x))
+        .collect();
+    words.sort_by(|a, b| b.1.total_cmp(&a.1));
+    words
 }
 
 fn numbers(bytes: &[u8], elem: Elem) -> Result<Vec<f64>, RunError> {
@@ -143,20 +283,34 @@ fn numbers(bytes: &[u8], elem: Elem) -> Result<Vec<f64>, RunError> {
 }
 
 /// A row of a column as it stands in the file, for people and for programs.
-fn raw_value(column: &crate::data::Column, row: usize) -> (String, Value) {
-    if let ColumnData::Text(texts) = column.data() {
+fn raw(look: &Look, row: usize) -> Raw {
+    let name = look.spec.name.clone();
+    if let ColumnData::Text(texts) = look.column.data() {
         let text = texts.get(row).unwrap_or_default();
         let mut short: String = text.chars().take(100).collect();
         if text.chars().nth(100).is_some() {
             short.push('…');
         }
-        return (format!("{short:?}"), json!(text));
+        return Raw {
+            name,
+            line: format!("{short:?}"),
+            picture: None,
+            json: json!(text),
+        };
     }
-    let each = column.per_row();
-    let values: Vec<f64> = (0..each)
-        .filter_map(|i| column.number(row * each + i))
-        .collect();
-    (values_text(&values), json!(values))
+    let values = look.numbers(row);
+    let json = json!(values);
+    let picture = look.picture.map(|(shape, ends)| Picture {
+        values: values.clone(),
+        shape,
+        ends,
+    });
+    Raw {
+        name,
+        line: picture.as_ref().map_or(values_text(&values), Picture::line),
+        json,
+        picture,
+    }
 }
 
 /// `[0.5, 1, ...]`, one number alone.
@@ -187,21 +341,40 @@ fn values_text(values: &[f64]) -> String {
 }
 
 /// Ids as the words they stand for; runs of padding are counted.
-fn ids_text(ids: &[f64], vocabulary: &Vocabulary) -> String {
+fn ids_text(all: &[(u32, Option<String>)]) -> String {
     const MOST: usize = 24;
-    let before = ids.iter().take_while(|x| **x == 0.0).count();
-    let rest = &ids[before..];
-    let after = rest.iter().rev().take_while(|x| **x == 0.0).count();
-    let words = &rest[..rest.len() - after];
+    let (before, words, after) = split_padding(all);
     let mut parts = Vec::new();
-    let padding = |n: usize| format!("{} x 0", thousands(n));
+    let padding = |n: usize| format!("{} x padding", thousands(n));
     parts.extend((before > 0).then(|| padding(before)));
-    let shown = words.iter().take(MOST).map(|&id| {
-        let word = vocabulary.shown(id as u32);
-        word.map_or(format!("{id}"), |w| format!("{id}:{w}"))
+    let shown = words.iter().take(MOST).map(|(id, word)| match word {
+        Some(word) => format!("{id}:{word}"),
+        None => id.to_string(),
     });
     parts.push(shown.collect::<Vec<_>>().join(" "));
     parts.extend((words.len() > MOST).then(|| format!("… {} more", words.len() - MOST)));
     parts.extend((after > 0).then(|| padding(after)));
     parts.join(", ")
+}
+
+/// How many zeros come first, what is between, how many come last.
+pub fn split_padding(all: &[(u32, Option<String>)]) -> (usize, &[(u32, Option<String>)], usize) {
+    let before = all.iter().take_while(|(id, _)| *id == 0).count();
+    let rest = &all[before..];
+    let after = rest.iter().rev().take_while(|(id, _)| *id == 0).count();
+    (before, &rest[..rest.len() - after], after)
+}
+
+/// The words whose numbers are largest.
+fn bag_text(words: &[(String, f64)], size: usize) -> String {
+    const MOST: usize = 16;
+    let shown: Vec<String> = (words.iter().take(MOST))
+        .map(|(word, x)| format!("{word}: {}", short(*x)))
+        .collect();
+    let more = if words.len() > MOST { ", …" } else { "" };
+    let (there, size) = (thousands(words.len()), thousands(size));
+    format!(
+        "{{{}{more}}}, {there} of {size} are not 0",
+        shown.join(", ")
+    )
 }

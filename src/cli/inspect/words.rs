@@ -100,37 +100,97 @@ pub fn words<'a>(
     Ok(all)
 }
 
+impl<'a> Words<'a> {
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    pub fn lengths(&self) -> &Lengths {
+        &self.lengths
+    }
+
+    /// How many words there are, and how many of them have an id.
+    pub fn head(&self) -> String {
+        let v = self.vocabulary;
+        let all: u64 = v.words.iter().map(|w| w.count).sum();
+        let used: u64 = v.in_use().words.iter().map(|w| w.count).sum();
+        let unit = unit(v);
+        format!(
+            "{} {unit} of {} in {} texts; ids below {}, which {:.1} % of the {unit} have",
+            thousands(by_count(v).len()),
+            self.column,
+            thousands(v.documents as usize),
+            thousands(v.size() as usize),
+            100.0 * used as f64 / all.max(1) as f64,
+        )
+    }
+
+    /// How many of the words have a vector in a file, a line a file.
+    pub fn vector_lines(&self) -> Vec<String> {
+        let v = self.vocabulary;
+        let ids = (v.size() as usize).saturating_sub(1).min(v.words.len());
+        let line = |(name, found, share): &(&str, usize, f64)| {
+            format!(
+                "{name} has vectors for {} of {} {unit}, which are {:.1} % of the {unit} with an id in the texts",
+                thousands(*found),
+                thousands(ids),
+                share * 100.0,
+                unit = unit(v),
+            )
+        };
+        self.vectors.iter().map(line).collect()
+    }
+
+    /// Lengths that texts could be cut to, and the share of those that are not longer.
+    pub fn cover(&self) -> Vec<Vec<String>> {
+        let l = &self.lengths;
+        let row = |name: String, x: f64| {
+            let share = 100.0 * l.share_up_to(x);
+            vec![name, short(x), format!("{share:.1} %")]
+        };
+        let usual = [
+            ("mean", l.mean()),
+            ("median", l.percentile(50.0)),
+            ("95 %", l.percentile(95.0)),
+            ("99 %", l.percentile(99.0)),
+            ("mean + 2 std", l.mean() + 2.0 * l.std()),
+            ("the longest", l.max()),
+        ];
+        let padded = self.padded.iter();
+        let padded = padded.map(|(name, length, _)| row(format!("of {name}"), *length as f64));
+        let usual = usual.map(|(name, x)| row(name.into(), x));
+        usual.into_iter().chain(padded).collect()
+    }
+
+    /// The most and the least frequent words: what they are, ids, how often, in how many texts.
+    pub fn ends(&self, most: usize) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+        let v = self.vocabulary;
+        let all = by_count(v);
+        let row = |(id, w): &(u32, &Word)| {
+            let text = format!("{:?}", v.shown(*id).unwrap_or_default());
+            let [count, docs] = [w.count, w.docs].map(|n| thousands(n as usize));
+            vec![text, id.to_string(), count, docs]
+        };
+        let first = all.iter().take(most).map(row).collect();
+        let last = all[most.min(all.len())..].iter().rev().take(most).rev();
+        (first, last.map(row).collect())
+    }
+}
+
 pub fn words_text(w: &Words, most: usize) -> String {
-    let v = w.vocabulary;
-    let all: u64 = v.words.iter().map(|w| w.count).sum();
-    let used: u64 = v.in_use().words.iter().map(|w| w.count).sum();
-    let numbered = by_count(v);
-    let real = numbered.len();
-    let share = 100.0 * used as f64 / all.max(1) as f64;
-    let unit = unit(v);
-    let list = |words: &[(u32, &Word)]| {
-        let shown: Vec<String> = words
-            .iter()
-            .map(|(id, w)| {
-                let text = v.shown(*id).unwrap_or_default();
-                let (count, docs) = (thousands(w.count as usize), thousands(w.docs as usize));
-                format!("{text:?} {count} ({id}; in {docs} texts)")
-            })
+    let list = |words: Vec<Vec<String>>| {
+        let shown: Vec<String> = (words.iter())
+            .map(|w| format!("{} {} ({}; in {} texts)", w[0], w[2], w[1], w[3]))
             .collect();
         shown.join(", ")
     };
-    let mut text = format!(
-        "{}: {} {unit} of {} in {} texts; ids below {}, which {share:.1} % of the {unit} have",
-        w.name,
-        thousands(real),
-        w.column,
-        thousands(v.documents as usize),
-        thousands(v.size() as usize),
-    );
-    if most > 0 {
-        text += &format!("\n  most frequent   {}", list(&numbered[..most.min(real)]));
-        let skip = real.saturating_sub(most);
-        text += &format!("\n  least frequent  {}", list(&numbered[skip..]));
+    let mut text = format!("{}: {}", w.name, w.head());
+    let (often, seldom) = w.ends(most);
+    if !often.is_empty() {
+        text += &format!("\n  most frequent   {}", list(often));
+    }
+    if !seldom.is_empty() {
+        text += &format!("\n  least frequent  {}", list(seldom));
     }
     let l = &w.lengths;
     let (mean, std) = (l.mean(), l.std());
@@ -153,13 +213,8 @@ pub fn words_text(w: &Words, most: usize) -> String {
             share * 100.0
         );
     }
-    for (name, found, share) in &w.vectors {
-        text += &format!(
-            "\n  {name} has vectors for {} of {} {unit}, which are {:.1} % of those in the texts",
-            thousands(*found),
-            thousands((v.size() as usize).saturating_sub(1).min(v.words.len())),
-            share * 100.0
-        );
+    for line in w.vector_lines() {
+        text += &format!("\n  {line}");
     }
     text
 }
@@ -184,7 +239,8 @@ fn bars(lengths: &Lengths) -> String {
         let from = lengths.min() + step * i as f64;
         let bar = "█".repeat((n * WIDTH).div_ceil(most));
         let to = if i == BARS { "and more" } else { "..      " };
-        text += &format!("\n  {from:>7} {to} {bar} {}", thousands(*n));
+        let bar = if bar.is_empty() { bar } else { bar + " " };
+        text += &format!("\n  {from:>7} {to} {bar}{}", thousands(*n));
     }
     text
 }
