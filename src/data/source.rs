@@ -124,6 +124,27 @@ impl Read for Source {
     }
 }
 
+/// Opens a file that is one: a pipe without a writer would never open, a device never end.
+/// None if it is not there.
+pub fn open(path: &Path) -> Result<Option<File>, DataError> {
+    let io = |e: io::Error| match e.kind() {
+        ErrorKind::NotFound => Ok(None),
+        _ => Err(DataError::io(path, "open it", &e)),
+    };
+    match path.metadata() {
+        Ok(kind) if kind.is_dir() => Err(DataError::NotAFile {
+            path: path.to_owned(),
+        }),
+        Ok(kind) if !kind.is_file() => Err(DataError::Io {
+            path: path.to_owned(),
+            doing: "read it",
+            reason: "it is a pipe or a device, not a file".into(),
+        }),
+        Ok(_) => File::open(path).map_or_else(io, |file| Ok(Some(file))),
+        Err(e) => io(e),
+    }
+}
+
 /// Opens `path`, or its compressed or uncompressed sibling.
 fn find(path: &Path) -> Result<(PathBuf, File), DataError> {
     let sibling = match path.extension() {
@@ -135,15 +156,10 @@ fn find(path: &Path) -> Result<(PathBuf, File), DataError> {
         }
     };
     for path in [path, &sibling] {
-        if path.is_dir() {
-            return Err(DataError::NotAFile {
-                path: path.to_owned(),
-            });
-        }
-        match File::open(path) {
-            Ok(file) => return Ok((path.to_owned(), file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(DataError::io(path, "open it", &e)),
+        match open(path) {
+            Ok(Some(file)) => return Ok((path.to_owned(), file)),
+            Ok(None) => {}
+            Err(error) => return Err(error),
         }
     }
     Err(DataError::NotFound {

@@ -11,6 +11,7 @@ use super::decode::Number;
 use super::error::{DataError, Place};
 use super::folder::Folder;
 use super::sink::Sink;
+use super::source;
 use super::table::Table;
 use super::texts::read_files;
 use hound::{SampleFormat, WavReader};
@@ -58,7 +59,10 @@ struct Sound<'a> {
 impl Sound<'_> {
     fn open(path: &Path) -> Result<Sound<'_>, DataError> {
         let io = |e: std::io::Error| DataError::io(path, "read it", &e);
-        let file = File::open(path).map_err(io)?;
+        let file = source::open(path)?.ok_or_else(|| DataError::NotFound {
+            path: path.to_owned(),
+            tried: None,
+        })?;
         let size = file.metadata().map_err(io)?.len();
         if size == 0 {
             return Err(DataError::Empty {

@@ -47,7 +47,7 @@ fn refused<T>(
 
 // IDX
 
-fn idx(kind: u8, dims: &[u32], elements: &[u8]) -> Vec<u8> {
+pub fn idx(kind: u8, dims: &[u32], elements: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, kind, dims.len() as u8];
     dims.iter().for_each(|d| bytes.extend(d.to_be_bytes()));
     bytes.extend(elements);
@@ -669,14 +669,14 @@ fn a_table_survives_csv() {
 
 // NumPy
 
-fn npy(descriptor: &str, fortran: bool, shape: &str, elements: &[u8]) -> Vec<u8> {
+pub fn npy(descriptor: &str, fortran: bool, shape: &str, elements: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
     let header =
         format!("{{'descr': '{descriptor}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
     npy_of(1, header.as_bytes(), elements)
 }
 
-fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
+pub fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY".to_vec();
     bytes.extend([version, 0]);
     match version {
@@ -688,7 +688,7 @@ fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn npz(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+pub fn npz(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in members {
         let options = zip::write::SimpleFileOptions::default().compression_method(method);

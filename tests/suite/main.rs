@@ -20,6 +20,7 @@ mod gradients;
 mod inspect;
 mod ir;
 mod layers;
+mod malformed;
 mod memory;
 mod passes;
 mod programs;

@@ -1,0 +1,229 @@
+//! Malformed data, each through `nnc run`: exit code 3, one error with its place, no run's
+//! folder left behind, little memory. What is said of each is a snapshot to be read.
+//!
+//! ```text
+//! text     CSV, TSV, gzip, JSON lines
+//! arrays   IDX, npy, npz
+//! tables   Parquet
+//! folders  texts, sounds and images by class
+//! ```
+
+mod arrays;
+mod folders;
+mod tables;
+mod text;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use crate::data::gz;
+
+/// Bytes that a run may ask for: what the program takes, and a row in the making.
+const MOST: u64 = 200 << 20;
+
+/// A broken input and a program that reads it.
+pub struct Case {
+    pub name: &'static str,
+    /// Of the data block: source, columns, splits, inputs and targets.
+    pub lines: String,
+    pub files: Vec<(String, Content)>,
+}
+
+pub enum Content {
+    Bytes(Vec<u8>),
+    Folder,
+    /// A file of so many zeros that takes no room.
+    Zeros(u64),
+    Link(&'static str),
+    Pipe,
+}
+
+/// Two numbers and a class, of one file.
+pub fn numbers(name: &'static str, source: &str, bytes: impl AsRef<[u8]>) -> Case {
+    let file = source.split('"').nth(1).unwrap_or_default().to_owned();
+    Case {
+        name,
+        lines: format!("source {source}\ncolumn x : [2] = a .. b\ncolumn y : class[2]\n{FEEDS}"),
+        files: vec![(file, Content::Bytes(bytes.as_ref().to_vec()))],
+    }
+}
+
+pub const FEEDS: &str = "input x : [2]\ntarget y : class[2]";
+/// A text `t` as a bag of words, and a class.
+pub const WORDS: &str = "split { train 50%, test 50% }\nfit vocab = Tokenizer(train.t, num_words = 2)\ninput x : [2] = t |> bag(vocab)\ntarget y : class[2]";
+
+impl Case {
+    /// In place of the columns and what follows.
+    pub fn with(mut self, lines: &str) -> Case {
+        let source = self.lines.lines().next().unwrap_or_default().to_owned();
+        self.lines = format!("{source}\n{lines}");
+        self
+    }
+
+    /// With another source.
+    pub fn of_source(mut self, source: &str) -> Case {
+        let (_, rest) = self.lines.split_once('\n').unwrap_or_default();
+        self.lines = format!("source {source}\n{rest}");
+        self
+    }
+
+    /// In place of its files, but for the first one's name.
+    pub fn with_bytes(mut self, bytes: impl AsRef<[u8]>) -> Case {
+        self.files.truncate(1);
+        self.files[0].1 = Content::Bytes(bytes.as_ref().to_vec());
+        self
+    }
+
+    pub fn and(mut self, path: &str, content: Content) -> Case {
+        self.files.push((path.into(), content));
+        self
+    }
+
+    fn write(&self, folder: &Path) {
+        let lines = self.lines.replace('\n', "\n  ");
+        let program = format!(
+            "data d {{\n  {lines}\n}}\n\nmodel M(x: [2]) -> prob {{ x |> Dense(1, sigmoid) }}\n\n\
+             train M on d {{\n  loss binary_crossentropy\n  optimizer Adam\n}}\n"
+        );
+        fs::write(folder.join("a.nn"), program).unwrap();
+        for (path, content) in &self.files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match content {
+                Content::Bytes(bytes) => fs::write(&path, bytes).unwrap(),
+                Content::Folder => fs::create_dir_all(&path).unwrap(),
+                Content::Zeros(size) => fs::File::create(&path).unwrap().set_len(*size).unwrap(),
+                Content::Link(to) => std::os::unix::fs::symlink(to, &path).unwrap(),
+                Content::Pipe => {
+                    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+                    assert!(made.success());
+                }
+            }
+        }
+    }
+
+    /// Runs the program; what is said of it.
+    fn run(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        self.write(folder.path());
+        let before = names(folder.path());
+        let output = command(folder.path()).output().unwrap();
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let name = self.name;
+        assert_eq!(output.status.code(), Some(3), "{name}: {told}");
+        assert_eq!(told.matches("error[").count(), 1, "{name}: {told}");
+        assert!(!told.contains("panicked"), "{name}: {told}");
+        assert_eq!(before, names(folder.path()), "{name}");
+        told
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let all = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = all
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// `nnc run a.nn` there, with so much memory.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -d {}; exec \"$0\" run a.nn", MOST >> 10);
+    command
+        .args(["-c", &limited, env!("CARGO_BIN_EXE_nnc")])
+        .current_dir(folder)
+        .env("NO_COLOR", "1");
+    command
+}
+
+/// Every case's name and what is said of it.
+fn said(cases: &[Case]) -> String {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(vec![String::new(); cases.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((at, case)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    cases.get(at).map(|c| (at, c))
+                } {
+                    let text = format!(
+                        "{}\n  {}",
+                        case.name,
+                        case.run().trim_end().replace('\n', "\n  ")
+                    );
+                    all.lock().unwrap()[at] = text;
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    assert!(all.iter().all(|text| !text.is_empty()));
+    all.join("\n")
+}
+
+#[test]
+fn malformed_text_is_refused() {
+    insta::assert_snapshot!(said(&text::cases()));
+}
+
+#[test]
+fn malformed_arrays_are_refused() {
+    insta::assert_snapshot!(said(&arrays::cases()));
+}
+
+#[test]
+fn malformed_tables_are_refused() {
+    insta::assert_snapshot!(said(&tables::cases()));
+}
+
+#[test]
+fn malformed_folders_are_refused() {
+    insta::assert_snapshot!(said(&folders::cases()));
+}
+
+#[test]
+fn what_may_not_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let case = numbers("locked", "csv(\"a.csv\")", "a,b,y\n1,2,0\n");
+    case.write(folder.path());
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    mode(folder.path(), 0o755).unwrap();
+    mode(&folder.path().join("a.csv"), 0o000).unwrap();
+    let mut command = command(folder.path());
+    // SAFETY: it only asks.
+    if unsafe { libc::geteuid() } == 0 {
+        // root may read everything: nobody may not, but cannot always start the program either
+        command.uid(65_534).gid(65_534);
+    }
+    let Ok(output) = command.output() else { return };
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert_eq!(
+        told,
+        "error[E0903]: a.csv: cannot open it: permission denied\n"
+    );
+}
+
+#[test]
+fn there_are_well_over_sixty() {
+    let cases = [
+        text::cases(),
+        arrays::cases(),
+        tables::cases(),
+        folders::cases(),
+    ];
+    let all: Vec<&str> = cases.iter().flatten().map(|c| c.name).collect();
+    let mut different = all.clone();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), all.len());
+    assert!(all.len() >= 100, "{}", all.len());
+}
