@@ -119,7 +119,20 @@ struct Reader {
 
 impl Reader {
     /// Why a column cannot come from it, as a sentence and what to write at the column.
-    fn lacks(&self, column: &ColumnSpec) -> Option<(String, String)> {
+    fn lacks(&self, column: &ColumnSpec, format: &Format) -> Option<(String, String)> {
+        if let Format::Idx { files } | Format::Npy { files } = format {
+            let of_column = |name: &String| match &column.selector {
+                Selector::Name(n) => name == n || *name == column.name,
+                Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => {
+                    *name == column.name
+                }
+            };
+            if !files.iter().any(|(name, _)| of_column(name)) {
+                let message = format!("`{}` has no file for `{}`", self.name, column.name);
+                let label = format!("name it in the source: `{} = \"file\"`", column.name);
+                return Some((message, label));
+            }
+        }
         let fields = match self.holds {
             Holds::Numbers if column.kind == ColumnKind::Text => {
                 let message = format!("`{}` holds numbers, and no texts", self.name);
@@ -428,15 +441,15 @@ impl Elab<'_> {
 
     /// Refuses columns that a source's format does not have, or not as that type.
     pub fn what_sources_hold(&mut self, env: &DataEnv) {
-        for (name, source) in &env.readers {
+        for ((name, at), source) in env.readers.iter().zip(&env.spec.sources) {
             let Some(reader) = READERS.iter().find(|r| r.name == *name) else {
                 continue;
             };
             for column in &env.spec.columns {
-                if let Some((message, label)) = reader.lacks(column) {
+                if let Some((message, label)) = reader.lacks(column, &source.format) {
                     let d = Diagnostic::error("E0514", message)
                         .label(column.span, label)
-                        .label(*source, "the source");
+                        .label(*at, "the source");
                     self.report(d);
                 }
             }

@@ -8,7 +8,7 @@
 
 use super::error::{DataError, Place, nearest};
 use super::missing;
-use super::source::Source;
+use super::source::{Source, refuse_utf16};
 use super::table::{Column, ColumnData, ElementType, Storage, Table, TextColumn};
 use super::write::replace;
 use ::csv::{ByteRecord, ReaderBuilder, WriterBuilder};
@@ -302,6 +302,7 @@ impl Rows {
             });
         }
         rows.width = rows.record.len();
+        refuse_utf16(rows.path(), rows.record.as_slice())?;
         let header = match options.header {
             HeaderLine::Present => true,
             HeaderLine::Absent => false,
@@ -584,7 +585,7 @@ impl Sink {
                 }
                 None if number(value).is_none() && !value.is_empty() => {
                     return bad(format!(
-                        "a class number 0..{} (labels in words are not mapped to numbers yet)",
+                        "a class number 0..{} (classes in words are a `text` column, which `fit labels` numbers)",
                         classes.saturating_sub(1)
                     ));
                 }

@@ -270,6 +270,7 @@ impl std::fmt::Display for Number {
         match self {
             Number::Whole(x) => x.fmt(f),
             Number::Huge(x) => x.fmt(f),
+            Number::Float(x) if x.is_finite() && x.abs() >= 1e16 => write!(f, "{x:e}"),
             Number::Float(x) => x.fmt(f),
         }
     }

@@ -30,7 +30,7 @@ impl std::fmt::Display for Place {
 /// A mistake in the data or in what was asked of it.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum DataError {
-    #[error("{}: no such file{}", path.display(), also(tried))]
+    #[error("{}: no such {}", path.display(), also(tried))]
     NotFound {
         path: PathBuf,
         tried: Option<PathBuf>,
@@ -89,7 +89,7 @@ pub enum DataError {
     #[error("{}: bytes follow after the {declared} that its header declares", path.display())]
     TrailingBytes { path: PathBuf, declared: u64 },
 
-    #[error("{}: its header declares {declared} bytes, but the file can hold {limit} at most", path.display())]
+    #[error("{}: its header declares {} bytes, but the file can hold {limit} at most", path.display(), counted(*declared))]
     TooLarge {
         path: PathBuf,
         declared: u128,
@@ -395,7 +395,9 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
             )
         })
         .filter(|(distance, n)| {
-            *distance <= (n.chars().count().max(name.chars().count()) / 3).max(1)
+            let length = n.chars().count().max(name.chars().count());
+            // of names of a letter or two only the case may be a slip
+            *distance <= (length / 3).max(usize::from(length > 2))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, n)| n.to_owned())
@@ -417,9 +419,9 @@ pub(crate) fn shape(dims: &[usize]) -> String {
 }
 
 fn also(tried: &Option<PathBuf>) -> String {
-    tried
-        .as_ref()
-        .map_or(String::new(), |p| format!(", nor {}", p.display()))
+    tried.as_ref().map_or("file or folder".into(), |p| {
+        format!("file, nor {}", p.display())
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -473,7 +475,19 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 fn list(names: &[String]) -> String {
     match names.len() {
         0 => "its columns have no names: choose them by index".into(),
+        _ if names.iter().all(|n| n.trim().parse::<f64>().is_ok()) => format!(
+            "it has {}: if this is a row and no header, say `header = false`",
+            list_of(names)
+        ),
         _ => format!("it has {}", list_of(names)),
+    }
+}
+
+/// Products of sizes that overflow are kept as the largest number.
+fn counted(bytes: u128) -> String {
+    match bytes {
+        u128::MAX => "more than 10^38".into(),
+        n => n.to_string(),
     }
 }
 

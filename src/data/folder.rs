@@ -128,8 +128,11 @@ impl Folder {
         Err(DataError::Classes {
             path: self.path.clone(),
             reason: format!(
-                "there are {} classes in it, {}, but class[{classes}] takes {classes}",
-                self.classes.len(),
+                "it holds {}, {}, but class[{classes}] takes {classes}",
+                match self.classes.len() {
+                    1 => "1 class".into(),
+                    n => format!("{n} classes"),
+                },
                 list_of(&self.classes)
             ),
         })
@@ -249,7 +252,7 @@ mod tests {
         assert_eq!(
             found.expect(2).unwrap_err().to_string(),
             format!(
-                "{}: there are 1 classes in it, `pos`, but class[2] takes 2",
+                "{}: it holds 1 class, `pos`, but class[2] takes 2",
                 of.path().display()
             )
         );

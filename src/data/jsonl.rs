@@ -10,7 +10,7 @@ use super::csv::{ColumnSpec, Select};
 use super::decode::Number;
 use super::error::{self, DataError, Place, nearest};
 use super::sink::{Refusal, Sink, expected};
-use super::source::Source;
+use super::source::{Source, refuse_utf16};
 use super::table::{ElementType, Table};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -205,6 +205,7 @@ impl Field {
         let text = sink.element() == ElementType::Text;
         match self.found {
             Found::Nothing => Err(refused("nothing".into())),
+            Found::Other(_) if text && !self.dims.is_empty() => Err(refused("a list".into())),
             Found::Other(what) => Err(refused(what.into())),
             Found::Text if text || each == 1 => sink.text(&self.text),
             Found::Text => Err(refused(format!("the text {}", error::shown(&self.text)))),
@@ -297,7 +298,12 @@ impl Lines {
             if self.line == 1 && self.text.starts_with(b"\xef\xbb\xbf") {
                 self.text.drain(..3);
             }
-            if !self.text.trim_ascii().is_empty() {
+            if self.line == 1 {
+                refuse_utf16(&self.source.get_ref().path, &self.text)?;
+            }
+            let end = self.text.trim_ascii_end().len();
+            self.text.truncate(end);
+            if !self.text.is_empty() {
                 self.row += 1;
                 return Ok(true);
             }
@@ -326,19 +332,28 @@ impl Lines {
     fn fault(&self, error: &serde_json::Error) -> DataError {
         let text = error.to_string();
         let what = text.split(" at line ").next().unwrap_or_default();
-        let not = if error.is_data() { "" } else { "not JSON: " };
-        let end = if error.is_eof() {
-            "the line ends too early"
-        } else {
-            what
+        let what = match what.strip_prefix("invalid type: ") {
+            Some(kind) => format!("found {}", kind.replacen("sequence", "a list", 1)),
+            None if error.is_data() => what.into(),
+            None if error.is_eof() => {
+                "not JSON: the line ends too early (an object stands on one line)".into()
+            }
+            None if std::str::from_utf8(&self.text).is_err() => "not valid UTF-8".into(),
+            None if what == "recursion limit exceeded" => "JSON nested too deep".into(),
+            None => format!("not JSON: {what}"),
+        };
+        let near = match error.column() {
+            at if at == 0 || error.is_eof() => String::new(),
+            at => {
+                let rest = self.text.get(at - 1..).unwrap_or_default();
+                let rest = String::from_utf8_lossy(&rest[..rest.len().min(80)]);
+                format!(", at byte {at} of the line: {}", error::shown(&rest))
+            }
         };
         DataError::Syntax {
             path: self.path().to_owned(),
             line: self.line,
-            reason: match error.column() {
-                0 => format!("{not}{end}"),
-                column => format!("{not}{end}, at byte {column} of the line"),
-            },
+            reason: what + &near,
         }
     }
 

@@ -15,7 +15,7 @@ use ndarray::ArrayViewD;
 use ndarray_npy::npy::header::{Header, Layout};
 use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -263,10 +263,25 @@ type Zip = ZipArchive<BufReader<File>>;
 fn open_zip(path: &Path) -> Result<Zip, DataError> {
     let source = Source::open(path)?;
     let path = source.path.clone();
-    let file = source.into_file().ok_or_else(|| DataError::BadHeader {
+    let mut file = source.into_file().ok_or_else(|| DataError::BadHeader {
         path: path.clone(),
         reason: "an npz file is compressed already: gzip around it is not supported".into(),
     })?;
+    let io = |e: io::Error| DataError::io(&path, "read it", &e);
+    let mut magic = [0; 4];
+    let got = fill(&mut file, &mut magic).map_err(io)?;
+    if got == 0 {
+        return Err(DataError::Empty { path });
+    }
+    if !magic.starts_with(b"PK") {
+        return Err(DataError::Magic {
+            path,
+            format: "an npz file",
+            found: magic[..got].to_vec(),
+            expected: "50 4b 03 04",
+        });
+    }
+    file.rewind().map_err(io)?;
     ZipArchive::new(file).map_err(|e| zip_fault(&path, &e))
 }
 
@@ -289,11 +304,12 @@ fn read_member(
     let most = member
         .size()
         .min(member.compressed_size().saturating_mul(MOST_DEFLATE));
-    let header = read_header(path, |to| {
+    let within = path.join(member.name());
+    let header = read_header(&within, |to| {
         fill(&mut member, to).map_err(|e| member_fault(path, name, &e))
     })?;
     let array = Array {
-        path,
+        path: &within,
         column: name,
         dims: &header.dims,
         kind: header.encoding.kind,
@@ -301,12 +317,13 @@ fn read_member(
     };
     let count = array.count(None, most)?;
     let data = decode::read(&mut member, count, header.encoding, want)
-        .map_err(|f| array.locate(f, |e| member_fault(path, name, e)))?;
+        .map_err(|f| Array { path, ..array }.locate(f, |e| member_fault(path, name, e)))?;
+    let declared = array.declared();
     // the last read verifies the checksum
     if fill(&mut member, &mut [0]).map_err(|e| member_fault(path, name, &e))? > 0 {
         return Err(DataError::TrailingBytes {
-            path: path.to_owned(),
-            declared: array.declared(),
+            path: within,
+            declared,
         });
     }
     Column::new(name, header.dims[1..].to_vec(), header.row_major(data))
@@ -328,7 +345,12 @@ fn fill(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
 fn zip_fault(path: &Path, error: &ZipError) -> DataError {
     DataError::BadHeader {
         path: path.to_owned(),
-        reason: format!("not a readable npz file: {error}"),
+        reason: match error {
+            ZipError::InvalidArchive(what) => {
+                format!("a broken npz file, perhaps cut off ({what})")
+            }
+            _ => format!("not a readable npz file: {error}"),
+        },
     }
 }
 

@@ -124,6 +124,17 @@ impl Read for Source {
     }
 }
 
+/// Refuses text that begins as UTF-16 does.
+pub fn refuse_utf16(path: &Path, text: &[u8]) -> Result<(), DataError> {
+    if !text.starts_with(b"\xff\xfe") && !text.starts_with(b"\xfe\xff") {
+        return Ok(());
+    }
+    Err(DataError::BadHeader {
+        path: path.to_owned(),
+        reason: "it is text in UTF-16; save it as UTF-8".into(),
+    })
+}
+
 /// Opens a file that is one: a pipe without a writer would never open, a device never end.
 /// None if it is not there.
 pub fn open(path: &Path) -> Result<Option<File>, DataError> {

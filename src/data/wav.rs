@@ -15,9 +15,11 @@ use super::source;
 use super::table::Table;
 use super::texts::read_files;
 use hound::{SampleFormat, WavReader};
+use std::cell::Cell;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 pub const ENDINGS: &[&str] = &[".wav"];
 pub const COLUMNS: &[&str] = &["audio", "label", "path"];
@@ -48,10 +50,24 @@ pub fn read_wavs(
     })
 }
 
+/// Counts what is read of a file: hound does not say where the samples begin.
+struct Counted {
+    file: BufReader<File>,
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(to)?;
+        self.read.set(self.read.get() + n as u64);
+        Ok(n)
+    }
+}
+
 /// A file and what its header says.
 struct Sound<'a> {
     path: &'a Path,
-    reader: WavReader<BufReader<File>>,
+    reader: WavReader<Counted>,
     rate: u32,
     channels: usize,
 }
@@ -65,17 +81,24 @@ impl Sound<'_> {
         })?;
         let size = file.metadata().map_err(io)?.len();
         if size == 0 {
-            return Err(DataError::Empty {
+            return Err(DataError::BadHeader {
                 path: path.to_owned(),
+                reason: "it is empty".into(),
             });
         }
-        let reader = WavReader::new(BufReader::new(file)).map_err(|e| broken(path, e, 0))?;
+        let read = Rc::new(Cell::new(0));
+        let counted = Counted {
+            file: BufReader::new(file),
+            read: read.clone(),
+        };
+        let reader = WavReader::new(counted).map_err(|e| broken(path, e, 0))?;
         let spec = reader.spec();
-        let declared = u64::from(reader.len()) * u64::from(spec.bits_per_sample.div_ceil(8));
+        let samples = u64::from(reader.len()) * u64::from(spec.bits_per_sample.div_ceil(8));
+        let declared = read.get() + samples;
         if declared > size {
             return Err(DataError::Truncated {
                 path: path.to_owned(),
-                part: "sound".into(),
+                part: "file".into(),
                 declared,
                 found: size,
             });

@@ -28,7 +28,7 @@ use ::parquet::file::serialized_reader::SerializedFileReader;
 use fields::{Field, Fields};
 use pages::Pages;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ mod thrift;
 
 const MAGIC: &[u8; 4] = b"PAR1";
 /// Values that are decoded at a time, unless a row has more.
-const BATCH: usize = 1 << 16;
+const BATCH: usize = 1 << 13;
 /// Runs of equal values take next to nothing: a file that is said to hold more than this
 /// and more than so many times its size lies.
 const LARGE: u128 = 1 << 30;
@@ -428,7 +428,10 @@ fn check(path: &Path, mut file: &File) -> Result<u64, DataError> {
     let mut footer = Vec::new();
     file.seek(SeekFrom::End(-8 - length as i64)).map_err(io)?;
     file.take(length).read_to_end(&mut footer).map_err(io)?;
-    thrift::check_footer(&footer).map_err(|e| bad(format!("its footer is broken: {e}")))?;
+    thrift::check_footer(&footer).map_err(|e| match e.kind() {
+        ErrorKind::UnexpectedEof => bad("its footer is broken: it ends too early".into()),
+        _ => bad(format!("its footer is broken: {e}")),
+    })?;
     Ok(size)
 }
 
@@ -463,6 +466,7 @@ fn said(error: &ParquetError) -> String {
         ParquetError::General(text) | ParquetError::NYI(text) | ParquetError::EOF(text) => {
             text.clone()
         }
+        ParquetError::External(error) => error.to_string(),
         other => other.to_string(),
     }
 }

@@ -6,9 +6,11 @@
 //! arrays   IDX, npy, npz
 //! tables   Parquet
 //! folders  texts, sounds and images by class
+//! damage   sound files, a byte of which is changed or missing
 //! ```
 
 mod arrays;
+mod damage;
 mod folders;
 mod tables;
 mod text;

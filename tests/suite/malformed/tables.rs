@@ -110,6 +110,11 @@ pub fn cases() -> Vec<Case> {
             bytes[4..4 + header.len()].copy_from_slice(&header);
             bytes
         }),
+        case("a Parquet page of a wrong size", {
+            let mut bytes = good.clone();
+            bytes[9] = 2;
+            bytes
+        }),
         case("a Parquet file without rows", written(&Columns::default(), Compression::SNAPPY)),
         case("a Parquet column that is not there", good.clone())
             .with(&format!("column x : [2]\ncolumn y : class[2] = label\n{FEEDS}")),
@@ -117,7 +122,7 @@ pub fn cases() -> Vec<Case> {
         odd("a structure", "point"),
         odd("lists of strings", "words"),
         odd("a compression that is not supported", "n")
-            .with(&format!("column x : [2] = n .. n\ncolumn y : class[2] = n\n{FEEDS}")),
+            .with("column n : []\ncolumn y : class[2] = n\ninput x : [2] = concat(expand(n, 1), expand(n, 1))\ntarget y : class[2]"),
         holding("a Parquet null", Columns {
             x: &four,
             y: &[0],

@@ -84,7 +84,10 @@ fn values() -> Vec<Case> {
 
 /// Files that are no such files.
 fn files() -> Vec<Case> {
-    let rows = "a,b,y\n1,2,0\n".repeat(2000);
+    let rows: String = (0..4000)
+        .map(|i| format!("{i},{},{}\n", i * i, i % 2))
+        .collect();
+    let rows = format!("a,b,y\n{rows}");
     let packed = gz(rows.as_bytes());
     let changed = |at: usize| {
         let mut bytes = packed.clone();
