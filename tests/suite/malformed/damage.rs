@@ -81,6 +81,7 @@ fn spec(name: &str, element: ElementType, shape: &[usize]) -> ColumnSpec {
         select: Select::Name(name.into()),
         element,
         shape: Some(shape.to_vec()),
+        missing: false,
     }
 }
 
