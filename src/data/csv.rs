@@ -172,19 +172,46 @@ pub fn write_csv(path: &Path, table: &Table) -> Result<(), DataError> {
     replace(path, |out| write_to(out, delimiter, table))
 }
 
+/// Writes tables of the same columns one under another, below one header line.
+pub fn write_tables(
+    path: &Path,
+    mut next: impl FnMut() -> io::Result<Option<Table>>,
+) -> Result<(), DataError> {
+    let delimiter = CsvOptions::detect().delimiter(path);
+    replace(path, |out| {
+        let mut header = true;
+        while let Some(table) = next()? {
+            write_rows(&mut *out, delimiter, &table, header)?;
+            header = false;
+        }
+        Ok(())
+    })
+}
+
 /// Writes a table as text, with a header line.
 pub fn write_to(out: impl io::Write, delimiter: u8, table: &Table) -> io::Result<()> {
+    write_rows(out, delimiter, table, true)
+}
+
+fn write_rows(
+    out: impl io::Write,
+    delimiter: u8,
+    table: &Table,
+    header: bool,
+) -> io::Result<()> {
     let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(out);
-    for column in table.columns() {
-        if column.shape().is_empty() {
-            writer.write_field(&column.name)?;
-        } else {
-            for i in 0..column.per_row() {
-                writer.write_field(format!("{}_{i}", column.name))?;
+    if header {
+        for column in table.columns() {
+            if column.shape().is_empty() {
+                writer.write_field(&column.name)?;
+            } else {
+                for i in 0..column.per_row() {
+                    writer.write_field(format!("{}_{i}", column.name))?;
+                }
             }
         }
+        writer.write_record(None::<&[u8]>)?;
     }
-    writer.write_record(None::<&[u8]>)?;
     for row in 0..table.rows() {
         for column in table.columns() {
             let fields = row * column.per_row()..(row + 1) * column.per_row();

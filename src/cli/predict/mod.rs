@@ -4,6 +4,9 @@
 //! by position, where the file has just the fields that the model takes; else as in
 //! the training file. Probabilities become `class` (the likeliest, or 1 from 0.5
 //! on) and `p`; other numbers keep the output's name. An npy file holds them raw.
+//!
+//! From one text file to another rows go some at a time: memory does not depend on how many
+//! there are. On stdout nothing appears before all rows have been read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +15,22 @@ use serde_json::json;
 
 use crate::bytes::numbers_of;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, load, run};
-use crate::data::csv::{self, CsvOptions, Select};
-use crate::data::{Batches, Column, ColumnData, DataError, Order, Table, npy};
+use crate::cli::load::{self, Loaded};
+use crate::cli::{console, run};
+use crate::data::{Batches, Column, ColumnData, DataError, Order, Table, csv, npy};
 use crate::ir::Elem;
-use crate::lower::spec::{ColumnSpec, Meaning, Missing, OutputSpec, Selector};
-use crate::train::dataset::{csv_columns, element, fill, indices, shaped};
-use crate::train::fitted::Made;
+use crate::lower::spec::{ColumnSpec, Meaning, OutputSpec};
+use crate::train::dataset::{fill, indices};
+use crate::train::fitted::{Fitted, Made};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{Kind, RunError, Session};
+use input::{Input, Kinds};
+
+mod input;
+
+/// Rows of a text that are read at a time, in whole batches.
+const AT_A_TIME: usize = 4096;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -75,39 +84,33 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
         let spec = loaded.data.columns.iter().find(|c| c.name == from);
         specs.extend(spec.filter(|s| specs.iter().all(|known| known.name != s.name)));
     }
-    let table = read(&args.input, &specs)?;
-    let needed = names.iter().map(|n| (*n).to_owned()).collect();
-    let (fitted, mut made) = (fitted.unwrap_or_default(), Made::default());
-    let table = match fitted.fills.is_empty() {
-        true => table,
-        false => fill(&loaded.data, &table, &fitted.fills)?,
-    };
-    let threads = args.machine.threads();
-    let table = Arc::new(fitted.derive(&loaded.data, &table, &needed, &mut made, threads)?);
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
-    let rows = (0..table.rows() as u32).collect();
-    let columns = indices(&table, &names)?;
-    let mut batches = Batches::new(table, &columns, rows, size, Order::Sequential)?;
-    let outputs = outputs(&mut session, &mut batches)?;
-    let count = batches.rows();
+    let file = args.output.as_os_str() != "-";
+    let rows = match file && !raw {
+        true => size * AT_A_TIME.div_ceil(size),
+        false => usize::MAX,
+    };
+    let mut predictor = Predictor {
+        input: Input::open(&args.input, &specs, rows)?,
+        session,
+        loaded: &loaded,
+        fitted: fitted.unwrap_or_default(),
+        names,
+        size,
+        threads: args.machine.threads(),
+        count: 0,
+    };
     if raw {
-        for (name, shape, values) in outputs {
+        for (name, shape, values) in predictor.outputs()?.unwrap_or_default() {
             npy::write_npy(&args.output, &Column::new(name, shape, values)?)?;
         }
-    } else {
-        let mut columns = Vec::new();
-        let alone = outputs.len() == 1;
-        for ((name, shape, values), spec) in outputs.into_iter().zip(&loaded.train.outputs) {
-            columns.extend(shown(spec, name, shape, values, alone)?);
-        }
-        let table = Table::new(columns)?;
-        if args.output.as_os_str() == "-" {
-            console::write(|out| csv::write_to(out, b',', &table))?;
-        } else {
-            csv::write_csv(&args.output, &table)?;
-        }
+    } else if file {
+        predictor.write(&args.output)?;
+    } else if let Some(table) = predictor.table()? {
+        console::write(|out| csv::write_to(out, b',', &table))?;
     }
-    if args.output.as_os_str() != "-" {
+    let count = predictor.count;
+    if file {
         let output = args.output.display().to_string();
         if args.common.json {
             let event = json!({"event": "predicted", "rows": count, "output": output});
@@ -121,6 +124,72 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
 
 /// A name, the shape of a row, the values of all rows.
 type Values = (String, Vec<usize>, ColumnData);
+
+/// Rows read, predicted and shown, some at a time.
+struct Predictor<'a> {
+    input: Input,
+    session: Session<'a>,
+    loaded: &'a Loaded,
+    fitted: Fitted,
+    /// Columns that the model takes.
+    names: Vec<&'a str>,
+    /// Rows of a batch.
+    size: usize,
+    threads: usize,
+    /// Rows so far.
+    count: usize,
+}
+
+impl Predictor<'_> {
+    /// The model's outputs for the next rows; none at the end.
+    fn outputs(&mut self) -> Result<Option<Vec<Values>>, Failure> {
+        let Some(table) = self.input.next()? else {
+            return Ok(None);
+        };
+        let needed = self.names.iter().map(|n| (*n).to_owned()).collect();
+        let data = &self.loaded.data;
+        let mut made = Made::default();
+        let table = match self.fitted.fills.is_empty() {
+            true => table,
+            false => fill(data, &table, &self.fitted.fills)?,
+        };
+        let table = (self.fitted).derive(data, &table, &needed, &mut made, self.threads)?;
+        let rows = (0..table.rows() as u32).collect();
+        let columns = indices(&table, &self.names)?;
+        let order = Order::Sequential;
+        let mut batches = Batches::new(Arc::new(table), &columns, rows, self.size, order)?;
+        self.count += batches.rows();
+        Ok(Some(outputs(&mut self.session, &mut batches)?))
+    }
+
+    /// The same as the columns that people expect.
+    fn table(&mut self) -> Result<Option<Table>, Failure> {
+        let Some(outputs) = self.outputs()? else {
+            return Ok(None);
+        };
+        let mut columns = Vec::new();
+        let alone = outputs.len() == 1;
+        for ((name, shape, values), spec) in outputs.into_iter().zip(&self.loaded.train.outputs) {
+            columns.extend(shown(spec, name, shape, values, alone)?);
+        }
+        Ok(Some(Table::new(columns)?))
+    }
+
+    /// All of them into a file, which is there in the end or not at all.
+    fn write(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut fault = None;
+        let written = csv::write_tables(path, || {
+            self.table().map_err(|failure| {
+                fault = Some(failure);
+                std::io::ErrorKind::Other.into()
+            })
+        });
+        match fault {
+            Some(failure) => Err(failure),
+            None => Ok(written?),
+        }
+    }
+}
 
 /// Runs the model over all batches.
 fn outputs(session: &mut Session, batches: &mut Batches) -> Result<Vec<Values>, RunError> {
@@ -208,112 +277,4 @@ fn shown(
         )?,
         Column::new(format!("{prefix}p"), p_shape, values)?,
     ])
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kinds {
-    Text,
-    Npy,
-    Npz,
-}
-
-impl Kinds {
-    fn of(path: &Path) -> Kinds {
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("npy") => Kinds::Npy,
-            Some("npz") => Kinds::Npz,
-            _ => Kinds::Text,
-        }
-    }
-}
-
-fn read(path: &Path, specs: &[&ColumnSpec]) -> Result<Table, Failure> {
-    match Kinds::of(path) {
-        Kinds::Text => read_text(path, specs),
-        Kinds::Npy => match specs {
-            [spec] => {
-                let column = npy::read_npy(path, &spec.name, Some(element(spec.kind)))?;
-                Ok(Table::new(vec![reshape(path, column, &spec.shape)?])?)
-            }
-            _ => Err(Failure::Usage {
-                message: format!(
-                    "an npy file holds one array, the model takes {}",
-                    names(specs)
-                ),
-                help: Some("give a CSV or an npz file".into()),
-            }),
-        },
-        Kinds::Npz => {
-            let members: Vec<_> = specs
-                .iter()
-                .map(|c| (c.name.as_str(), c.name.as_str(), Some(element(c.kind))))
-                .collect();
-            let table = npy::read_npz(path, &members)?;
-            let columns = table
-                .into_columns()
-                .into_iter()
-                .zip(specs)
-                .map(|(column, spec)| reshape(path, column, &spec.shape));
-            Ok(Table::new(columns.collect::<Result<_, _>>()?)?)
-        }
-    }
-}
-
-/// Rows of as many elements are taken in the shape that the model takes.
-fn reshape(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataError> {
-    if column.per_row() == shape.iter().product::<usize>() {
-        return column.reshaped(shape.to_vec());
-    }
-    shaped(path, column, shape)
-}
-
-fn read_text(path: &Path, specs: &[&ColumnSpec]) -> Result<Table, Failure> {
-    let options = CsvOptions::detect();
-    let (header, width) = csv::csv_header(path, options)?;
-    let header = header.unwrap_or_default();
-    let there = |name: &String| header.contains(name);
-    let by_name = specs.iter().all(|s| match &s.selector {
-        Selector::Name(name) => there(name),
-        Selector::Names(first, last) => there(first) && there(last),
-        Selector::Index(_) | Selector::Indices(..) => false,
-    });
-    let fields: usize = specs
-        .iter()
-        .map(|s| s.shape.iter().product::<usize>())
-        .sum();
-    let mut columns = csv_columns(specs);
-    // a line for each row: none is left out
-    for (column, spec) in columns.iter_mut().zip(specs) {
-        column.missing = column.missing && spec.missing != Some(Missing::Drop);
-    }
-    if !by_name && width == fields {
-        let mut at = 0;
-        for (column, spec) in columns.iter_mut().zip(specs) {
-            let count: usize = spec.shape.iter().product();
-            column.select = if spec.shape.is_empty() {
-                Select::Index(at)
-            } else {
-                Select::Indices(at, at + count - 1)
-            };
-            at += count;
-        }
-    } else if !by_name && width < fields {
-        return Err(Failure::from(RunError::Usage {
-            what: format!("{} has {width} columns", path.display()),
-            reason: format!("the model takes {fields}: {}", names(specs)),
-        }));
-    }
-    Ok(csv::read_csv(path, options, &columns)?)
-}
-
-/// `sepal_length, petals[3]`
-fn names(specs: &[&ColumnSpec]) -> String {
-    let shown: Vec<String> = specs
-        .iter()
-        .map(|s| match &s.shape[..] {
-            [] => s.name.clone(),
-            shape => format!("{}{shape:?}", s.name),
-        })
-        .collect();
-    shown.join(", ")
 }
