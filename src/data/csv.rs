@@ -193,12 +193,7 @@ pub fn write_to(out: impl io::Write, delimiter: u8, table: &Table) -> io::Result
     write_rows(out, delimiter, table, true)
 }
 
-fn write_rows(
-    out: impl io::Write,
-    delimiter: u8,
-    table: &Table,
-    header: bool,
-) -> io::Result<()> {
+fn write_rows(out: impl io::Write, delimiter: u8, table: &Table, header: bool) -> io::Result<()> {
     let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(out);
     if header {
         for column in table.columns() {

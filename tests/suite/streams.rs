@@ -240,14 +240,25 @@ fn a_stream_is_looked_at_and_predicted_as_a_table_is() {
         shown.contains("class[2]") && shown.contains("column n ="),
         "{shown}"
     );
-    place.fine("predict s.nn --weights one/weights.safetensors --input rows.csv --output p.csv");
-    assert_eq!(
-        fs::read_to_string(place.path("p.csv"))
-            .unwrap()
-            .lines()
-            .count(),
-        801
-    );
+    // to a file some rows at a time, to stdout all at once
+    fs::write(place.path("more.csv"), text(9000)).unwrap();
+    let predict = "predict s.nn --weights one/weights.safetensors --input more.csv";
+    let (_, told) = place.fine(&format!("{predict} --output p.csv"));
+    assert!(told.contains("9000 rows -> p.csv"), "{told}");
+    let (whole, _) = place.fine(predict);
+    assert_eq!(whole.lines().count(), 9001);
+    assert!(fs::read_to_string(place.path("p.csv")).unwrap() == whole);
+    let broken = text(9000).replace(",8000,", ",,");
+    fs::write(place.path("more.csv"), broken).unwrap();
+    for to in ["q.csv", "-"] {
+        let output = place.nnc(&format!("{predict} --output {to}"));
+        let (out, told) = said(&output);
+        assert!(
+            told.contains("more.csv:8002: row 8001, column `n`"),
+            "{told}"
+        );
+        assert!(out.is_empty() && !place.path("q.csv").exists(), "{out}");
+    }
     // all of the rows: what is in memory says the same
     let whole = PROGRAM.replace("  split   { train 80%, val 10%, test 10% }\n", "");
     fs::write(place.path("s.nn"), &whole).unwrap();

@@ -29,7 +29,11 @@ impl Kinds {
 
 /// The rows, some at a time where they are text.
 pub enum Input {
-    Blocks { text: Box<CsvBlocks>, rows: usize, read: bool },
+    Blocks {
+        text: Box<CsvBlocks>,
+        rows: usize,
+        read: bool,
+    },
     Whole(Option<Table>),
 }
 
