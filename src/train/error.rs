@@ -47,6 +47,9 @@ pub enum RunError {
     #[error("{}: not a place to go on from: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
 
+    #[error("{}: not the sweep that was begun: {reason}", folder.display())]
+    Sweep { folder: PathBuf, reason: String },
+
     #[error("{}: {}", folder.display(), if *running { "a run is writing to it" } else { "it holds a run already" })]
     Taken {
         folder: PathBuf,
@@ -88,6 +91,7 @@ impl RunError {
             RunError::File { .. } => "E0954",
             RunError::Column { .. } => "E0955",
             RunError::Resume { .. } => "E0956",
+            RunError::Sweep { .. } => "E0970",
             RunError::Usage { .. } => "E0957",
             RunError::Program(_) => "E0958",
             RunError::Taken { .. } => "E0959",
@@ -114,6 +118,9 @@ impl RunError {
             }
             RunError::Resume { .. } => {
                 "a new run may start from these weights: --weights FILE".into()
+            }
+            RunError::Sweep { .. } => {
+                "go on with the same file and options, or begin anew with another --out".into()
             }
             RunError::Memory { fits, .. } => match fits {
                 Some(rows) => format!("a batch that fits: --batch {rows}"),

@@ -234,6 +234,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
         let output = place.nnc(&format!("sweep toy.nn --out a --resume {args}"));
         assert_eq!(output.status.code(), Some(3), "{}", out(&output));
         assert!(err(&output).contains(named), "{}", err(&output));
+        assert!(err(&output).contains("E0970"), "{}", err(&output));
     };
     refused(
         "--epochs 4",

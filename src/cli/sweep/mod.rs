@@ -169,7 +169,11 @@ fn prepare(args: &Args) -> Result<Sweep<'_>, Failure> {
             let from = from.map_or_else(|| Folder::latest(&loaded.name), Ok)?;
             let (folder, said) = Folder::reopen(&from)?;
             if let Some(reason) = folder::difference(&said, &identity, &space) {
-                return Err(RunError::Resume { path: from, reason }.into());
+                return Err(RunError::Sweep {
+                    folder: from,
+                    reason,
+                }
+                .into());
             }
             let records = folder.records()?;
             (folder, records)
@@ -506,8 +510,8 @@ impl Sweep<'_> {
         let alike = |r: &&Record| r.data.is_some() && self.of_data(r) == self.of_data(&record);
         let before = self.records.iter().find(alike);
         if before.is_some_and(|b| record.data.is_some() && b.data != record.data) {
-            return Err(RunError::Resume {
-                path: self.folder.path().to_owned(),
+            return Err(RunError::Sweep {
+                folder: self.folder.path().to_owned(),
                 reason: format!(
                     "the data have changed: trial {} saw others than those before it",
                     record.trial
