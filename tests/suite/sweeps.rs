@@ -460,6 +460,24 @@ fn tpe_beats_chance_on_a_smooth_function() {
 }
 
 #[test]
+fn a_small_space_is_tried_once() {
+    let mut spec = smooth(Method::Random { trials: 20 });
+    for (axis, n) in spec.axes.iter_mut().zip([3, 4]) {
+        axis.values = Values::Whole {
+            from: 1,
+            to: n,
+            log: false,
+        };
+    }
+    let plan = Plan::new(&spec, 5, 1, None).unwrap();
+    assert!(plan.is_exhaustive());
+    let mut all: Vec<&Vec<String>> = plan.trials().iter().map(|t| &t.values).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!((plan.planned(), all.len()), (12, 12));
+}
+
+#[test]
 fn halving_promotes_the_best_and_none_that_failed() {
     let method = Method::Halving {
         trials: 6,

@@ -67,8 +67,12 @@ impl Board {
             true => String::new(),
             false => format!(" in {works} rungs"),
         };
+        let all = match sweep.plan.is_exhaustive() {
+            true => " (all there are)",
+            false => "",
+        };
         self.say(&format!(
-            "{}, {} {}; {} trials{rungs}, {} at a time, seed {}, in {}",
+            "{}, {} {}; {} trials{rungs}{all}, {} at a time, seed {}, in {}",
             spec.search.method.text(),
             spec.goal.verb(),
             spec.goal.name,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::lower::callbacks::Better;
-use crate::lower::sweep::{Method, SweepSpec, Tpe};
+use crate::lower::sweep::{Axis, Method, SweepSpec, Tpe};
 use crate::train::sweep::halving::{self, Rung};
 use crate::train::sweep::{draw, space};
 
@@ -73,6 +73,15 @@ impl Plan {
         let mut spec = spec.clone();
         if let Some(n) = trials {
             set_trials(&mut spec.search.method, n)?;
+        }
+        let there = combinations(&spec.axes);
+        if let Some(all) = there {
+            // to run one again would say nothing
+            match &mut spec.search.method {
+                Method::Random { trials } => *trials = all.min(*trials),
+                Method::Tpe(set) => set.trials = all.min(set.trials),
+                _ => {}
+            }
         }
         let enough = |factor: usize, least: usize| match factor.saturating_mul(least) <= epochs {
             true => Ok(()),
@@ -157,6 +166,11 @@ impl Plan {
     /// How many there will be.
     pub fn planned(&self) -> usize {
         self.brackets.iter().map(Bracket::trials).sum()
+    }
+
+    /// Whether there is no other configuration.
+    pub fn is_exhaustive(&self) -> bool {
+        combinations(&self.spec.axes).is_some_and(|all| all <= self.planned())
     }
 
     /// Trainings in all, one a trial and rung, and the epochs that they take together.
@@ -265,20 +279,24 @@ impl Plan {
     /// A configuration that there is not yet, unless that is hard to find.
     fn add_by_chance(&mut self) {
         const ATTEMPTS: u64 = 64;
+        /// Spaces of which every point is looked at.
+        const SMALL: usize = 10_000;
         let trial = self.trials.len();
-        let mut last = None;
-        for again in 0..ATTEMPTS {
-            let place = draw::by_chance(&self.spec.axes, self.seed, trial, again);
+        let axes = &self.spec.axes;
+        let draw = |again| {
+            let place = draw::by_chance(axes, self.seed, trial, again);
             let values = self.values(&place);
-            let new = !self.seen.contains(&values);
-            last = Some((place, values));
-            if new {
-                break;
-            }
-        }
-        if let Some((place, values)) = last {
-            self.add(place, values);
-        }
+            (place, values)
+        };
+        let new = |(_, values): &(_, Vec<String>)| !self.seen.contains(values);
+        let small = combinations(axes).is_some_and(|all| all <= SMALL);
+        let found = (0..ATTEMPTS).map(draw).find(new);
+        let found = found.or_else(|| match small {
+            true => draw::grid(axes, None).into_iter().find(new),
+            false => None,
+        });
+        let (place, values) = found.unwrap_or_else(|| draw(0));
+        self.add(place, values);
     }
 
     fn add(&mut self, place: Vec<f64>, values: Vec<String>) {
@@ -297,6 +315,12 @@ impl Plan {
         axes.map(|(axis, p)| space::value(&axis.values, *p))
             .collect()
     }
+}
+
+/// How many configurations there are, where they can be counted.
+fn combinations(axes: &[Axis]) -> Option<usize> {
+    let mut counts = axes.iter().map(|a| a.values.count());
+    counts.try_fold(1usize, |all, n| all.checked_mul(n?))
 }
 
 impl Bracket {
