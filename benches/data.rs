@@ -1,12 +1,14 @@
 //! Reading, shuffling and gathering.
 //!
 //! `cargo bench --bench data -- DIR` with MNIST's IDX files in DIR; without, on made-up images of the same size.
+//! `cargo bench --bench data -- texts FILE.tsv [THREADS]`: words, ids and padding of a column `review`.
 
 use nnc::data::csv::{ColumnSpec, CsvOptions, Select, read_csv};
-use nnc::data::fit::{Over, statistics};
+use nnc::data::fit::{Lengths, Over, statistics};
 use nnc::data::idx::read_idx;
 use nnc::data::shuffle::shuffle;
-use nnc::data::{Batches, Column, ColumnData, ElementType, Order, Table};
+use nnc::data::text::{Numbering, Rules, Side, Vocabulary};
+use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +17,15 @@ use std::time::Instant;
 const ROWS: usize = 60_000;
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let mut words = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let folder = words.next();
+    if let (Some("texts"), Some(file)) = (folder.as_deref(), words.next()) {
+        let threads = words.next().and_then(|n| n.parse().ok()).unwrap_or(2);
+        if let Err(error) = texts(Path::new(&file), threads) {
+            eprintln!("{error}");
+        }
+        return;
+    }
     let image = match &folder {
         Some(folder) => {
             let path = Path::new(folder).join("train-images-idx3-ubyte");
@@ -129,6 +139,64 @@ fn csv() {
         "read mnist_5k.csv.gz (9.1 MB of text): {:.0} ms",
         seconds * 1e3
     );
+}
+
+/// Words counted over four fifths of the texts, the ids of all, padded to mean + 2 deviations;
+/// the same with byte pairs.
+fn texts(path: &Path, threads: usize) -> Result<(), DataError> {
+    let spec = ColumnSpec {
+        name: "review".into(),
+        select: Select::Name("review".into()),
+        element: ElementType::Text,
+        shape: None,
+        missing: false,
+    };
+    let options = CsvOptions {
+        delimiter: Some(b'\t'),
+        ..CsvOptions::detect()
+    };
+    let start = Instant::now();
+    let table = read_csv(path, options, &[spec])?;
+    let ColumnData::Text(texts) = table.columns()[0].data() else {
+        return Ok(());
+    };
+    println!(
+        "read {} texts: {:.2} s",
+        texts.len(),
+        start.elapsed().as_secs_f64()
+    );
+    let rows: Vec<u32> = (0..texts.len() as u32 / 5 * 4).collect();
+    let ways = [
+        ("10,000 words", Numbering::ByCount),
+        (
+            "8,000 byte pairs",
+            Numbering::BytePairs { min_frequency: 2 },
+        ),
+    ];
+    for (name, ids) in ways {
+        let rules = Rules {
+            num_words: Some(if ids == Numbering::ByCount {
+                10_000
+            } else {
+                8_000
+            }),
+            ids,
+            ..Rules::default()
+        };
+        let (vocabulary, fitted) =
+            best(3, || Vocabulary::fit(texts, &rows, rules.clone(), threads));
+        let vocabulary = vocabulary?;
+        let (ids, tokens) = best(3, || vocabulary.ids(texts, threads));
+        let ids = ids?;
+        let lengths = Lengths::new(&ids.lengths())?;
+        let length = (lengths.mean() + 2.0 * lengths.std()) as usize;
+        let (_, padded) = best(3, || ids.pad(length, Side::Pre, Side::Pre).map(black_box));
+        println!(
+            "{name}, {threads} threads: counted {fitted:.2} s, ids {tokens:.2} s, padded to {length} {padded:.3} s, together {:.2} s",
+            fitted + tokens + padded
+        );
+    }
+    Ok(())
 }
 
 fn made_up(name: &str, shape: Vec<usize>, data: ColumnData) -> Column {

@@ -321,7 +321,13 @@ impl Elab<'_> {
 
     /// The rows that a model is judged by at the end must not be those that it is tuned on.
     fn judged_twice(&mut self, part: Option<Part>, format: &Format, span: Span, env: &DataEnv) {
-        let same = |s: &&SourceSpec| s.part != part && s.format == *format;
+        // `./a.csv` and `a.csv.gz` are `a.csv`
+        let spelled = |f: &Format| {
+            format!("{f:?}")
+                .replace("\"./", "\"")
+                .replace(".gz\"", "\"")
+        };
+        let same = |s: &&SourceSpec| s.part != part && spelled(&s.format) == spelled(format);
         let Some(first) = env.spec.sources.iter().find(same) else {
             return;
         };
