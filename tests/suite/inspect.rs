@@ -159,3 +159,22 @@ fn what_is_written_can_be_read_and_the_page_needs_nothing_else() {
     assert!(!page.contains("<script"));
     assert_eq!(page.matches("<img ").count(), 1 + 3 * 3);
 }
+
+#[test]
+fn missing_values_are_counted_as_the_file_has_them() {
+    let place = tempfile::tempdir().unwrap();
+    let rows = "a,b,c\n1,,1\n,,2\n3,3,NA\n4,5,4\n";
+    fs::write(place.path().join("d.csv"), rows).unwrap();
+    let program = "data d {\n  source csv(\"d.csv\")\n  column x : [2] = a .. b, missing = mean\n  \
+                   column c : [], missing = drop\n  input x : [2]\n  input c : []\n}\n";
+    fs::write(place.path().join("d.nn"), program).unwrap();
+    let text = inspect(place.path(), &["d.nn", "--json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let missing = |v: &Value| v["missing"].as_u64().unwrap();
+    let columns = &found["columns"];
+    assert_eq!(found["rows"]["train"], 3);
+    assert_eq!((missing(&columns[0]), missing(&columns[1])), (3, 1));
+    let features = &columns[0]["features"];
+    assert_eq!((missing(&features[0]), missing(&features[1])), (1, 2));
+    assert_eq!(features[0]["max"], 4.0);
+}

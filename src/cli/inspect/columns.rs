@@ -1,6 +1,8 @@
 //! The columns of a data block: type, range, missing values, how often which values are
 //! there; the features of a short row one by one.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{LineStyle, Table as Shown, TableStyle};
 use serde_json::{Map, Value, json};
 
@@ -56,18 +58,20 @@ impl Source<'_> {
     }
 }
 
-/// What the columns of a source hold; `head` has its first rows.
+/// What the columns of a source hold; `head` has its first rows. What stands for values that
+/// are `missing` has been put in already.
 pub fn looks<'a>(
     spec: &'a DataSpec,
     source: Source,
     head: &'a Table,
+    missing: &BTreeMap<String, Vec<u64>>,
 ) -> Result<Vec<Look<'a>>, Failure> {
     let mut all = Vec::new();
     for spec in &spec.columns {
         let Some(column) = head.column(&spec.name) else {
             continue;
         };
-        let Some(facts) = source.facts(&spec.name, None)? else {
+        let Some(mut facts) = source.facts(&spec.name, None)? else {
             continue;
         };
         let picture = picture(spec, column, &facts);
@@ -77,6 +81,11 @@ pub fn looks<'a>(
             for i in 0..each {
                 features.extend(source.facts(&spec.name, Some(i))?);
             }
+        }
+        if let Some(counts) = missing.get(&spec.name) {
+            facts.missing = counts.iter().sum();
+            let each = features.iter_mut().zip(counts);
+            each.for_each(|(f, n): (&mut Facts, _)| f.missing = *n);
         }
         all.push(Look {
             spec,

@@ -126,7 +126,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         }
         (None, None) => return Err(Failure::usage("the data have no `train` part")),
     };
-    let columns = looks(spec, source, table)?;
+    let columns = looks(spec, source, table, data_set.missing())?;
     let samples = match args.sample {
         Some(n) => {
             let first = &head[..head.len().min(n as usize)];

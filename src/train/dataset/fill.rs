@@ -29,6 +29,31 @@ pub fn whole_rows(spec: &DataSpec, table: &Table) -> Result<Vec<u32>, DataError>
     Ok(kept)
 }
 
+/// How many values of each feature `rows` lack, by column; where such rows are left out, all
+/// rows of the table.
+pub fn count(spec: &DataSpec, table: &Table, rows: &[u32]) -> BTreeMap<String, Vec<u64>> {
+    let every: Vec<u32> = (0..table.rows() as u32).collect();
+    let mut counts = BTreeMap::new();
+    for spec in spec.columns.iter().filter(|c| c.missing.is_some()) {
+        let Some(column) = table.column(&spec.name) else {
+            continue;
+        };
+        let (flags, each) = (missing::flags(column), column.per_row());
+        let of = match spec.missing {
+            Some(Missing::Drop) => &every,
+            _ => rows,
+        };
+        let mut counted = vec![0; each];
+        for &row in of {
+            let flags = &flags[row as usize * each..][..each];
+            let each = counted.iter_mut().zip(flags);
+            each.for_each(|(n, flag)| *n += u64::from(*flag));
+        }
+        counts.insert(spec.name.clone(), counted);
+    }
+    counts
+}
+
 /// What stands for a missing value of each feature, by column.
 pub fn learn(
     spec: &DataSpec,

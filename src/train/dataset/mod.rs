@@ -52,6 +52,7 @@ pub struct Dataset {
     /// Blocks of a stream that are mixed at a time.
     window: usize,
     fitted: Fitted,
+    missing: BTreeMap<String, Vec<u64>>,
     /// What fitting has made already of the training table.
     made: Made,
     threads: usize,
@@ -131,6 +132,10 @@ impl Dataset {
             (None, Some((table, rows))) => fill::learn(spec, table, rows)?,
             (None, None) => BTreeMap::new(),
         };
+        let missing = match named.get(&Part::Train) {
+            Some((table, rows)) => fill::count(spec, table, rows),
+            None => BTreeMap::new(),
+        };
         if !fills.is_empty() {
             each_table(&mut named, |table, _| fill(spec, table, &fills))?;
         }
@@ -150,10 +155,17 @@ impl Dataset {
             parts: named,
             streams,
             window: reading.streaming.window,
+            missing,
             fitted,
             made,
             threads,
         })
+    }
+
+    /// How many values of each feature the training rows lacked, of the columns that say what
+    /// stands for them; of those whose rows are left out, all rows.
+    pub fn missing(&self) -> &BTreeMap<String, Vec<u64>> {
+        &self.missing
     }
 
     /// Makes the derived columns in `needed`, whose sizes are known by now; texts, which no
