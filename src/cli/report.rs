@@ -10,7 +10,7 @@ use crate::cli::load::Loaded;
 use crate::cli::progress::{Progress, number};
 use crate::data::write::replace;
 use crate::ir::Role;
-use crate::lower::spec::{ColumnKind, Meaning, Part, Report, ReportKind};
+use crate::lower::spec::{ColumnKind, Make, Meaning, Part, Report, ReportKind};
 use crate::train::dataset::Dataset;
 use crate::train::output::Output;
 use crate::train::report::collect::{Collected, collect};
@@ -85,8 +85,15 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     let folder = ended.out.folder().join("report");
     std::fs::create_dir_all(&folder)
         .map_err(|e| RunError::file(&folder, "make this folder", &e))?;
+    let mut written: Vec<String> = Vec::new();
     for (name, svg) in sections.iter().flat_map(|(_, s)| &s.pictures) {
-        let path = folder.join(format!("{}.svg", name.replace(['/', '\\'], "_")));
+        // a metric may have the name of a report
+        let mut name = name.replace(['/', '\\'], "_");
+        while written.contains(&name) {
+            name.push('_');
+        }
+        let path = folder.join(format!("{name}.svg"));
+        written.push(name);
         replace(&path, |out| out.write_all(svg.as_bytes()))?;
     }
     let text = page(&head(ended), &sections);
@@ -153,6 +160,7 @@ fn of_rows(ended: &Ended, report: &Report, found: &Collected) -> Result<Option<S
             .filter(|_| loaded.train.outputs.len() > 1),
         part: found.part,
         rows: found.rows,
+        classes: class_names(ended, output),
     };
     let of_classes = || found.predictions(output);
     let shown = match report.kind {
@@ -183,6 +191,40 @@ fn of_rows(ended: &Ended, report: &Report, found: &Collected) -> Result<Option<S
         ReportKind::Curves | ReportKind::LearningRate | ReportKind::Weights => None,
     };
     Ok(shown.transpose()?)
+}
+
+/// The labels that a target's classes are the places of; none where they are numbers.
+fn class_names(ended: &Ended, output: &str) -> Vec<String> {
+    let graph = &ended.loaded.report;
+    let target = format!("target/{output}");
+    let mut needed = vec![false; graph.value_count()];
+    for o in graph.outputs.iter().filter(|o| *o.name == *target) {
+        needed[o.value.0 as usize] = true;
+    }
+    for node in graph.nodes.iter().rev() {
+        if node.values().any(|v| needed[v.0 as usize]) {
+            node.args.iter().for_each(|a| needed[a.0 as usize] = true);
+        }
+    }
+    let mut columns = graph.inputs.iter().filter(|i| needed[i.value.0 as usize]);
+    let (Some(column), None) = (columns.next(), columns.next()) else {
+        return Vec::new();
+    };
+    let derived = &ended.loaded.data.derived;
+    match derived
+        .iter()
+        .find(|d| d.name == *column.name)
+        .map(|d| &d.make)
+    {
+        Some(Make::Index { labels, others }) => {
+            let names = ended.data.fitted().labels.get(labels).into_iter().flatten();
+            names
+                .cloned()
+                .chain(others.then(|| "other".into()))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn rows<'a>(ended: &Ended<'a, '_>, part: Part) -> Option<Rows<'a>> {

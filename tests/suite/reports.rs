@@ -44,7 +44,8 @@ fn scores_are_scikit_learns() {
         }
         let confusion = p.confusion();
         assert_eq!(serde_json::json!(confusion), case["confusion"]);
-        let text = Classification::of(&confusion).text();
+        let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
+        let text = Classification::of(&confusion).text(&names);
         let lines = |t: &str| {
             t.lines()
                 .map(|l| l.trim_end().to_owned())
@@ -280,6 +281,36 @@ fn the_losses_of_samples_add_up_to_the_loss() {
     let loss = find(&told, "test")["loss"].as_f64().unwrap();
     assert_eq!(worst.len(), 41);
     assert!((sum / 41.0 - loss).abs() < 1e-5, "{} {loss}", sum / 41.0);
+}
+
+#[test]
+fn classes_have_the_names_that_the_data_have() {
+    let place = Place::new();
+    let csv = fs::read_to_string(place.path().join("toy.csv")).unwrap();
+    let named = csv.replace(",0\n", ",cold\n").replace(",1\n", ",warm\n");
+    fs::write(place.path().join("toy.csv"), named).unwrap();
+    let path = place.path().join("toy.nn");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace("column  y : class[2]", "column  y : text")
+        .replace("  input   x", "  fit kinds = labels(train.y, classes = 2)\n  input   x")
+        .replace(
+            "target  y : class[2]",
+            "target  t : class[2] = y |> index(kinds)",
+        )
+        .replace(
+            "  seed ",
+            "  report confusion_matrix, classification_report, worst(count = 2)\n  seed ",
+        );
+    fs::write(&path, text).unwrap();
+    let told = place.events("run toy.nn --json --out w");
+    let worst = &find(&told, "report")["worst"][0];
+    assert!(
+        ["cold", "warm"].contains(&worst["true"].as_str().unwrap()),
+        "{worst}"
+    );
+    let page = fs::read_to_string(place.path().join("w/report.html")).unwrap();
+    assert!(page.contains(">\ncold\n</text>") && page.contains("<td>warm</td>"));
 }
 
 #[test]

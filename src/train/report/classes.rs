@@ -15,6 +15,7 @@ pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let counts = p.confusion();
     let title = of.title("Confusion matrix");
     let shares = format!("{}_shares", of.name);
+    let names = of.class_names(counts.len());
     Ok(Shown {
         caption: of.caption(
             "Left: how many rows of each true class were predicted as which. \
@@ -23,14 +24,14 @@ pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         pictures: vec![
             (
                 of.name.clone(),
-                charts::matrix(&title, &counts, Cells::Counts)?,
+                charts::matrix(&title, &names, &counts, Cells::Counts)?,
             ),
             (
                 shares,
-                charts::matrix(&format!("{title}, shares"), &counts, Cells::Shares)?,
+                charts::matrix(&format!("{title}, shares"), &names, &counts, Cells::Shares)?,
             ),
         ],
-        text: matrix_text(&counts),
+        text: matrix_text(&names, &counts),
         numbers: json!(counts),
         title,
         ..Shown::default()
@@ -38,23 +39,24 @@ pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
 }
 
 /// Counts and, where there is room, shares; rows are true classes, columns predicted ones.
-fn matrix_text(counts: &[Vec<usize>]) -> String {
+fn matrix_text(names: &[String], counts: &[Vec<usize>]) -> String {
     /// More columns than this do not fit a line.
     const MOST: usize = 16;
     const BOTH: usize = 6;
     if counts.len() > MOST {
         return format!("  {} classes: see the page\n", counts.len());
     }
-    let classes: Vec<String> = (0..counts.len()).map(|c| c.to_string()).collect();
+    // names as wide as theirs would be rows wider than a terminal
+    let short: Vec<String> = names.iter().map(|n| n.chars().take(8).collect()).collect();
     let mut heads = vec!["true\\predicted"];
-    heads.extend(classes.iter().map(String::as_str));
+    heads.extend(short.iter().map(String::as_str));
     if counts.len() <= BOTH {
         heads.push(" ");
-        heads.extend(classes.iter().map(String::as_str));
+        heads.extend(short.iter().map(String::as_str));
     }
-    let rows = counts.iter().enumerate().map(|(class, row)| {
+    let rows = counts.iter().zip(names).map(|(row, name)| {
         let all: usize = row.iter().sum();
-        let mut cells = vec![class.to_string()];
+        let mut cells = vec![name.clone()];
         cells.extend(row.iter().map(usize::to_string));
         if counts.len() <= BOTH {
             cells.push(String::new());
@@ -77,7 +79,7 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
         row
     };
     let classes = scores.classes.iter().enumerate();
-    let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(c.to_string(), s)).collect();
+    let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(of.class(c), s)).collect();
     rows.push(vec![
         "Accuracy".into(),
         String::new(),
@@ -96,7 +98,7 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
              class were found. F1: their harmonic mean.",
         ),
         body: page::table(&heads, &rows),
-        text: scores.text(),
+        text: scores.text(&of.class_names(scores.classes.len())),
         numbers: json!(scores),
         ..Shown::default()
     }
@@ -172,7 +174,7 @@ fn ranked(
         let mut points: Vec<(f64, f64)> = c.points.iter().copied().step_by(step).collect();
         points.extend(c.points.last());
         Series {
-            name: format!("{} ({})", c.class, area(c, 3)),
+            name: format!("{} ({})", of.class(c.class), area(c, 3)),
             points,
             dashed: false,
             aside: false,
@@ -189,7 +191,7 @@ fn ranked(
         .iter()
         .map(|c| {
             let shown = c.area.max(0.0);
-            vec![c.class.to_string(), area(c, 4), terminal::bar(shown, 24)]
+            vec![of.class(c.class), area(c, 4), terminal::bar(shown, 24)]
         })
         .collect();
     let more = match curves.len() > LINES {
@@ -206,6 +208,14 @@ fn ranked(
         numbers: json!({"areas": areas}),
         title: told.title,
     })
+}
+
+/// `class 1`, or its name.
+fn one(of: &Subject) -> String {
+    match of.classes.get(1) {
+        Some(name) => name.clone(),
+        None => "class 1".into(),
+    }
 }
 
 /// Probabilities against how often they came true, and how many there are of each.
@@ -235,12 +245,13 @@ pub fn calibration(
             aside: true,
         },
     ];
-    let (what, x) = match p.classes {
-        2 => ("the probability of class 1", "mean probability of class 1"),
-        _ => ("the probability of the predicted class", "mean probability"),
+    let of_what = match p.classes {
+        2 => format!("probability of {}", one(of)),
+        _ => "probability of the predicted class".to_owned(),
     };
+    let x = format!("mean {of_what}");
     let axes = Axes {
-        x,
+        x: &x,
         y: "share that came true",
         whole: false,
         square: true,
@@ -265,7 +276,7 @@ pub fn calibration(
     );
     Ok(Shown {
         caption: of.caption(&format!(
-            "Rows are put into bins by {what}; on the dashed line probabilities are \
+            "Rows are put into bins by the {of_what}; on the dashed line probabilities are \
              frequencies, below it they are too sure. ECE: the mean distance from it.",
         )),
         pictures: vec![(of.name.clone(), charts::lines(&title, &axes, &series)?)],

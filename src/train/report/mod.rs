@@ -56,6 +56,8 @@ pub struct Subject {
     pub output: Option<String>,
     pub part: Part,
     pub rows: usize,
+    /// The names of its classes, where the data have names.
+    pub classes: Vec<String>,
 }
 
 impl Subject {
@@ -65,6 +67,16 @@ impl Subject {
             Some(output) => format!("{of} of {output}"),
             None => of.to_owned(),
         }
+    }
+
+    /// The name of a class, or its number.
+    pub fn class(&self, class: usize) -> String {
+        let name = self.classes.get(class).cloned();
+        name.unwrap_or_else(|| class.to_string())
+    }
+
+    pub fn class_names(&self, count: usize) -> Vec<String> {
+        (0..count).map(|c| self.class(c)).collect()
     }
 
     /// `359 rows of the test part. ` before what else there is to say.

@@ -137,24 +137,30 @@ impl Classification {
     }
 
     /// The table that scikit-learn's `classification_report` prints.
-    pub fn text(&self) -> String {
-        let mut out = format!("{:>13}{HEAD}\n\n", "");
+    pub fn text(&self, names: &[String]) -> String {
+        let longest = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+        let wide = longest.max("weighted avg".len());
+        let mut out = format!("{:>wide$} {HEAD}\n\n", "");
         let mut line = |name: &str, s: &Scores| {
             let _ = writeln!(
                 out,
-                "{name:>12} {:>10.2}{:>10.2}{:>10.2}{:>10}",
+                "{name:>wide$} {:>10.2}{:>10.2}{:>10.2}{:>10}",
                 s.precision, s.recall, s.f1, s.support
             );
         };
-        for (class, scores) in self.classes.iter().enumerate() {
-            line(&class.to_string(), scores);
+        for (name, scores) in names.iter().zip(&self.classes) {
+            line(name, scores);
         }
         let all = self.macro_average.support;
-        let _ = writeln!(out, "\n    accuracy {:>30.2}{all:>10}", self.accuracy);
+        let _ = writeln!(
+            out,
+            "\n{:>wide$} {:>30.2}{all:>10}",
+            "accuracy", self.accuracy
+        );
         let mut line = |name: &str, s: &Scores| {
             let _ = writeln!(
                 out,
-                "{name:>12} {:>10.2}{:>10.2}{:>10.2}{:>10}",
+                "{name:>wide$} {:>10.2}{:>10.2}{:>10.2}{:>10}",
                 s.precision, s.recall, s.f1, s.support
             );
         };

@@ -56,8 +56,8 @@ pub fn worst(
     let samples = order.iter().map(|&i| Sample {
         row: rows.chosen.get(i).map_or(i, |r| *r as usize) + 1,
         loss: losses[i],
-        truth: told(y.row(i), classes, false),
-        predicted: told(p.row(i), classes, true),
+        truth: told(of, y.row(i), classes, false),
+        predicted: told(of, p.row(i), classes, true),
     });
     let samples: Vec<Sample> = samples.collect();
     let cards = samples.iter().map(|s| card(s, rows));
@@ -94,18 +94,19 @@ pub fn worst(
 }
 
 /// `3`, or `3 (0.91)`; numbers as they are.
-fn told(values: &[f32], classes: bool, predicted: bool) -> String {
+fn told(of: &Subject, values: &[f32], classes: bool, predicted: bool) -> String {
     match (classes, values) {
         (true, [p]) if predicted => {
-            let class = u8::from(*p > 0.5);
-            format!("{class} ({:.2})", if class == 1 { *p } else { 1.0 - p })
+            let class = usize::from(*p > 0.5);
+            let p = if class == 1 { *p } else { 1.0 - p };
+            format!("{} ({p:.2})", of.class(class))
         }
-        (true, [class]) => class.to_string(),
+        (true, [class]) => of.class(*class as usize),
         (true, row) => {
             let best = (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b });
             match predicted {
-                true => format!("{best} ({:.2})", row[best]),
-                false => best.to_string(),
+                true => format!("{} ({:.2})", of.class(best), row[best]),
+                false => of.class(best),
             }
         }
         (false, row) => {

@@ -30,9 +30,11 @@ pub struct Axes<'t> {
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 380;
 const LEGEND_ROW: f64 = 18.0;
+/// A line of so few points shows them.
+const DOTS: usize = 20;
 
 /// Lines over axes; points that are not finite are left out. Series of one name before
-/// `val_` share a colour; a series of one point is a dot.
+/// `val_` share a colour.
 pub fn lines(title: &str, axes: &Axes, series: &[Series]) -> Result<String, RunError> {
     let width = if axes.square { 480 } else { WIDTH };
     let (names, rows) = legend(series, f64::from(width));
@@ -76,10 +78,16 @@ pub fn lines(title: &str, axes: &Axes, series: &[Series]) -> Result<String, RunE
             let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
             let points: Vec<(f64, f64)> = s.points.iter().filter(finite).copied().collect();
             let style = stroke(color, 1.8);
-            if let [one] = points.as_slice() {
-                let dot = Circle::new(*one, px(3.0), color.filled());
-                chart.draw_series([dot])?;
-            } else if s.dashed {
+            if points.len() <= DOTS && !s.aside {
+                let dots = points
+                    .iter()
+                    .map(|p| Circle::new(*p, px(2.6), color.filled()));
+                chart.draw_series(dots)?;
+            }
+            if points.len() < 2 {
+                continue;
+            }
+            if s.dashed {
                 let line = DashedPathElement::new(points, px(5.0), px(4.0), style);
                 chart.plotting_area().draw(&line)?;
             } else {

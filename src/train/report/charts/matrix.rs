@@ -4,6 +4,7 @@ use plotters::element::{Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontTransform, RGBColor, WHITE};
 
+use super::panels::fitted;
 use super::{INK, picture, px, text};
 use crate::train::RunError;
 
@@ -17,10 +18,19 @@ pub enum Cells {
 
 /// A row a true class, a column a predicted one. Where cells are too small for numbers they
 /// have colours alone, and where they are smaller still the classes' names are left out.
-pub fn matrix(title: &str, counts: &[Vec<usize>], cells: Cells) -> Result<String, RunError> {
+pub fn matrix(
+    title: &str,
+    names: &[String],
+    counts: &[Vec<usize>],
+    cells: Cells,
+) -> Result<String, RunError> {
     let n = counts.len();
     let cell = (520.0 / n.max(1) as f64).clamp(8.0, 64.0);
-    let (left, top) = (64.0, 56.0);
+    let names: Vec<String> = names.iter().map(|n| fitted(n, 16)).collect();
+    let longest = names.iter().map(|n| n.chars().count()).max().unwrap_or(0) as f64;
+    let upright = 7.0 * longest > cell;
+    let left = 50.0 + 7.0 * longest;
+    let top = if upright { 44.0 + 7.0 * longest } else { 56.0 };
     let side = cell * n as f64;
     let size = |beside: f64, least: f64| (beside + side + 16.0).max(least) as u32;
     let middle = Pos::new(HPos::Center, VPos::Center);
@@ -33,16 +43,28 @@ pub fn matrix(title: &str, counts: &[Vec<usize>], cells: Cells) -> Result<String
         ))?;
         let turned = label.transform(FontTransform::Rotate270);
         area.draw(&Text::new("true", (px(20.0), px(top + side / 2.0)), turned))?;
-        for (i, row) in counts.iter().enumerate() {
+        for (i, (row, name)) in counts.iter().zip(&names).enumerate() {
             let all: usize = row.iter().sum();
             let y = top + cell * i as f64;
             if cell >= 14.0 {
-                let name = i.to_string();
-                let at = (px(left + cell * (i as f64 + 0.5)), px(top - 12.0));
-                area.draw(&Text::new(name.clone(), at, label.clone()))?;
+                let at = px(left + cell * (i as f64 + 0.5));
+                match upright {
+                    true => {
+                        let turned = label.transform(FontTransform::Rotate270);
+                        let turned = turned.pos(Pos::new(HPos::Left, VPos::Center));
+                        area.draw(&Text::new(name.clone(), (at, px(top - 8.0)), turned))?;
+                    }
+                    false => {
+                        area.draw(&Text::new(
+                            name.clone(),
+                            (at, px(top - 12.0)),
+                            label.clone(),
+                        ))?;
+                    }
+                }
                 let right = label.pos(Pos::new(HPos::Right, VPos::Center));
                 area.draw(&Text::new(
-                    name,
+                    name.clone(),
                     (px(left - 8.0), px(y + cell / 2.0)),
                     right,
                 ))?;
