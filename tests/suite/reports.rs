@@ -293,7 +293,10 @@ fn classes_have_the_names_that_the_data_have() {
     let text = fs::read_to_string(&path).unwrap();
     let text = text
         .replace("column  y : class[2]", "column  y : text")
-        .replace("  input   x", "  fit kinds = labels(train.y, classes = 2)\n  input   x")
+        .replace(
+            "  input   x",
+            "  fit kinds = labels(train.y, classes = 2)\n  input   x",
+        )
         .replace(
             "target  y : class[2]",
             "target  t : class[2] = y |> index(kinds)",
