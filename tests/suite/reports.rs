@@ -266,6 +266,30 @@ fn every_report_is_on_the_page_and_in_the_event() {
 }
 
 #[test]
+fn reports_of_the_interpreter_are_the_same() {
+    let place = Place::new();
+    let told = all_reports(&place);
+    let again = place.events("run toy.nn --json --out interpreted --device interp");
+    let (a, b) = (find(&told, "report"), find(&again, "report"));
+    assert_eq!(a["confusion_matrix"], b["confusion_matrix"]);
+    for name in ["roc", "pr"] {
+        for (a, b) in numbers(&a[name]["areas"])
+            .iter()
+            .zip(numbers(&b[name]["areas"]))
+        {
+            assert!((a - b).abs() < 1e-6, "{name} {a} {b}");
+        }
+    }
+    let means = |v: &Value| -> Vec<f64> {
+        let all = v["activations"].as_array().unwrap().iter();
+        all.map(|l| l["mean"].as_f64().unwrap()).collect()
+    };
+    for (a, b) in means(a).iter().zip(means(b)) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
 fn the_losses_of_samples_add_up_to_the_loss() {
     let place = Place::new();
     let path = place.path().join("toy.nn");

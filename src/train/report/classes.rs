@@ -81,14 +81,14 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
     let classes = scores.classes.iter().enumerate();
     let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(of.class(c), s)).collect();
     rows.push(vec![
-        "Accuracy".into(),
+        "all, accuracy".into(),
         String::new(),
         String::new(),
         format!("{:.2}", scores.accuracy),
         scores.macro_average.support.to_string(),
     ]);
-    rows.push(cells("Mean of classes".into(), &scores.macro_average));
-    rows.push(cells("Mean by support".into(), &scores.weighted_average));
+    rows.push(cells("macro avg".into(), &scores.macro_average));
+    rows.push(cells("weighted avg".into(), &scores.weighted_average));
     let mut heads = vec!["Class"];
     heads.extend(HEAD.split_whitespace());
     Shown {

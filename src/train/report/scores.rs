@@ -152,10 +152,11 @@ impl Classification {
             line(name, scores);
         }
         let all = self.macro_average.support;
+        let pad = wide - 8;
         let _ = writeln!(
             out,
-            "\n{:>wide$} {:>30.2}{all:>10}",
-            "accuracy", self.accuracy
+            "\n{:pad$}accuracy {:>30.2}{all:>10}",
+            "", self.accuracy
         );
         let mut line = |name: &str, s: &Scores| {
             let _ = writeln!(
