@@ -21,6 +21,8 @@ use std::rc::Rc;
 const MAX_FIELD: u64 = 16 << 20;
 /// A longer row likewise.
 const MAX_ROW: u64 = 32 << 20;
+/// A row of more delimiters is refused.
+const MAX_FIELDS: u64 = 1 << 20;
 
 /// How a text table is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -232,7 +234,7 @@ fn write_rows(out: impl io::Write, delimiter: u8, table: &Table, header: bool) -
 /// The rows of a file, one at a time.
 struct Rows {
     reader: ::csv::Reader<Metered>,
-    budget: Rc<Cell<u64>>,
+    budget: Rc<Budget>,
     record: ByteRecord,
     /// The first row was read already, to see whether it is a header.
     pending: bool,
@@ -243,10 +245,25 @@ struct Rows {
     row: u64,
 }
 
+/// What a row may still take.
+#[derive(Default)]
+struct Budget {
+    bytes: Cell<u64>,
+    fields: Cell<u64>,
+}
+
+impl Budget {
+    fn renew(&self) {
+        self.bytes.set(MAX_ROW);
+        self.fields.set(MAX_FIELDS);
+    }
+}
+
 /// Reads no more than its budget, which is renewed for each row.
 struct Metered {
     source: Source,
-    budget: Rc<Cell<u64>>,
+    budget: Rc<Budget>,
+    delimiter: u8,
     last: u8,
     /// Bytes so far.
     read: u64,
@@ -257,15 +274,18 @@ struct Metered {
 }
 
 /// A row went over its budget.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a row is too long")]
-struct TooLong;
+enum TooLong {
+    Bytes,
+    Fields,
+}
 
 impl Read for Metered {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let budget = self.budget.get();
+        let budget = self.budget.bytes.get();
         if budget == 0 {
-            return Err(io::Error::other(TooLong));
+            return Err(io::Error::other(TooLong::Bytes));
         }
         let most = to.len().min(usize::try_from(budget).unwrap_or(usize::MAX));
         let mut n = self.source.read(&mut to[..most])?;
@@ -283,7 +303,12 @@ impl Read for Metered {
             }
             None => self.ended = true,
         }
-        self.budget.set(budget - n as u64);
+        self.budget.bytes.set(budget - n as u64);
+        let delimiters = to[..n].iter().filter(|&&b| b == self.delimiter).count();
+        match self.budget.fields.get().checked_sub(delimiters as u64) {
+            Some(left) => self.budget.fields.set(left),
+            None => return Err(io::Error::other(TooLong::Fields)),
+        }
         self.read += n as u64;
         Ok(n)
     }
@@ -293,10 +318,11 @@ impl Rows {
     fn open(path: &Path, options: CsvOptions) -> Result<Rows, DataError> {
         let source = Source::open(path)?;
         let delimiter = options.delimiter(&source.path);
-        let budget = Rc::new(Cell::new(MAX_ROW));
+        let budget = Rc::new(Budget::default());
         let metered = Metered {
             source,
             budget: budget.clone(),
+            delimiter,
             last: b'\n',
             read: 0,
             crlf: None,
@@ -379,7 +405,7 @@ impl Rows {
     }
 
     fn read(&mut self) -> Result<bool, DataError> {
-        self.budget.set(MAX_ROW);
+        self.budget.renew();
         let line = self.reader.position().line();
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => Ok(false),
@@ -407,10 +433,17 @@ impl Rows {
                 false => Ok(true),
             },
             Err(error) => match error.into_kind() {
-                ::csv::ErrorKind::Io(e) if e.get_ref().is_some_and(|e| e.is::<TooLong>()) => {
-                    Err(self.too_long("row", line, MAX_ROW))
-                }
-                ::csv::ErrorKind::Io(e) => Err(self.reader.get_ref().source.fault(&e)),
+                ::csv::ErrorKind::Io(e) => match too_long(&e) {
+                    Some(TooLong::Bytes) => Err(self.too_long("row", line, MAX_ROW)),
+                    Some(TooLong::Fields) => Err(DataError::Syntax {
+                        path: self.path().to_owned(),
+                        line,
+                        reason: format!(
+                            "a row that starts here has more than {MAX_FIELDS} delimiters: is a quote left open?"
+                        ),
+                    }),
+                    None => Err(self.reader.get_ref().source.fault(&e)),
+                },
                 other => Err(DataError::BadHeader {
                     path: self.path().to_owned(),
                     reason: format!("{other:?}"),
@@ -636,6 +669,10 @@ fn none_of(element: ElementType) -> ColumnData {
         ElementType::F32 => ColumnData::F32(Vec::new()),
         ElementType::Text => ColumnData::Text(TextColumn::default()),
     }
+}
+
+fn too_long(error: &io::Error) -> Option<TooLong> {
+    error.get_ref()?.downcast_ref().copied()
 }
 
 /// The value of one to six digits: exact in every element type but u8.

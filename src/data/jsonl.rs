@@ -12,6 +12,7 @@ use super::error::{self, DataError, Place, nearest};
 use super::sink::{Refusal, Sink, expected};
 use super::source::{Source, refuse_utf16};
 use super::table::{ElementType, Table};
+use rustc_hash::FxHashMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -19,6 +20,8 @@ use std::path::Path;
 
 /// A longer line is refused.
 const MAX_LINE: u64 = 32 << 20;
+/// A line of more fields is refused.
+const MAX_FIELDS: usize = 1 << 20;
 
 /// Reads the columns asked for.
 pub fn read_jsonl(path: &Path, specs: &[ColumnSpec]) -> Result<Table, DataError> {
@@ -139,13 +142,14 @@ impl Column {
 #[derive(Default)]
 struct Row {
     fields: Vec<Field>,
+    places: FxHashMap<String, usize>,
 }
 
 impl Row {
     /// The place of a field of which some column takes `most` numbers.
     fn field(&mut self, name: &str, most: usize) -> usize {
-        let known = self.fields.iter().position(|f| f.name == name);
-        let at = known.unwrap_or_else(|| {
+        let at = self.places.get(name).copied().unwrap_or_else(|| {
+            self.places.insert(name.into(), self.fields.len());
             self.fields.push(Field {
                 name: name.into(),
                 ..Field::default()
@@ -381,6 +385,10 @@ impl<'de> Visitor<'de> for Names<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, IgnoredAny)) = map.next_entry()? {
+            if self.0.len() == MAX_FIELDS {
+                let more = format!("an object of more than {MAX_FIELDS} fields");
+                return Err(A::Error::custom(more));
+            }
             self.0.push(name);
         }
         Ok(())
@@ -395,7 +403,7 @@ impl<'de> Visitor<'de> for &mut Row {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(at) = map.next_key_seed(Key(&self.fields))? {
+        while let Some(at) = map.next_key_seed(Key(&self.places))? {
             let Some(at) = at else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -412,7 +420,7 @@ impl<'de> Visitor<'de> for &mut Row {
 }
 
 /// A name -> the place of the field of that name, if a column takes it.
-struct Key<'a>(&'a [Field]);
+struct Key<'a>(&'a FxHashMap<String, usize>);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = Option<usize>;
@@ -430,7 +438,7 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|f| f.name == name))
+        Ok(self.0.get(name).copied())
     }
 }
 

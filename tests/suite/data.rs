@@ -584,7 +584,7 @@ fn broken_csv_is_refused() {
         (
             &open,
             f32s("a"),
-            "E0918 x.csv:3: a row that starts here is longer than 32 MB: is a quote left open?",
+            "E0940 x.csv:3: a row that starts here has more than 1048576 delimiters: is a quote left open?",
         ),
     ];
     for (content, specs, expected) in cases {

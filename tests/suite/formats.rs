@@ -13,6 +13,8 @@ use nnc::data::wav::{self, read_wavs};
 use nnc::data::{ColumnData, ElementType, Table};
 use tempfile::TempDir;
 
+use crate::data::gz;
+
 use ElementType::{Class, F32, I32, Text, U8};
 
 fn spec(name: &str, element: ElementType, shape: &[usize]) -> ColumnSpec {
@@ -68,7 +70,7 @@ const LINES: &str = "\u{feff}{\"id\": 7, \"x\": [1, 2.5], \"grid\": [[1, 2], [3,
 fn json_lines_are_read_by_name_and_shape() {
     for (name, bytes) in [
         ("a.jsonl", LINES.as_bytes().to_vec()),
-        ("a.jsonl.gz", crate::data::gz(LINES.as_bytes())),
+        ("a.jsonl.gz", gz(LINES.as_bytes())),
     ] {
         let (_folder, path) = file(name, bytes);
         let specs = [
@@ -353,4 +355,82 @@ fn sounds_of_every_kind_are_samples_from_minus_one_to_one() {
     let two = [chosen("x", Select::Name("audio".into()), F32, &[3, 2])];
     let table = read_wavs(&of, None, &two).unwrap();
     assert_eq!(f32s(&table, "x"), [0.0, 0.5, 0.25, -0.5, 0.0, 0.0]);
+}
+
+// Through the command
+
+/// Trains on `files` with the data block's `lines`, then predicts `input`; what is written.
+fn predicted(lines: &str, model: &str, files: &[(&str, Vec<u8>)], input: &str) -> String {
+    let place = crate::cli::Place::new();
+    for (path, bytes) in files {
+        let path = place.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let program = format!(
+        "data d {{\n{lines}\n}}\n{model}\ntrain M on d {{\n  loss binary_crossentropy\n  optimizer SGD(lr = 1e-30)\n}}\n"
+    );
+    std::fs::write(place.path().join("a.nn"), program).unwrap();
+    place.events("run a.nn --json --out o");
+    let weights = "--weights o/weights.safetensors";
+    let output = place.nnc(&format!("predict a.nn {weights} --input {input}"));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        crate::cli::err(&output)
+    );
+    let inspected = place.nnc("inspect a.nn --sample 1");
+    let told = crate::cli::err(&inspected);
+    assert_eq!(inspected.status.code(), Some(0), "{told}");
+    crate::cli::out(&output)
+}
+
+const HALF: &str = "model M(x: [2]) -> prob { x |> Dense(1, sigmoid, kernel_initializer = zeros) }";
+
+#[test]
+fn rows_of_every_format_are_trained_on_and_predicted() {
+    let lines = "{\"x\": [1, 2], \"y\": 0}\n{\"x\": [3, 4], \"y\": 1}\n";
+    let block = |source: &str| {
+        format!(
+            "source {source}\ncolumn x : [2]\ncolumn y : class[2]\ninput x : [2]\ntarget y : class[2]"
+        )
+    };
+    let json = gz(lines.as_bytes());
+    let files = [
+        ("a.jsonl.gz", json),
+        ("new.jsonl", b"{\"x\": [5, 6]}\n".to_vec()),
+    ];
+    let told = predicted(&block("jsonl(\"a.jsonl\")"), HALF, &files, "new.jsonl");
+    assert_eq!(told, "class,p\n1,0.5\n");
+
+    let table = crate::malformed::tables::good();
+    let files = [("a.parquet", table)];
+    let told = predicted(&block("parquet(\"a.parquet\")"), HALF, &files, "a.parquet");
+    assert_eq!(told, "class,p\n1,0.5\n1,0.5\n");
+}
+
+#[test]
+fn files_of_a_folder_are_trained_on_and_predicted() {
+    let sound = |x: f64| wav(16, false, 1, 8000, &[x; 3]);
+    let files = [
+        ("s/a/1.wav", sound(0.5)),
+        ("s/b/1.wav", sound(-0.5)),
+        ("new/2.wav", sound(0.1)),
+        ("new/1.wav", sound(0.2)),
+    ];
+    let block = "source wavs(\"s\", rate = 8000)\ncolumn x : [2] = audio\ncolumn y : class[2] = label\ninput x : [2]\ntarget y : class[2]";
+    let told = predicted(block, HALF, &files, "new");
+    assert_eq!(told, "path,class,p\n1.wav,1,0.5\n2.wav,1,0.5\n");
+
+    let text = |t: &str| t.as_bytes().to_vec();
+    let files = [
+        ("t/neg/1.txt", text("a bad film")),
+        ("t/pos/1.txt", text("a good film")),
+        ("t/pos/2.txt", text("good")),
+        ("new/x.txt", text("bad")),
+    ];
+    let block = "source texts(\"t\")\ncolumn t : text = text\ncolumn y : class[2] = label\nsplit { train 2, val 1 }\nfit vocab = Tokenizer(train.t, num_words = 2)\ninput x : [2] = t |> bag(vocab)\ntarget y : class[2]";
+    let told = predicted(block, HALF, &files, "new");
+    assert_eq!(told, "path,class,p\nx.txt,1,0.5\n");
 }

@@ -1,11 +1,13 @@
-//! The rows to be predicted: a text some rows at a time, arrays whole.
+//! The rows to be predicted: a text some rows at a time, others whole; or the files of a
+//! folder, such as the model was trained on.
 
 use std::path::Path;
 
 use crate::cli::common::Failure;
 use crate::data::csv::{self, CsvBlocks, CsvOptions, Select};
-use crate::data::{Column, DataError, Table, npy};
-use crate::lower::spec::{ColumnSpec, Missing, Selector};
+use crate::data::folder::Folder;
+use crate::data::{Column, ColumnData, DataError, Table, jsonl, npy, parquet, texts, wav};
+use crate::lower::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
 use crate::train::RunError;
 use crate::train::dataset::{csv_columns, element, shaped};
 
@@ -13,13 +15,22 @@ use crate::train::dataset::{csv_columns, element, shaped};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kinds {
     Text,
+    Jsonl,
+    Parquet,
     Npy,
     Npz,
 }
 
 impl Kinds {
     pub fn of(path: &Path) -> Kinds {
+        let plain = path.with_extension("");
+        let path = match path.extension() {
+            Some(ending) if ending == "gz" => &plain,
+            _ => path,
+        };
         match path.extension().and_then(|e| e.to_str()) {
+            Some("jsonl" | "ndjson") => Kinds::Jsonl,
+            Some("parquet") => Kinds::Parquet,
             Some("npy") => Kinds::Npy,
             Some("npz") => Kinds::Npz,
             _ => Kinds::Text,
@@ -35,17 +46,31 @@ pub enum Input {
         read: bool,
     },
     Whole(Option<Table>),
+    Files {
+        table: Option<Table>,
+        paths: Vec<String>,
+    },
 }
 
 impl Input {
-    /// The columns of `specs`; of a text `rows` at a time.
-    pub fn open(path: &Path, specs: &[&ColumnSpec], rows: usize) -> Result<Input, Failure> {
+    /// The columns of `specs`; of a text `rows` at a time, of a folder as `sources` are read.
+    pub fn open(
+        path: &Path,
+        specs: &[&ColumnSpec],
+        rows: usize,
+        sources: &[SourceSpec],
+    ) -> Result<Input, Failure> {
+        if path.is_dir() {
+            return read_folder(path, specs, sources);
+        }
         Ok(match Kinds::of(path) {
             Kinds::Text => Input::Blocks {
                 text: Box::new(open_text(path, specs)?),
                 rows,
                 read: false,
             },
+            Kinds::Jsonl => Input::Whole(Some(jsonl::read_jsonl(path, &asked(specs))?)),
+            Kinds::Parquet => Input::Whole(Some(parquet::read_parquet(path, &asked(specs))?)),
             Kinds::Npy => Input::Whole(Some(read_npy(path, specs)?)),
             Kinds::Npz => Input::Whole(Some(read_npz(path, specs)?)),
         })
@@ -61,9 +86,62 @@ impl Input {
                     Ok(found)
                 }
             },
-            Input::Whole(table) => Ok(table.take()),
+            Input::Whole(table) | Input::Files { table, .. } => Ok(table.take()),
         }
     }
+
+    /// The column `path`, of files.
+    pub fn paths(&self) -> Result<Option<Column>, DataError> {
+        let Input::Files { paths, .. } = self else {
+            return Ok(None);
+        };
+        let paths = paths.iter().map(String::as_str).collect();
+        Column::new("path", vec![], ColumnData::Text(paths)).map(Some)
+    }
+}
+
+/// All files of a folder, whatever folders in it they are in.
+fn read_folder(
+    path: &Path,
+    specs: &[&ColumnSpec],
+    sources: &[SourceSpec],
+) -> Result<Input, Failure> {
+    let columns = asked(specs);
+    for source in sources {
+        let (folder, table) = match &source.format {
+            Format::Texts { .. } => {
+                let folder = Folder::of_files(path, texts::ENDINGS)?;
+                let table = texts::read_texts(&folder, &columns)?;
+                (folder, table)
+            }
+            Format::Wavs { rate, .. } => {
+                let folder = Folder::of_files(path, wav::ENDINGS)?;
+                let table = wav::read_wavs(&folder, *rate, &columns)?;
+                (folder, table)
+            }
+            _ => continue,
+        };
+        return Ok(Input::Files {
+            table: Some(table),
+            paths: folder.files.into_iter().map(|file| file.path).collect(),
+        });
+    }
+    Err(Failure::Usage {
+        message: format!(
+            "{} is a folder, and the model's rows are not the files of one",
+            path.display()
+        ),
+        help: Some(format!("give a file of rows with {}", names(specs))),
+    })
+}
+
+/// How readers are asked for `specs`: a row is predicted for each, so none is left out.
+fn asked(specs: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
+    let mut columns = csv_columns(specs);
+    for (column, spec) in columns.iter_mut().zip(specs) {
+        column.missing = column.missing && spec.missing != Some(Missing::Drop);
+    }
+    columns
 }
 
 /// An array, in the shape that the model takes.
@@ -118,11 +196,7 @@ fn open_text(path: &Path, specs: &[&ColumnSpec]) -> Result<CsvBlocks, Failure> {
         .iter()
         .map(|s| s.shape.iter().product::<usize>())
         .sum();
-    let mut columns = csv_columns(specs);
-    // a line for each row: none is left out
-    for (column, spec) in columns.iter_mut().zip(specs) {
-        column.missing = column.missing && spec.missing != Some(Missing::Drop);
-    }
+    let mut columns = asked(specs);
     if !by_name && width == fields {
         let mut at = 0;
         for (column, spec) in columns.iter_mut().zip(specs) {

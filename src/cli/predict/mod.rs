@@ -2,7 +2,8 @@
 //!
 //! Input columns are found by header name; without a header (or with other names)
 //! by position, where the file has just the fields that the model takes; else as in
-//! the training file. Probabilities become `class` (the likeliest, or 1 from 0.5
+//! the training file. JSON lines and Parquet are read by name; of a folder each file is a
+//! row, and its `path` the first column of what is written. Probabilities become `class` (the likeliest, or 1 from 0.5
 //! on) and `p`; other numbers keep the output's name. An npy file holds them raw.
 //!
 //! From one text file to another rows go some at a time: memory does not depend on how many
@@ -41,7 +42,7 @@ pub struct Args {
     /// What `nnc run` saved
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Rows to predict: CSV, TSV, npy or npz
+    /// Rows to predict: CSV, TSV, JSON lines, Parquet, npy or npz; or a folder of texts or sounds
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
     /// Where to write: a CSV or npy file, or - for CSV on stdout
@@ -67,8 +68,10 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
             });
         }
         Kinds::Npy => true,
-        Kinds::Npz => return Err(Failure::usage("predictions are written as CSV or npy")),
         Kinds::Text => false,
+        Kinds::Npz | Kinds::Jsonl | Kinds::Parquet => {
+            return Err(Failure::usage("predictions are written as CSV or npy"));
+        }
     };
     let mut file = WeightsFile::open(&args.weights)?;
     let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
@@ -91,7 +94,7 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
         false => usize::MAX,
     };
     let mut predictor = Predictor {
-        input: Input::open(&args.input, &specs, rows)?,
+        input: Input::open(&args.input, &specs, rows, &loaded.data.sources)?,
         session,
         loaded: &loaded,
         fitted: fitted.unwrap_or_default(),
@@ -167,7 +170,7 @@ impl Predictor<'_> {
         let Some(outputs) = self.outputs()? else {
             return Ok(None);
         };
-        let mut columns = Vec::new();
+        let mut columns: Vec<Column> = self.input.paths()?.into_iter().collect();
         let alone = outputs.len() == 1;
         for ((name, shape, values), spec) in outputs.into_iter().zip(&self.loaded.train.outputs) {
             columns.extend(shown(spec, name, shape, values, alone)?);

@@ -12,7 +12,7 @@
 mod arrays;
 mod damage;
 mod folders;
-mod tables;
+pub mod tables;
 mod text;
 
 use std::fs;
@@ -25,6 +25,9 @@ pub use crate::data::gz;
 
 /// Bytes that a run may ask for: what the program takes, and a row in the making.
 const MOST: u64 = 200 << 20;
+
+/// Where what is read in blocks is kept.
+const CACHE: &str = "cache";
 
 /// A broken input and a program that reads it.
 pub struct Case {
@@ -119,6 +122,9 @@ impl Case {
         assert_eq!(told.matches("error[").count(), 1, "{name}: {told}");
         assert!(!told.contains("panicked"), "{name}: {told}");
         assert_eq!(before, names(folder.path()), "{name}");
+        // nothing half made stays in the cache either
+        let cache = folder.path().join(CACHE);
+        assert!(!cache.exists() || files(&cache) == 0, "{name}");
         told
     }
 }
@@ -127,9 +133,17 @@ fn names(folder: &Path) -> Vec<String> {
     let all = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = all
         .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != CACHE)
         .collect();
     names.sort();
     names
+}
+
+/// Files below a folder.
+fn files(folder: &Path) -> usize {
+    let all = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    all.map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .sum()
 }
 
 /// `nnc run a.nn` there, with so much memory.
@@ -139,7 +153,8 @@ fn command(folder: &Path) -> Command {
     command
         .args(["-c", &limited, env!("CARGO_BIN_EXE_nnc")])
         .current_dir(folder)
-        .env("NO_COLOR", "1");
+        .env("NO_COLOR", "1")
+        .env("NNC_CACHE", folder.join(CACHE));
     command
 }
 

@@ -5,7 +5,7 @@ use super::{Case, Content, FEEDS, WORDS, gz, numbers};
 const MEGABYTE: usize = 1 << 20;
 
 pub fn cases() -> Vec<Case> {
-    [values(), files(), long(), json()]
+    [values(), files(), long(), json(), streams()]
         .into_iter()
         .flatten()
         .collect()
@@ -138,6 +138,7 @@ fn long() -> Vec<Case> {
     // members of gzip follow one another: 3 GB of the same in a few MB
     let member = gz(&vec![b'7'; 16 * MEGABYTE]);
     let three = member.repeat(192);
+    let fields = [b"{".as_slice(), &b"\"a\":1,".repeat(3 << 20), b"\"a\":1}"].concat();
     let mut zeros = csv("3 GB of zeros", "");
     zeros.files = vec![("a.csv".into(), Content::Zeros(3 << 30))];
     let json = [gz(b"{\"a\": 1, \"b\": 2, \"y\": \""), three.clone()].concat();
@@ -156,6 +157,19 @@ fn long() -> Vec<Case> {
         ),
         csv("a header of 3 GB", three),
         zeros,
+        csv(
+            "a header of 30 million fields",
+            gz(&vec![b','; 30 * MEGABYTE]),
+        ),
+        csv(
+            "a row of 30 million fields",
+            [gz(b"a,b,y\n1,2,0\n"), gz(&vec![b','; 30 * MEGABYTE])].concat(),
+        ),
+        numbers(
+            "a JSON object of 3 million fields",
+            "jsonl(\"a.jsonl\")",
+            gz(&fields),
+        ),
         csv(
             "a field of 17 MB",
             [
@@ -252,5 +266,31 @@ fn json() -> Vec<Case> {
         words("a number for a text", b"{\"t\": 3, \"y\": 1}\n"),
         words("a list for a text", b"{\"t\": [\"a\"], \"y\": 1}\n"),
         alone("gzip of JSON lines cut off", "").with_bytes(&packed[..packed.len() - 10]),
+    ]
+}
+
+/// What is read in blocks, and kept in a cache beside the program.
+fn streams() -> Vec<Case> {
+    let case = |name, bytes: &[u8]| numbers(name, "csv(\"a.csv\", stream = true)", bytes);
+    let rows: String = (0..4000)
+        .map(|i| format!("{i},{},{}\n", i + 1, i % 2))
+        .collect();
+    let rows = format!("a,b,y\n{rows}");
+    let packed = gz(rows.as_bytes());
+    vec![
+        case("an empty file, streamed", b""),
+        case(
+            "a bad number far down a stream",
+            format!("{rows}1,?,0\n").as_bytes(),
+        ),
+        case(
+            "a class far down a stream",
+            format!("{rows}1,2,5\n").as_bytes(),
+        ),
+        case(
+            "a ragged row far down a stream",
+            format!("{rows}1,2\n").as_bytes(),
+        ),
+        case("streamed gzip that is cut off", &packed[..packed.len() - 9]),
     ]
 }
