@@ -75,6 +75,9 @@ impl Caching {
                     ));
                 }
             }
+            Told::Unusable { reason } => {
+                console::note(&format!("warning: nothing is kept in the cache: {reason}"));
+            }
             Told::Damaged { entry } => {
                 console::note(&format!(
                     "warning: {} is damaged, and is made again",

@@ -7,10 +7,11 @@
 //! An entry that was not used for [`KEPT`] days goes when a new one is made. All of it may be
 //! deleted at any time.
 
-use super::csv::{ColumnSpec, CsvBlocks, CsvOptions};
+use super::csv::{ColumnSpec, CsvBlocks, CsvOptions, read_csv};
 use super::error::DataError;
 use super::packed::{self, Broken, Packed, PackedColumn, Packer};
 use super::source::Source;
+use super::table::{ElementType, Table};
 use super::write::replace;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -47,6 +48,8 @@ pub enum Told<'a> {
     },
     /// An entry is not what was written, and is made again.
     Damaged { entry: &'a Path },
+    /// Nothing can be kept there, so what is large is parsed each time.
+    Unusable { reason: String },
 }
 
 /// Tells it.
@@ -97,8 +100,9 @@ pub fn packed(cache: &Path, wanted: &Wanted, tell: Tell) -> Result<(Packed, Stri
                 .and_then(|f| f.set_modified(SystemTime::now()));
             return Ok((found, key));
         }
-        Err(Broken::Io(e)) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(_) => tell(&Told::Damaged { entry: &entry }),
+        // as a rule there is none
+        Err(Broken::Io(_)) => {}
+        Err(Broken::Damaged) => tell(&Told::Damaged { entry: &entry }),
     }
     make_folder(&tables)?;
     remove_old(&tables);
@@ -118,6 +122,36 @@ pub fn packed(cache: &Path, wanted: &Wanted, tell: Tell) -> Result<(Packed, Stri
         bytes: fs::metadata(&entry).map_or(0, |m| m.len()),
     });
     Ok((made, key))
+}
+
+/// A table in memory, through the cache if the file has `least` bytes and no texts are asked
+/// for: the same table, sooner. Where the cache cannot be used, the file is parsed.
+pub fn table(
+    cache: Result<PathBuf, DataError>,
+    wanted: &Wanted,
+    least: u64,
+    tell: Tell,
+) -> Result<Table, DataError> {
+    let parse = || read_csv(wanted.path, wanted.options, wanted.columns);
+    let mut columns = wanted.columns.iter();
+    let numbers = columns.len() > 0 && columns.all(|c| c.element != ElementType::Text);
+    if !numbers || Source::open(wanted.path)?.size() < least {
+        return parse();
+    }
+    let found = match &cache {
+        Ok(folder) => packed(folder, wanted, tell).and_then(|(packed, _)| packed.table()),
+        Err(error) => Err(error.clone()),
+    };
+    match found {
+        Err(error @ (DataError::Io { .. } | DataError::Cache { .. }))
+            if error.path() != Some(wanted.path) =>
+        {
+            let reason = error.to_string();
+            tell(&Told::Unusable { reason });
+            parse()
+        }
+        found => found,
+    }
 }
 
 fn make(entry: &Path, source: &Path, wanted: &Wanted, tell: Tell) -> Result<(), DataError> {
@@ -316,7 +350,6 @@ impl CsvBlocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ElementType;
     use crate::data::csv::{HeaderLine, Select};
     use std::cell::RefCell;
 
@@ -358,6 +391,7 @@ mod tests {
                 Told::Reading { .. } => "",
                 Told::Made { .. } => "made ",
                 Told::Damaged { .. } => "damaged ",
+                Told::Unusable { .. } => "unusable ",
             }
         });
         (found, told.into_inner())
@@ -397,6 +431,44 @@ mod tests {
         let (other, told) = ask(folder, &columns());
         assert_eq!((told.as_str(), other.unwrap().0.rows()), ("made ", 101));
         assert_eq!(files(folder).len(), 3);
+    }
+
+    #[test]
+    fn a_table_in_memory_is_the_same_through_the_cache_and_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let path = &folder.join("rows.csv");
+        fs::write(path, text(100).replace("\n50,", "\n,")).unwrap();
+        let mut columns = columns();
+        columns[0].missing = true;
+        let bits = |table: &Table| -> Vec<Vec<u8>> {
+            let columns = table.columns().iter();
+            columns.map(|c| c.as_bytes().unwrap().to_vec()).collect()
+        };
+        let wanted = Wanted {
+            path,
+            options: OPTIONS,
+            columns: &columns,
+            block: 120,
+        };
+        let parsed = read_csv(path, OPTIONS, &columns).unwrap();
+        let ask = |cache: &str, least: u64| {
+            let told = RefCell::new(Vec::new());
+            let tell = |t: &Told| told.borrow_mut().push(format!("{t:?}"));
+            let cache = Ok(folder.join(cache));
+            let found = table(cache, &wanted, least, &tell).unwrap();
+            assert_eq!(bits(&found), bits(&parsed));
+            assert_eq!(found.rows(), 100);
+            told.into_inner().concat()
+        };
+        let size = fs::metadata(path).unwrap().len();
+        assert_eq!(ask("cache", size + 1), "");
+        assert!(ask("cache", size).starts_with("Made"));
+        assert_eq!(ask("cache", size), "");
+        assert!(ask("rows.csv", size).starts_with("Unusable"));
+        fs::write(path, "a,b,y\n1,2,9\n").unwrap();
+        let error = table(Ok(folder.join("cache")), &wanted, 0, &|_| {}).unwrap_err();
+        assert_eq!(error.code(), "E0917");
     }
 
     #[test]

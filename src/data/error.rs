@@ -375,6 +375,14 @@ impl DataError {
         }
     }
 
+    /// The file that could not be read or written.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            DataError::Io { path, .. } | DataError::Cache { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     pub(crate) fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> DataError {
         DataError::Io {
             path: path.to_owned(),

@@ -14,10 +14,11 @@
 //! sum; a file that was cut off anywhere lacks its end, and is no packed file.
 
 use super::error::DataError;
-use super::table::{Column, ColumnData, Storage, Table};
-use crate::bytes::{AlignedBytes, bytes_of_mut};
+use super::table::{Column, ColumnData, Storage, Table, TextColumn};
+use crate::bytes::{Number, bytes_of_mut};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -272,18 +273,53 @@ impl Packed {
 
     /// A column of a block as a column of a table.
     pub fn column(&self, block: usize, column: usize) -> Result<Column, DataError> {
+        self.columns_of(block..block + 1, column)
+    }
+
+    /// All of it as a table in memory.
+    pub fn table(&self) -> Result<Table, DataError> {
+        let all = 0..self.blocks();
+        let columns = 0..self.strides.len();
+        let columns = columns.map(|column| self.columns_of(all.clone(), column));
+        Table::new(columns.collect::<Result<_, _>>()?)
+    }
+
+    /// A column's rows of some blocks.
+    fn columns_of(&self, blocks: Range<usize>, column: usize) -> Result<Column, DataError> {
         let spec = &self.directory.columns[column];
-        let rows = self.rows_of(block);
-        let mut bytes = AlignedBytes::zeroed(rows * self.strides[column].0);
-        self.segment(block, column, &mut bytes)
-            .map_err(|e| self.fault(&e))?;
-        column_of(spec, &bytes)
+        let data = match spec.storage {
+            Storage::U8 => ColumnData::U8(self.elements(blocks, column)?),
+            Storage::U16 => ColumnData::U16(self.elements(blocks, column)?),
+            Storage::I32 => ColumnData::I32(self.elements(blocks, column)?),
+            Storage::F32 => ColumnData::F32(self.elements(blocks, column)?),
+            // a packed file has none: `stride` refuses them
+            Storage::Text => ColumnData::Text(TextColumn::default()),
+        };
+        Column::new(spec.name.clone(), spec.shape.clone(), data)
+    }
+
+    fn elements<T: Number>(
+        &self,
+        blocks: Range<usize>,
+        column: usize,
+    ) -> Result<Vec<T>, DataError> {
+        let bytes = |block| self.rows_of(block) * self.strides[column].0;
+        let all: usize = blocks.clone().map(bytes).sum();
+        let mut elements = vec![T::default(); all / size_of::<T>()];
+        let mut rest = bytes_of_mut(&mut elements);
+        for block in blocks {
+            let (to, after) = rest.split_at_mut(bytes(block));
+            self.segment(block, column, to)
+                .map_err(|e| self.fault(&e))?;
+            rest = after;
+        }
+        Ok(elements)
     }
 }
 
 /// Elements as they lie in a packed file.
 pub fn column_of(spec: &PackedColumn, bytes: &[u8]) -> Result<Column, DataError> {
-    fn numbers<T: crate::bytes::Number>(bytes: &[u8]) -> Vec<T> {
+    fn numbers<T: Number>(bytes: &[u8]) -> Vec<T> {
         let mut numbers = vec![T::default(); bytes.len() / size_of::<T>()];
         bytes_of_mut(&mut numbers).copy_from_slice(bytes);
         numbers
@@ -293,7 +329,7 @@ pub fn column_of(spec: &PackedColumn, bytes: &[u8]) -> Result<Column, DataError>
         Storage::U16 => ColumnData::U16(numbers(bytes)),
         Storage::I32 => ColumnData::I32(numbers(bytes)),
         Storage::F32 => ColumnData::F32(numbers(bytes)),
-        Storage::Text => ColumnData::Text(Default::default()),
+        Storage::Text => ColumnData::Text(TextColumn::default()),
     };
     Column::new(spec.name.clone(), spec.shape.clone(), data)
 }

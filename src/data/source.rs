@@ -48,6 +48,11 @@ impl Source {
         Ok(Source { path, reader, size })
     }
 
+    /// Bytes of the file itself.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Bytes it holds, exactly; none if it is compressed.
     pub fn exact_size(&self) -> Option<u64> {
         match self.reader {

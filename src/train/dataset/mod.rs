@@ -106,7 +106,7 @@ impl Dataset {
         let mut tables: BTreeMap<Option<Part>, Vec<Table>> = BTreeMap::new();
         let streams = streamed::load(spec, places, seed, &reading.streaming)?;
         for source in spec.sources.iter().filter(|s| !s.stream) {
-            let table = read(source, &columns, places)?;
+            let table = read(source, &columns, places, &reading.streaming)?;
             tables.entry(source.part).or_default().push(table);
         }
         let mut parts = BTreeMap::new();

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::data::cache::{self, Wanted};
 use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
 use crate::data::folder::Folder;
 use crate::data::{
@@ -13,12 +14,14 @@ use crate::data::{
 use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Selector, SourceSpec};
 
 use super::places::Places;
+use super::streamed::Streaming;
 
 /// The columns of a source, in the shapes that are asked for.
 pub fn read(
     source: &SourceSpec,
     columns: &[&ColumnSpec],
     places: &Places,
+    how: &Streaming,
 ) -> Result<Table, DataError> {
     match &source.format {
         Format::Csv {
@@ -26,8 +29,13 @@ pub fn read(
             delimiter,
             header,
         } => {
-            let options = csv_options(*delimiter, *header);
-            csv::read_csv(&places.find(path), options, &csv_columns(columns))
+            let wanted = Wanted {
+                path: &places.find(path),
+                options: csv_options(*delimiter, *header),
+                columns: &csv_columns(columns),
+                block: how.block,
+            };
+            cache::table(how.cache(), &wanted, how.least, how.tell)
         }
         Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
         Format::Npy { files } => each_file(files, columns, places, npy::read_npy),

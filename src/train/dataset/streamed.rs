@@ -28,6 +28,8 @@ pub struct Streaming<'a> {
     pub block: usize,
     /// Blocks that are mixed at a time.
     pub window: usize,
+    /// Bytes of a file that is held in memory, from which on it is parsed once as well.
+    pub least: u64,
     pub tell: Tell<'a>,
 }
 
@@ -37,7 +39,15 @@ impl<'a> Streaming<'a> {
             cache: None,
             block: BLOCK,
             window: WINDOW,
+            least: 64 << 20,
             tell,
+        }
+    }
+
+    pub fn cache(&self) -> Result<PathBuf, DataError> {
+        match &self.cache {
+            Some(folder) => Ok(folder.clone()),
+            None => cache::folder(),
         }
     }
 }
@@ -53,10 +63,7 @@ pub fn load(
     if spec.sources.iter().all(|s| !s.stream) {
         return Ok(parts);
     }
-    let cache = match &how.cache {
-        Some(folder) => folder.clone(),
-        None => cache::folder()?,
-    };
+    let cache = how.cache()?;
     let columns: Vec<&ColumnSpec> = spec.columns.iter().collect();
     let columns = csv_columns(&columns);
     let mut files: BTreeMap<Option<Part>, Vec<_>> = BTreeMap::new();
