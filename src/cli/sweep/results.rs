@@ -188,8 +188,8 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
         ("history".into(), charts::history(spec, &shown)?),
         ("importance".into(), charts::importance(&weights)?),
     ];
-    for at in 0..spec.axes.len() {
-        let name = format!("axis_{}", spec.axes[at].name);
+    for (at, axis) in spec.axes.iter().enumerate() {
+        let name = format!("axis_{}", axis.name);
         pictures.push((name, charts::axis(spec, at, &shown)?));
     }
     let folder = sweep.folder.path().join("report");

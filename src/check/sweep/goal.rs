@@ -1,0 +1,155 @@
+//! `minimize val_loss`: one metric that the run reports, in the direction that is better, and
+//! none of the test part.
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::lower::callbacks::Better;
+use crate::lower::sweep::Goal;
+use crate::syntax::ast::{ExprKind, Ident, Setting, Sweep};
+
+use super::super::callbacks::Reported;
+use super::super::elab::Elab;
+use super::super::train::Settings;
+use super::Trained;
+
+impl Elab<'_> {
+    /// `minimize val_loss`, of what the run reports.
+    pub fn goal(
+        &mut self,
+        settings: &Settings,
+        s: &Sweep,
+        trained: Option<&Trained>,
+    ) -> Option<Goal> {
+        let (setting, better) = match (settings.get("minimize"), settings.get("maximize")) {
+            (Some(one), None) => (one, Better::Less),
+            (None, Some(one)) => (one, Better::Greater),
+            (None, None) => {
+                self.error(
+                    "E0703",
+                    s.model.span,
+                    "the sweep has no goal",
+                    "add `minimize val_loss` or `maximize val_accuracy`",
+                );
+                return None;
+            }
+            (Some(one), Some(other)) => {
+                let d = Diagnostic::error("E0703", "a sweep has one goal")
+                    .label(other.key.span, "a second one")
+                    .label(one.key.span, "the first");
+                self.report(d);
+                return None;
+            }
+        };
+        let name = self.goal_name(setting)?;
+        if let Some(run) = trained.and_then(|t| t.reported) {
+            self.goal_is_reported(&name, run)?;
+            if trained.is_some_and(|t| t.folded) && !name.text.starts_with("val_") {
+                let message = "of folds the rows held out are judged";
+                let d = Diagnostic::error("E0706", message)
+                    .label(name.span, "of the rows trained on")
+                    .fix(name.span, format!("val_{}", name.text));
+                self.report(d);
+                return None;
+            }
+            self.goal_is_good(&name, setting, better, run)?;
+        }
+        Some(Goal {
+            name: name.text.to_string(),
+            better,
+        })
+    }
+
+    fn goal_name(&mut self, setting: &Setting) -> Option<Ident> {
+        match setting.values.as_slice() {
+            [one] if one.name.is_none() => match &one.value.kind {
+                ExprKind::Name(n) => return Some(n.clone()),
+                ExprKind::Str(s) => {
+                    let d = Diagnostic::error("E0706", "a metric is a name, without quotes")
+                        .label(one.span, "a text")
+                        .fix(one.span, s.clone());
+                    self.report(d);
+                    return None;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        self.error(
+            "E0706",
+            setting.span,
+            format!("`{}` takes the name of one metric", setting.key.text),
+            "as in `minimize val_loss`",
+        );
+        None
+    }
+
+    fn goal_is_reported(&mut self, name: &Ident, run: &Reported) -> Option<()> {
+        let metric = |n: &str| run.metrics.iter().any(|(m, _)| m == n);
+        let bare = name.text.strip_prefix("val_").filter(|b| metric(b));
+        if metric(&name.text) || bare.is_some() && run.validated {
+            return Some(());
+        }
+        let mut d = Diagnostic::error("E0706", format!("the run reports no `{}`", name.text));
+        let tested = name.text.strip_prefix("test_").filter(|b| metric(b));
+        d = match (bare, tested) {
+            (_, Some(b)) => {
+                d.message = "the test part cannot choose the best trial".into();
+                let d = d
+                    .label(name.span, "it would be no test any more")
+                    .note("the test part says what the chosen configuration is worth: a sweep that has seen it cannot");
+                match run.validated {
+                    true => d.fix(name.span, format!("val_{b}")),
+                    false => d.help(format!(
+                        "give `val` a share in `split`, and choose by `val_{b}`"
+                    )),
+                }
+            }
+            (Some(b), None) => d
+                .label(name.span, "needs a validation part, and the data have none")
+                .help(format!(
+                    "give `val` a share in `split`, or choose by `{b}` of the training rows"
+                )),
+            (None, None) => {
+                let vals = run.metrics.iter().filter(|_| run.validated);
+                let names: Vec<String> = (run.metrics.iter().map(|(m, _)| m.clone()))
+                    .chain(vals.map(|(m, _)| format!("val_{m}")))
+                    .collect();
+                let d = d.label(name.span, "not a metric of this run");
+                match did_you_mean(&name.text, names.iter().map(String::as_str)) {
+                    Some(near) => d
+                        .help(format!("did you mean `{near}`?"))
+                        .fix(name.span, near),
+                    None => d.note(format!("it reports {}", names.join(", "))),
+                }
+            }
+        };
+        self.report(d);
+        None
+    }
+
+    /// Refuses `minimize val_accuracy`.
+    fn goal_is_good(
+        &mut self,
+        name: &Ident,
+        setting: &Setting,
+        better: Better,
+        run: &Reported,
+    ) -> Option<()> {
+        let bare = name.text.strip_prefix("val_").unwrap_or(&name.text);
+        let known = run
+            .metrics
+            .iter()
+            .find(|(n, _)| n == bare || *n == *name.text);
+        let (amount, verb) = match known.and_then(|(_, b)| *b) {
+            Some(known) if known != better => match known {
+                Better::Less => ("less", "minimize"),
+                Better::Greater => ("more", "maximize"),
+            },
+            _ => return Some(()),
+        };
+        let d = Diagnostic::error("E0711", format!("{amount} of `{bare}` is better"))
+            .label(setting.key.span, "this asks for the worst")
+            .fix(setting.key.span, verb);
+        self.report(d);
+        None
+    }
+}
