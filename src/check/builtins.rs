@@ -85,6 +85,12 @@ pub const BUILTINS: &[Builtin] = &[
         el.unary(a, Unary::Abs, Some(f64::abs))
     }),
     b(
+        "ahead",
+        &["column", "k"],
+        "a column's value `k` rows later, in a data block; rows that have none are left out",
+        |el, a| el.of_rows_only(a),
+    ),
+    b(
         "argmax",
         &["x", "axis?"],
         "index of the largest along `axis`, the first of equals",
@@ -232,6 +238,12 @@ pub const BUILTINS: &[Builtin] = &[
             Some(Val::Error) | None => Val::Error,
             Some(v) => Val::Bool(matches!(v, Val::List(_) | Val::Tuple(_))),
         },
+    ),
+    b(
+        "lag",
+        &["column", "k"],
+        "a column's value `k` rows before, in a data block; rows that have none are left out",
+        |el, a| el.of_rows_only(a),
     ),
     b(
         "len",
@@ -450,6 +462,17 @@ pub const BUILTINS: &[Builtin] = &[
         &["x", "window", "strides", "padding"],
         "sum of each window of the middle axes",
         |el, a| el.window(a, WindowOp::Sum),
+    ),
+    b(
+        "windows",
+        &[
+            "column",
+            "sequence_length",
+            "sampling_rate?",
+            "sequence_stride?",
+        ],
+        "the values of a column at this row and those before it, in a data block, as Keras' `timeseries_dataset_from_array` has them",
+        |el, a| el.of_rows_only(a),
     ),
     b(
         "with_mask",

@@ -1,16 +1,24 @@
 //! Functions of a column of numbers as it stands in the file, outside any graph: what they
 //! give is a column like those of a file, made before training.
 //!
-//! `missing(age)`: where `age` has no value.
+//! ```text
+//! missing(age)                 where `age` has no value
+//! windows(passengers, 12)      the last twelve, that of the row included
+//! lag(passengers, 1)           the one before
+//! ahead(passengers, 1)         the one after
+//! ```
 
-use crate::diag::Diagnostic;
-use crate::ir::{Elem, Type};
-use crate::lower::spec::{Make, Rows as RowsSpec};
+use std::cell::RefCell;
+
+use crate::diag::{Diagnostic, did_you_mean};
+use crate::ir::{Dim, Elem, Type};
+use crate::lower::spec::{Make, Method, Rows as RowsSpec};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use super::data::DataEnv;
 use super::elab::Elab;
+use super::feed::walk;
 use super::missing::name_of;
 use super::rows::stage;
 use super::value::{Meaning, Val};
@@ -25,7 +33,7 @@ pub struct Numbers {
 }
 
 fn is_column_function(name: &str) -> bool {
-    matches!(name, "missing")
+    matches!(name, "missing" | "windows" | "lag" | "ahead")
 }
 
 /// The column, and the rest, of a call of such a function: `f(column, ..)` or
@@ -79,19 +87,179 @@ impl Elab<'_> {
         rest: &[Arg],
         span: Span,
     ) -> Val {
+        let of = RowsSpec::Numbers(column.text.to_string());
+        let (make, ty) = match &*f.text {
+            "missing" => match self.missing_of(column, numbers, f, rest) {
+                Some(ty) => (Make::Missing, ty),
+                None => return Val::Error,
+            },
+            "windows" => match self.windows_of(numbers, f, rest) {
+                Some(found) => found,
+                None => return Val::Error,
+            },
+            name => {
+                let Some([Some(k)]) = self.counts(f, rest, ["k"], [None]) else {
+                    return Val::Error;
+                };
+                let k = k as i64;
+                let ahead = if name == "ahead" { k } else { -k };
+                (Make::Ahead(ahead), numbers.ty.clone())
+            }
+        };
+        let meaning = match make {
+            Make::Missing => Meaning::Real,
+            _ => numbers.meaning.clone(),
+        };
+        self.derive(of, make, ty, meaning, span)
+    }
+
+    fn missing_of(
+        &mut self,
+        column: &Ident,
+        numbers: &Numbers,
+        f: &Ident,
+        rest: &[Arg],
+    ) -> Option<Type> {
         if let Some(a) = rest.first() {
             let what = format!("`{}` takes a column and nothing else", f.text);
-            return self.error("E0107", a.span, what, "one too many");
+            self.error("E0107", a.span, what, "one too many");
+            return None;
         }
         if !numbers.may_miss {
             let what = format!("no value of `{}` is missing", column.text);
             let d = Diagnostic::error("E0515", what)
                 .label(column.span, "its column does not say `missing = ..`")
                 .help("such as `missing = mean` behind the column");
-            return self.report(d);
+            self.report(d);
+            return None;
         }
-        let ty = Type::new(Elem::Bool, numbers.ty.shape.iter().cloned());
-        let of = RowsSpec::Numbers(column.text.to_string());
-        self.derive(of, Make::Missing, ty, Meaning::Real, span)
+        Some(Type::new(Elem::Bool, numbers.ty.shape.iter().cloned()))
+    }
+
+    fn windows_of(&mut self, numbers: &Numbers, f: &Ident, rest: &[Arg]) -> Option<(Make, Type)> {
+        let names = ["sequence_length", "sampling_rate", "sequence_stride"];
+        let defaults = [None, Some(1), Some(1)];
+        let [Some(length), Some(rate), Some(stride)] = self.counts(f, rest, names, defaults)?
+        else {
+            return None;
+        };
+        let mut shape = numbers.ty.shape.clone();
+        shape.insert(1, Dim::from(length));
+        let make = Make::Windows {
+            length,
+            rate,
+            stride,
+        };
+        Some((make, Type::new(numbers.ty.elem, shape)))
+    }
+
+    /// Whole numbers from 1, by place or by name.
+    fn counts<const N: usize>(
+        &mut self,
+        f: &Ident,
+        rest: &[Arg],
+        names: [&str; N],
+        mut found: [Option<usize>; N],
+    ) -> Option<[Option<usize>; N]> {
+        let before = self.diags.len();
+        for (i, a) in rest.iter().enumerate() {
+            let at = match &a.name {
+                None if i < N => i,
+                None => {
+                    let what = format!("`{}` takes no more", f.text);
+                    self.error("E0107", a.span, what, "one too many");
+                    continue;
+                }
+                Some(n) => match names.iter().position(|name| *name == &*n.text) {
+                    Some(at) => at,
+                    None => {
+                        let what = format!("`{}` has no argument `{}`", f.text, n.text);
+                        let mut d =
+                            Diagnostic::error("E0104", what).label(n.span, "unknown argument");
+                        d = match did_you_mean(&n.text, names) {
+                            Some(near) => {
+                                d.help(format!("did you mean `{near}`?")).fix(n.span, near)
+                            }
+                            None => d.note(format!("arguments: {}", names.join(", "))),
+                        };
+                        self.report(d);
+                        continue;
+                    }
+                },
+            };
+            match self.eval(&a.value) {
+                Val::Int(Dim::Const(n)) if (1..=1 << 20).contains(&n) => {
+                    found[at] = Some(n as usize)
+                }
+                Val::Error => {}
+                other => {
+                    let what = format!("`{}` is a whole number from 1", names[at]);
+                    let label = format!("this is {}", other.describe());
+                    self.error("E0301", a.span, what, label);
+                }
+            }
+        }
+        if self.diags.len() > before {
+            return None;
+        }
+        if let Some(at) = found.iter().position(Option::is_none) {
+            let what = format!("`{}` needs its `{}`", f.text, names[at]);
+            self.error(
+                "E0106",
+                f.span,
+                what,
+                format!("such as `{}(column, 3)`", f.text),
+            );
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Rows of a series that are thrown into parts at random stand in each other's windows.
+    pub fn series_apart(&mut self, env: &DataEnv) {
+        let found = RefCell::new(Vec::new());
+        let note = |e: &Expr| {
+            if let Some((column, (f, _))) = column_of_call(e)
+                && &*f.text != "missing"
+                && env.columns.contains_key(&column.text)
+            {
+                found.borrow_mut().push((e.span, f.text.clone()));
+            }
+        };
+        let feeds = env.inputs.iter().chain(&env.targets);
+        for e in feeds.filter_map(|f| f.value.as_ref()) {
+            let seen: &dyn Fn(&Expr) -> Option<&Ident> = &|e| {
+                note(e);
+                None
+            };
+            walk(e, seen, &mut Vec::new());
+        }
+        let Some((span, name)) = found.into_inner().into_iter().next() else {
+            return;
+        };
+        if let Some(s) = env.spec.sources.iter().find(|s| s.stream) {
+            let d = Diagnostic::error("E0530", format!("`{name}` goes from row to row"))
+                .label(span, "here")
+                .label(s.span, "these rows are read some at a time")
+                .help("read the file without `stream`");
+            self.report(d);
+        }
+        if let Some(split) = &env.spec.split
+            && !matches!(split.method, Method::Time(_) | Method::Given { .. })
+        {
+            let d = Diagnostic::warning(
+                "W0501",
+                "rows of a series are thrown into parts at random",
+            )
+            .label(split.span, "this split knows no order")
+            .label(
+                span,
+                "made of neighbouring rows, which are in other parts then",
+            )
+            .help(
+                "`split time(column)` keeps the parts apart, and nothing of one gets into another",
+            );
+            self.report(d);
+        }
     }
 }

@@ -173,6 +173,7 @@ impl Elab<'_> {
         self.parts_given_twice(&env);
         self.what_sources_hold(&env);
         self.nothing_is_missing(&env);
+        self.series_apart(&env);
         let tried = |i: &ast::DataItem| matches!(i.kind, DataItemKind::Source { .. });
         if !d.items.iter().any(tried) {
             let d = Diagnostic::error("E0508", format!("`{}` has no source", d.name.text))

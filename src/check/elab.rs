@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
-use crate::lower::spec::DerivedSpec;
+use crate::lower::spec::{DerivedSpec, FitSpec};
 use crate::span::Span;
 
 use super::columns::Numbers;
@@ -101,6 +101,8 @@ pub struct Elab<'w> {
     pub rates: Vec<(String, Graph)>,
     /// Columns computed before training, and what names them: the input at hand.
     pub derived: Vec<DerivedSpec>,
+    /// Weights of classes that are learnt.
+    pub balanced: Vec<FitSpec>,
     pub feed_name: Arc<str>,
     /// Every column of the data block.
     pub data_columns: FxHashSet<Arc<str>>,
@@ -172,6 +174,7 @@ impl<'w> Elab<'w> {
             scheduled: None,
             rates: Vec::new(),
             derived: Vec::new(),
+            balanced: Vec::new(),
             feed_name: "".into(),
             data_columns: FxHashSet::default(),
             numbers: FxHashMap::default(),

@@ -54,12 +54,9 @@ impl Elab<'_> {
         ));
         self.feed_name = f.name.text.clone();
         self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
-        self.series_columns(env);
         self.frame()
             .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
-        self.feed_depth = self.frames.len();
         let t = self.feed_value(f, env);
-        self.feed_depth = 0;
         self.frames.pop();
         let t = t?;
         let pattern = match tensor_pattern(&f.ty) {
@@ -80,6 +77,14 @@ impl Elab<'_> {
     }
 
     pub fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
+        self.series_columns(env);
+        self.feed_depth = self.frames.len();
+        let t = self.value_of_columns(f, env);
+        self.feed_depth = 0;
+        t
+    }
+
+    fn value_of_columns(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
         let v = match &f.value {
             None => {
                 if env.broken.contains(&f.name.text) {
@@ -339,7 +344,7 @@ fn names_of_values<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
 }
 
 /// `skip` gives a name that its expression, a call or a pipe, begins with and that does not count.
-fn walk<'a>(e: &'a Expr, skip: &dyn Fn(&Expr) -> Option<&Ident>, out: &mut Vec<&'a Ident>) {
+pub fn walk<'a>(e: &'a Expr, skip: &dyn Fn(&Expr) -> Option<&Ident>, out: &mut Vec<&'a Ident>) {
     if let Some(skipped) = skip(e).map(|n| n.span) {
         let mut all = Vec::new();
         walk(e, &|_| None, &mut all);

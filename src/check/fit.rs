@@ -69,7 +69,8 @@ impl Elab<'_> {
                 dim: self.world.fitted_size(&format!("{}.dim", name.text)),
             },
             (Some(FitKind::Size(_)), _) => Fit::Size(self.world.fitted_size(&name.text)),
-            (None, None) => return,
+            // no fit that is written gives weights
+            (Some(FitKind::ClassWeights { .. }), _) | (None, None) => return,
         };
         if let Some(kind) = kind {
             env.spec.fits.push(FitSpec {

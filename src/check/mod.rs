@@ -3,6 +3,7 @@
 //!
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
+mod balance;
 mod bind;
 mod block;
 mod builtin_math;
@@ -429,6 +430,7 @@ fn check_train(
     e.streamed_reports(&spec.reports, &env);
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
+    env.spec.fits.append(&mut e.balanced);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);

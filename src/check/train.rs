@@ -9,6 +9,7 @@ use crate::lower::spec::{self, OutputSpec, TrainSpec};
 use crate::span::Span;
 use crate::syntax::ast::{self, Arg, DefKind, Ident, Setting, Step, Train, TrainItem};
 
+use super::balance::BALANCE;
 use super::data::DataEnv;
 use super::elab::Elab;
 use super::metrics::MetricUse;
@@ -25,8 +26,9 @@ pub enum Run {
     Report,
 }
 
-pub const SETTINGS: [&str; 12] = [
+pub const SETTINGS: [&str; 13] = [
     "loss",
+    BALANCE,
     CLASS_WEIGHT,
     SAMPLE_WEIGHT,
     "optimizer",
@@ -140,6 +142,7 @@ impl Elab<'_> {
             batch: self.positive(s.get("batch"), 32, 1),
             seed: self.positive(s.get("seed"), 0, 0) as u64,
             shuffle,
+            balance: None,
             metrics: Vec::new(),
             outputs: Vec::new(),
             callbacks: Vec::new(),
@@ -252,6 +255,9 @@ impl Elab<'_> {
             {
                 feeds.push((f.name.clone(), t));
             }
+        }
+        if run == Run::Train {
+            spec.balance = self.balance(setting(t, BALANCE), &feeds, env);
         }
         if steps.is_empty() {
             self.single(t, env, &models, &feeds, run, spec, &mut metrics);

@@ -11,6 +11,7 @@ use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 
 use super::data::{DataEnv, Feed};
 use super::elab::Elab;
+use super::missing::name_of;
 use super::signature::per_sample_text;
 use super::train::{Run, Settings};
 use super::value::{Meaning, Tensor, Val};
@@ -90,7 +91,7 @@ impl Elab<'_> {
         if w.run == Run::Train
             && let Some(a) = given(w.class, output)
         {
-            let weight = self.class_weight(a, target)?;
+            let weight = self.class_weight(a, target, w.env)?;
             values = self.weigh_by(values, &weight, a.span, span)?;
         }
         if let Some(a) = given(w.sample, output) {
@@ -128,8 +129,14 @@ impl Elab<'_> {
     }
 
     /// The weight of each target's class.
-    fn class_weight(&mut self, a: &Arg, target: &Tensor) -> Option<Tensor> {
+    fn class_weight(&mut self, a: &Arg, target: &Tensor, env: &DataEnv) -> Option<Tensor> {
         let span = a.value.span;
+        if name_of(&a.value).is_some_and(|n| &*n.text == "balanced")
+            && let Meaning::Class(classes) = &target.meaning
+        {
+            let table = self.balanced_weights(target, classes, span, env)?;
+            return self.weights_of(&table, target.clone(), span);
+        }
         let (classes, index) = match &target.meaning {
             Meaning::Class(n) => (n.as_const(), Some(target.clone())),
             Meaning::Prob => (target.ty.shape.last().and_then(Dim::as_const), None),
@@ -150,7 +157,7 @@ impl Elab<'_> {
                 self.error(
                     "E0605",
                     span,
-                    format!("`class_weight` is a list of {classes} numbers, one for each class"),
+                    format!("`class_weight` is a list of {classes} numbers, one for each class, or `balanced`"),
                     format!("this is {}", other.describe()),
                 );
                 return None;
@@ -190,13 +197,14 @@ impl Elab<'_> {
                 }
             }
         };
+        self.weights_of(&table, index, span)
+    }
+
+    /// The number in a list for each class.
+    fn weights_of(&mut self, table: &Tensor, index: Tensor, span: Span) -> Option<Tensor> {
         let index = self.cast(index, Elem::I32, span)?;
-        match self.emit(
-            Prim::Gather { axis: 0 },
-            &[&table, &index],
-            Meaning::Real,
-            span,
-        ) {
+        let prim = Prim::Gather { axis: 0 };
+        match self.emit(prim, &[table, &index], Meaning::Real, span) {
             Val::Tensor(t) => Some(t),
             _ => None,
         }

@@ -44,6 +44,7 @@ impl Loaded {
             hash.add(graph.to_string().as_bytes());
         }
         hash.add(rows_text(&self.data).as_bytes());
+        hash.add(format!("{:?}", self.train.balance).as_bytes());
         for callback in &self.train.callbacks {
             hash.add(callback.describe().as_bytes());
         }

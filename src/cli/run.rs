@@ -112,7 +112,10 @@ pub fn one(
     let common = &args.common;
     let device = args.machine.device(loaded.train.seed)?;
     let kinds = [Kind::Train, Kind::Eval];
-    let data = dataset(loaded, common, &args.machine, &kinds, None)?;
+    let mut data = dataset(loaded, common, &args.machine, &kinds, None)?;
+    if let Some(balance) = &loaded.train.balance {
+        data.balance(balance, loaded.train.seed)?;
+    }
     let compile = Box::new(|graph| device.compile(graph));
     let fill = |store: &mut Store| data.fill(store);
     let session = Session::filled(&loaded.programs, data.most_rows(), fill, compile)?;

@@ -300,6 +300,18 @@ pub enum DataError {
         expected: Vec<String>,
     },
 
+    #[error(
+        "class {class} of column `{column}` has no training row, so nothing says what it weighs"
+    )]
+    EmptyClass { column: String, class: usize },
+
+    #[error("the {rows} rows of `{part}` are too few: a row is made of {span}, one after another")]
+    TooShort {
+        part: String,
+        rows: usize,
+        span: usize,
+    },
+
     #[error("{} has no value in the training rows: nothing says what to put where one is missing",
         feature(column, *feature_of))]
     NothingToFill {
@@ -372,6 +384,8 @@ impl DataError {
             DataError::Cache { .. } => "E0965",
             DataError::Changed { .. } => "E0966",
             DataError::NothingToFill { .. } => "E0963",
+            DataError::TooShort { .. } => "E0964",
+            DataError::EmptyClass { .. } => "E0967",
         }
     }
 

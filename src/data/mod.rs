@@ -22,6 +22,7 @@
 //! take and what they must hold.
 
 pub mod augment;
+pub mod balance;
 pub mod batch;
 pub mod cache;
 pub mod csv;
@@ -37,6 +38,7 @@ pub mod missing;
 pub mod npy;
 pub mod packed;
 pub mod parquet;
+pub mod series;
 pub mod shuffle;
 mod sink;
 mod source;

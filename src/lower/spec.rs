@@ -307,12 +307,20 @@ pub enum FitKind {
     Vectors { path: String, vocabulary: String },
     /// A number, cut to a whole one: the size `NAME`.
     Size(Number),
+    /// `NAME.weights`, a number a class of a column: the fewer its training rows, the greater.
+    ClassWeights {
+        column: String,
+        /// None: known once the data have been read.
+        classes: Option<usize>,
+    },
 }
 
 impl FitSpec {
     fn gives_size(&self) -> bool {
         match &self.kind {
-            FitKind::Statistics { .. } | FitKind::Tensors { .. } => false,
+            FitKind::Statistics { .. } | FitKind::Tensors { .. } | FitKind::ClassWeights { .. } => {
+                false
+            }
             FitKind::Labels { classes, .. } => classes.is_none(),
             FitKind::Tokenizer { rules, .. } => rules.num_words.is_none(),
             FitKind::Size(_) | FitKind::Vectors { .. } => true,
@@ -459,6 +467,16 @@ pub enum Make {
     Pad { length: Dim, pad: End, cut: End },
     /// Whether a value is missing in the file.
     Missing,
+    /// Values of a series that end with the row's own.
+    Windows {
+        length: usize,
+        /// Rows from one value to the next.
+        rate: usize,
+        /// Rows from one window to the next.
+        stride: usize,
+    },
+    /// The value so many rows ahead; behind, where it is below 0.
+    Ahead(i64),
     /// A number for each id.
     Bag(Bag),
     /// The place of each text among the labels of a fit.
@@ -538,6 +556,7 @@ pub struct TrainSpec {
     pub batch: usize,
     pub seed: u64,
     pub shuffle: bool,
+    pub balance: Option<BalanceSpec>,
     /// `loss`, then the metrics, in the order in which they are shown.
     pub metrics: Vec<String>,
     /// The model's outputs, in the order of the results of `Programs::predict`.
@@ -549,6 +568,21 @@ pub struct TrainSpec {
     /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
     pub rates: Vec<(String, Graph)>,
     pub span: Span,
+}
+
+/// How training rows are drawn so that the classes of a column have as many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalanceSpec {
+    pub column: String,
+    pub sampling: Sampling,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// As many as the largest class has.
+    Over,
+    /// As many as the smallest.
+    Under,
 }
 
 /// A word of `report`.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::check::Sizes;
+use crate::data::balance::weights;
 use crate::data::fit::{Lengths, Over, Piece, Statistics, statistics, statistics_of};
 use crate::data::learn;
 use crate::data::stream::StreamPart;
@@ -116,6 +117,8 @@ impl Fitted {
                     let found = (vocabulary.clone(), read.found);
                     fitted.vectors.insert(fit.name.clone(), found);
                 }
+                // counted once all columns are made
+                FitKind::ClassWeights { .. } => {}
                 FitKind::Size(number) => {
                     let mut of = |what: Summary, of: &Rows| {
                         let ids = fitted.ids(table, of, &mut made, threads)?;
@@ -214,6 +217,29 @@ impl Fitted {
         Ok(())
     }
 
+    /// Weights of the classes of columns, some of which are derived.
+    pub fn learn_weights(
+        &mut self,
+        spec: &DataSpec,
+        table: &Table,
+        rows: &[u32],
+    ) -> Result<(), DataError> {
+        for fit in &spec.fits {
+            if let FitKind::ClassWeights {
+                column,
+                classes: Some(classes),
+            } = &fit.kind
+                && let Some(class) = table.column(column)
+            {
+                let weights = weights(rows, class, *classes)?.into_iter();
+                let weights = weights.map(|x| x as f32).collect();
+                self.statistics
+                    .push((format!("{}.weights", fit.name), weights));
+            }
+        }
+        Ok(())
+    }
+
     /// Sizes for the checker.
     pub fn sizes(&self) -> Sizes {
         self.sizes.iter().map(|(n, &s)| (n.clone(), s)).collect()
@@ -296,7 +322,9 @@ impl Fitted {
         let ids = self.ids(table, &derived.of, made, threads)?;
         match &derived.make {
             // made above, or before
-            Make::Index { .. } | Make::Missing => Err(unknown(name)),
+            Make::Index { .. } | Make::Missing | Make::Windows { .. } | Make::Ahead(_) => {
+                Err(unknown(name))
+            }
             Make::Lengths => Column::new(name, vec![], ColumnData::I32(ids.lengths())),
             Make::Pad { length, pad, cut } => {
                 let length = length.as_const().and_then(|n| usize::try_from(n).ok());

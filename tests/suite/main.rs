@@ -33,6 +33,7 @@ mod rendering;
 mod reports;
 mod rules;
 mod runs;
+mod series;
 mod splits;
 mod streams;
 mod support;

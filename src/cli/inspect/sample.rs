@@ -253,7 +253,11 @@ fn of_words<'a>(
     let bag = match derived.make {
         Make::Pad { .. } => false,
         Make::Bag(_) => true,
-        Make::Lengths | Make::Index { .. } | Make::Missing => return None,
+        Make::Lengths
+        | Make::Index { .. }
+        | Make::Missing
+        | Make::Windows { .. }
+        | Make::Ahead(_) => return None,
     };
     Some((data.fitted().vocabularies.get(vocabulary)?, bag))
 }

@@ -21,7 +21,7 @@ use crate::cli::{console, run};
 use crate::data::{Batches, Column, ColumnData, DataError, Order, Table, csv, npy};
 use crate::ir::Elem;
 use crate::lower::spec::{ColumnSpec, Meaning, OutputSpec};
-use crate::train::dataset::{fill, indices};
+use crate::train::dataset::{extend, fill, indices, is_series};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
@@ -89,7 +89,8 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
     }
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let file = args.output.as_os_str() != "-";
-    let rows = match file && !raw {
+    let whole = raw || is_series(&loaded.data, &names);
+    let rows = match file && !whole {
         true => size * AT_A_TIME.div_ceil(size),
         false => usize::MAX,
     };
@@ -156,8 +157,20 @@ impl Predictor<'_> {
             true => table,
             false => fill(data, &table, &self.fitted.fills)?,
         };
+        let all: Vec<u32> = (0..table.rows() as u32).collect();
+        let (table, rows) = match extend(data, &table, &[&all], &needed)? {
+            None => (table, all),
+            Some((table, whole)) => {
+                let rows: Vec<u32> = all.into_iter().filter(|r| whole[*r as usize]).collect();
+                console::note(&format!(
+                    "{} rows have too few before them: there is a line for each of the other {}",
+                    table.rows() - rows.len(),
+                    rows.len()
+                ));
+                (table, rows)
+            }
+        };
         let table = (self.fitted).derive(data, &table, &needed, &mut made, self.threads)?;
-        let rows = (0..table.rows() as u32).collect();
         let columns = indices(&table, &self.names)?;
         let order = Order::Sequential;
         let mut batches = Batches::new(Arc::new(table), &columns, rows, self.size, order)?;

@@ -158,7 +158,7 @@ fn round(n: usize, exact: &[f64]) -> Vec<usize> {
 }
 
 /// The rows of each class, classes in ascending order.
-fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, DataError> {
+pub(super) fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, DataError> {
     let class = |row: u32| match column.data() {
         ColumnData::U8(v) => v.get(row as usize).map(|&x| i32::from(x)),
         ColumnData::I32(v) => v.get(row as usize).copied(),
@@ -176,7 +176,7 @@ fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, DataError> {
         return Err(DataError::ColumnKind {
             column: column.name.clone(),
             found,
-            doing: "a stratified split",
+            doing: "a split or balance by classes",
             expected: "one whole number a row",
         });
     }

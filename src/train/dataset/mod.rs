@@ -4,6 +4,7 @@
 //! ```text
 //! places   where files are looked for
 //! sources  a source's columns
+//! series   columns made of other rows
 //! divide   rows into parts
 //! fill     what stands for missing values
 //! overlap  rows of one part that stand in another
@@ -18,9 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::bytes::bytes_of;
+use crate::data::balance::{Balance, balanced};
 use crate::data::stream::{StreamPart, Windows};
 use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
-use crate::lower::spec::{ColumnSpec, DataSpec, FitKind, Missing, Part};
+use crate::lower::spec::{BalanceSpec, ColumnSpec, DataSpec, FitKind, Missing, Part, Sampling};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
@@ -29,6 +31,7 @@ mod divide;
 mod fill;
 mod overlap;
 mod places;
+mod series;
 mod sources;
 mod streamed;
 
@@ -38,6 +41,7 @@ use sources::{read, stack};
 
 pub use overlap::Overlap;
 pub use places::Places;
+pub use series::{extend, is_series};
 pub use sources::{csv_columns, element, shaped};
 pub use streamed::Streaming;
 
@@ -95,7 +99,7 @@ impl Dataset {
                 | FitKind::Labels { column, .. }
                 | FitKind::Tokenizer { column, .. } => vec![column.as_str()],
                 FitKind::Size(number) => number.columns(),
-                FitKind::Vectors { .. } => Vec::new(),
+                FitKind::Vectors { .. } | FitKind::ClassWeights { .. } => Vec::new(),
             }));
         }
         let columns: Vec<&ColumnSpec> = spec
@@ -171,6 +175,7 @@ impl Dataset {
     /// Makes the derived columns in `needed`, whose sizes are known by now; texts, which no
     /// batch holds, are let go unless they are in `needed`.
     pub fn derive(&mut self, spec: &DataSpec, needed: &BTreeSet<String>) -> Result<(), DataError> {
+        series::extend_parts(spec, &mut self.parts, needed)?;
         let mut made = std::mem::take(&mut self.made);
         let (fitted, threads) = (&self.fitted, self.threads);
         each_table(&mut self.parts, |table, trained| {
@@ -182,7 +187,25 @@ impl Dataset {
                 .into_iter()
                 .filter(|c| c.storage() != Storage::Text || needed.contains(&c.name));
             Table::new(kept.collect())
-        })
+        })?;
+        if let Some((table, rows)) = self.parts.get(&Part::Train) {
+            self.fitted.learn_weights(spec, table, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Draws training rows so that every class of a column has as many.
+    pub fn balance(&mut self, balance: &BalanceSpec, seed: u64) -> Result<(), DataError> {
+        let Some((table, rows)) = self.parts.get_mut(&Part::Train) else {
+            return Ok(());
+        };
+        let class = &table.columns()[indices(table, &[&balance.column])?[0]];
+        let how = match balance.sampling {
+            Sampling::Over => Balance::Oversample,
+            Sampling::Under => Balance::Undersample,
+        };
+        *rows = balanced(rows, class, how, seed)?;
+        Ok(())
     }
 
     pub fn fitted(&self) -> &Fitted {
