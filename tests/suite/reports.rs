@@ -361,6 +361,60 @@ fn a_resumed_run_reports_the_rates_of_all_epochs() {
     );
 }
 
+#[test]
+fn outputs_are_reported_by_their_names_and_masked_positions_do_not_count() {
+    let place = Place::new();
+    let mut rows = String::from("a,b,c,d,y\n");
+    for i in 0..60usize {
+        let ids: Vec<usize> = (0..4).map(|k| (i * 7 + k * 5 + i * k) % 4).collect();
+        let text: Vec<String> = ids.iter().map(usize::to_string).collect();
+        rows += &format!("{},{}\n", text.join(","), ids.iter().sum::<usize>());
+    }
+    fs::write(place.path().join("tags.csv"), rows).unwrap();
+    let program = r#"
+data tags {
+  source  csv("tags.csv")
+  column  ids : token[4][4] = a .. d
+  column  tag : class[4][4] = a .. d
+  column  y   : []
+  split   { train 50%, test 50% }
+  input   ids : token[4][4]
+  target  tag : class[4][4]
+  target  sum : [] = y
+}
+model Tags(ids: token[4][4]) {
+  h = ids |> Embedding(4, 3, mask_zero = true) |> LSTM(4, return_sequences = true)
+  (tag = h |> Dense(4, softmax), sum = h |> Flatten |> Dense(1))
+}
+train Tags on tags {
+  loss       tag = sparse_categorical_crossentropy, sum = mse
+  optimizer  Adam(lr = 0.02)
+  metrics    tag = accuracy, sum = mae, sum = r2_score
+  epochs     4
+  batch      16
+  report     tag = classification_report, tag = worst(count = 2), sum = residuals, sum = worst
+}
+"#;
+    fs::write(place.path().join("tags.nn"), program).unwrap();
+    let told = place.events("run tags.nn --json --out w");
+    let (report, test) = (find(&told, "report"), find(&told, "test"));
+    let near = |a: &Value, b: &Value, far: f64| {
+        let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+        assert!((a - b).abs() < far, "{a} {b}");
+    };
+    let classes = &report["tag_classification_report"];
+    near(&classes["accuracy"], &test["tag_accuracy"], 1e-6);
+    // of 30 rows of 4 ids, those that are not 0
+    let counted = classes["weighted_average"]["support"].as_u64().unwrap();
+    assert!(counted > 60 && counted < 120, "{counted}");
+    near(&report["sum_residuals"]["mae"], &test["sum_mae"], 1e-5);
+    near(&report["sum_residuals"]["r2"], &test["sum_r2_score"], 1e-4);
+    let worst = &report["tag_worst"][0]["true"];
+    assert_eq!(worst.as_str().unwrap().split(", ").count(), 4, "{worst}");
+    let page = fs::read_to_string(place.path().join("w/report.html")).unwrap();
+    assert!(page.contains("Residuals of sum") && page.contains("id=\"sum_worst\""));
+}
+
 /// The browser, where there is one.
 fn browser() -> Option<&'static str> {
     let names = ["chromium", "chromium-browser", "google-chrome"];

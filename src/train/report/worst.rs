@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::charts::escape;
+use super::charts::{escape, short};
 use super::collect::Collected;
 use super::picture::{data_uri, picture_shape};
 use super::{Shown, Subject, number, terminal};
@@ -51,13 +51,20 @@ pub fn worst(
     };
     order.sort_by(|a, b| rank(*b).total_cmp(&rank(*a)));
     order.truncate(count);
-    let (n, given) = (p.row(0).len(), y.row(0).len());
-    let classes = probabilities && p.shape.len() <= 1 && (given == 1 || given == n);
+    let reading = match (p.shape.as_slice(), y.shape.as_slice()) {
+        _ if !probabilities => Reading::Numbers,
+        ([front @ .., last], shape) if front == shape && !front.is_empty() => {
+            Reading::Classes(*last)
+        }
+        ([] | [_], [] | [1]) => Reading::Class,
+        ([n], [m]) if n == m => Reading::Class,
+        _ => Reading::Numbers,
+    };
     let samples = order.iter().map(|&i| Sample {
         row: rows.chosen.get(i).map_or(i, |r| *r as usize) + 1,
         loss: losses[i],
-        truth: told(of, y.row(i), classes, false),
-        predicted: told(of, p.row(i), classes, true),
+        truth: told(of, y.row(i), reading, false),
+        predicted: told(of, p.row(i), reading, true),
     });
     let samples: Vec<Sample> = samples.collect();
     let cards = samples.iter().map(|s| card(s, rows));
@@ -93,30 +100,55 @@ pub fn worst(
     })
 }
 
-/// `3`, or `3 (0.91)`; numbers as they are.
-fn told(of: &Subject, values: &[f32], classes: bool, predicted: bool) -> String {
-    match (classes, values) {
-        (true, [p]) if predicted => {
+/// Numbers of a row, or positions, that are shown of what is true and what is predicted.
+const SHOWN: usize = 4;
+
+/// What the numbers of a row are.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// Of one class: its number, or a number for each; alone and predicted, the probability of
+    /// the second of two.
+    Class,
+    /// Of a class for each position, of so many.
+    Classes(usize),
+    Numbers,
+}
+
+/// `3`, or `3 (0.91)`, or the classes of the first positions; numbers as they are.
+fn told(of: &Subject, values: &[f32], reading: Reading, predicted: bool) -> String {
+    let likeliest =
+        |row: &[f32]| (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b });
+    let (all, what): (Vec<String>, &str) = match (reading, values) {
+        (Reading::Class, [p]) if predicted => {
             let class = usize::from(*p > 0.5);
             let p = if class == 1 { *p } else { 1.0 - p };
-            format!("{} ({p:.2})", of.class(class))
+            return format!("{} ({p:.2})", of.class(class));
         }
-        (true, [class]) => of.class(*class as usize),
-        (true, row) => {
-            let best = (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b });
-            match predicted {
+        (Reading::Class, [class]) => return of.class(*class as usize),
+        (Reading::Class, row) => {
+            let best = likeliest(row);
+            return match predicted {
                 true => format!("{} ({:.2})", of.class(best), row[best]),
                 false => of.class(best),
-            }
+            };
         }
-        (false, row) => {
-            let shown = row.iter().take(4).map(|x| number(f64::from(*x)));
-            let shown = shown.collect::<Vec<_>>().join(", ");
-            match row.len() > 4 {
-                true => format!("{shown}, … ({} numbers)", row.len()),
-                false => shown,
-            }
+        (Reading::Classes(n), rows) if predicted => {
+            let rows = rows.chunks_exact(n.max(1));
+            (rows.map(|r| of.class(likeliest(r))).collect(), "positions")
         }
+        (Reading::Classes(_), all) => (
+            all.iter().map(|c| of.class(*c as usize)).collect(),
+            "positions",
+        ),
+        (Reading::Numbers, all) => (
+            all.iter().map(|x| short(f64::from(*x))).collect(),
+            "numbers",
+        ),
+    };
+    let shown = all[..all.len().min(SHOWN)].join(", ");
+    match all.len() > SHOWN {
+        true => format!("{shown}, … ({} {what})", all.len()),
+        false => shown,
     }
 }
 
