@@ -17,6 +17,7 @@ use crate::data::fit::Lengths;
 use crate::data::write::replace;
 use crate::train::RunError;
 use crate::train::report::charts::{Histogram, bars, escape, histograms};
+use crate::train::report::picture::base64;
 
 /// Pictures in a line of a grid.
 const PICTURES: usize = 16;
@@ -342,25 +343,6 @@ fn table(heads: &[&str], rows: &[Vec<String>], class: &str) -> String {
     out + "</tbody></table></div>"
 }
 
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b));
-        let word = word << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
 const STYLE: &str = "\
 html{scroll-behavior:smooth}\
 body{font:15px/1.5 system-ui,sans-serif;color:#22262b;background:#f5f6f8;max-width:1200px;margin:2rem auto;padding:0 1rem}\
@@ -383,17 +365,3 @@ dl{display:grid;grid-template-columns:minmax(9rem,14rem) 1fr;gap:.35rem 1rem;mar
 dt{color:#56606b;overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}dt.fed{color:#00548f}\
 .word{display:inline-block;margin:0 .45rem .1rem 0;white-space:pre}sub{color:#8b929b;font-size:.68em;margin-left:.15em}\
 .pad{display:inline-block;background:#eef0f2;color:#56606b;border-radius:.7rem;padding:0 .6rem;margin:0 .45rem .1rem 0;font-size:.85em}";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_rfc_4648s() {
-        let cases = ["", "f", "fo", "foo", "foob", "fooba", "foobar"];
-        let coded = [
-            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
-        ];
-        assert_eq!(cases.map(|c| base64(c.as_bytes())), coded);
-    }
-}
