@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! fields   which columns of the file make a column
+//! rows     values and levels -> rows
 //! pages    what is held against the file before the crate allocates by it
 //! thrift   the headers of a file, as far as that needs them
 //! ```
@@ -14,19 +15,19 @@
 
 use super::csv::ColumnSpec;
 use super::decode::Number;
-use super::error::{self, DataError, Place};
-use super::sink::{Refusal, Sink, expected};
+use super::error::{self, DataError};
+use super::sink::Sink;
 use super::source::Source;
 use super::table::{Column, ColumnData, Table};
 use ::parquet::basic::Compression;
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::DataType;
+use ::parquet::column::reader::{ColumnReader, get_column_reader};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::FileReader;
 use ::parquet::file::serialized_reader::SerializedFileReader;
 use fields::{Field, Fields};
 use pages::Pages;
+use rows::{Rows, Stop, Value};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,11 +36,10 @@ use std::sync::Arc;
 
 mod fields;
 mod pages;
+mod rows;
 mod thrift;
 
 const MAGIC: &[u8; 4] = b"PAR1";
-/// Values that are decoded at a time, unless a row has more.
-const BATCH: usize = 1 << 13;
 /// Runs of equal values take next to nothing: a file that is said to hold more than this
 /// and more than so many times its size lies.
 const LARGE: u128 = 1 << 30;
@@ -155,7 +155,7 @@ impl Parquet {
             });
         }
         let mut rows = Rows {
-            parquet: self,
+            path: &self.path,
             field,
             shape,
             each,
@@ -232,150 +232,6 @@ impl Parquet {
             }
         }
         Ok(())
-    }
-}
-
-/// A value of a leaf.
-enum Value<'a> {
-    Number(Number),
-    Bytes(&'a [u8]),
-}
-
-/// Why reading stopped.
-enum Stop {
-    Parquet(ParquetError),
-    Data(Box<DataError>),
-}
-
-/// The rows of a field, gathered from its values and levels.
-struct Rows<'a> {
-    parquet: &'a Parquet,
-    field: &'a Field,
-    shape: &'a [usize],
-    /// Values of a row.
-    each: usize,
-    sink: &'a mut Sink,
-    /// Rows begun.
-    row: u64,
-    /// The last of them is not ended.
-    open: bool,
-    /// Values of the current row.
-    found: usize,
-}
-
-impl Rows<'_> {
-    fn take<T: DataType>(
-        &mut self,
-        mut reader: ColumnReaderImpl<T>,
-        value: impl Fn(&T::T) -> Value<'_>,
-    ) -> Result<(), Stop> {
-        let (mut defs, mut reps, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        let (max_def, lists) = (self.field.max_def(), self.field.max_rep() > 0);
-        let records = (BATCH / self.each.max(1)).max(1);
-        loop {
-            defs.clear();
-            reps.clear();
-            values.clear();
-            let read = reader.read_records(records, Some(&mut defs), Some(&mut reps), &mut values);
-            let (count, _, levels) = read.map_err(Stop::Parquet)?;
-            if count == 0 {
-                break;
-            }
-            let mut next = values.iter();
-            for i in 0..levels {
-                let rep = if lists { reps[i] } else { 0 };
-                if rep == 0 {
-                    self.end_row()?;
-                    self.open = true;
-                    self.row += 1;
-                }
-                if max_def > 0 && defs[i] < max_def {
-                    if !lists && self.sink.nothing() {
-                        self.found += 1;
-                        continue;
-                    }
-                    return Err(self.missing(defs[i]));
-                }
-                let Some(x) = next.next() else { break };
-                self.put(rep, value(x))?;
-            }
-        }
-        self.end_row()
-    }
-
-    fn put(&mut self, rep: i16, x: Value<'_>) -> Result<(), Stop> {
-        // where the next list of a depth begins is told by the shape
-        let depth = self.field.max_rep();
-        if depth > 1 && self.found < self.each {
-            let begins = |axis: &usize| {
-                let inner: usize = self.shape[*axis..].iter().product();
-                self.found.is_multiple_of(inner)
-            };
-            let level = (0..self.shape.len())
-                .find(begins)
-                .unwrap_or(self.shape.len());
-            if level as i16 != rep {
-                return Err(self.refused("lists of other lengths".into()));
-            }
-        }
-        self.found += 1;
-        if self.found > self.each {
-            return Ok(());
-        }
-        let taken = match x {
-            Value::Number(x) => self.sink.number(x),
-            Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => self.sink.text(text),
-                Err(_) => {
-                    return Err(Stop::Data(Box::new(DataError::NotUtf8 {
-                        place: Box::new(self.place()),
-                    })));
-                }
-            },
-        };
-        taken.map_err(|refusal| Stop::Data(Box::new(refusal.at(self.place()))))
-    }
-
-    /// The row that ends must have been whole.
-    fn end_row(&mut self) -> Result<(), Stop> {
-        let found = std::mem::take(&mut self.found);
-        if !std::mem::take(&mut self.open) || found == self.each {
-            return Ok(());
-        }
-        Err(self.refused(match found {
-            1 => "a list of 1 number".into(),
-            n => format!("a list of {n} numbers"),
-        }))
-    }
-
-    /// Something is not there, as far as the definition level `def` tells.
-    fn missing(&self, def: i16) -> Stop {
-        let lists = self.field.max_rep() > 0;
-        self.refused(match lists && def + 1 < self.field.max_def() {
-            true => "null or an empty list".into(),
-            false if lists => "a list with null in it".into(),
-            false => "null".into(),
-        })
-    }
-
-    fn refused(&self, found: String) -> Stop {
-        let refusal = Refusal::Kind {
-            found,
-            expected: match (self.shape, self.field.max_rep()) {
-                ([_, ..], 1) => format!("a list of {} numbers", self.each),
-                (shape, _) => expected(self.sink.element(), shape),
-            },
-        };
-        Stop::Data(Box::new(refusal.at(self.place())))
-    }
-
-    fn place(&self) -> Place {
-        Place {
-            path: self.parquet.path.clone(),
-            line: None,
-            row: self.row,
-            column: self.field.name.clone(),
-        }
     }
 }
 

@@ -158,23 +158,25 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-/// Every case's name and what is said of it.
-fn said(cases: &[Case]) -> String {
+/// Every case's name and what is said of it; there are at least so many, no two of a name.
+fn said(cases: &[Case], least: usize) -> String {
+    let mut names: Vec<&str> = cases.iter().map(|c| c.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(
+        names.len() == cases.len() && cases.len() >= least,
+        "{names:?}"
+    );
     let next = AtomicUsize::new(0);
     let all = Mutex::new(vec![String::new(); cases.len()]);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some((at, case)) = {
+                loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    cases.get(at).map(|c| (at, c))
-                } {
-                    let text = format!(
-                        "{}\n  {}",
-                        case.name,
-                        case.run().trim_end().replace('\n', "\n  ")
-                    );
-                    all.lock().unwrap()[at] = text;
+                    let Some(case) = cases.get(at) else { break };
+                    let told = case.run().trim_end().replace('\n', "\n  ");
+                    all.lock().unwrap()[at] = format!("{}\n  {told}", case.name);
                 }
             });
         }
@@ -186,22 +188,22 @@ fn said(cases: &[Case]) -> String {
 
 #[test]
 fn malformed_text_is_refused() {
-    insta::assert_snapshot!(said(&text::cases()));
+    insta::assert_snapshot!(said(&text::cases(), 60));
 }
 
 #[test]
 fn malformed_arrays_are_refused() {
-    insta::assert_snapshot!(said(&arrays::cases()));
+    insta::assert_snapshot!(said(&arrays::cases(), 40));
 }
 
 #[test]
 fn malformed_tables_are_refused() {
-    insta::assert_snapshot!(said(&tables::cases()));
+    insta::assert_snapshot!(said(&tables::cases(), 24));
 }
 
 #[test]
 fn malformed_folders_are_refused() {
-    insta::assert_snapshot!(said(&folders::cases()));
+    insta::assert_snapshot!(said(&folders::cases(), 24));
 }
 
 #[test]
@@ -227,20 +229,4 @@ fn what_may_not_be_read_is_told() {
         told,
         "error[E0903]: a.csv: cannot open it: permission denied\n"
     );
-}
-
-#[test]
-fn there_are_well_over_sixty() {
-    let cases = [
-        text::cases(),
-        arrays::cases(),
-        tables::cases(),
-        folders::cases(),
-    ];
-    let all: Vec<&str> = cases.iter().flatten().map(|c| c.name).collect();
-    let mut different = all.clone();
-    different.sort_unstable();
-    different.dedup();
-    assert_eq!(different.len(), all.len());
-    assert!(all.len() >= 100, "{}", all.len());
 }
