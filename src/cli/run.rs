@@ -460,7 +460,7 @@ fn introduce(
             "out": out.folder().display().to_string(),
             "models": spec.models,
             "parameters": parameters,
-            "data_bytes": data.bytes(),
+            "data_bytes": data.bytes() + data.window_bytes(),
             "rows": rows.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "epochs": spec.epochs,
             "batch": spec.batch,

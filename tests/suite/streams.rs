@@ -110,6 +110,7 @@ fn threads_and_interruptions_make_no_difference_and_a_file_is_parsed_once() {
         "{told}"
     );
     let (out, told) = place.fine("run s.nn --out two --threads 2 --json");
+    assert!(out.contains("\"data_bytes\":504000,"), "{out}");
     assert!(
         !told.contains("parsed") && !out.contains("cached"),
         "{out}{told}"
