@@ -64,7 +64,7 @@ impl Elab<'_> {
                 pool.span,
             );
             found.push(
-                d.help("of many rows a random split keeps the shares of the classes too, nearly"),
+                d.help("leave the method out: of many rows a random split nearly keeps the shares of classes too"),
             );
         }
         if spec.streams(Part::Train) {
