@@ -4,6 +4,8 @@
 //! All in f64, rows in the order given, by one thread. `features[i]` holds the values
 //! of feature i.
 
+use nalgebra::{DMatrix, SymmetricEigen};
+
 use super::error::DataError;
 use super::table::{Column, ColumnData};
 
@@ -162,23 +164,22 @@ pub fn components(features: &[Vec<f64>], count: usize) -> Components {
     let n = features.len();
     let rows = features.first().map_or(0, Vec::len) as f64;
     let mean: Vec<f64> = features.iter().map(|f| moments(f).0).collect();
-    let mut covariance = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let both = features[i].iter().zip(&features[j]);
-            let sum: f64 = both.map(|(a, b)| (a - mean[i]) * (b - mean[j])).sum();
-            let value = sum / (rows - 1.0).max(1.0);
-            (covariance[i * n + j], covariance[j * n + i]) = (value, value);
-        }
-    }
-    let (values, vectors) = eigen(covariance, n);
+    let covariance = DMatrix::from_fn(n, n, |i, j| {
+        let both = features[i].iter().zip(&features[j]);
+        let sum: f64 = both.map(|(a, b)| (a - mean[i]) * (b - mean[j])).sum();
+        sum / (rows - 1.0).max(1.0)
+    });
+    let SymmetricEigen {
+        eigenvalues: values,
+        eigenvectors: vectors,
+    } = SymmetricEigen::new(covariance);
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
     let mut kept = vec![0.0; n * count];
     let mut std = Vec::with_capacity(count);
     for (c, &of) in order.iter().take(count).enumerate() {
         std.push(values[of].max(0.0).sqrt());
-        let entry = |i: usize| vectors[i * n + of];
+        let entry = |i: usize| vectors[(i, of)];
         let largest = (0..n).fold(0, |b, i| {
             if entry(i).abs() > entry(b).abs() {
                 i
@@ -196,64 +197,9 @@ pub fn components(features: &[Vec<f64>], count: usize) -> Components {
     }
 }
 
-/// Eigenvalues and (as columns) eigenvectors of a symmetric matrix: Jacobi's rotations.
-fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
-    let mut vectors = vec![0.0; n * n];
-    (0..n).for_each(|i| vectors[i * n + i] = 1.0);
-    for _ in 0..64 {
-        let off: f64 = (0..n)
-            .flat_map(|i| (0..i).map(move |j| (i, j)))
-            .map(|(i, j)| a[i * n + j].powi(2))
-            .sum();
-        let all: f64 = a.iter().map(|x| x * x).sum();
-        if off <= 1e-30 * all {
-            break;
-        }
-        for p in 0..n {
-            for q in p + 1..n {
-                let apq = a[p * n + q];
-                if apq == 0.0 {
-                    continue;
-                }
-                let theta = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
-                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
-                let c = 1.0 / t.hypot(1.0);
-                let s = t * c;
-                for k in 0..n {
-                    let (x, y) = (a[k * n + p], a[k * n + q]);
-                    (a[k * n + p], a[k * n + q]) = (c * x - s * y, s * x + c * y);
-                }
-                for k in 0..n {
-                    let (x, y) = (a[p * n + k], a[q * n + k]);
-                    (a[p * n + k], a[q * n + k]) = (c * x - s * y, s * x + c * y);
-                }
-                for k in 0..n {
-                    let (x, y) = (vectors[k * n + p], vectors[k * n + q]);
-                    (vectors[k * n + p], vectors[k * n + q]) = (c * x - s * y, s * x + c * y);
-                }
-            }
-        }
-    }
-    ((0..n).map(|i| a[i * n + i]).collect(), vectors)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn eigenvectors_put_the_matrix_together_again() {
-        let a = vec![4.0, 1.0, -2.0, 1.0, 2.0, 0.0, -2.0, 0.0, 3.0];
-        let (values, v) = eigen(a.clone(), 3);
-        for i in 0..3 {
-            for j in 0..3 {
-                let sum: f64 = (0..3)
-                    .map(|k| v[i * 3 + k] * values[k] * v[j * 3 + k])
-                    .sum();
-                assert!((sum - a[i * 3 + j]).abs() < 1e-12);
-            }
-        }
-    }
 
     #[test]
     fn a_minimum_is_found_outside_of_where_it_is_first_sought() {
