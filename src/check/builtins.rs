@@ -103,6 +103,12 @@ pub const BUILTINS: &[Builtin] = &[
         |el, a| el.argsort(a),
     ),
     b(
+        "augment",
+        super::augment::PARAMS,
+        "the images of a column changed at random while a model trains, as they are elsewhere: `input x : [28, 28] = image |> augment(rotation_range = 10)`",
+        |el, a| el.augment(a),
+    ),
+    b(
         "axes_of",
         &["x", "axis"],
         "`axis`, a number or a list, as a sorted list counted from 0",
@@ -552,7 +558,9 @@ impl Elab<'_> {
                     format!("`{}` has no argument `{}`", a.builtin.name, n.text),
                 )
                 .label(n.span, "unknown argument");
-                if let Some(near) = did_you_mean(&n.text, known.iter().copied()) {
+                if let Some(stage) = super::augment::stage_for(a.builtin, &n.text) {
+                    d = d.help(stage);
+                } else if let Some(near) = did_you_mean(&n.text, known.iter().copied()) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                 }
                 self.report(d);
@@ -570,6 +578,7 @@ impl Elab<'_> {
         for arg in &a.args {
             if let (Val::Error, Some(s)) = (&arg.val, &arg.symbol)
                 && !matches!(&*s.text, "valid" | "same")
+                && !arg.name.as_ref().is_some_and(|n| &*n.text == "fill_mode")
             {
                 let s = s.clone();
                 if self.top().get(&s.text).is_none() {

@@ -214,13 +214,18 @@ impl Elab<'_> {
             Val::Error => return None,
             v => return self.bad_value("a path is a text in quotes", e.span, &v.describe()),
         };
+        self.below_the_run(&path, e.span)
+    }
+
+    /// Refuses what is not below the folder of the run, or is there already.
+    pub(super) fn below_the_run(&mut self, path: &str, at: Span) -> Option<String> {
         let mut parts = path.split('/');
         let first = parts.clone().next().unwrap_or_default();
         if path.starts_with(['/', '\\', '.']) || parts.any(|p| p.is_empty() || p == "..") {
-            return self.bad_path(e.span, "it must be a name below the folder of the run");
+            return self.bad_path(at, "it must be a name below the folder of the run");
         }
         if TAKEN.contains(&first) {
-            return self.bad_path(e.span, &format!("the run itself writes `{first}`"));
+            return self.bad_path(at, &format!("the run itself writes `{first}`"));
         }
         Some(path.to_string())
     }
@@ -347,7 +352,7 @@ impl Elab<'_> {
         self.error(
             "E0618",
             at,
-            "a callback cannot write there",
+            "this is no place for what a run writes",
             reason.to_owned(),
         );
         None

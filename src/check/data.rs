@@ -86,6 +86,7 @@ impl Elab<'_> {
             split: None,
             fits: Vec::new(),
             derived: Vec::new(),
+            augmented: Vec::new(),
             span,
         };
         let mut env = DataEnv {

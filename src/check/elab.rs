@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
 use crate::lower::spec::{DerivedSpec, FitSpec};
+use crate::lower::augment::AugmentSpec;
 use crate::span::Span;
 
 use super::columns::Numbers;
@@ -103,6 +104,12 @@ pub struct Elab<'w> {
     pub derived: Vec<DerivedSpec>,
     /// Weights of classes that are learnt.
     pub balanced: Vec<FitSpec>,
+    /// Images changed while the model trains.
+    pub augmented: Vec<AugmentSpec>,
+    /// The feed at hand is a target.
+    pub feeds_target: bool,
+    /// Where its training rows are read some at a time.
+    pub feeds_stream: Option<Span>,
     pub feed_name: Arc<str>,
     /// Every column of the data block.
     pub data_columns: FxHashSet<Arc<str>>,
@@ -175,6 +182,9 @@ impl<'w> Elab<'w> {
             rates: Vec::new(),
             derived: Vec::new(),
             balanced: Vec::new(),
+            augmented: Vec::new(),
+            feeds_target: false,
+            feeds_stream: None,
             feed_name: "".into(),
             data_columns: FxHashSet::default(),
             numbers: FxHashMap::default(),

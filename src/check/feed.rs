@@ -41,6 +41,7 @@ impl Elab<'_> {
             });
             self.result(&f.name.text, t, f.span);
         }
+        self.drop_plain_images();
         found
     }
 
@@ -53,6 +54,9 @@ impl Elab<'_> {
             None,
         ));
         self.feed_name = f.name.text.clone();
+        let mut sources = env.spec.sources.iter();
+        self.feeds_stream = sources.find(|s| s.stream).map(|s| s.span);
+        self.feeds_target = env.targets.iter().any(|t| t.name.text == f.name.text);
         self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
         self.frame()
             .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
@@ -165,6 +169,9 @@ impl Elab<'_> {
                     | "freq"
                     | "tfidf"
                     | "other"
+                    | "nearest"
+                    | "reflect"
+                    | "wrap"
             )
     }
 

@@ -39,6 +39,9 @@ impl Elab<'_> {
             Some((f, args)) if matches!(&*f.text, "bins" | "pca" | "power") => {
                 self.learn(f, args, env)
             }
+            Some((f, args)) if matches!(&*f.text, "channels" | "zca") => {
+                self.of_images(f, args, env)
+            }
             _ => self
                 .fitted_number(value, env)
                 .map(|n| (Some(FitKind::Size(n)), None)),
@@ -385,6 +388,8 @@ impl Elab<'_> {
                     "power",
                     "bins",
                     "pca",
+                    "channels",
+                    "zca",
                     "percentile",
                     "mean",
                     "std",

@@ -29,6 +29,7 @@ pub fn learnt(row: &Type, learn: Learn) -> Vec<(&'static str, Type)> {
                 ("std", Type::new(Elem::F32, [k])),
             ]
         }
+        Learn::Channels { .. } | Learn::Zca { .. } => super::whiten::learnt(row, learn),
     }
 }
 

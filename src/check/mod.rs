@@ -4,6 +4,7 @@
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
 mod balance;
+mod augment;
 mod bind;
 mod block;
 mod builtin_math;
@@ -53,6 +54,7 @@ mod train;
 mod unused;
 mod value;
 mod weights;
+mod whiten;
 mod world;
 
 use std::collections::HashSet;
@@ -324,6 +326,7 @@ fn check_decls(
         let mut env = e.data_block(d, *at);
         let feeds = e.feeds(&env);
         env.spec.derived = std::mem::take(&mut e.derived);
+        env.spec.augmented = std::mem::take(&mut e.augmented);
         if checked.data.is_none() {
             (checked.feed, checked.feeds) = (e.take_step("feed"), feeds);
             env.spec.keep_statistics(&[&checked.feed]);
@@ -431,6 +434,7 @@ fn check_train(
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
     env.spec.fits.append(&mut e.balanced);
+    env.spec.augmented = std::mem::take(&mut e.augmented);
     let (train, init) = (e.take_step("train"), std::mem::take(&mut e.init));
     let begun = std::mem::take(&mut e.inits);
     let mut layers = std::mem::take(&mut e.layers);
@@ -459,7 +463,7 @@ fn check_train(
     }
     diags.append(&mut e.diags);
 
-    let mut e = elab(false, "feed");
+    let mut e = elab(true, "feed");
     checked.feeds = e.feeds(&env);
     derived.append(&mut e.derived);
     checked.feed = e.take_step("feed");

@@ -92,6 +92,26 @@ const READERS: &[Reader] = &[
             path: given.path,
         },
     },
+    Reader {
+        name: "images",
+        takes: Takes::One("folder"),
+        options: &[
+            ("class_names", Kind::Names),
+            ("size", Kind::Size),
+            ("interpolation", Kind::Interpolation),
+        ],
+        holds: Holds::Fields(&[
+            ("image", Field::Image),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Images {
+            class_names: given.names("class_names"),
+            size: given.size("size"),
+            interpolation: given.interpolation("interpolation"),
+            path: given.path,
+        },
+    },
 ];
 
 fn table(given: Given, delimiter: u8) -> Format {
@@ -188,15 +208,20 @@ enum Field {
     Label,
     /// Samples, or samples of each channel.
     Sound,
+    /// Grey, or of three colours.
+    Image,
 }
 
 impl Field {
     fn takes(self, column: &ColumnSpec) -> bool {
         let rank = column.shape.len();
         match (self, column.kind) {
-            (_, ColumnKind::Text) => !matches!(self, Field::Sound),
+            (_, ColumnKind::Text) => !matches!(self, Field::Sound | Field::Image),
             (Field::Label, ColumnKind::Class(_) | ColumnKind::I32) => rank == 0,
             (Field::Sound, ColumnKind::F32) => rank == 1 || rank == 2,
+            (Field::Image, ColumnKind::U8 | ColumnKind::F32) => {
+                rank == 2 || rank == 3 && matches!(column.shape[2], 1 | 3)
+            }
             _ => false,
         }
     }
@@ -206,6 +231,9 @@ impl Field {
             Field::Text => "text",
             Field::Label => "class[n], int or text",
             Field::Sound => "[length] or [length, channels]",
+            Field::Image => {
+                "u8[height, width, 3], grey u8[height, width], or the same of real numbers"
+            }
         }
     }
 }
@@ -218,6 +246,9 @@ enum Kind {
     Count,
     /// Texts.
     Names,
+    /// Height and width.
+    Size,
+    Interpolation,
 }
 
 /// The arguments of a source, each of its kind.
@@ -233,6 +264,8 @@ enum Choice {
     Flag(bool),
     Count(u32),
     Names(Vec<String>),
+    Size([usize; 2]),
+    Interpolation(Interpolation),
 }
 
 impl Given {
@@ -255,6 +288,21 @@ impl Given {
             Choice::Names(x) if *n == name => Some(x.clone()),
             _ => None,
         })
+    }
+
+    fn size(&self, name: &str) -> Option<[usize; 2]> {
+        self.options.iter().find_map(|(n, c)| match c {
+            Choice::Size(x) if *n == name => Some(*x),
+            _ => None,
+        })
+    }
+
+    fn interpolation(&self, name: &str) -> Interpolation {
+        let given = self.options.iter().find_map(|(n, c)| match c {
+            Choice::Interpolation(x) if *n == name => Some(*x),
+            _ => None,
+        });
+        given.unwrap_or(Interpolation::Bilinear)
     }
 }
 
@@ -414,6 +462,22 @@ impl Elab<'_> {
     }
 
     fn choice(&mut self, name: &str, kind: Kind, e: &Expr) -> Option<Choice> {
+        if kind == Kind::Interpolation {
+            let word = match &e.kind {
+                ExprKind::Name(n) => &*n.text,
+                _ => "",
+            };
+            let found = match word {
+                "bilinear" => Some(Interpolation::Bilinear),
+                "nearest" => Some(Interpolation::Nearest),
+                _ => None,
+            };
+            if found.is_none() {
+                let what = "`interpolation` is `bilinear` or `nearest`";
+                self.error("E0307", e.span, what, "neither");
+            }
+            return found.map(Choice::Interpolation);
+        }
         let found = self.eval(e);
         let text = |v: &Val| match v {
             Val::Str(s) => Some(s.to_string()),
@@ -422,6 +486,16 @@ impl Elab<'_> {
         let expected = match (kind, &found) {
             (_, Val::Error) => return None,
             (Kind::Flag, Val::Bool(x)) => return Some(Choice::Flag(*x)),
+            (Kind::Size, Val::List(items)) if items.len() == 2 => {
+                let side = |v: &Val| match v {
+                    Val::Int(d) => d.as_const().filter(|n| (1..=30_000).contains(n)),
+                    _ => None,
+                };
+                if let (Some(height), Some(width)) = (side(&items[0]), side(&items[1])) {
+                    return Some(Choice::Size([height as usize, width as usize]));
+                }
+                "a height and a width in pixels, such as [64, 64]"
+            }
             (Kind::Flag, _) => "true or false",
             (Kind::Count, Val::Int(Dim::Const(n))) if (1..=i64::from(u32::MAX)).contains(n) => {
                 return Some(Choice::Count(*n as u32));
@@ -435,6 +509,9 @@ impl Elab<'_> {
                 }
             }
             (Kind::Names, _) => "a list of texts",
+            (Kind::Size | Kind::Interpolation, _) => {
+                "a height and a width in pixels, such as [64, 64]"
+            }
         };
         self.error(
             "E0301",

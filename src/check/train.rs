@@ -267,6 +267,7 @@ impl Elab<'_> {
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();
         }
+        self.drop_plain_images();
         self.finish(run);
         metrics
     }

@@ -46,6 +46,10 @@ pub struct Machine {
     /// Threads of the CPU; results do not depend on it [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Threads that make batches ready; results do not depend on it [default: 2 where images
+    /// are augmented, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
     /// Where the data files are [default: the folder of FILE.nn]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -174,6 +178,10 @@ impl Machine {
             Some(n) => usize::from(n),
             None => std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
+    }
+
+    pub fn workers(&self) -> Option<usize> {
+        self.workers.map(usize::from)
     }
 
     /// Refuses what this build cannot run on.

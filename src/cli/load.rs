@@ -188,7 +188,10 @@ fn rows_text(data: &DataSpec) -> String {
     let made: Vec<_> = (data.derived.iter())
         .map(|d| (&d.name, &d.of, &d.make))
         .collect();
-    format!("{columns:?} {sources:?} {split:?} {fits:?} {made:?}")
+    let augmented: Vec<_> = (data.augmented.iter())
+        .map(|a| (&a.name, &a.column, &a.ranges))
+        .collect();
+    format!("{columns:?} {sources:?} {split:?} {fits:?} {made:?} {augmented:?}")
 }
 
 /// How diagnostics look on this terminal.

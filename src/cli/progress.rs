@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::console;
+use crate::data::batch::Costs;
 use crate::data::write::replace;
 pub use crate::train::report::number;
 use crate::train::{EpochRow, RunError, Session, Watch};
@@ -191,6 +192,9 @@ impl Watch for Progress {
         fields.insert("steps".into(), json!(row.steps));
         fields.insert("train_seconds".into(), json!(row.train_seconds));
         fields.insert("seconds".into(), json!(row.seconds));
+        let Costs { waited, augmenting } = row.costs;
+        fields.insert("waited_seconds".into(), json!(waited.as_secs_f64()));
+        fields.insert("augment_seconds".into(), json!(augmenting.as_secs_f64()));
         self.say(&format!("{line}  {}", seconds(row.seconds)));
         self.event("epoch", Value::Object(fields));
     }

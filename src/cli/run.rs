@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use crate::cli::saver::{self, Saver};
 use crate::cli::{console, folds, interrupt, program};
 use crate::data::Order;
 use crate::data::cache::Told;
-use crate::lower::spec::Part;
+use crate::lower::spec::{Part, TrainSpec};
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
 use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming};
@@ -28,7 +29,9 @@ use crate::train::output::Output;
 use crate::train::state::{Resumed, save_state};
 use crate::train::store::Store;
 use crate::train::weights::WeightsFile;
-use crate::train::{Callbacks, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit};
+use crate::train::{
+    Callbacks, EpochRow, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit,
+};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -191,9 +194,19 @@ fn train(
     }
     out.describe(&saver::lock(args, loaded, &identity), &identity.text)?;
     let mut parts = parts(loaded, &session, data)?;
+    let samples = match from.position == Position::default() {
+        true => data.save_augmented(out.folder(), order(spec))?,
+        false => Vec::new(),
+    };
     let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
     progress.record(&out.events(), from.position.epoch)?;
     introduce(&progress, args, loaded, &session, data, out);
+    for (folder, count) in samples {
+        progress.say(&format!(
+            "{count} augmented images in {}",
+            out.folder().join(folder).display()
+        ));
+    }
     warn_of_overlaps(&progress, &session, data)?;
     interrupt::listen();
     let mut saver = Saver {
@@ -351,6 +364,7 @@ pub fn dataset(
         places: &places,
         seed: loaded.train.seed,
         threads: machine.threads(),
+        workers: machine.workers(),
         fitted,
         streaming: Streaming::new(&tell),
     };
@@ -400,13 +414,18 @@ pub fn fitted(
     Ok(fitted)
 }
 
-pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
-    let spec = &loaded.train;
-    let order = if spec.shuffle {
+/// How training rows are visited.
+fn order(spec: &TrainSpec) -> Order {
+    if spec.shuffle {
         Order::Shuffled { seed: spec.seed }
     } else {
         Order::Sequential
-    };
+    }
+}
+
+pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
+    let spec = &loaded.train;
+    let order = order(spec);
     let (train, eval) = (session.columns(Kind::Train), session.columns(Kind::Eval));
     let held = |part| data.batches(part, &eval, spec.batch, Order::Sequential);
     let train = data.batches(Part::Train, &train, spec.batch, order)?;
@@ -528,6 +547,9 @@ fn conclude(
             }),
         }),
     );
+    if let Some(text) = batches_text(outcome) {
+        progress.say(&text);
+    }
     progress.say(&format!(
         "saved {}  ({} steps, {})",
         weights.display(),
@@ -548,6 +570,25 @@ fn conclude(
             progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
         }
     }
+}
+
+/// What batches have cost, where images were augmented.
+fn batches_text(outcome: &Outcome) -> Option<String> {
+    let sum = |of: fn(&EpochRow) -> Duration| -> f64 {
+        let all = outcome.history.iter().map(|r| of(r).as_secs_f64());
+        all.sum()
+    };
+    let augmenting = sum(|r| r.costs.augmenting);
+    (augmenting > 0.0).then(|| {
+        let waited = sum(|r| r.costs.waited);
+        let training: f64 = outcome.history.iter().map(|r| r.train_seconds).sum();
+        format!(
+            "augmenting took {} of the workers' time; training waited {} of {} for batches",
+            seconds(augmenting),
+            seconds(waited),
+            seconds(training)
+        )
+    })
 }
 
 /// One thing worth doing next.

@@ -288,7 +288,10 @@ pub enum DataError {
     #[error("{}: it changed while it was read", path.display())]
     Changed { path: PathBuf },
 
-    #[error("there is no room for {rows} rows of {each} ids")]
+    #[error("{}: no PNG or JPEG image: {reason}", path.display())]
+    BadImage { path: PathBuf, reason: String },
+
+    #[error("there is no room for {rows} rows of {each} values")]
     NoRoom { rows: usize, each: usize },
 
     #[error("row {row}, column `{column}`: {} is none of the parts of the split: {}", shown(value), expected.join(", "))]
@@ -386,6 +389,7 @@ impl DataError {
             DataError::NothingToFill { .. } => "E0963",
             DataError::TooShort { .. } => "E0964",
             DataError::EmptyClass { .. } => "E0967",
+            DataError::BadImage { .. } => "E0984",
         }
     }
 

@@ -10,9 +10,11 @@
 //! sink                  values, one at a time, of a column
 //! packed, cache         texts parsed once, kept in a compact file
 //! stream                packed files read some blocks at a time
+//! images                folders of image files, a folder a class
 //! shuffle, split        seeded permutations, parts
 //! fit, learn, describe  statistics and transforms of chosen rows; what a column looks like
 //! text, sparse          texts as ids, ids as bags
+//! whiten                what is learnt of images
 //! write                 whole files or none
 //! augment               images changed at random on their way into a batch
 //! batch                 rows gathered ahead on threads
@@ -32,6 +34,7 @@ pub mod error;
 pub mod fit;
 pub mod folder;
 pub mod idx;
+pub mod images;
 pub mod jsonl;
 pub mod learn;
 pub mod missing;
@@ -49,6 +52,7 @@ pub mod table;
 pub mod text;
 pub mod texts;
 pub mod wav;
+pub mod whiten;
 pub mod write;
 
 pub use batch::{Batch, Batches, Epoch, Order, Taken};

@@ -32,6 +32,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "embedding_losses"
     "f_scores"
     "functions"
+    "images"
     "initializers"
     "losses"
     "masking"

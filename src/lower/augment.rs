@@ -10,7 +10,16 @@ pub struct AugmentSpec {
     pub name: String,
     pub column: String,
     pub ranges: Ranges,
+    pub saved: Option<Saved>,
     pub span: Span,
+}
+
+/// The first images of the first epoch, written to files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// A folder below the run's.
+    pub to: String,
+    pub count: usize,
 }
 
 /// The arguments of Keras' `ImageDataGenerator`, and some more. What is drawn between a

@@ -2,6 +2,7 @@
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
 use crate::ir::{Dim, Elem, Graph, Role};
+use crate::lower::augment::AugmentSpec;
 use crate::lower::callbacks::Callback;
 use crate::span::Span;
 
@@ -16,6 +17,8 @@ pub struct DataSpec {
     pub fits: Vec<FitSpec>,
     /// Columns computed once from others.
     pub derived: Vec<DerivedSpec>,
+    /// Columns of images that are changed at random while a model trains.
+    pub augmented: Vec<AugmentSpec>,
     pub span: Span,
 }
 
@@ -122,6 +125,21 @@ pub enum Format {
         /// Samples a second that every file must have.
         rate: Option<u32>,
     },
+    /// A folder with a folder of image files for each class.
+    Images {
+        path: String,
+        class_names: Option<Vec<String>>,
+        /// Height and width, if they are given.
+        size: Option<[usize; 2]>,
+        interpolation: Interpolation,
+    },
+}
+
+/// How an image is brought to another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpolation {
+    Bilinear,
+    Nearest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -337,6 +355,10 @@ pub enum Learn {
     Bins { count: usize, spacing: Spacing },
     /// `mean`, `components` as columns, `std` along them.
     Pca { components: usize },
+    /// Of images times a number: `mean` and `std` of each channel.
+    Channels { rescale: f64 },
+    /// The same, and the matrix `whitening`; `epsilon` is added to the singular values.
+    Zca { rescale: f64, epsilon: f64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

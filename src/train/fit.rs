@@ -112,6 +112,7 @@ pub fn fit(
     let mut stop = None;
     while outcome.position.epoch < fit.epochs && outcome.stopped.is_none() {
         let started = Instant::now();
+        let costs = parts.train.costs();
         let Position { epoch, step: first } = outcome.position;
         if first == 0 {
             session.reset_metrics();
@@ -197,6 +198,7 @@ pub fn fit(
             steps: done - first,
             train_seconds,
             seconds: started.elapsed().as_secs_f64(),
+            costs: parts.train.costs().since(costs),
         };
         watch.epoch(&row);
         if outcome.stopped.is_none() {

@@ -13,6 +13,7 @@ use crate::data::learn;
 use crate::data::stream::StreamPart;
 use crate::data::table::{ColumnData, TextColumn};
 use crate::data::text::{BagMode, Ids, Numbering, Rules, Side, Vocabulary, read_vectors};
+use crate::data::whiten;
 use crate::data::{Column, DataError, Table};
 use crate::lower::spec::{
     Bag, DataSpec, DerivedSpec, End, FitKind, Learn, Make, Number, NumberOp, Power, Rows, Spacing,
@@ -405,8 +406,24 @@ fn learnt(
     rows: &[u32],
     learn: Learn,
 ) -> Result<Vec<(&'static str, Vec<f64>)>, DataError> {
+    match learn {
+        Learn::Channels { rescale } => {
+            let found = whiten::channels(column, rows, rescale)?;
+            return Ok(vec![("mean", found.mean), ("std", found.std)]);
+        }
+        Learn::Zca { rescale, epsilon } => {
+            let (found, matrix) = whiten::zca(column, rows, rescale, epsilon)?;
+            return Ok(vec![
+                ("mean", found.mean),
+                ("std", found.std),
+                ("whitening", matrix),
+            ]);
+        }
+        Learn::Power(_) | Learn::Bins { .. } | Learn::Pca { .. } => {}
+    }
     let features = learn::features(column, rows)?;
     Ok(match learn {
+        Learn::Channels { .. } | Learn::Zca { .. } => Vec::new(),
         Learn::Power(power) => {
             let yeo = power == Power::YeoJohnson;
             let bad = || features.iter().flatten().any(|x| *x <= 0.0);

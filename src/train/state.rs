@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::data::batch::Costs;
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
 use crate::train::store::Saved;
@@ -211,6 +212,7 @@ fn history_of(text: &str) -> Option<Vec<EpochRow>> {
             rates: rates.iter().map(rate).collect::<Option<_>>()?,
             train_seconds: 0.0,
             seconds: 0.0,
+            costs: Costs::default(),
         })
     };
     text.lines().map(row).collect()

@@ -1,5 +1,6 @@
 //! What the loop tells of itself while it runs; the CLI shows it.
 
+use crate::data::batch::Costs;
 use crate::train::{RunError, Session};
 
 /// Told of a run's progress. Every method may do nothing.
@@ -44,4 +45,6 @@ pub struct EpochRow {
     pub train_seconds: f64,
     /// Wall time of steps and validation.
     pub seconds: f64,
+    /// Of the training batches.
+    pub costs: Costs,
 }

@@ -18,6 +18,7 @@ mod formats;
 mod frozen;
 mod gradients;
 mod inspect;
+mod images;
 mod ir;
 mod layers;
 mod malformed;

@@ -296,6 +296,7 @@ fn load(place: &Place, spec: &DataSpec) -> Dataset {
         places: &places,
         seed: 5,
         threads: 1,
+        workers: None,
         fitted: None,
         streaming,
     };

@@ -87,6 +87,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         places: &places,
         seed,
         threads: args.machine.threads(),
+        workers: args.machine.workers(),
         fitted: None,
         streaming: Streaming::new(&tell),
     };

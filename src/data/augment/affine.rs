@@ -51,6 +51,18 @@ impl Affine {
     }
 }
 
+impl Affine {
+    /// From an image to one of another size, both of the same extent: the centres of pixels
+    /// are at halves.
+    pub fn resizing(from: Size, to: Size) -> Affine {
+        let (y, x) = (
+            from.height as f64 / to.height as f64,
+            from.width as f64 / to.width as f64,
+        );
+        Affine([y, 0.0, 0.5 * y - 0.5, 0.0, x, 0.5 * x - 0.5])
+    }
+}
+
 fn product(a: &Matrix, b: &Matrix) -> Matrix {
     let mut c = [[0.0; 3]; 3];
     for (c, a) in c.iter_mut().zip(a) {
@@ -61,15 +73,23 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
     c
 }
 
-/// `from` seen through the map; both are of `size`.
-pub fn resample(from: &[f32], size: Size, map: &Affine, fill: Fill, cval: f32, to: &mut [f32]) {
+/// `from`, of `size`, seen through the map, as an image of the size `new`; the number is what
+/// `Fill::Constant` fills with.
+pub fn resample(
+    from: &[f32],
+    size: Size,
+    map: &Affine,
+    (fill, cval): (Fill, f32),
+    new: Size,
+    to: &mut [f32],
+) {
     let Size {
         height,
         width,
         channels,
     } = size;
     let m = &map.0;
-    for (i, line) in to.chunks_exact_mut(width * channels).enumerate() {
+    for (i, line) in to.chunks_exact_mut(new.width * channels).enumerate() {
         let (row, column) = (i as f64 * m[0], i as f64 * m[3]);
         for (j, pixel) in line.chunks_exact_mut(channels).enumerate() {
             let y = row + j as f64 * m[1] + m[2];

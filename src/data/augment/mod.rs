@@ -111,6 +111,11 @@ impl Augment {
         stored && column.shape() == self.shape
     }
 
+    /// Whether what it gives lies within 0..255.
+    pub fn gives_bytes(&self) -> bool {
+        self.bytes
+    }
+
     /// Of an image when it is done.
     pub fn shape(&self) -> Vec<usize> {
         let mut shape = self.shape.clone();
@@ -155,7 +160,8 @@ impl Augment {
         let moved: &[f32] = match Affine::of(drawn, size) {
             None => plain,
             Some(affine) => {
-                resample(plain, size, &affine, ranges.fill, ranges.cval as f32, moved);
+                let fill = (ranges.fill, ranges.cval as f32);
+                resample(plain, size, &affine, fill, size, moved);
                 moved
             }
         };

@@ -133,6 +133,16 @@ pub struct Costs {
     pub augmenting: Duration,
 }
 
+impl Costs {
+    /// What came after `before`.
+    pub fn since(self, before: Costs) -> Costs {
+        Costs {
+            waited: self.waited.saturating_sub(before.waited),
+            augmenting: self.augmenting.saturating_sub(before.augmenting),
+        }
+    }
+}
+
 enum Source<'a> {
     /// Rows of the table from this one on.
     Table { plan: &'a Plan, first: usize },

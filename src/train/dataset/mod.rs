@@ -16,6 +16,7 @@
 //! the training source (so that a file with `train` and `test` can set `val` aside).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::bytes_of;
@@ -29,6 +30,7 @@ use crate::train::store::Store;
 
 mod divide;
 mod fill;
+mod images;
 mod overlap;
 mod places;
 mod series;
@@ -37,8 +39,10 @@ mod streamed;
 
 use divide::divide;
 pub use fill::fill;
+use images::Augmented;
 use sources::{read, stack};
 
+pub use images::workers;
 pub use overlap::Overlap;
 pub use places::Places;
 pub use series::{extend, is_series};
@@ -59,16 +63,20 @@ pub struct Dataset {
     missing: BTreeMap<String, Vec<u64>>,
     /// What fitting has made already of the training table.
     made: Made,
+    augmented: Augmented,
     threads: usize,
+    workers: usize,
 }
 
 /// How a data block is read.
 #[derive(Clone)]
 pub struct Reading<'a> {
     pub places: &'a Places,
-    /// Of the split.
+    /// Of the split, and of what is done to images.
     pub seed: u64,
     pub threads: usize,
+    /// Threads that make batches; none: as many as the block needs.
+    pub workers: Option<usize>,
     /// What was fitted before, and is not fitted again.
     pub fitted: Option<Fitted>,
     pub streaming: Streaming<'a>,
@@ -92,6 +100,12 @@ impl Dataset {
                 .filter(|d| needed.contains(d.name.as_str()))
                 .map(|d| d.of.column()),
         );
+        let augmented = spec.augmented.iter();
+        wanted.extend(
+            augmented
+                .filter(|a| needed.contains(a.name.as_str()))
+                .map(|a| a.column.as_str()),
+        );
         if reading.fitted.is_none() {
             wanted.extend(spec.fits.iter().flat_map(|f| match &f.kind {
                 FitKind::Statistics { column, .. }
@@ -110,7 +124,8 @@ impl Dataset {
         let mut tables: BTreeMap<Option<Part>, Vec<Table>> = BTreeMap::new();
         let streams = streamed::load(spec, places, seed, &reading.streaming)?;
         for source in spec.sources.iter().filter(|s| !s.stream) {
-            let table = read(source, &columns, places, &reading.streaming)?;
+            let threads = reading.threads;
+            let table = read(source, &columns, places, &reading.streaming, threads)?;
             tables.entry(source.part).or_default().push(table);
         }
         let mut parts = BTreeMap::new();
@@ -162,7 +177,9 @@ impl Dataset {
             missing,
             fitted,
             made,
+            augmented: Augmented::new(spec, seed),
             threads,
+            workers: workers(spec, reading.workers),
         })
     }
 
@@ -328,8 +345,22 @@ impl Dataset {
         let Some((table, rows)) = self.parts.get(&part) else {
             return Ok(None);
         };
-        let indices = indices(table, columns)?;
-        Batches::new(table.clone(), &indices, rows.clone(), size, order).map(Some)
+        let taken = self.augmented.columns(table, columns)?;
+        let (table, rows) = (table.clone(), rows.clone());
+        Batches::prepared(table, &taken, rows, size, order, self.workers).map(Some)
+    }
+
+    /// Writes samples of changed images below the folder of a run; gives each folder and the
+    /// number of images in it.
+    pub fn save_augmented(
+        &self,
+        folder: &Path,
+        order: Order,
+    ) -> Result<Vec<(String, usize)>, DataError> {
+        match self.parts.get(&Part::Train) {
+            Some((table, rows)) => self.augmented.save(folder, table, rows, order),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Fills the `Fit` buffers; what else was fitted goes with the weights.
@@ -441,6 +472,7 @@ mod tests {
                 span: Span::default(),
             }],
             derived: vec![],
+            augmented: vec![],
             span: Span::default(),
         }
     }
@@ -466,6 +498,7 @@ mod tests {
             places,
             seed: 3,
             threads: 2,
+            workers: None,
             fitted: None,
             streaming: Streaming::new(&|_| {}),
         };

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::data::cache::{self, Wanted};
 use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
 use crate::data::folder::Folder;
+use crate::data::images::{self, ImageOptions, read_images};
 use crate::data::{
     Column, ColumnData, DataError, ElementType, Table, idx, jsonl, npy, parquet, texts, wav,
 };
@@ -22,6 +23,7 @@ pub fn read(
     columns: &[&ColumnSpec],
     places: &Places,
     how: &Streaming,
+    threads: usize,
 ) -> Result<Table, DataError> {
     match &source.format {
         Format::Csv {
@@ -70,6 +72,21 @@ pub fn read(
                 .zip(columns)
                 .map(|(column, spec)| shaped(&path, column, &spec.shape));
             Table::new(shaped.collect::<Result<_, _>>()?)
+        }
+        Format::Images {
+            path,
+            class_names,
+            size,
+            interpolation,
+        } => {
+            let classes = class_names.as_deref();
+            let folder = Folder::of_classes(&places.find(path), images::ENDINGS, classes)?;
+            let options = ImageOptions {
+                size: *size,
+                interpolation: *interpolation,
+                threads,
+            };
+            read_images(&folder, options, &csv_columns(columns))
         }
     }
 }
