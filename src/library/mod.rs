@@ -38,6 +38,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "masking"
     "merging"
     "metrics"
+    "mixing"
     "normalization"
     "optimizers"
     "pooling"

@@ -520,3 +520,62 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
         )
     );
 }
+
+#[test]
+fn samples_of_a_batch_are_mixed_by_shares_of_a_beta_distribution() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = recorded();
+    let mixed = &recorded["mixed"];
+    let save = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
+        let column = Column::new(name, shape, ColumnData::F32(values)).unwrap();
+        write_npy(&folder.path().join(format!("{name}.npy")), &column).unwrap();
+    };
+    let u = floats(&mixed["u"]);
+    save("u", vec![], u.clone());
+    save(
+        "v",
+        vec![4, 6],
+        (0..u.len() * 24).map(|i| i as f32).collect(),
+    );
+    let program = "data d {
+  source  npy(u = \"u.npy\", v = \"v.npy\")
+  column  u : []
+  column  v : [4, 6]
+  input   a : [] = beta_shares(u, alpha = 0.2)
+  input   b : [] = beta_shares(u, alpha = 3)
+  input   m : [4, 6] = mixup(v, u, 0.25 * (u + 1) / (u + 1))
+  input   c : [4, 6] = cutmix(v, u, 0.75 * (u + 1) / (u + 1), 0.5 * (u + 1) / (u + 1), 0 * u)
+  input   s : [] = cutmix_shares(v, 0.75 * (u + 1) / (u + 1), 0.5 * (u + 1) / (u + 1), 0 * u)
+}
+";
+    fs::write(folder.path().join("d.nn"), program).unwrap();
+    let out = fine(
+        folder.path(),
+        &["inspect", "d.nn", "--sample", "5", "--json"],
+    );
+    let seen: Value = serde_json::from_str(&out).unwrap();
+    let samples = seen["sample"].as_array().unwrap();
+    let scalar = |name: &str| -> Vec<f32> {
+        let each = samples.iter();
+        each.map(|s| floats(&s["fed"][name])[0]).collect()
+    };
+    near(&scalar("a"), &floats(&mixed["beta 0.2"]), 2e-4, "beta 0.2");
+    near(&scalar("b"), &floats(&mixed["beta 3"]), 2e-4, "beta 3");
+    // the order of the draws: the other of row i is the one with the i-th least
+    let mut order: Vec<usize> = (0..u.len()).collect();
+    order.sort_by(|&i, &j| u[i].total_cmp(&u[j]));
+    assert!(order.iter().enumerate().any(|(i, &o)| i != o));
+    for (i, &other) in order.iter().enumerate() {
+        let own = |k: usize| (i * 24 + k) as f32;
+        let theirs = |k: usize| (other * 24 + k) as f32;
+        let expected: Vec<f32> = (0..24).map(|k| 0.25 * own(k) + 0.75 * theirs(k)).collect();
+        near(&floats(&samples[i]["fed"]["m"]), &expected, 1e-3, "mixup");
+        // half of each side: rows 1 and 2; columns -1 to 1, of which 0 and 1 are there
+        let inside = |k: usize| (1..3).contains(&(k / 6)) && k % 6 < 2;
+        let expected: Vec<f32> = (0..24)
+            .map(|k| if inside(k) { theirs(k) } else { own(k) })
+            .collect();
+        near(&floats(&samples[i]["fed"]["c"]), &expected, 0.0, "cutmix");
+    }
+    near(&scalar("s"), &[1.0 - 4.0 / 24.0; 5], 1e-6, "what stays");
+}
