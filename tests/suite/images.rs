@@ -456,7 +456,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     };
     assert_eq!(
         fails(&folder.path().join("absent"), image.clone()),
-        ("E0901", "/absent: no such file".into())
+        ("E0901", "/absent: no such file or folder".into())
     );
     assert_eq!(
         fails(&folder.path().join("run.nn"), image.clone()).0,
@@ -543,9 +543,9 @@ fn samples_of_a_batch_are_mixed_by_shares_of_a_beta_distribution() {
   column  v : [4, 6]
   input   a : [] = beta_shares(u, alpha = 0.2)
   input   b : [] = beta_shares(u, alpha = 3)
-  input   m : [4, 6] = mixup(v, u, 0.25 * (u + 1) / (u + 1))
-  input   c : [4, 6] = cutmix(v, u, 0.75 * (u + 1) / (u + 1), 0.5 * (u + 1) / (u + 1), 0 * u)
-  input   s : [] = cutmix_shares(v, 0.75 * (u + 1) / (u + 1), 0.5 * (u + 1) / (u + 1), 0 * u)
+  input   m : [4, 6] = mixup(v, u, 0.25 + 0 * u)
+  input   c : [4, 6] = cutmix(v, u, 0.75 + 0 * u, 0.5 + 0 * u, 0 * u)
+  input   s : [] = cutmix_shares(v, 0.75 + 0 * u, 0.5 + 0 * u, 0 * u)
 }
 ";
     fs::write(folder.path().join("d.nn"), program).unwrap();
