@@ -466,7 +466,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
         fails(&at, wanted("label", ElementType::Class(3), &[])),
         (
             "E0946",
-            "/shapes: there are 2 classes in it, `bars`, `dots`, but class[3] takes 3".into()
+            "/shapes: it holds 2 classes, `bars`, `dots`, but class[3] takes 3".into()
         )
     );
     assert_eq!(fails(&at.join("bars"), image.clone()).0, "E0946");
