@@ -16,8 +16,8 @@ use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
 use crate::ir::{Dim, Elem, Graph, Origin, OriginId, Prim, Role, Type, TypeError, Value};
-use crate::lower::spec::{DerivedSpec, FitSpec};
 use crate::lower::augment::AugmentSpec;
+use crate::lower::spec::{DerivedSpec, FitSpec};
 use crate::span::Span;
 
 use super::columns::Numbers;

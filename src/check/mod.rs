@@ -3,8 +3,8 @@
 //!
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
-mod balance;
 mod augment;
+mod balance;
 mod bind;
 mod block;
 mod builtin_math;
