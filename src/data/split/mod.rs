@@ -372,7 +372,7 @@ mod tests {
         let error = split(&[0, 1, 2, 3], &parts(&[("all", Rest)]), Some(&reals), 0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "column `x` holds f32; a stratified split needs one whole number a row"
+            "column `x` holds f32; a split or balance by classes needs one whole number a row"
         );
     }
 
