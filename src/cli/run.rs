@@ -19,7 +19,7 @@ use crate::data::cache::Told;
 use crate::lower::spec::{Part, TrainSpec};
 use crate::span::SourceId;
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming};
+use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming, workers};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
@@ -126,7 +126,8 @@ pub fn one(
     let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
     let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
     let windows = data.window_bytes();
-    memory::fits(&loaded.programs, &device, rows, held_out, windows)?;
+    let workers = workers(&loaded.data, args.machine.workers());
+    memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
         &Task {

@@ -11,6 +11,7 @@ use crate::cli::progress::thousands;
 use crate::cli::{console, load, run};
 use crate::ir::{Graph, Role};
 use crate::lower::spec::{DataSpec, Part, SplitSpec};
+use crate::train::dataset::workers;
 use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};
 
@@ -42,7 +43,9 @@ pub fn summary(args: &Args) -> Result<u8, Failure> {
     run::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
-    let estimate = estimate(&loaded.programs, &device, rows, held_out(&loaded.data))?;
+    let workers = workers(&loaded.data, args.machine.workers());
+    let held_out = held_out(&loaded.data);
+    let estimate = estimate(&loaded.programs, &device, rows, held_out, workers)?;
     let store = Store::new(&loaded.programs, 1)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {

@@ -54,12 +54,14 @@ impl Memory {
 }
 
 /// Without what metrics collect, which depends on the data's length. For batches of `rows`,
-/// with `held_out` parts besides the training part; compiles the programs but runs none.
+/// with `held_out` parts besides the training part, made by so many `workers`; compiles the
+/// programs but runs none.
 pub fn estimate(
     programs: &Programs,
     device: &Device,
     rows: usize,
     held_out: usize,
+    workers: usize,
 ) -> Result<Estimate, RunError> {
     let store = Store::new(programs, 1)?;
     let parameters: usize = store
@@ -86,7 +88,7 @@ pub fn estimate(
             states: store.len() - parameters,
             activations: most(|c| c.arena_bytes),
             scratch: most(|c| c.scratch_bytes),
-            batches: slots(1) * (batch + held_out * staged),
+            batches: slots(workers) * (batch + held_out * staged),
             base,
         },
         step_flops: train.flops,
@@ -104,6 +106,7 @@ pub fn fits(
     device: &Device,
     rows: usize,
     held_out: usize,
+    workers: usize,
     windows: usize,
 ) -> Result<(), RunError> {
     let Some(left) = headroom() else {
@@ -112,7 +115,7 @@ pub fn fits(
     let needed = |rows: usize| -> Result<usize, RunError> {
         let train = sized(&programs.train, rows)?;
         let eval = sized(&programs.eval, rows)?;
-        let batches = slots(1) * (batch_bytes(&train) + held_out * batch_bytes(&eval));
+        let batches = slots(workers) * (batch_bytes(&train) + held_out * batch_bytes(&eval));
         let (train, eval) = (device.cost(&train)?, device.cost(&eval)?);
         let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
         Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + windows + RUNNING)

@@ -330,6 +330,26 @@ fn a_run_with_augmentation_depends_on_no_number_of_threads_and_resumes_in_an_epo
     let last: Value = serde_json::from_str(last.unwrap()).unwrap();
     assert_eq!(last["val_loss"].as_f64().unwrap(), judge("plain.nn", "val"));
 
+    // and so does prediction, of a folder of files
+    let predict = |file: &str, to: &str| {
+        let weights = "a/weights.safetensors";
+        let args = [
+            "predict",
+            file,
+            "--weights",
+            weights,
+            "--input",
+            "shapes",
+            "--output",
+            to,
+        ];
+        fine(at, &args);
+        fs::read_to_string(at.join(to)).unwrap()
+    };
+    let predicted = predict("run.nn", "p.csv");
+    assert_eq!(predicted.lines().count(), 31);
+    assert_eq!(predicted, predict("plain.nn", "q.csv"));
+
     // the samples that were written are the first images of the first epoch
     let mut saved: Vec<_> = fs::read_dir(at.join("a/seen"))
         .unwrap()

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cli::common::Failure;
 use crate::data::csv::{self, CsvBlocks, CsvOptions, Select};
 use crate::data::folder::Folder;
+use crate::data::images::{self, ImageOptions, read_images};
 use crate::data::{Column, ColumnData, DataError, Table, jsonl, npy, parquet, texts, wav};
 use crate::lower::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
 use crate::train::RunError;
@@ -117,6 +118,20 @@ fn read_folder(
             Format::Wavs { rate, .. } => {
                 let folder = Folder::of_files(path, wav::ENDINGS)?;
                 let table = wav::read_wavs(&folder, *rate, &columns)?;
+                (folder, table)
+            }
+            Format::Images {
+                size,
+                interpolation,
+                ..
+            } => {
+                let folder = Folder::of_files(path, images::ENDINGS)?;
+                let options = ImageOptions {
+                    size: *size,
+                    interpolation: *interpolation,
+                    threads: std::thread::available_parallelism().map_or(1, usize::from),
+                };
+                let table = read_images(&folder, options, &columns)?;
                 (folder, table)
             }
             _ => continue,
