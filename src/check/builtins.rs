@@ -578,7 +578,7 @@ impl Elab<'_> {
         for arg in &a.args {
             if let (Val::Error, Some(s)) = (&arg.val, &arg.symbol)
                 && !matches!(&*s.text, "valid" | "same")
-                && !arg.name.as_ref().is_some_and(|n| &*n.text == "fill_mode")
+                && arg.name.as_ref().is_none_or(|n| &*n.text != "fill_mode")
             {
                 let s = s.clone();
                 if self.top().get(&s.text).is_none() {

@@ -281,7 +281,7 @@ impl Elab<'_> {
 
     fn folds(&mut self, a: &Arg) -> Option<usize> {
         match self.eval(&a.value) {
-            Val::Int(Dim::Const(n)) if n >= 2 && n <= 1 << 20 => Some(n as usize),
+            Val::Int(Dim::Const(n)) if (2..=1 << 20).contains(&n) => Some(n as usize),
             Val::Error => None,
             other => {
                 let what = "a number of folds is a whole number from 2";

@@ -323,10 +323,7 @@ fn a_run_with_augmentation_depends_on_no_number_of_threads_and_resumes_in_an_epo
     for part in ["val", "train"] {
         assert_eq!(judge("run.nn", part), judge("plain.nn", part));
     }
-    let last = said
-        .lines()
-        .filter(|l| l.contains("\"val_loss\""))
-        .next_back();
+    let last = said.lines().rfind(|l| l.contains("\"val_loss\""));
     let last: Value = serde_json::from_str(last.unwrap()).unwrap();
     assert_eq!(last["val_loss"].as_f64().unwrap(), judge("plain.nn", "val"));
 

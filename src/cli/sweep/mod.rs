@@ -194,7 +194,7 @@ fn prepare(args: &Args) -> Result<Sweep<'_>, Failure> {
         folder,
         epochs,
         seed,
-        text: text,
+        text,
         home: loaded.folder.clone(),
         models: loaded.train.models.join(", "),
     })

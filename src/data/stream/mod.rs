@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 pub use window::Windows;
 
+/// Takes a column's rows of a block, and which of them are of the part.
+pub type Visit<'a> = dyn FnMut(&Column, &[u32]) -> Result<(), DataError> + 'a;
+
 /// Blocks that are mixed row by row: 32 MiB of rows, as blocks are 512 KiB.
 pub const WINDOW: usize = 64;
 
@@ -146,11 +149,7 @@ impl StreamPart {
 
     /// Goes over a column, some rows at a time, in order: the column's rows of a block, and
     /// which of them are of the part.
-    pub fn each(
-        &self,
-        column: usize,
-        f: &mut dyn FnMut(&Column, &[u32]) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
+    pub fn each(&self, column: usize, f: &mut Visit) -> Result<(), DataError> {
         let mut rows = Vec::new();
         for (number, block) in self.stream.blocks.iter().enumerate() {
             rows.clear();
