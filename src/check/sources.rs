@@ -64,6 +64,43 @@ const READERS: &[Reader] = &[
         make: |given| Format::Npz { path: given.path },
     },
     Reader {
+        name: "mnist",
+        takes: Takes::Nothing,
+        options: &[],
+        holds: Holds::Fields(&[
+            ("image", Field::Pixels(&[28, 28])),
+            ("label", Field::Class(10)),
+        ]),
+        make: |_| fetched("mnist"),
+    },
+    Reader {
+        name: "fashion_mnist",
+        takes: Takes::Nothing,
+        options: &[],
+        holds: Holds::Fields(&[
+            ("image", Field::Pixels(&[28, 28])),
+            ("label", Field::Class(10)),
+        ]),
+        make: |_| fetched("fashion_mnist"),
+    },
+    Reader {
+        name: "cifar10",
+        takes: Takes::Nothing,
+        options: &[],
+        holds: Holds::Fields(&[
+            ("image", Field::Pixels(&[32, 32, 3])),
+            ("label", Field::Class(10)),
+        ]),
+        make: |_| fetched("cifar10"),
+    },
+    Reader {
+        name: "imdb",
+        takes: Takes::Nothing,
+        options: &[],
+        holds: Holds::Fields(&[("text", Field::Text), ("sentiment", Field::Class(2))]),
+        make: |_| fetched("imdb"),
+    },
+    Reader {
         name: "texts",
         takes: Takes::One("folder"),
         options: &[("class_names", Kind::Names)],
@@ -129,6 +166,15 @@ fn readers_with(option: &str) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+/// Its training rows: see [`Elab::fetched_rows`].
+fn fetched(set: &'static str) -> Format {
+    Format::Fetched {
+        set,
+        rows: Part::Train,
+        folder: None,
+    }
+}
+
 struct Reader {
     name: &'static str,
     takes: Takes,
@@ -189,6 +235,7 @@ enum Takes {
     One(&'static str),
     /// `column = "file"`, for each column.
     FilePerColumn,
+    Nothing,
 }
 
 /// What can be had of a source, as far as its format decides it.
@@ -210,13 +257,20 @@ enum Field {
     Sound,
     /// Grey, or of three colours.
     Image,
+    /// Bytes of this shape.
+    Pixels(&'static [usize]),
+    /// A class of so many.
+    Class(usize),
 }
 
 impl Field {
     fn takes(self, column: &ColumnSpec) -> bool {
         let rank = column.shape.len();
         match (self, column.kind) {
-            (_, ColumnKind::Text) => !matches!(self, Field::Sound | Field::Image),
+            (Field::Pixels(shape), ColumnKind::U8) => column.shape == shape,
+            (Field::Class(n), ColumnKind::Class(of)) => rank == 0 && n == of,
+            (Field::Class(_), ColumnKind::I32) => rank == 0,
+            (_, ColumnKind::Text) => matches!(self, Field::Text | Field::Label),
             (Field::Label, ColumnKind::Class(_) | ColumnKind::I32) => rank == 0,
             (Field::Sound, ColumnKind::F32) => rank == 1 || rank == 2,
             (Field::Image, ColumnKind::U8 | ColumnKind::F32) => {
@@ -226,13 +280,15 @@ impl Field {
         }
     }
 
-    fn types(self) -> &'static str {
+    fn types(self) -> String {
         match self {
-            Field::Text => "text",
-            Field::Label => "class[n], int or text",
-            Field::Sound => "[length] or [length, channels]",
+            Field::Text => "text".into(),
+            Field::Label => "class[n], int or text".into(),
+            Field::Sound => "[length] or [length, channels]".into(),
+            Field::Pixels(shape) => format!("u8{shape:?}"),
+            Field::Class(n) => format!("class[{n}] or int"),
             Field::Image => {
-                "u8[height, width, 3], grey u8[height, width], or the same of real numbers"
+                "u8[height, width, 3], grey u8[height, width], or the same of real numbers".into()
             }
         }
     }
@@ -339,16 +395,53 @@ impl Elab<'_> {
         let Some(given) = self.source_args(reader, name, args) else {
             return;
         };
+        env.readers.push((reader.name, value.span));
         let stream = given.flag("stream").unwrap_or(false);
         let format = (reader.make)(given);
-        self.judged_twice(part, &format, span, env);
-        env.readers.push((reader.name, value.span));
-        env.spec.sources.push(SourceSpec {
-            part,
-            format,
-            stream,
-            span,
-        });
+        let parts = match format {
+            Format::Fetched { set, .. } => match self.fetched_rows(set, part, span) {
+                Some(parts) => parts,
+                None => return,
+            },
+            format => vec![(part, format)],
+        };
+        for (part, format) in parts {
+            self.judged_twice(part, &format, span, env);
+            env.spec.sources.push(SourceSpec {
+                part,
+                format,
+                stream,
+                span,
+            });
+        }
+    }
+
+    /// A data set's training and test rows, or those of the part that is asked for.
+    fn fetched_rows(
+        &mut self,
+        set: &'static str,
+        part: Option<Part>,
+        span: Span,
+    ) -> Option<Vec<(Option<Part>, Format)>> {
+        let rows = |part| {
+            let format = Format::Fetched {
+                set,
+                rows: part,
+                folder: None,
+            };
+            (Some(part), format)
+        };
+        match part {
+            None => Some(vec![rows(Part::Train), rows(Part::Test)]),
+            Some(part @ (Part::Train | Part::Test)) => Some(vec![rows(part)]),
+            Some(Part::Val) => {
+                let d = Diagnostic::error("E0501", format!("`{set}` has no rows for validation"))
+                    .label(span, "it has training and test rows")
+                    .help("take some of the training rows: `split { train 90%, val 10% }`");
+                self.report(d);
+                None
+            }
+        }
     }
 
     fn unknown_reader(&mut self, name: &Ident) {
@@ -419,7 +512,15 @@ impl Elab<'_> {
                     let file = self.text(&a.value)?;
                     given.files.push((n.text.to_string(), file));
                 }
-                (Some(n), Takes::One(_)) => {
+                (None, Takes::Nothing) => {
+                    self.error(
+                        "E0107",
+                        a.span,
+                        format!("`{}` takes no argument", name.text),
+                        "one too many",
+                    );
+                }
+                (Some(n), Takes::One(_) | Takes::Nothing) => {
                     let message = format!("`{}` has no argument `{}`", name.text, n.text);
                     let mut d =
                         Diagnostic::error("E0104", message).label(n.span, "unknown argument");

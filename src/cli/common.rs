@@ -53,6 +53,10 @@ pub struct Machine {
     /// Where the data files are [default: the folder of FILE.nn]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Where data sets are fetched from, as URL/SET/FILE, in place of their own servers
+    /// [default: $NNC_MIRROR]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
     /// Show errors and warnings only
     #[arg(long)]
     pub quiet: bool,

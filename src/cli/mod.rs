@@ -12,6 +12,7 @@ mod console;
 mod emit;
 mod evaluate;
 mod explain;
+mod fetch;
 mod fmt;
 mod folds;
 mod heap;

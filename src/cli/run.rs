@@ -13,7 +13,7 @@ use crate::cli::not_finite::{self, Again};
 use crate::cli::progress::{Progress, seconds, thousands};
 use crate::cli::report::{self, Ended};
 use crate::cli::saver::{self, Saver};
-use crate::cli::{console, folds, interrupt, program};
+use crate::cli::{console, fetch, folds, interrupt, program};
 use crate::data::Order;
 use crate::data::cache::Told;
 use crate::lower::spec::{Part, TrainSpec};
@@ -378,7 +378,8 @@ pub fn dataset(
         names.extend(report::columns(loaded));
     }
     let needed = names.iter().map(String::as_str).collect();
-    let mut data = Dataset::load(&loaded.data, &needed, reading)?;
+    let spec = fetch::fetched(&loaded.data, &loaded.map, machine, common.json)?;
+    let mut data = Dataset::load(&spec, &needed, reading)?;
     if loaded.data.has_unknown_sizes() {
         loaded.set_sizes(common, &data.fitted().sizes())?;
     }

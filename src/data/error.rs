@@ -60,6 +60,47 @@ pub enum DataError {
     })]
     Gzip { path: PathBuf, truncated: bool },
 
+    #[error("{url}: cannot reach it: {reason}")]
+    Unreachable { url: String, reason: String },
+
+    #[error("{url}: the server answers {}", http_status(*status))]
+    Status { url: String, status: u16 },
+
+    #[error("{url}: the connection ended after {found} of {expected} bytes")]
+    CutShort {
+        url: String,
+        found: u64,
+        expected: u64,
+    },
+
+    #[error("{url}: nothing came for {waited}, after {found} of {expected} bytes")]
+    Stalled {
+        url: String,
+        waited: String,
+        found: u64,
+        expected: u64,
+    },
+
+    #[error("{url}: the server {}, and the file has {expected} bytes", if *sent {
+        format!("goes on after {expected} bytes")
+    } else {
+        format!("says that it has {found} bytes")
+    })]
+    OtherSize {
+        url: String,
+        found: u64,
+        expected: u64,
+        /// More has come; otherwise that is what the server says.
+        sent: bool,
+    },
+
+    #[error("{url}: not the file that it should be: its sha256 is {found}, expected {expected}")]
+    Checksum {
+        url: String,
+        expected: String,
+        found: String,
+    },
+
     #[error("{}: there are no rows in it", path.display())]
     Empty { path: PathBuf },
 
@@ -342,6 +383,12 @@ impl DataError {
             DataError::NotAFile { .. } => "E0902",
             DataError::Io { .. } => "E0903",
             DataError::Gzip { .. } => "E0904",
+            DataError::Unreachable { .. } => "E0971",
+            DataError::Status { .. } => "E0972",
+            DataError::CutShort { .. } => "E0973",
+            DataError::Stalled { .. } => "E0974",
+            DataError::OtherSize { .. } => "E0975",
+            DataError::Checksum { .. } => "E0976",
             DataError::Empty { .. } => "E0905",
             DataError::Magic { .. } => "E0906",
             DataError::ElementType { .. } => "E0907",
@@ -401,12 +448,34 @@ impl DataError {
         }
     }
 
+    /// Whether a data set could not be fetched.
+    pub fn is_of_a_fetch(&self) -> bool {
+        matches!(
+            self,
+            DataError::Unreachable { .. }
+                | DataError::Status { .. }
+                | DataError::CutShort { .. }
+                | DataError::Stalled { .. }
+                | DataError::OtherSize { .. }
+                | DataError::Checksum { .. }
+        )
+    }
+
     pub(crate) fn io(path: &Path, doing: &'static str, error: &std::io::Error) -> DataError {
         DataError::Io {
             path: path.to_owned(),
             doing,
             reason: reason(error),
         }
+    }
+}
+
+/// `404 (Not Found)`
+fn http_status(status: u16) -> String {
+    let known = ureq::http::StatusCode::from_u16(status).ok();
+    match known.and_then(|s| s.canonical_reason()) {
+        Some(reason) => format!("{status} ({reason})"),
+        None => status.to_string(),
     }
 }
 
@@ -430,7 +499,7 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
 }
 
 /// The system's words without "(os error 13)".
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_lowercase(),

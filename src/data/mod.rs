@@ -7,6 +7,7 @@
 //! idx, csv, npy         formats read, and written by `nnc predict`
 //! jsonl, parquet        fields by name
 //! folder, texts, wav    files in a folder for each class
+//! fetch                 data sets from the network, once
 //! sink                  values, one at a time, of a column
 //! packed, cache         texts parsed once, kept in a compact file
 //! stream                packed files read some blocks at a time
@@ -31,6 +32,7 @@ pub mod csv;
 mod decode;
 pub mod describe;
 pub mod error;
+pub mod fetch;
 pub mod fit;
 pub mod folder;
 pub mod idx;

@@ -1,6 +1,8 @@
 //! What a checked file says of data and training, with every name resolved and
 //! every default filled in: plain data for `data`, `train` and the CLI.
 
+use std::path::PathBuf;
+
 use crate::ir::{Dim, Elem, Graph, Role};
 use crate::lower::augment::AugmentSpec;
 use crate::lower::callbacks::Callback;
@@ -104,6 +106,14 @@ pub enum Format {
     /// Arrays by column name.
     Npz {
         path: String,
+    },
+    /// A data set that is fetched once.
+    Fetched {
+        set: &'static str,
+        /// Its own training or test rows.
+        rows: Part,
+        /// Where its files are, once they have been fetched.
+        folder: Option<PathBuf>,
     },
     /// An object a line; `.gz` is recognised.
     Jsonl {

@@ -12,6 +12,7 @@ mod data;
 mod diagnostics;
 mod editors;
 mod explain;
+mod fetch;
 mod fixtures;
 mod format;
 mod formats;

@@ -18,7 +18,7 @@ use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::progress::thousands;
-use crate::cli::{console, load};
+use crate::cli::{console, fetch, load};
 use crate::data::cache::Told;
 use crate::lower::spec::{DataSpec, Part};
 use crate::train::dataset::{Dataset, Places, Reading, Streaming};
@@ -73,7 +73,7 @@ struct Inspected<'a> {
 
 pub fn inspect(args: &Args) -> Result<u8, Failure> {
     let common = &args.common;
-    let (mut checked, _) = load::checked(common, &Sizes::new())?;
+    let (mut checked, map) = load::checked(common, &Sizes::new())?;
     let seed = checked.train.as_ref().map_or(0, |t| t.seed);
     let seed = args.seed.unwrap_or(seed);
     let folder = common.file.parent().unwrap_or("".as_ref());
@@ -99,7 +99,8 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         .chain(spec.derived.iter().map(|d| d.name.clone()))
         .collect();
     let needed = names.iter().map(String::as_str).collect();
-    let mut data_set = Dataset::load(spec, &needed, reading)?;
+    let fetched = fetch::fetched(spec, &map, &args.machine, common.json)?;
+    let mut data_set = Dataset::load(&fetched, &needed, reading)?;
     if spec.has_unknown_sizes() {
         (checked, _) = load::checked(common, &data_set.fitted().sizes())?;
     }

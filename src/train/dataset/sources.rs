@@ -10,9 +10,9 @@ use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
 use crate::data::folder::Folder;
 use crate::data::images::{self, ImageOptions, read_images};
 use crate::data::{
-    Column, ColumnData, DataError, ElementType, Table, idx, jsonl, npy, parquet, texts, wav,
+    Column, ColumnData, DataError, ElementType, Table, fetch, idx, jsonl, npy, parquet, texts, wav,
 };
-use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Selector, SourceSpec};
+use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Part, Selector, SourceSpec};
 
 use super::places::Places;
 use super::streamed::Streaming;
@@ -41,6 +41,15 @@ pub fn read(
         }
         Format::Idx { files } => each_file(files, columns, places, idx::read_idx),
         Format::Npy { files } => each_file(files, columns, places, npy::read_npy),
+        Format::Fetched { set, rows, folder } => {
+            let (Some(set), Some(folder)) = (fetch::find(set), folder) else {
+                return Err(DataError::NotFound {
+                    path: places.find(set),
+                    tried: None,
+                });
+            };
+            set.read(folder, *rows == Part::Test, &csv_columns(columns))
+        }
         Format::Jsonl { path } => jsonl::read_jsonl(&places.find(path), &csv_columns(columns)),
         Format::Parquet { path } => {
             parquet::read_parquet(&places.find(path), &csv_columns(columns))

@@ -1,0 +1,181 @@
+//! Fetching the data sets that a program's sources name, and what is told of it: a bar on a
+//! terminal, lines elsewhere, events as JSON.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::common::{Failure, Machine};
+use crate::cli::console;
+use crate::data::fetch::{self, Fetcher, Patience, Told};
+use crate::data::{DataError, cache};
+use crate::diag::Diagnostic;
+use crate::lower::spec::{DataSpec, Format};
+use crate::span::SourceMap;
+
+/// A mirror for all of a user's runs.
+const MIRROR: &str = "NNC_MIRROR";
+
+/// The data block with every data set in its place; what is not in the cache is fetched.
+///
+/// # Errors
+/// With the source's place in the file, where a set cannot be fetched.
+pub fn fetched(
+    spec: &DataSpec,
+    map: &SourceMap,
+    machine: &Machine,
+    json: bool,
+) -> Result<DataSpec, Failure> {
+    let mut spec = spec.clone();
+    for source in &mut spec.sources {
+        let Format::Fetched { set, folder, .. } = &mut source.format else {
+            continue;
+        };
+        let Some(set) = fetch::find(set) else {
+            continue;
+        };
+        let cache = cache::folder()?;
+        let mirror = mirror(machine)?;
+        let teller = Teller {
+            json,
+            quiet: machine.quiet,
+            bar: RefCell::new(None),
+        };
+        let fetcher = Fetcher {
+            cache: &cache,
+            mirror: mirror.as_deref(),
+            patience: Patience::default(),
+            tell: &|told| teller.tell(told),
+        };
+        let found = fetcher.fetch(set);
+        drop(teller.bar.take());
+        match found {
+            Ok(found) => *folder = Some(found),
+            Err(error) if error.is_of_a_fetch() => {
+                let d = Diagnostic::error(error.code(), error.to_string())
+                    .label(source.span, format!("`{}` is fetched from there", set.name))
+                    .help(help(&error, set.name, &cache));
+                return Err(Failure::Placed(Box::new((d, map.clone()))));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(spec)
+}
+
+fn mirror(machine: &Machine) -> Result<Option<String>, Failure> {
+    let given = machine.mirror.clone();
+    let given = given.or_else(|| std::env::var(MIRROR).ok().filter(|m| !m.is_empty()));
+    match given {
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+            Err(Failure::Usage {
+                message: format!("`{url}` is no address of a mirror"),
+                help: Some("it begins with http:// or https://".into()),
+            })
+        }
+        given => Ok(given),
+    }
+}
+
+fn help(error: &DataError, set: &str, cache: &Path) -> String {
+    let folder = cache.join("datasets").join(set);
+    match error {
+        DataError::Checksum { .. } | DataError::OtherSize { .. } => {
+            "nothing of it was kept; a file of another content is not used".into()
+        }
+        _ => format!(
+            "`--mirror URL` names another server; or put the file into {} yourself",
+            folder.display()
+        ),
+    }
+}
+
+struct Teller {
+    json: bool,
+    quiet: bool,
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Teller {
+    fn tell(&self, told: Told) {
+        match told {
+            Told::Waiting { set } => {
+                self.say(&format!("another run is fetching {set}: waiting for it"));
+            }
+            Told::Began {
+                set,
+                file,
+                url,
+                to,
+                from,
+                of,
+            } => {
+                let rest = match from {
+                    0 => String::new(),
+                    n => format!(", of which {} are there", DecimalBytes(n)),
+                };
+                self.say(&format!("fetching {url} ({}{rest})", DecimalBytes(of)));
+                self.event(json!({
+                    "event": "fetching", "set": set, "file": file, "url": url,
+                    "path": to.display().to_string(), "bytes": of, "from": from,
+                }));
+                self.draw(from, of);
+            }
+            Told::Got { bytes, .. } => {
+                if let Some(bar) = &*self.bar.borrow() {
+                    bar.set_position(bytes);
+                }
+            }
+            Told::Again { url, error } => {
+                drop(self.bar.take());
+                let text = error.to_string();
+                let reason = text.strip_prefix(url).unwrap_or(&text);
+                self.say(&format!("trying again{reason}"));
+            }
+            Told::Done {
+                set,
+                file,
+                path,
+                bytes,
+            } => {
+                drop(self.bar.take());
+                self.say(&format!("it is kept as {}", path.display()));
+                self.event(json!({
+                    "event": "fetched", "set": set, "file": file,
+                    "path": path.display().to_string(), "bytes": bytes,
+                }));
+            }
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            console::note(text);
+        }
+    }
+
+    fn event(&self, event: serde_json::Value) {
+        if self.json {
+            // the exit code tells it all the same
+            let _ = console::line(&event.to_string());
+        }
+    }
+
+    fn draw(&self, from: u64, of: u64) {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let template = "{bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━━─");
+        let bar = ProgressBar::with_draw_target(Some(of), ProgressDrawTarget::stderr());
+        bar.set_style(style);
+        bar.set_position(from);
+        bar.reset_eta();
+        self.bar.replace(Some(bar));
+    }
+}
