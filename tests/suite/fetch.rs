@@ -44,16 +44,18 @@ enum Act {
 
 struct Server {
     root: String,
-    /// Path and `Range` of each request.
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Asked,
 }
+
+/// Path and `Range` of each request.
+type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 impl Server {
     /// `acts`: of the first requests, the last one of all that follow.
     fn new(files: Vec<(&'static str, Vec<u8>)>, acts: &'static [Act]) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+        let asked = Asked::default();
         let seen = asked.clone();
         std::thread::spawn(move || {
             let mut silent = Vec::new();

@@ -17,6 +17,7 @@ use crate::data::fit::Lengths;
 use crate::data::write::replace;
 use crate::train::RunError;
 use crate::train::report::charts::{Histogram, bars, escape, histograms};
+use crate::train::report::page::table;
 use crate::train::report::picture::base64;
 
 /// Pictures in a line of a grid.
@@ -325,22 +326,6 @@ fn single(values: Vec<f64>, shape: Shape, ends: Ends) -> Result<Vec<u8>, RunErro
 
 fn address(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", base64(png))
-}
-
-/// A table whose first column names the rows.
-fn table(heads: &[&str], rows: &[Vec<String>], class: &str) -> String {
-    let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells.map(|c| format!("<{tag}>{}</{tag}>", escape(c)));
-        format!("<tr>{}</tr>", cells.collect::<String>())
-    };
-    let mut out = format!(
-        "<div class=\"wide\"><table class=\"{class}\"><thead>{}</thead><tbody>",
-        line("th", &mut heads.iter().copied())
-    );
-    for row in rows {
-        out += &line("td", &mut row.iter().map(String::as_str));
-    }
-    out + "</tbody></table></div>"
 }
 
 const STYLE: &str = "\

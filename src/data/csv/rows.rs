@@ -206,12 +206,7 @@ impl Rows {
             Ok(false) => Ok(false),
             // every row but one that ends inside a quote has its line break
             Ok(true) if self.reader.get_ref().ended => {
-                let inner = self
-                    .record
-                    .as_slice()
-                    .iter()
-                    .filter(|&&b| b == b'\n')
-                    .count() as u64;
+                let inner = self.breaks();
                 let line = self.reader.position().line().saturating_sub(inner).max(1);
                 Err(DataError::OpenQuote {
                     path: self.path().to_owned(),
@@ -256,14 +251,15 @@ impl Rows {
         }
     }
 
+    /// Line breaks within the current row's fields.
+    fn breaks(&self) -> u64 {
+        let bytes = self.record.as_slice().iter();
+        bytes.filter(|&&b| b == b'\n').count() as u64
+    }
+
     /// The line on which the current row starts, and how many it takes.
     pub fn lines(&self) -> (u64, u64) {
-        let inner = self
-            .record
-            .as_slice()
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count() as u64;
+        let inner = self.breaks();
         // the reader stands behind the row's LF, or between its CR and LF
         let behind = u64::from(self.reader.get_ref().crlf != Some(true));
         let next = self.reader.position().line();

@@ -1,8 +1,8 @@
 //! RemoteMonitor, as Keras', and what sends it and the texts of `notify`.
 //!
 //! Training never waits for the network: a thread of its own sends one message after the
-//! other, each with [`TIMEOUT`]; where more than [`WAITING`] are waiting, further ones are
-//! dropped. When training is over, what is left gets [`PATIENCE`]. What fails is told once
+//! other, each with `TIMEOUT`; where more than `WAITING` are waiting, further ones are
+//! dropped. When training is over, what is left gets `PATIENCE`. What fails is told once
 //! an address, and changes nothing else.
 
 use std::collections::HashSet;

@@ -97,7 +97,7 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
             "Precision: how many of those predicted as a class are of it. Recall: how many of a \
              class were found. F1: their harmonic mean.",
         ),
-        body: page::table(&heads, &rows),
+        body: page::table(&heads, &rows, ""),
         text: scores.text(&of.class_names(scores.classes.len())),
         numbers: json!(scores),
         ..Shown::default()
@@ -203,7 +203,7 @@ fn ranked(
     Ok(Shown {
         caption: of.caption(told.caption) + &more,
         pictures: vec![(of.name.clone(), charts::lines(&told.title, &axes, &series)?)],
-        body: page::table(&["Class", told.area], &bare),
+        body: page::table(&["Class", told.area], &bare, ""),
         text: terminal::table(&["Class", told.area, ""], &rows, &[2]),
         numbers: json!({"areas": areas}),
         title: told.title,
@@ -280,7 +280,7 @@ pub fn calibration(
              frequencies, below it they are too sure. ECE: the mean distance from it.",
         )),
         pictures: vec![(of.name.clone(), charts::lines(&title, &axes, &series)?)],
-        body: page::table(&heads[..3], &bare),
+        body: page::table(&heads[..3], &bare, ""),
         text: terminal::table(&heads, &rows, &[3]) + &format!("  {sums}\n"),
         numbers: json!(found),
         title,

@@ -64,7 +64,7 @@ pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
             ),
             (name("histogram"), charts::histograms(&title, &[spread])?),
         ],
-        body: page::table(&["", "value"], &rows),
+        body: page::table(&["", "value"], &rows, ""),
         text: terminal::table(&["", "value"], &rows, &[0]) + &blocks,
         numbers: json!(errors),
         title,

@@ -38,7 +38,7 @@ pub fn page(head: &Head, sections: &[(String, Shown)]) -> String {
         let _ = write!(
             out,
             "<section id=\"metrics\"><h2>Metrics</h2>{}</section>",
-            table(&columns, rows)
+            table(&columns, rows, "")
         );
     }
     for (name, shown) in sections {
@@ -58,14 +58,14 @@ pub fn page(head: &Head, sections: &[(String, Shown)]) -> String {
     out + "</body></html>\n"
 }
 
-/// A table whose first column names the rows.
-pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+/// A table whose first column names the rows; `class` is its class in the style sheet, or empty.
+pub fn table(heads: &[&str], rows: &[Vec<String>], class: &str) -> String {
     let cells = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
         let cells = cells.map(|c| format!("<{tag}>{}</{tag}>", escape(c)));
         format!("<tr>{}</tr>", cells.collect::<String>())
     };
     let mut out = format!(
-        "<div class=\"wide\"><table><thead>{}</thead><tbody>",
+        "<div class=\"wide\"><table class=\"{class}\"><thead>{}</thead><tbody>",
         cells("th", &mut heads.iter().copied())
     );
     for row in rows {

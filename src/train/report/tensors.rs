@@ -183,6 +183,7 @@ fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Show
         body: page::table(
             &["", "shape", "least", "largest", "mean", "std", "zero"],
             &rows.iter().map(|r| without(r, 3)).collect::<Vec<_>>(),
+            "",
         ),
         text,
         numbers: Value::Array(all.iter().map(Tally::told).collect()),

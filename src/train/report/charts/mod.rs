@@ -7,7 +7,7 @@
 //! matrix     counts or shares of classes
 //! ```
 //!
-//! `plotters` draws at whole pixels, so a picture is drawn [`UNIT`] times as large and its
+//! `plotters` draws at whole pixels, so a picture is drawn `UNIT` times as large and its
 //! `viewBox` says so: lines then lie between pixels, and [`px`] is what a length is given in.
 //! Its SVG has no tooltips; a picture's name is its `<title>`. Text is the reader's own
 //! sans-serif font, whose widths nobody knows here: room for it is an estimate.
