@@ -629,9 +629,9 @@ fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Stri
 
 /// The arguments that make the same run again, but for its epochs and its output.
 pub fn arguments(args: &Args) -> String {
-    let mut text = args.common.file.display().to_string();
+    let mut text = console::word(&args.common.file.display().to_string());
     for (name, value) in &args.common.set {
-        text += &format!(" --set {name}={value}");
+        text += &format!(" --set {}", console::word(&format!("{name}={value}")));
     }
     if let Some(n) = args.batch {
         text += &format!(" --batch {n}");
@@ -643,7 +643,7 @@ pub fn arguments(args: &Args) -> String {
         text += &format!(" --fold {n}");
     }
     if let Some(data) = &args.machine.data {
-        text += &format!(" --data {}", data.display());
+        text += &format!(" --data {}", console::word(&data.display().to_string()));
     }
     text
 }

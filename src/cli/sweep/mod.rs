@@ -430,9 +430,9 @@ fn data_seen(run: &Path) -> Option<String> {
 
 /// The arguments that make the same sweep again, but for its folder.
 fn arguments(args: &Args) -> String {
-    let mut text = args.common.file.display().to_string();
+    let mut text = console::word(&args.common.file.display().to_string());
     for (name, value) in &args.common.set {
-        text += &format!(" --set {name}={value}");
+        text += &format!(" --set {}", console::word(&format!("{name}={value}")));
     }
     for (name, value) in [
         ("trials", args.trials.map(u64::from)),
@@ -451,7 +451,7 @@ fn arguments(args: &Args) -> String {
         text += &format!(" --device {}", args.device.name());
     }
     if let Some(data) = &args.data {
-        text += &format!(" --data {}", data.display());
+        text += &format!(" --data {}", console::word(&data.display().to_string()));
     }
     text
 }
