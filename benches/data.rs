@@ -3,9 +3,9 @@
 //! `cargo bench --bench data -- DIR` with MNIST's IDX files in DIR; without, on made-up images of the same size.
 //! `cargo bench --bench data -- texts FILE.tsv [THREADS]`: words, ids and padding of a column `review`.
 
-use nnc::data::csv::{ColumnSpec, CsvOptions, Select, read_csv};
-use nnc::data::fit::{Lengths, Over, statistics};
-use nnc::data::idx::read_idx;
+use nnc::data::fitted::statistics::{Lengths, Over, statistics};
+use nnc::data::formats::csv::{ColumnSpec, CsvOptions, Select, read_csv};
+use nnc::data::formats::idx::read_idx;
 use nnc::data::shuffle::shuffle;
 use nnc::data::text::{Numbering, Rules, Side, Vocabulary};
 use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table};

@@ -3,18 +3,19 @@
 //! Data goes one way, and each module uses only those above it in this list:
 //!
 //! ```text
-//! bytes          numbers as bytes, aligned buffers
-//! span, diag     positions; coded diagnostics and how they are shown
+//! span, bytes    positions in sources; numbers as bytes, aligned buffers
+//! random         counter-based random numbers (Philox), the same on every back end
+//! diag           coded diagnostics and how they are shown
 //! syntax         text -> tree (pest), comments kept; the formatter
 //! library        the standard library, written in nn
-//! ir             dims, types, primitives, graphs, their text form, the verifier
+//! ir             sizes, types, primitives, graphs, their text form, the verifier
+//! spec           a checked program as plain data: the graphs and settings of a run
 //! check          tree -> a checked program; elaborates models into graphs
-//! lower          checked program -> the graphs and settings of a run
-//! passes         autodiff, simplify, fuse, plan memory
-//! backend        interp (the oracle), cpu (Cranelift and wide kernels)
+//! passes         autodiff, simplification, memory planning
+//! backend        interp (the oracle), cpu (Cranelift and AVX-512 kernels)
 //! data           files -> columns -> batches
-//! train          the loop, metrics, weights, history
-//! cli            one file a subcommand
+//! train          the training loop, callbacks, metrics, weights, reports
+//! cli            one file per subcommand
 //! ```
 
 pub mod backend;
@@ -25,8 +26,9 @@ pub mod data;
 pub mod diag;
 pub mod ir;
 pub mod library;
-pub mod lower;
 pub mod passes;
+pub mod random;
 pub mod span;
+pub mod spec;
 pub mod syntax;
 pub mod train;

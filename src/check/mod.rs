@@ -3,81 +3,41 @@
 //!
 //! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
 
-mod augment;
-mod balance;
-mod bind;
-mod block;
-mod builtin_math;
-mod builtin_shape;
-mod builtin_window;
 mod builtins;
-mod call;
-mod callback_args;
-mod callbacks;
-mod closing;
-mod columns;
 mod data;
 mod elab;
-mod errors;
-mod every;
-mod expr;
-mod feed;
-mod fit;
-mod frozen;
-mod generic;
-mod inner;
-mod learn;
-mod load;
-mod losses;
-mod mask;
-mod metrics;
-mod mismatch;
-mod missing;
-mod models;
-mod naming;
-mod ops;
-mod optimize;
-mod param;
-mod reports;
-mod rows;
-mod rules;
-mod scan;
-mod scope;
-mod signature;
-mod sources;
-mod split;
-mod steps;
-mod streams;
+mod eval;
+mod probe;
 mod sweep;
-mod tokenizer;
 mod train;
+mod types;
 mod unused;
-mod value;
-mod weights;
-mod whiten;
-mod world;
 
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub use builtins::{BUILTINS, Builtin};
+pub use data::feed::FeedInfo;
 pub use elab::LayerUse;
-pub use feed::FeedInfo;
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::ir::{Graph, Role};
-use crate::lower::Programs;
-use crate::lower::spec::{DataSpec, TrainSpec};
-use crate::lower::sweep::SweepSpec;
 use crate::span::{SourceMap, Span};
+use crate::spec::Programs;
+use crate::spec::sweep::SweepSpec;
+use crate::spec::{DataSpec, TrainSpec};
 use crate::syntax::ast::{self, DeclKind};
 
+use elab::value;
+use elab::value::{DefRef, Val};
+use elab::world::Purpose;
 use elab::{Elab, Mode};
+use elab::{load, world};
 use rustc_hash::FxHashSet;
 use train::Run;
-use value::{DefRef, Val};
-use world::Purpose;
+use train::callbacks;
+use types::signature;
 
 /// Where sources come from.
 pub trait Files: Sync {
@@ -174,7 +134,7 @@ fn check_here(
     let checked = check_decls(&loaded, &mut diags, &mut probes);
     let fine = |diags: &[Diagnostic]| diags.iter().all(|d| d.severity != Severity::Error);
     if sizes.is_empty() && fine(&diags) {
-        sweep::probe::probe(files, path, overrides, &probes, &mut diags);
+        probe::probe(files, path, overrides, &probes, &mut diags);
     }
     let mut seen = HashSet::new();
     diags.retain(|d| {
@@ -198,7 +158,7 @@ fn check_here(
 fn check_decls(
     loaded: &load::Loaded,
     diags: &mut Vec<Diagnostic>,
-    probes: &mut Vec<sweep::probe::Probe>,
+    probes: &mut Vec<probe::Probe>,
 ) -> Option<Checked> {
     let world = &loaded.world;
     let generic = Mode {
@@ -278,7 +238,7 @@ fn check_decls(
             None => t.data.span,
         };
         diags.push(
-            Diagnostic::error("E0611", "a file has one train block")
+            Diagnostic::error(Code::E0611, "a file has one train block")
                 .label(head(second), "a second one")
                 .label(head(first), "the first"),
         );
@@ -300,9 +260,11 @@ fn check_decls(
             None => {
                 let mut e = Elab::new(world, step(true), "train");
                 let known: Vec<&str> = blocks.iter().map(|(d, _)| &*d.name.text).collect();
-                let mut r =
-                    Diagnostic::error("E0613", format!("there is no data block `{}`", t.data.text))
-                        .label(t.data.span, "not declared");
+                let mut r = Diagnostic::error(
+                    Code::E0613,
+                    format!("there is no data block `{}`", t.data.text),
+                )
+                .label(t.data.span, "not declared");
                 if let Some(near) = crate::diag::did_you_mean(&t.data.text, known) {
                     r = r
                         .help(format!("did you mean `{near}`?"))
@@ -353,7 +315,7 @@ fn check_decls(
     }
     if let [(first, _), (second, _), ..] = sweeps.as_slice() {
         diags.push(
-            Diagnostic::error("E0712", "a file has one sweep")
+            Diagnostic::error(Code::E0712, "a file has one sweep")
                 .label(second.model.span, "a second one")
                 .label(first.model.span, "the first"),
         );
@@ -516,7 +478,7 @@ fn never_begun(begun: &FxHashSet<Arc<str>>, graphs: &[&Graph], span: Span) -> Op
         .flat_map(|g| &g.inputs)
         .filter(|i| matches!(i.role, Role::Param | Role::State));
     let lost = kept.map(|i| &*i.name).find(|name| !begun.contains(*name))?;
-    let d = Diagnostic::error("E0410", format!("`{lost}` has no initial value"))
+    let d = Diagnostic::error(Code::E0410, format!("`{lost}` has no initial value"))
         .label(
             span,
             "a training step never declares it, only evaluation does",

@@ -4,14 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::diag::Diagnostic;
+use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
 use crate::syntax::ast::{
     Block, Data, DataItemKind, Decl, DeclKind, DimExpr, Expr, ExprKind, Stmt, StmtKind, Train,
     TrainItem, TypeExpr, TypeKind,
 };
 
-use super::feed::names_in;
+use super::data::feed::names_in;
 
 /// Warns of local names of a definition or model that are bound and never read.
 /// A leading underscore says that this is meant.
@@ -45,7 +45,7 @@ pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
     unused.sort_by_key(|(_, s)| *s);
     for (name, span) in unused {
         if !name.starts_with('_') {
-            let d = Diagnostic::warning("W0101", format!("`{name}` is never used"))
+            let d = Diagnostic::warning(Code::W0101, format!("`{name}` is never used"))
                 .label(span, "bound here")
                 .help(format!("remove it, or call it `_{name}` if that is meant"));
             diags.push(d);
@@ -79,13 +79,15 @@ pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
         let own = usize::from(reads[i].contains_key(&name.text));
         let used = readers.get(&name.text).copied().unwrap_or(0) > own;
         if name.span.source == main && !used && !name.text.starts_with('_') {
-            let d =
-                Diagnostic::warning("W0102", format!("the {what} `{}` is never used", name.text))
-                    .label(name.span, "declared here")
-                    .help(format!(
-                        "remove it, or call it `_{}` if that is meant",
-                        name.text
-                    ));
+            let d = Diagnostic::warning(
+                Code::W0102,
+                format!("the {what} `{}` is never used", name.text),
+            )
+            .label(name.span, "declared here")
+            .help(format!(
+                "remove it, or call it `_{}` if that is meant",
+                name.text
+            ));
             diags.push(d);
         }
     }
@@ -155,13 +157,15 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             _ => continue,
         };
         if !used && !name.text.starts_with('_') {
-            let d =
-                Diagnostic::warning("W0103", format!("the {what} `{}` is never used", name.text))
-                    .label(name.span, "declared here")
-                    .help(match what {
-                        "input" => "no model that is trained takes it; remove it",
-                        _ => "no input or target is made of it; remove it",
-                    });
+            let d = Diagnostic::warning(
+                Code::W0103,
+                format!("the {what} `{}` is never used", name.text),
+            )
+            .label(name.span, "declared here")
+            .help(match what {
+                "input" => "no model that is trained takes it; remove it",
+                _ => "no input or target is made of it; remove it",
+            });
             diags.push(d);
         }
     }

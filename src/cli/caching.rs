@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::console;
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::data::cache::Told;
 
 pub struct Caching {

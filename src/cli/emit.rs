@@ -7,9 +7,9 @@ use clap::ValueEnum;
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::{console, load, run};
-use crate::lower::Programs;
 use crate::passes;
 use crate::span::SourceMap;
+use crate::spec::Programs;
 use crate::syntax::{self, dump::dump};
 use crate::train::RunError;
 use crate::train::session::sized;

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::progress::Progress;
 use crate::cli::run;
+use crate::cli::run::progress::Progress;
 use crate::data::Order;
-use crate::lower::spec;
+use crate::spec;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{Kind, Session, fit};

@@ -3,7 +3,7 @@
 use crate::check::BUILTINS;
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
-use crate::diag::{codes, did_you_mean};
+use crate::diag::{Code, did_you_mean};
 use crate::library::{self, reference};
 
 #[derive(clap::Args, Debug)]
@@ -15,8 +15,8 @@ pub struct Args {
 
 pub fn explain(args: &Args) -> Result<u8, Failure> {
     let what = args.what.trim();
-    let text = match codes::find(what) {
-        Some(code) => code.page.trim_end().to_owned(),
+    let text = match Code::find(what) {
+        Some(code) => code.page().trim_end().to_owned(),
         None => definitions(what)
             .or_else(|| builtin(what))
             .ok_or_else(|| unknown(what))?,
@@ -26,7 +26,7 @@ pub fn explain(args: &Args) -> Result<u8, Failure> {
 }
 
 fn unknown(what: &str) -> Failure {
-    let known = codes::ALL.iter().map(|c| c.code).chain(library::names());
+    let known = Code::ALL.iter().map(|c| c.name()).chain(library::names());
     Failure::Usage {
         message: format!("`{what}` is neither an error code nor a name of the standard library"),
         help: did_you_mean(what, known).map(|near| format!("did you mean `{near}`?")),

@@ -13,8 +13,8 @@ use crate::cli::console;
 use crate::data::fetch::{self, Fetcher, Patience, Told};
 use crate::data::{DataError, cache};
 use crate::diag::Diagnostic;
-use crate::lower::spec::{DataSpec, Format};
 use crate::span::SourceMap;
+use crate::spec::{DataSpec, Format};
 
 /// A mirror for all of a user's runs.
 const MIRROR: &str = "NNC_MIRROR";

@@ -9,10 +9,10 @@ use crate::cli::console;
 use crate::diag::render::{Style, render};
 use crate::diag::{Severity, json};
 use crate::ir::Graph;
-use crate::lower::Programs;
-use crate::lower::spec::{DataSpec, TrainSpec};
-use crate::lower::sweep::SweepSpec;
 use crate::span::SourceMap;
+use crate::spec::Programs;
+use crate::spec::sweep::SweepSpec;
+use crate::spec::{DataSpec, TrainSpec};
 use crate::syntax::MAX_SOURCE;
 use crate::train::identity::{Hash, Identity};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
-use crate::cli::progress::{number, seconds};
+use crate::cli::run::progress::{number, seconds};
 use crate::train::output;
 
 #[derive(clap::Args, Debug)]

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::cli::{console, load, run};
 use crate::ir::{Graph, Role};
-use crate::lower::spec::{DataSpec, Part, SplitSpec};
+use crate::spec::{DataSpec, Part, SplitSpec};
 use crate::train::dataset::workers;
 use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};

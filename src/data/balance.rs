@@ -4,7 +4,7 @@ use super::error::DataError;
 use super::shuffle::shuffle;
 use super::split::strata;
 use super::table::Column;
-use crate::ir::random::site_key;
+use crate::random::site_key;
 
 /// Which number of rows every class gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,10 +7,10 @@
 //! An entry that was not used for [`KEPT`] days goes when a new one is made. All of it may be
 //! deleted at any time.
 
-use super::csv::{ColumnSpec, CsvBlocks, CsvOptions, read_csv};
 use super::error::DataError;
+use super::formats::csv::{ColumnSpec, CsvBlocks, CsvOptions, read_csv};
+use super::formats::source::Source;
 use super::packed::{self, Broken, Packed, PackedColumn, Packer};
-use super::source::Source;
 use super::table::{ElementType, Table};
 use super::write::replace;
 use std::fs::{self, File, Metadata};
@@ -350,7 +350,8 @@ impl CsvBlocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::csv::{HeaderLine, Select};
+    use crate::data::formats::csv::{HeaderLine, Select};
+    use crate::diag::Code;
     use std::cell::RefCell;
 
     const OPTIONS: CsvOptions = CsvOptions {
@@ -468,7 +469,7 @@ mod tests {
         assert!(ask("rows.csv", size).starts_with("Unusable"));
         fs::write(path, "a,b,y\n1,2,9\n").unwrap();
         let error = table(Ok(folder.join("cache")), &wanted, 0, &|_| {}).unwrap_err();
-        assert_eq!(error.code(), "E0917");
+        assert_eq!(error.code(), Code::E0917);
     }
 
     #[test]
@@ -504,7 +505,7 @@ mod tests {
             "{error}"
         );
         fs::write(folder.join("rows.csv"), "a,b,y\n").unwrap();
-        assert_eq!(ask(folder, &columns()).0.unwrap_err().code(), "E0905");
+        assert_eq!(ask(folder, &columns()).0.unwrap_err().code(), Code::E0905);
         assert_eq!(files(folder), Vec::<PathBuf>::new());
     }
 
@@ -531,7 +532,7 @@ mod tests {
         assert!(older.settled());
         // a stamp that is not the file's: it changed meanwhile
         let changed = content(&cache, &path, &older, &|_| {}).unwrap_err();
-        assert_eq!(changed.code(), "E0966");
+        assert_eq!(changed.code(), Code::E0966);
         let note = Remembered {
             path: fs::canonicalize(&path).unwrap(),
             stamp: Stamp::of(&path).unwrap(),

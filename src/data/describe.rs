@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::error::DataError;
-use super::fit::Pieces;
+use super::fitted::statistics::Pieces;
 use super::table::{Column, ColumnData};
 
 /// Bars of a histogram at most.

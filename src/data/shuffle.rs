@@ -3,7 +3,7 @@
 //! A permutation is a function of key, stream and length alone: Fisher-Yates,
 //! from the last place to the first, drawing 64 bits a place.
 
-use crate::ir::random::{Key, philox};
+use crate::random::{Key, philox};
 
 /// Permutes `items`; different streams of a key are independent.
 pub fn shuffle<T>(items: &mut [T], key: Key, stream: u64) {

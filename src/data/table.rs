@@ -303,6 +303,7 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diag::Code;
 
     #[test]
     fn columns_of_a_table_agree_in_length_and_differ_in_name() {
@@ -327,7 +328,7 @@ mod tests {
         let error = Table::new(vec![x.clone(), x]).unwrap_err();
         assert_eq!(
             (error.code(), error.to_string()),
-            ("E0924", "two columns are called `x`".into())
+            (Code::E0924, "two columns are called `x`".into())
         );
     }
 
@@ -338,7 +339,7 @@ mod tests {
                 Column::new("x", shape, ColumnData::U8(vec![0; len]))
                     .unwrap_err()
                     .code(),
-                "E0921"
+                Code::E0921
             );
         }
         let column = Column::new("x", vec![6], ColumnData::U8(vec![0; 12])).unwrap();

@@ -6,38 +6,67 @@
 //! the list below. E0001..E0099 are syntax, E0100.. the checker's, E0900.. those of
 //! data and of a running program, which no nn example can show.
 
-/// A diagnostic's stable name and its page.
-#[derive(Clone, Copy, Debug)]
-pub struct Code {
-    pub code: &'static str,
-    /// Markdown.
-    pub page: &'static str,
+macro_rules! codes {
+    ($($code:ident)*) => {
+        /// The stable name of a diagnostic: `Code::E0203`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Code {
+            $($code),*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Code] = &[$(Code::$code),*];
+
+            /// `E0203`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Code::$code => stringify!($code)),*
+                }
+            }
+
+            /// The page that `nnc explain` prints, in Markdown.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$code => include_str!(concat!(
+                        "../../docs/errors/",
+                        stringify!($code),
+                        ".md"
+                    ))),*
+                }
+            }
+        }
+    };
 }
 
 impl Code {
-    /// The page's first line, without its code.
-    pub fn title(&self) -> &'static str {
-        let line = self.page.lines().next().unwrap_or(self.code);
+    /// The first line of the page, without the code.
+    pub fn title(self) -> &'static str {
+        let line = self.page().lines().next().unwrap_or(self.name());
         let line = line.trim_start_matches('#').trim();
-        line.strip_prefix(self.code)
+        line.strip_prefix(self.name())
             .map_or(line, |t| t.trim_start_matches([':', ' ']))
+    }
+
+    /// The code with this name, in either case.
+    pub fn find(name: &str) -> Option<Code> {
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|c| c.name().eq_ignore_ascii_case(name))
     }
 }
 
-/// The code of this name, in either case.
-pub fn find(code: &str) -> Option<&'static Code> {
-    ALL.iter().find(|c| c.code.eq_ignore_ascii_case(code))
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
-macro_rules! codes {
-    ($($code:ident)*) => {
-        $(pub const $code: &str = stringify!($code);)*
-        /// In order.
-        pub const ALL: &[Code] = &[$(Code {
-            code: $code,
-            page: include_str!(concat!("../../docs/errors/", stringify!($code), ".md")),
-        }),*];
-    };
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
 }
 
 codes! {

@@ -10,7 +10,7 @@ use crate::span::{SourceMap, Span};
 pub fn line(diagnostic: &Diagnostic, map: &SourceMap) -> String {
     let mut object = Map::new();
     object.insert("event".into(), "diagnostic".into());
-    object.insert("code".into(), diagnostic.code.into());
+    object.insert("code".into(), diagnostic.code.name().into());
     let severity = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -3,9 +3,11 @@
 //! mends it. `render` shows them to people, `json` to programs; `codes` lists
 //! every code with its page for `nnc explain`.
 
-pub mod codes;
+mod codes;
 pub mod json;
 pub mod render;
+
+pub use codes::Code;
 
 use crate::span::Span;
 
@@ -18,8 +20,8 @@ pub enum Severity {
 /// One mistake.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Diagnostic {
-    /// `E0203`; one of [`codes`].
-    pub code: &'static str,
+    /// `E0203`; one of [`Code`].
+    pub code: Code,
     pub severity: Severity,
     /// One sentence, lower case, no full stop.
     pub message: String,
@@ -46,7 +48,7 @@ pub struct Fix {
 }
 
 impl Diagnostic {
-    pub fn error(code: &'static str, message: impl Into<String>) -> Diagnostic {
+    pub fn error(code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code,
             severity: Severity::Error,
@@ -57,7 +59,7 @@ impl Diagnostic {
             fix: None,
         }
     }
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Diagnostic {
+    pub fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Warning,
             ..Diagnostic::error(code, message)

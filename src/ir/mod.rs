@@ -6,7 +6,6 @@ pub mod dim;
 pub mod graph;
 pub mod infer;
 pub mod prim;
-pub mod random;
 pub mod specialize;
 pub mod tensor;
 pub mod text;

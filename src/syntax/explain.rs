@@ -13,7 +13,7 @@ use super::keywords::{self, DATA_ITEMS, DECLARATIONS, STATEMENTS};
 use super::lexer::{self, Kind, Token};
 use super::parse::MAX_SHOWN;
 use super::slips;
-use crate::diag::{Diagnostic, codes, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::{SourceId, Span};
 
 /// Which part of a declaration was being read.
@@ -224,7 +224,7 @@ fn generic(failure: &Failure<'_>) -> Diagnostic {
         let found = found.strip_prefix("the ").unwrap_or(&found);
         format!("unexpected {found} {}", failure.context())
     };
-    let mut diagnostic = Diagnostic::error(codes::E0001, message).label(
+    let mut diagnostic = Diagnostic::error(Code::E0001, message).label(
         span,
         if expected.is_empty() {
             "this does not fit here".to_owned()
@@ -380,7 +380,7 @@ fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<
     let span = Span::new(source, token.start, token.end);
     if word == "@" {
         return Some(
-            Diagnostic::error(codes::E0002, "an attribute without a declaration")
+            Diagnostic::error(Code::E0002, "an attribute without a declaration")
                 .label(
                     Span::new(source, token.start, text[..end].trim_end().len()),
                     "nothing follows it",
@@ -396,7 +396,7 @@ fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<
     }
     let rest = text[token.end..end].trim_start();
     let diagnostic = Diagnostic::error(
-        codes::E0002,
+        Code::E0002,
         format!("`{word}` does not start a declaration"),
     )
     .label(span, "this line belongs to no declaration");
@@ -437,7 +437,7 @@ fn unknown_line(source: SourceId, text: &str, token: Token, lines: usize) -> Dia
     } else {
         "this line belongs to no declaration".to_owned()
     };
-    Diagnostic::error(codes::E0002, message)
+    Diagnostic::error(Code::E0002, message)
         .label(Span::new(source, token.start, token.end), label)
         .help(format!(
             "at the top of a file stand {}",
@@ -451,7 +451,7 @@ pub fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diag
         "data" | "train" | "sweep" => format!("this {keyword} block has no body"),
         _ => format!("{keyword} `{name}` has no body"),
     };
-    let diagnostic = Diagnostic::error(codes::E0023, what);
+    let diagnostic = Diagnostic::error(Code::E0023, what);
     match found {
         Some(found) => diagnostic
             .label(at, format!("expected `{{` here, found {found}"))
@@ -467,7 +467,7 @@ pub fn after_body(source: SourceId, text: &str, close: usize, at: usize) -> Diag
     let token = lexer::next(text, at);
     let (word, kind) = token.map_or(("", None), |t| (&text[t.start..t.end], Some(t.kind)));
     Diagnostic::error(
-        codes::E0002,
+        Code::E0002,
         format!("{} after the end of a declaration", describe(kind, word)),
     )
     .label(

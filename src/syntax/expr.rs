@@ -10,7 +10,7 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 
 use super::ast::*;
 use super::grammar::Rule;
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span, Spanned};
 
 /// Builds the nodes of one piece of a file.
@@ -213,7 +213,7 @@ impl Builder {
             _ => {
                 if matches!(left.kind, ExprKind::Range(..)) && !closed {
                     self.error(
-                        Diagnostic::error(codes::E0021, "a range has two ends")
+                        Diagnostic::error(Code::E0021, "a range has two ends")
                             .label(self.span(op), "a second `..`")
                             .label(left.span, "this is a range already"),
                     );
@@ -230,7 +230,7 @@ impl Builder {
             && is_comparison(*first)
         {
             self.error(
-                Diagnostic::error(codes::E0021, "comparisons do not chain")
+                Diagnostic::error(Code::E0021, "comparisons do not chain")
                     .label(span, "two comparisons in a row")
                     .label(middle.span, "compare this twice")
                     .help("join two comparisons with `and`, as in `0 < x and x < 1`"),
@@ -317,7 +317,7 @@ impl Builder {
             _ => return,
         };
         self.error(
-            Diagnostic::error(codes::E0018, format!("`{name}` is written `{ours}` here"))
+            Diagnostic::error(Code::E0018, format!("`{name}` is written `{ours}` here"))
                 .label(span, "unknown spelling")
                 .help("write it in small letters")
                 .fix(span, ours),
@@ -331,7 +331,7 @@ impl Builder {
             let value: f64 = digits.parse().unwrap_or(f64::INFINITY);
             if value.is_infinite() {
                 self.error(
-                    Diagnostic::error(codes::E0014, "this number is too large")
+                    Diagnostic::error(Code::E0014, "this number is too large")
                         .label(span, "beyond the range of 64-bit floats, about 1.8e308"),
                 );
             }
@@ -345,7 +345,7 @@ impl Builder {
             Ok(value) => ExprKind::Int(value),
             Err(_) => {
                 self.error(
-                    Diagnostic::error(codes::E0014, "this number is too large")
+                    Diagnostic::error(Code::E0014, "this number is too large")
                         .label(span, format!("whole numbers go up to {}", i64::MAX))
                         .help("write it as a real number, as in `1e20`"),
                 );

@@ -21,7 +21,7 @@ mod reports;
 use super::ast::Comment;
 use super::keywords::{DECLARATIONS, JOINING_WORDS};
 use super::lexer::{self, Kind};
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
 
 /// Brackets may nest this deep.
@@ -194,11 +194,11 @@ impl Scanner<'_> {
     fn comment(&mut self, start: usize, end: usize) {
         let text = &self.text[start..end];
         if text.starts_with("//") || text.starts_with("/*") {
-            let first = !self.diagnostics.iter().any(|d| d.code == codes::E0010);
+            let first = !self.diagnostics.iter().any(|d| d.code == Code::E0010);
             if first {
                 let marker = &text[..2];
                 self.diagnostics.push(
-                    Diagnostic::error(codes::E0010, format!("`{marker}` does not start a comment"))
+                    Diagnostic::error(Code::E0010, format!("`{marker}` does not start a comment"))
                         .label(self.span(start, start + 2), "comments start with `#`")
                         .help("write `#`, or `##` to document the declaration below; there is no `//` operator either")
                         .fix(self.span(start, start + 2), "#"),
@@ -375,7 +375,7 @@ impl Scanner<'_> {
         if self.stack.len() >= MAX_DEPTH {
             self.diagnostics.push(
                 Diagnostic::error(
-                    codes::E0011,
+                    Code::E0011,
                     format!("brackets are nested more than {MAX_DEPTH} deep"),
                 )
                 .label(self.span(at, at + 1), "this one is one too many")

@@ -12,7 +12,7 @@ use super::explain::{self, Failure, Place};
 use super::expr::Builder;
 use super::grammar::{Grammar, Rule};
 use super::layout::{self, Body, Layout, Piece};
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
 
 /// A source file may be this long, in bytes.
@@ -354,7 +354,7 @@ fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
 
 fn too_large(source: SourceId, len: usize) -> Diagnostic {
     Diagnostic::error(
-        codes::E0013,
+        Code::E0013,
         format!(
             "this file is too large for a program: {:.1} MB",
             len as f64 / 1048576.0
@@ -382,12 +382,9 @@ fn capped(source: SourceId, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic>
         .unwrap_or(Span::new(source, 0, 0));
     diagnostics.truncate(MAX_SHOWN);
     diagnostics.push(
-        Diagnostic::error(
-            codes::E0030,
-            format!("and {least}{more} more syntax errors"),
-        )
-        .label(place.before(), "the first of them is here")
-        .help("mend the ones above first"),
+        Diagnostic::error(Code::E0030, format!("and {least}{more} more syntax errors"))
+            .label(place.before(), "the first of them is here")
+            .help("mend the ones above first"),
     );
     diagnostics
 }

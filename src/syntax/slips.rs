@@ -6,7 +6,7 @@ use super::explain::{Failure, Place, describe, list_words, no_body};
 use super::grammar::Rule;
 use super::keywords::{self, DATA_ITEMS, DECLARATIONS};
 use super::lexer::{self, Kind};
-use crate::diag::{Diagnostic, codes, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::{SourceId, Span};
 
 /// The slip that explains the failure best.
@@ -77,7 +77,7 @@ pub fn foreign_declaration(
         format!("the word here is `{ours}`")
     };
     Some(
-        Diagnostic::error(codes::E0017, message)
+        Diagnostic::error(Code::E0017, message)
             .label(span, label)
             .help(help),
     )
@@ -100,7 +100,7 @@ fn import(f: &Failure<'_>) -> Option<Diagnostic> {
         "an import names a file: `import \"blocks.nn\"` or `import \"blocks.nn\" { Residual }`; the library needs none".to_owned()
     };
     Some(
-        Diagnostic::error(codes::E0028, "an import names a file in double quotes")
+        Diagnostic::error(Code::E0028, "an import names a file in double quotes")
             .label(
                 f.span(f.at),
                 format!("expected a text, found {}", f.described()),
@@ -111,7 +111,7 @@ fn import(f: &Failure<'_>) -> Option<Diagnostic> {
 
 fn number(f: &Failure<'_>) -> Option<Diagnostic> {
     let malformed = |span: Span, help: String| {
-        Diagnostic::error(codes::E0015, "this is not a number")
+        Diagnostic::error(Code::E0015, "this is not a number")
             .label(span, "malformed number")
             .help(help)
     };
@@ -193,7 +193,7 @@ fn foreign_statement(f: &Failure<'_>) -> Option<Diagnostic> {
         "self" => "there is no `self`: parameters of a layer are names in its body",
         _ => "a file is made of declarations and expressions; nothing is printed while it runs",
     };
-    let mut diagnostic = Diagnostic::error(codes::E0017, format!("there is no `{word}` in nn"))
+    let mut diagnostic = Diagnostic::error(Code::E0017, format!("there is no `{word}` in nn"))
         .label(f.span(near), "this is from another language")
         .help(help);
     match word {
@@ -272,7 +272,7 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
         span = span.to(f.span(f.at + 1));
     }
     let mut diagnostic = Diagnostic::error(
-        codes::E0018,
+        Code::E0018,
         format!("`{written}` is written `{}` here", ours.trim()),
     )
     .label(span, "unknown operator");
@@ -327,7 +327,7 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
         || f.expects(Rule::block);
     if opens && f.open_bracket().is_none_or(|b| f.word(b) == "{") {
         return Some(
-            Diagnostic::error(codes::E0020, "blocks stand in braces")
+            Diagnostic::error(Code::E0020, "blocks stand in braces")
                 .label(span, "a `:` opens no block")
                 .help("write `{` here and `}` after the block; indentation has no meaning")
                 .fix(span, " {"),
@@ -338,7 +338,7 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
     if named && in_call {
         let name = f.previous();
         return Some(
-            Diagnostic::error(codes::E0019, "a named argument is written with `=`")
+            Diagnostic::error(Code::E0019, "a named argument is written with `=`")
                 .label(span, "not `:`")
                 .help(format!("write `{name} = ...`"))
                 .fix(span, " ="),
@@ -347,7 +347,7 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
     if named && f.at == 1 && !last_of_line {
         let name = f.previous();
         return Some(
-            Diagnostic::error(codes::E0019, format!("`{name}` takes no type here"))
+            Diagnostic::error(Code::E0019, format!("`{name}` takes no type here"))
                 .label(
                     span,
                     "a type follows only `param`, `state`, parameters and data items",
@@ -363,7 +363,7 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
 /// `epochs = 5`, `epochs: 5`, `train: 80%`
 fn setting(f: &Failure<'_>, key: &str) -> Diagnostic {
     let gap = f.span(f.at - 1).after().to(f.span(f.at + 1).before());
-    Diagnostic::error(codes::E0025, "a setting is its name and its value, no more")
+    Diagnostic::error(Code::E0025, "a setting is its name and its value, no more")
         .label(f.span(f.at), format!("no `{}` here", f.found()))
         .help(format!("write `{key} value`"))
         .fix(gap, " ")
@@ -402,7 +402,7 @@ fn missing_type(f: &Failure<'_>) -> Option<Diagnostic> {
         format!("expected a type, found {}", f.described())
     };
     Some(
-        Diagnostic::error(codes::E0027, format!("{what} has a type"))
+        Diagnostic::error(Code::E0027, format!("{what} has a type"))
             .label(at, label)
             .help(format!(
                 "as in `{example}`; types are sizes in brackets, `class[10]`, `prob[10]`, `token[V][L]`, `real`, `int`, `text`"
@@ -414,7 +414,7 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
     let span = f.span(f.at);
     if f.found() == "==" && f.expects(Rule::assign) {
         return Some(
-            Diagnostic::error(codes::E0019, "a name is bound with a single `=`")
+            Diagnostic::error(Code::E0019, "a name is bound with a single `=`")
                 .label(span, "`==` compares")
                 .help("write `=`")
                 .fix(span, "="),
@@ -449,7 +449,7 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
         let operator_span = f.span(operator);
         return Some(
             Diagnostic::error(
-                codes::E0024,
+                Code::E0024,
                 format!("a value is missing after `{}`", f.word(operator)),
             )
             .label(operator_span, "expected a value after this")
@@ -466,14 +466,14 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
         let target = f.span(start).to(f.span(f.at - 1));
         let text = &f.text[target.range()];
         return Some(
-            Diagnostic::error(codes::E0019, "only a name can be bound")
+            Diagnostic::error(Code::E0019, "only a name can be bound")
                 .label(target, format!("`{text}` is not a name"))
                 .label(span, "so it cannot stand before `=`")
                 .help("values do not change; bind the result to a new name, or compare with `==`"),
         );
     }
     Some(
-        Diagnostic::error(codes::E0019, "`=` binds a name, `==` compares")
+        Diagnostic::error(Code::E0019, "`=` binds a name, `==` compares")
             .label(span, "a comparison is meant here")
             .help("write `==`")
             .fix(span, "=="),
@@ -500,7 +500,7 @@ fn keyword_as_name(f: &Failure<'_>) -> Option<Diagnostic> {
     if word == "else" {
         return Some(
             Diagnostic::error(
-                codes::E0001,
+                Code::E0001,
                 format!("`else` without an `if` {}", f.context()),
             )
             .label(span, "no `if { ... }` ends just before it")
@@ -518,7 +518,7 @@ fn keyword_as_name(f: &Failure<'_>) -> Option<Diagnostic> {
 
 fn keyword_name(word: &str, span: Span) -> Diagnostic {
     Diagnostic::error(
-        codes::E0016,
+        Code::E0016,
         format!("`{word}` is a keyword and cannot be a name"),
     )
     .label(span, "a name is expected here")
@@ -544,7 +544,7 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
     };
     let say = |message: String, label: &str| {
         Some(
-            Diagnostic::error(codes::E0029, message)
+            Diagnostic::error(Code::E0029, message)
                 .label(span, label)
                 .help(format!("the form is `{form}`")),
         )
@@ -622,7 +622,7 @@ fn after_pipe(f: &Failure<'_>) -> Option<Diagnostic> {
     let span = f.span(start).to(f.span(f.at - 1));
     let pipe = &f.text[span.range()];
     let diagnostic = Diagnostic::error(
-        codes::E0022,
+        Code::E0022,
         format!("`{operator}` after a pipe needs parentheses"),
     )
     .label(
@@ -647,7 +647,7 @@ fn unknown_item(f: &Failure<'_>) -> Option<Diagnostic> {
         let word = f.found();
         let near = did_you_mean(word, DATA_ITEMS.iter().copied());
         let diagnostic = Diagnostic::error(
-            codes::E0026,
+            Code::E0026,
             format!("{} does not start an item of a data block", f.described()),
         )
         .label(f.span(0), "unknown item");
@@ -696,7 +696,7 @@ fn missing_value(f: &Failure<'_>) -> Option<Diagnostic> {
     } else {
         format!("a value is missing {after}")
     };
-    let mut diagnostic = Diagnostic::error(codes::E0024, message).label(
+    let mut diagnostic = Diagnostic::error(Code::E0024, message).label(
         span,
         format!("expected a value, found {}", describe(f.kind(f.at), found)),
     );
@@ -728,7 +728,7 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
     let (before, here) = (f.span(f.at - 1), f.span(f.at));
     if DECLARATIONS.contains(&found) && matches!(f.place, Place::Head(_)) {
         return Some(
-            Diagnostic::error(codes::E0002, "a declaration starts on a line of its own")
+            Diagnostic::error(Code::E0002, "a declaration starts on a line of its own")
                 .label(here, "this is on the line of another"),
         );
     }
@@ -747,7 +747,7 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
             ))
     {
         return Some(
-            Diagnostic::error(codes::E0024, "a comma is missing")
+            Diagnostic::error(Code::E0024, "a comma is missing")
                 .label(before.after(), "between this")
                 .label(here, "and this")
                 .help("put a `,` between the two")
@@ -755,7 +755,7 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
         );
     }
     let diagnostic = Diagnostic::error(
-        codes::E0024,
+        Code::E0024,
         format!(
             "{} follows a value with nothing between them",
             f.described()

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::lower::callbacks::{Backup, Callback, Frequency};
+use crate::spec::callbacks::{Backup, Callback, Frequency};
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
 use crate::train::state::save_state;

@@ -1,6 +1,7 @@
 //! What can go wrong while a program runs. Like diagnostics, each has a stable
 //! code; unlike them, the fault is in the data, the numbers or the machine.
 
+use crate::diag::Code;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
@@ -81,21 +82,21 @@ pub enum RunError {
 
 impl RunError {
     /// Stable code, as `nnc explain` takes it.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
             RunError::Data(error) => error.code(),
             RunError::Weights(error) => error.code(),
-            RunError::NotFinite { .. } => "E0951",
-            RunError::Size { .. } => "E0952",
-            RunError::Compile { .. } => "E0953",
-            RunError::File { .. } => "E0954",
-            RunError::Column { .. } => "E0955",
-            RunError::Resume { .. } => "E0956",
-            RunError::Sweep { .. } => "E0970",
-            RunError::Usage { .. } => "E0957",
-            RunError::Program(_) => "E0958",
-            RunError::Taken { .. } => "E0959",
-            RunError::Memory { .. } => "E0960",
+            RunError::NotFinite { .. } => Code::E0951,
+            RunError::Size { .. } => Code::E0952,
+            RunError::Compile { .. } => Code::E0953,
+            RunError::File { .. } => Code::E0954,
+            RunError::Column { .. } => Code::E0955,
+            RunError::Resume { .. } => Code::E0956,
+            RunError::Sweep { .. } => Code::E0970,
+            RunError::Usage { .. } => Code::E0957,
+            RunError::Program(_) => Code::E0958,
+            RunError::Taken { .. } => Code::E0959,
+            RunError::Memory { .. } => Code::E0960,
         }
     }
 

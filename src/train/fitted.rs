@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::check::Sizes;
 use crate::data::balance::weights;
-use crate::data::fit::{Lengths, Over, Piece, Statistics, statistics, statistics_of};
-use crate::data::learn;
+use crate::data::fitted::statistics::{
+    Lengths, Over, Piece, Statistics, statistics, statistics_of,
+};
+use crate::data::fitted::transforms;
+use crate::data::fitted::whiten;
 use crate::data::stream::StreamPart;
 use crate::data::table::{ColumnData, TextColumn};
 use crate::data::text::{BagMode, Ids, Numbering, Rules, Side, Vocabulary, read_vectors};
-use crate::data::whiten;
 use crate::data::{Column, DataError, Table};
-use crate::lower::spec::{
+use crate::spec::{
     Bag, DataSpec, DerivedSpec, End, FitKind, Learn, Make, Number, NumberOp, Power, Rows, Spacing,
     Statistic, Summary, Tokenizing, WordIds,
 };
@@ -207,9 +209,9 @@ impl Fitted {
             .collect();
         if !shares.is_empty() {
             let qs: Vec<f64> = shares.iter().map(|(_, q)| *q).collect();
-            let all: Vec<Vec<f64>> = learn::features(column, rows)?
+            let all: Vec<Vec<f64>> = transforms::features(column, rows)?
                 .iter()
-                .map(|f| learn::percentiles(f, &qs))
+                .map(|f| transforms::percentiles(f, &qs))
                 .collect();
             for (i, (which, _)) in shares.iter().enumerate() {
                 add(*which, all.iter().map(|f| f[i]).collect());
@@ -421,7 +423,7 @@ fn learnt(
         }
         Learn::Power(_) | Learn::Bins { .. } | Learn::Pca { .. } => {}
     }
-    let features = learn::features(column, rows)?;
+    let features = transforms::features(column, rows)?;
     Ok(match learn {
         Learn::Channels { .. } | Learn::Zca { .. } => Vec::new(),
         Learn::Power(power) => {
@@ -433,15 +435,15 @@ fn learnt(
                 });
             }
             let transform = if yeo {
-                learn::yeo_johnson
+                transforms::yeo_johnson
             } else {
-                learn::box_cox
+                transforms::box_cox
             };
             let (mut lambdas, mut means, mut stds) = (Vec::new(), Vec::new(), Vec::new());
             for feature in &features {
-                let lambda = learn::likeliest(feature, transform, yeo);
+                let lambda = transforms::likeliest(feature, transform, yeo);
                 let bent: Vec<f64> = feature.iter().map(|&x| transform(x, lambda)).collect();
-                let (mean, std) = learn::moments(&bent);
+                let (mean, std) = transforms::moments(&bent);
                 lambdas.push(lambda);
                 means.push(mean);
                 stds.push(std);
@@ -452,13 +454,13 @@ fn learnt(
             let quantile = spacing == Spacing::Quantile;
             let all: Vec<Vec<f64>> = features
                 .iter()
-                .map(|f| learn::edges(f, count, quantile))
+                .map(|f| transforms::edges(f, count, quantile))
                 .collect();
             let edges = (0..count - 1).flat_map(|i| all.iter().map(move |f| f[i]));
             vec![("edges", edges.collect())]
         }
         Learn::Pca { components } => {
-            let found = learn::components(&features, components);
+            let found = transforms::components(&features, components);
             vec![
                 ("mean", found.mean),
                 ("components", found.components),

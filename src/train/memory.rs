@@ -12,7 +12,7 @@
 use crate::backend::Cost;
 use crate::data::batch::slots;
 use crate::ir::{Graph, Role};
-use crate::lower::Programs;
+use crate::spec::Programs;
 use crate::train::RunError;
 use crate::train::device::Device;
 use crate::train::session::sized;

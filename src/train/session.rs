@@ -6,7 +6,7 @@ use crate::bytes::AlignedBytes;
 use crate::data::Batch;
 use crate::data::table::Storage;
 use crate::ir::{Bindings, Elem, Graph, OutputRole, Role};
-use crate::lower::Programs;
+use crate::spec::Programs;
 use crate::train::RunError;
 use crate::train::store::Store;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::bytes::{ALIGN, AlignedBytes};
 use crate::ir::{Elem, Graph, OutputRole, Role, Type};
-use crate::lower::Programs;
+use crate::spec::Programs;
 use crate::train::RunError;
 use crate::train::weights::{self, Mismatch, TensorRef, TensorSpec, WeightsError, WeightsFile};
 

@@ -10,6 +10,7 @@
 use crate::data::DataError;
 use crate::data::error::{nearest, shape as shown_shape};
 use crate::data::write::replace_durably;
+use crate::diag::Code;
 use crate::ir::Elem;
 use crc32c::crc32c_append;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -308,14 +309,14 @@ impl TensorSpec {
 
 impl WeightsError {
     /// Stable code, as `nnc explain` takes it.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
             WeightsError::Io(error) => error.code(),
-            WeightsError::Format { .. } => "E0941",
-            WeightsError::ElementType { .. } => "E0942",
-            WeightsError::Mismatch { .. } => "E0943",
-            WeightsError::Size { .. } => "E0944",
-            WeightsError::DuplicateName { .. } => "E0945",
+            WeightsError::Format { .. } => Code::E0941,
+            WeightsError::ElementType { .. } => Code::E0942,
+            WeightsError::Mismatch { .. } => Code::E0943,
+            WeightsError::Size { .. } => Code::E0944,
+            WeightsError::DuplicateName { .. } => Code::E0945,
         }
     }
 }
@@ -580,7 +581,7 @@ mod tests {
             WeightsFile::open(&folder.path().join("none"))
                 .unwrap_err()
                 .code(),
-            "E0903"
+            Code::E0903
         );
     }
 

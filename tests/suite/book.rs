@@ -24,7 +24,7 @@ fn every_block_of_the_book_does_what_it_says() {
             .diagnostics
             .iter()
             .filter(|d| !fails || d.severity == Severity::Error)
-            .map(|d| d.code)
+            .map(|d| d.code.name())
             .collect();
         if said != expected {
             let shown = render(&report.diagnostics, &report.map, Style::plain());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nnc::backend::Options;
 use nnc::check::{Checked, Files, check_file};
 use nnc::diag::render::{Style, render};
-use nnc::lower::callbacks::Callback;
+use nnc::spec::callbacks::Callback;
 use nnc::train::callbacks::checkpoint::{self, path};
 use nnc::train::callbacks::plateau::{self, next_rate};
 use nnc::train::callbacks::table::Table;

@@ -1,6 +1,7 @@
 //! The checker over the models that ship and over the library.
 
 use nnc::check::{Files, check_file};
+use nnc::diag::Code;
 use nnc::diag::render::{Style, render};
 
 struct Disk;
@@ -45,7 +46,7 @@ fn the_library_checks_as_if_a_user_had_written_it() {
         let diags: Vec<_> = report
             .diagnostics
             .iter()
-            .filter(|d| !matches!(d.code, "E0102" | "E0115"))
+            .filter(|d| !matches!(d.code, Code::E0102 | Code::E0115))
             .cloned()
             .collect();
         assert!(
@@ -87,7 +88,7 @@ fn what_only_an_evaluation_declares_has_no_initial_value() {
         digits.replace("image |> Dense", "image |> Late |> Dense")
     );
     let report = check_file(&Text(&text), "late.nn", &[]);
-    let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code).collect();
+    let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code.name()).collect();
     assert_eq!(codes, ["E0410"]);
 }
 

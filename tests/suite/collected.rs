@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nnc::backend::Options;
 use nnc::data::table::{Column, ColumnData, Table};
 use nnc::data::{Batches, Order};
-use nnc::lower::Programs;
+use nnc::spec::Programs;
 use nnc::train::Session;
 use nnc::train::device::{Device, Target};
 use nnc::train::fit::evaluate;

@@ -3,9 +3,11 @@
 use crate::allocations::peak;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nnc::data::csv::{ColumnSpec, CsvOptions, HeaderLine, Select, csv_header, read_csv, write_csv};
-use nnc::data::idx::read_idx;
-use nnc::data::npy::{npz_names, read_npy, read_npz, write_npy};
+use nnc::data::formats::csv::{
+    ColumnSpec, CsvOptions, HeaderLine, Select, csv_header, read_csv, write_csv,
+};
+use nnc::data::formats::idx::read_idx;
+use nnc::data::formats::npy::{npz_names, read_npy, read_npz, write_npy};
 use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table};
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //! and lies. The fetcher is given sets of its own with tiny files; the command line's are the
 //! real ones, of which no test has the bytes.
 
+use nnc::diag::Code;
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nnc::data::csv::{ColumnSpec, Select};
 use nnc::data::fetch::{Fetcher, Layout, Patience, Remote, SETS, Set, Told};
+use nnc::data::formats::csv::{ColumnSpec, Select};
 use nnc::data::{ColumnData, DataError, ElementType};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -430,7 +431,7 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
         let server = Server::new(one(), acts);
         let error = fetch(cache.path(), &server.root, &set).unwrap_err();
         let text = error.to_string();
-        assert_eq!(error.code(), *code, "{text}");
+        assert_eq!(error.code().name(), *code, "{text}");
         assert!(
             text.contains(part) && text.starts_with(&server.root),
             "{text}"
@@ -444,7 +445,7 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
     drop(free);
     let cache = tempfile::tempdir().unwrap();
     let error = fetch(cache.path(), &root, &set(Layout::Cifar, &one())).unwrap_err();
-    assert_eq!(error.code(), "E0971", "{error}");
+    assert_eq!(error.code(), Code::E0971, "{error}");
     assert_eq!(files(cache.path()), [""; 0]);
 }
 
@@ -540,11 +541,11 @@ fn cifar_images_have_their_colours_last() {
     let cut = archive(&[("test_batch.bin", batch(&[1])[..3000].to_vec())]);
     let (folder, set) = archived(Layout::Cifar, &cut);
     let error = set.read(folder.path(), true, &wanted).unwrap_err();
-    assert_eq!(error.code(), "E0908", "{error}");
+    assert_eq!(error.code(), Code::E0908, "{error}");
     let wrong = archive(&[("test_batch.bin", batch(&[10]))]);
     let (folder, set) = archived(Layout::Cifar, &wrong);
     let error = set.read(folder.path(), true, &wanted).unwrap_err();
-    assert_eq!(error.code(), "E0917", "{error}");
+    assert_eq!(error.code(), Code::E0917, "{error}");
 }
 
 #[test]
@@ -577,12 +578,12 @@ fn reviews_stand_by_class_and_name() {
     let bad = archive(&[("aclImdb/test/pos/0_9.txt", vec![0xff, 0xfe])]);
     let (folder, set) = archived(Layout::AclImdb, &bad);
     let error = set.read(folder.path(), true, &wanted).unwrap_err();
-    assert_eq!(error.code(), "E0911", "{error}");
+    assert_eq!(error.code(), Code::E0911, "{error}");
     let (folder, set) = archived(Layout::AclImdb, &bytes[..bytes.len() / 2]);
     assert!(set.read(folder.path(), false, &wanted).is_err());
     let (folder, set) = archived(Layout::AclImdb, &archive(&[("other", vec![1])]));
     let error = set.read(folder.path(), false, &wanted).unwrap_err();
-    assert_eq!(error.code(), "E0905", "{error}");
+    assert_eq!(error.code(), Code::E0905, "{error}");
 }
 
 const DIGITS: &str = r#"

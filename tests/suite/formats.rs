@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nnc::data::csv::{ColumnSpec, Select};
-use nnc::data::folder::Folder;
-use nnc::data::jsonl::{jsonl_names, read_jsonl};
-use nnc::data::parquet::{parquet_names, read_parquet};
-use nnc::data::texts::{self, read_texts};
-use nnc::data::wav::{self, read_wavs};
+use nnc::data::formats::csv::{ColumnSpec, Select};
+use nnc::data::formats::folder::Folder;
+use nnc::data::formats::jsonl::{jsonl_names, read_jsonl};
+use nnc::data::formats::parquet::{parquet_names, read_parquet};
+use nnc::data::formats::texts::{self, read_texts};
+use nnc::data::formats::wav::{self, read_wavs};
 use nnc::data::{ColumnData, ElementType, Table};
 use tempfile::TempDir;
 

@@ -1,6 +1,7 @@
 //! Images: augmentation and whitening as Keras has them, folders of image files, and runs
 //! whose bits depend on no number of threads.
 
+use nnc::diag::Code;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,13 +9,13 @@ use std::sync::Arc;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use nnc::data::augment::{Affine, Augment, Drawn, Size, brighten, resample, shift_channels};
-use nnc::data::csv::{ColumnSpec, Select};
-use nnc::data::folder::Folder;
-use nnc::data::images::{ENDINGS, ImageOptions, read_images};
-use nnc::data::npy::write_npy;
+use nnc::data::formats::csv::{ColumnSpec, Select};
+use nnc::data::formats::folder::Folder;
+use nnc::data::formats::images::{ENDINGS, ImageOptions, read_images};
+use nnc::data::formats::npy::write_npy;
 use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table, Taken};
-use nnc::lower::augment::{Fill, Ranges, Shift};
-use nnc::lower::spec::Interpolation;
+use nnc::spec::Interpolation;
+use nnc::spec::augment::{Fill, Ranges, Shift};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -473,32 +474,32 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     };
     assert_eq!(
         fails(&folder.path().join("absent"), image.clone()),
-        ("E0901", "/absent: no such file or folder".into())
+        (Code::E0901, "/absent: no such file or folder".into())
     );
     assert_eq!(
         fails(&folder.path().join("run.nn"), image.clone()).0,
-        "E0938"
+        Code::E0938
     );
     assert_eq!(
         fails(&at, wanted("label", ElementType::Class(3), &[])),
         (
-            "E0946",
+            Code::E0946,
             "/shapes: it holds 2 classes, `bars`, `dots`, but class[3] takes 3".into()
         )
     );
-    assert_eq!(fails(&at.join("bars"), image.clone()).0, "E0946");
+    assert_eq!(fails(&at.join("bars"), image.clone()).0, Code::E0946);
     let field = fails(&at, wanted("imgae", ElementType::U8, &[8, 8, 3]));
-    assert_eq!(field.0, "E0913");
+    assert_eq!(field.0, Code::E0913);
     assert!(field.1.contains("did you mean `image`?"), "{}", field.1);
     for shape in [&[8, 8, 2][..], &[8], &[8, 8, 3, 1]] {
         assert_eq!(
             fails(&at, wanted("image", ElementType::U8, shape)).0,
-            "E0921"
+            Code::E0921
         );
     }
     assert_eq!(
         fails(&at, wanted("image", ElementType::Text, &[])).0,
-        "E0921"
+        Code::E0921
     );
 
     // cut off, of another kind, empty: the first in order is told, whichever thread has it
@@ -506,7 +507,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     fs::write(at.join("dots/09.png"), &whole[..whole.len() / 2]).unwrap();
     fs::write(at.join("dots/11.jpg"), "P6 8 8 255").unwrap();
     let (code, text) = fails(&at, image.clone());
-    assert_eq!(code, "E0984");
+    assert_eq!(code, Code::E0984);
     assert!(
         text.starts_with("/shapes/dots/09.png: no PNG or JPEG image: "),
         "{text}"
@@ -532,7 +533,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     assert_eq!(
         fails(&at, image),
         (
-            "E0946",
+            Code::E0946,
             "/shapes/empty: there is no image in the folder of this class".into()
         )
     );

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use nnc::ir::tensor::Tensor;
 use nnc::ir::{Elem, Role};
-use nnc::lower::spec::ColumnKind;
+use nnc::spec::ColumnKind;
 
 use crate::support::trainer::{Trainer, checked};
 

@@ -89,7 +89,7 @@ fn what_is_sent_is_what_keras_sends() {
             other => format!("{name} = {other}"),
         }));
         let train = checked(&format!("RemoteMonitor({})", written.join(", "))).train;
-        let Some(nnc::lower::callbacks::Callback::RemoteMonitor(set)) =
+        let Some(nnc::spec::callbacks::Callback::RemoteMonitor(set)) =
             train.unwrap().callbacks.into_iter().next()
         else {
             panic!()

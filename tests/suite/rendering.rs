@@ -1,7 +1,7 @@
 //! How diagnostics are shown to people and to programs.
 
 use nnc::diag::render::{Style, render};
-use nnc::diag::{Diagnostic, json};
+use nnc::diag::{Code, Diagnostic, json};
 use nnc::span::{SourceMap, Span};
 
 fn example() -> (Vec<Diagnostic>, SourceMap) {
@@ -17,16 +17,16 @@ fn example() -> (Vec<Diagnostic>, SourceMap) {
         true,
     );
     let diagnostics = vec![
-        Diagnostic::error("E0001", "a first message that names `softmx`")
+        Diagnostic::error(Code::E0001, "a first message that names `softmx`")
             .label(Span::new(user, 51, 57), "no such name")
             .label(Span::new(user, 10, 18), "with this input")
             .label(Span::new(library, 6, 11), "defined here")
             .help("did you mean `softmax`?")
             .note("a note that is long enough to be wrapped over more than one line, because notes tell about rules and rules are rarely short")
             .fix(Span::new(user, 51, 57), "softmax"),
-        Diagnostic::warning("E0002", "a warning on the last line")
+        Diagnostic::warning(Code::E0002, "a warning on the last line")
             .label(Span::new(user, 65, 66), "unused"),
-        Diagnostic::error("E0003", "a message without a place"),
+        Diagnostic::error(Code::E0003, "a message without a place"),
     ];
     (diagnostics, map)
 }
@@ -83,7 +83,7 @@ fn long_lines_are_cited() {
     let text = format!("const x = [{}]", "1, ".repeat(5_000));
     let id = map.add("long.nn", text, false);
     let diagnostic =
-        Diagnostic::error("E0001", "in the middle").label(Span::new(id, 9_000, 9_001), "here");
+        Diagnostic::error(Code::E0001, "in the middle").label(Span::new(id, 9_000, 9_001), "here");
     let shown = render(&[diagnostic], &map, Style::plain());
     assert!(shown.len() < 600, "{shown}");
     assert!(shown.contains("long.nn:1:9001"), "{shown}");

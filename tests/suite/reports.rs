@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use nnc::lower::spec::Strategy;
+use nnc::spec::Strategy;
 use nnc::train::report::calibration::Calibration;
 use nnc::train::report::ranking::Curve;
 use nnc::train::report::regression::Quantities;

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use nnc::lower::callbacks::Callback;
-use nnc::lower::rules::Rule;
+use nnc::spec::callbacks::Callback;
+use nnc::spec::rules::Rule;
 use nnc::train::callbacks::Logs;
 use nnc::train::callbacks::rule::{Now, State};
 

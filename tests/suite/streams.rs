@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use nnc::check::{Files, check_file};
 use nnc::data::Order;
-use nnc::lower::spec::{DataSpec, Part};
+use nnc::spec::{DataSpec, Part};
 use nnc::train::dataset::{Dataset, Places, Reading, Streaming};
 use tempfile::TempDir;
 

@@ -6,9 +6,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use nnc::lower::callbacks::Better;
-use nnc::lower::sweep::{Axis, Goal, Method, Search, SweepSpec, Tpe, Values};
 use nnc::span::Span;
+use nnc::spec::callbacks::Better;
+use nnc::spec::sweep::{Axis, Goal, Method, Search, SweepSpec, Tpe, Values};
 use nnc::train::sweep::{Done, Plan, Results};
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Text -> tree, as data: `tests/syntax/ok/*.nn` parse without a word,
 //! `tests/syntax/bad/*.nn` give the diagnostics of their snapshot.
 
-use nnc::diag::Diagnostic;
 use nnc::diag::render::{Style, render};
+use nnc::diag::{Code, Diagnostic};
 use nnc::span::{SourceId, SourceMap};
 use nnc::syntax::dump::dump;
 use nnc::syntax::{MAX_SHOWN, MAX_SOURCE, parse};
@@ -64,7 +64,7 @@ fn survives(text: &str) -> Vec<Diagnostic> {
 }
 
 fn codes(diagnostics: &[Diagnostic]) -> Vec<&str> {
-    diagnostics.iter().map(|d| d.code).collect()
+    diagnostics.iter().map(|d| d.code.name()).collect()
 }
 
 /// What is cut out of, doubled in or written into a good file is an error, or
@@ -209,7 +209,7 @@ fn many_errors_are_counted() {
     let diagnostics = survives(&text);
     assert_eq!(diagnostics.len(), MAX_SHOWN + 1);
     let last = &diagnostics[MAX_SHOWN];
-    assert_eq!(last.code, "E0030");
+    assert_eq!(last.code, Code::E0030);
     assert_eq!(last.message, "and 280 more syntax errors");
 }
 

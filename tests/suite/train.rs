@@ -1,5 +1,6 @@
 //! The loop over graphs made by hand: linear regression, its gradient written out.
 
+use nnc::diag::Code;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -8,7 +9,7 @@ use nnc::backend::Options;
 use nnc::data::{Batches, Column, ColumnData, Order, Table};
 use nnc::ir::prim::{Binary, DotDims, Reduce};
 use nnc::ir::{Dim, Elem, Graph, OriginId, OutputRole, Prim, Role, Type, Value};
-use nnc::lower::Programs;
+use nnc::spec::Programs;
 use nnc::train::device::{Device, Target};
 use nnc::train::fit::{Nothing, Position, evaluate};
 use nnc::train::identity::Identity;
@@ -299,7 +300,7 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
             ..identity.clone()
         };
         let error = resume(&path, &mut second, &mut none, &other).unwrap_err();
-        assert_eq!(error.code(), "E0956");
+        assert_eq!(error.code(), Code::E0956);
         assert!(
             error.to_string().contains("its seed is 5, now 6"),
             "{error}"
@@ -373,7 +374,7 @@ fn a_loss_that_is_no_number_names_its_step() {
     let programs = programs(1e30);
     let stop = AtomicBool::new(false);
     let error = train(&mut session(&programs), &mut parts(4), &plan(5, &stop)).unwrap_err();
-    assert_eq!(error.code(), "E0951");
+    assert_eq!(error.code(), Code::E0951);
     let text = error.to_string();
     assert!(text.ends_with("in epoch 1, after step 2"), "{text}");
 }
@@ -387,7 +388,7 @@ fn a_column_of_another_shape_is_refused() {
     let table = Arc::new(Table::new(vec![x, y]).unwrap());
     let mut batches = Batches::new(table, &[0, 1], vec![0, 1], 2, Order::Sequential).unwrap();
     let error = evaluate(&mut session, &mut batches).unwrap_err();
-    assert_eq!(error.code(), "E0955");
+    assert_eq!(error.code(), Code::E0955);
     assert!(error.to_string().contains("column `x`"), "{error}");
 }
 

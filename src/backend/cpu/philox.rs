@@ -1,4 +1,4 @@
-//! Wide Philox: the numbers of `ir::random`, bit for bit, many at a time.
+//! Wide Philox: the numbers of `random`, bit for bit, many at a time.
 //!
 //! A group of 64 elements is sixteen blocks. Each block's words sit in 64-bit lanes whose upper halves hold what
 //! the last product left there: the multiplication reads the lower halves only (`vpmuludq`), so they need no clearing
@@ -8,7 +8,7 @@
 use super::features::Features;
 #[cfg(target_arch = "x86_64")]
 use super::features::Isa;
-use crate::ir::random::{self, GROUP, Key, LANES, MULTIPLIERS, ROUNDS, WEYL};
+use crate::random::{self, GROUP, Key, LANES, MULTIPLIERS, ROUNDS, WEYL};
 
 /// Fills `out` with elements `first ..` of a draw: uniform in [0, 1), 24 bits.
 pub fn fill_uniform(features: Features, out: &mut [f32], key: Key, draw: u64, first: u64) {

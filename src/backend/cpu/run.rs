@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::step::{ARENA, Buf, Call, DotSizes, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
 use super::window;
 use crate::ir::Elem;
-use crate::ir::random::GROUP;
+use crate::random::GROUP;
 
 /// What every step may use.
 pub struct Context<'a> {

@@ -8,7 +8,7 @@ use super::view::{Sizes, Strides};
 use super::vir::Orient;
 use crate::ir::Elem;
 use crate::ir::prim::WindowOp;
-use crate::ir::random::Key;
+use crate::random::Key;
 
 /// A place in memory: a byte offset from one of the bases of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

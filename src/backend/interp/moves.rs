@@ -4,7 +4,8 @@
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::array::{Array, map_array, zip_arrays};
-use crate::ir::{Elem, random};
+use crate::ir::Elem;
+use crate::random;
 
 pub(super) fn iota(axis: usize, shape: &[usize], elem: Elem) -> Array {
     let indices = ArrayD::from_shape_fn(IxDyn(shape), |i| i[axis] as f64);

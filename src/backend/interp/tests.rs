@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ir::prim::*;
-use crate::ir::{Bindings, Elem, OriginId, Role, Shape, Value, random};
+use crate::ir::{Bindings, Elem, OriginId, Role, Shape, Value};
+use crate::random;
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;

@@ -1,15 +1,15 @@
 //! `minimize val_loss`: one metric that the run reports, in the direction that is better, and
 //! none of the test part.
 
-use crate::diag::{Diagnostic, did_you_mean};
-use crate::lower::callbacks::Better;
-use crate::lower::sweep::Goal;
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::spec::callbacks::Better;
+use crate::spec::sweep::Goal;
 use crate::syntax::ast::{ExprKind, Ident, Setting, Sweep};
 
-use super::super::callbacks::Reported;
 use super::super::elab::Elab;
 use super::super::train::Settings;
 use super::Trained;
+use crate::check::train::callbacks::Reported;
 
 impl Elab<'_> {
     /// `minimize val_loss`, of what the run reports.
@@ -24,7 +24,7 @@ impl Elab<'_> {
             (None, Some(one)) => (one, Better::Greater),
             (None, None) => {
                 self.error(
-                    "E0703",
+                    Code::E0703,
                     s.model.span,
                     "the sweep has no goal",
                     "add `minimize val_loss` or `maximize val_accuracy`",
@@ -32,7 +32,7 @@ impl Elab<'_> {
                 return None;
             }
             (Some(one), Some(other)) => {
-                let d = Diagnostic::error("E0703", "a sweep has one goal")
+                let d = Diagnostic::error(Code::E0703, "a sweep has one goal")
                     .label(other.key.span, "a second one")
                     .label(one.key.span, "the first");
                 self.report(d);
@@ -44,7 +44,7 @@ impl Elab<'_> {
             self.goal_is_reported(&name, run)?;
             if trained.is_some_and(|t| t.folded) && !name.text.starts_with("val_") {
                 let message = "of folds the rows held out are judged";
-                let d = Diagnostic::error("E0706", message)
+                let d = Diagnostic::error(Code::E0706, message)
                     .label(name.span, "of the rows trained on")
                     .fix(name.span, format!("val_{}", name.text));
                 self.report(d);
@@ -63,7 +63,7 @@ impl Elab<'_> {
             [one] if one.name.is_none() => match &one.value.kind {
                 ExprKind::Name(n) => return Some(n.clone()),
                 ExprKind::Str(s) => {
-                    let d = Diagnostic::error("E0706", "a metric is a name, without quotes")
+                    let d = Diagnostic::error(Code::E0706, "a metric is a name, without quotes")
                         .label(one.span, "a text")
                         .fix(one.span, s.clone());
                     self.report(d);
@@ -74,7 +74,7 @@ impl Elab<'_> {
             _ => {}
         }
         self.error(
-            "E0706",
+            Code::E0706,
             setting.span,
             format!("`{}` takes the name of one metric", setting.key.text),
             "as in `minimize val_loss`",
@@ -88,7 +88,7 @@ impl Elab<'_> {
         if metric(&name.text) || bare.is_some() && run.validated {
             return Some(());
         }
-        let mut d = Diagnostic::error("E0706", format!("the run reports no `{}`", name.text));
+        let mut d = Diagnostic::error(Code::E0706, format!("the run reports no `{}`", name.text));
         let tested = name.text.strip_prefix("test_").filter(|b| metric(b));
         d = match (bare, tested) {
             (_, Some(b)) => {
@@ -146,7 +146,7 @@ impl Elab<'_> {
             },
             _ => return Some(()),
         };
-        let d = Diagnostic::error("E0711", format!("{amount} of `{bare}` is better"))
+        let d = Diagnostic::error(Code::E0711, format!("{amount} of `{bare}` is better"))
             .label(setting.key.span, "this asks for the worst")
             .fix(setting.key.span, verb);
         self.report(d);

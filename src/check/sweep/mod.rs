@@ -8,23 +8,22 @@
 //! ```
 
 mod goal;
-pub mod probe;
 mod search;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::diag::{Diagnostic, did_you_mean};
-use crate::lower::sweep::{Axis, Method, SweepSpec, Values};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
+use crate::spec::sweep::{Axis, Method, SweepSpec, Values};
 use crate::syntax::ast::{Expr, ExprKind, Ident, Sweep, Train};
 
-use super::callbacks::Reported;
 use super::elab::Elab;
-use super::ops::float;
-use super::value::Val;
-use super::world::Global;
-use probe::Probe;
+use super::elab::value::Val;
+use super::elab::world::Global;
+use super::eval::ops::float;
+use super::probe::Probe;
+use super::train::callbacks::Reported;
 
 /// More than this many axes, or values in a list, are a mistake.
 const MOST: usize = 1000;
@@ -55,7 +54,7 @@ impl Elab<'_> {
         let mut probes = Vec::new();
         for (name, values) in &s.axes {
             if let Some(at) = axes.iter().position(|a| a.name == *name.text) {
-                let d = Diagnostic::error("E0109", format!("`{}` is varied twice", name.text))
+                let d = Diagnostic::error(Code::E0109, format!("`{}` is varied twice", name.text))
                     .label(name.span, "varied again here")
                     .label(places[at], "first varied here");
                 self.report(d);
@@ -75,7 +74,7 @@ impl Elab<'_> {
             }
         }
         if s.axes.is_empty() || s.axes.len() > MOST {
-            let d = Diagnostic::error("E0710", format!("a sweep has 1 to {MOST} axes"))
+            let d = Diagnostic::error(Code::E0710, format!("a sweep has 1 to {MOST} axes"))
                 .label(s.model.span, format!("this has {}", s.axes.len()))
                 .help("say what to vary, as in `width in [16, 32, 64]`");
             self.report(d);
@@ -111,7 +110,7 @@ impl Elab<'_> {
             Val::Error => return,
             other => {
                 self.error(
-                    "E0103",
+                    Code::E0103,
                     model.span,
                     format!("`{}` is not a model", model.text),
                     format!("this is {}", other.describe()),
@@ -120,7 +119,7 @@ impl Elab<'_> {
             }
         }
         let message = format!("nothing trains `{}`", model.text);
-        let d = Diagnostic::error("E0707", message);
+        let d = Diagnostic::error(Code::E0707, message);
         let d = match trained {
             None => d
                 .label(model.span, "the file has no train block")
@@ -147,7 +146,7 @@ impl Elab<'_> {
             Some((Global::Broken, _)) => return false,
             Some((Global::Const, at)) => {
                 let message = format!("`{}` is a const of another file", name.text);
-                Diagnostic::error("E0701", message)
+                Diagnostic::error(Code::E0701, message)
                     .label(name.span, "a sweep varies consts of its own file")
                     .label(*at, "declared here")
                     .help("the best trial is written as one file: declare the const in this one")
@@ -157,7 +156,7 @@ impl Elab<'_> {
                 let consts = globals.filter(|(_, (g, _))| matches!(g, Global::Const));
                 let near = did_you_mean(&name.text, consts.map(|(k, _)| &**k));
                 let message = format!("a sweep varies a const, and `{}` is none", name.text);
-                let d = Diagnostic::error("E0701", message).label(name.span, "not a const");
+                let d = Diagnostic::error(Code::E0701, message).label(name.span, "not a const");
                 match near {
                     Some(near) => d
                         .help(format!("did you mean `{near}`?"))
@@ -252,7 +251,7 @@ impl Elab<'_> {
 
     fn bad_axis<T>(&mut self, at: Span, what: &str) -> Option<T> {
         self.error(
-            "E0702",
+            Code::E0702,
             at,
             "a sweep's values are a list, a range, or `log(a .. b)`",
             what.to_owned(),
@@ -293,7 +292,7 @@ impl Elab<'_> {
             if points.is_some() || axis.is_none_or(|a| a.values.count().is_some()) {
                 continue;
             }
-            let d = Diagnostic::error("E0708", "a grid cannot go over a continuous range")
+            let d = Diagnostic::error(Code::E0708, "a grid cannot go over a continuous range")
                 .label(values.span, "has no number of values")
                 .help("list the values, cut every range with `grid(points = 5)`, or search by `random(trials = 20)`");
             self.report(d);
@@ -311,7 +310,7 @@ impl Elab<'_> {
                 .any(|a| points.is_none() && a.values.count().is_none())
         {
             let d = Diagnostic::error(
-                "E0708",
+                Code::E0708,
                 format!("a grid has at most {MOST_TRIALS} combinations"),
             )
             .label(s.model.span, "these axes have more")

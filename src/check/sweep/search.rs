@@ -1,13 +1,13 @@
 //! `search random(trials = 20)`: which searches there are, and their options.
 
-use crate::diag::{Diagnostic, did_you_mean};
-use crate::lower::sweep::{Method, Search, Tpe};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
+use crate::spec::sweep::{Method, Search, Tpe};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Setting};
 
 use super::super::elab::Elab;
-use super::super::ops::float;
-use super::super::value::Val;
+use crate::check::elab::value::Val;
+use crate::check::eval::ops::float;
 
 /// Every search with its options, in order.
 const KNOWN: [(&str, &[&str]); 6] = [
@@ -142,7 +142,7 @@ impl Elab<'_> {
         let Some((search, known)) = KNOWN.iter().find(|(n, _)| *n == &*name.text) else {
             let names = KNOWN.iter().map(|(n, _)| *n);
             let message = format!("there is no search `{}`", name.text);
-            let d = Diagnostic::error("E0704", message).label(name.span, "unknown search");
+            let d = Diagnostic::error(Code::E0704, message).label(name.span, "unknown search");
             let d = match did_you_mean(&name.text, names.clone()) {
                 Some(near) => d
                     .help(format!("did you mean `{near}`?"))
@@ -167,7 +167,7 @@ impl Elab<'_> {
             };
             if options.iter().any(|(n, _)| n == place) {
                 let message = format!("`{place}` is given twice");
-                self.error("E0105", a.span, message, "given again here");
+                self.error(Code::E0105, a.span, message, "given again here");
                 return None;
             }
             options.push((place, &a.value));
@@ -180,7 +180,7 @@ impl Elab<'_> {
     }
 
     fn no_search<T>(&mut self, at: Span) -> Option<T> {
-        let d = Diagnostic::error("E0704", "this is not a search")
+        let d = Diagnostic::error(Code::E0704, "this is not a search")
             .label(at, "not one name with its options")
             .help("write it as `search random(trials = 20)`");
         self.report(d);
@@ -198,7 +198,7 @@ impl Elab<'_> {
         let Some(e) = given.get(name) else {
             if default.is_none() {
                 let message = format!("`{}` needs `{name}`", given.search);
-                let d = Diagnostic::error("E0106", message)
+                let d = Diagnostic::error(Code::E0106, message)
                     .label(given.span, "not given")
                     .help(format!("write `{}({name} = 20)`", given.search));
                 self.report(d);
@@ -236,7 +236,7 @@ impl Elab<'_> {
     }
 
     fn bad_option<T>(&mut self, what: &str, at: Span, found: &str) -> Option<T> {
-        self.error("E0705", at, what.to_owned(), format!("this is {found}"));
+        self.error(Code::E0705, at, what.to_owned(), format!("this is {found}"));
         None
     }
 }

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use super::pictures::{self, Ends, Shape};
 use super::short;
 use crate::cli::common::Failure;
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::data::describe::{Facts, Histogram, describe, describe_pieces};
 use crate::data::stream::StreamPart;
 use crate::data::{Column, Table};
-use crate::lower::spec::{ColumnKind, ColumnSpec, DataSpec};
+use crate::spec::{ColumnKind, ColumnSpec, DataSpec};
 
 /// Rows of more numbers are described as a whole.
 const FEATURES: usize = 12;

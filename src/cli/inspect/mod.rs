@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::cli::{console, fetch, load};
 use crate::data::cache::Told;
-use crate::lower::spec::{DataSpec, Part};
+use crate::spec::{DataSpec, Part};
 use crate::train::dataset::{Dataset, Places, Reading, Streaming};
 
 mod columns;

@@ -11,14 +11,14 @@ use super::sample::{Fed, Picture, Sample, Shown, split_padding};
 use super::words::Words;
 use super::{HEAD, Inspected, short};
 use crate::cli::common::Failure;
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::data::describe::Facts;
-use crate::data::fit::Lengths;
+use crate::data::fitted::statistics::Lengths;
 use crate::data::write::replace;
 use crate::train::RunError;
 use crate::train::report::charts::{Histogram, bars, escape, histograms};
-use crate::train::report::page::table;
-use crate::train::report::picture::base64;
+use crate::train::report::page::{SHARED, table};
+use crate::train::report::picture::address;
 
 /// Pictures in a line of a grid.
 const PICTURES: usize = 16;
@@ -50,7 +50,7 @@ fn page(found: &Inspected, files: &mut Files) -> Result<String, Failure> {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{name}</title>\
-         <link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head><body><h1>{name}</h1>\
+         <link rel=\"icon\" href=\"data:,\"><style>{SHARED}{STYLE}</style></head><body><h1>{name}</h1>\
          <p class=\"lead\">{}. What follows is of the training rows.</p>",
         escape(&found.counted())
     );
@@ -324,26 +324,16 @@ fn single(values: Vec<f64>, shape: Shape, ends: Ends) -> Result<Vec<u8>, RunErro
     pictures::grid(&[values], shape, ends, 1)
 }
 
-fn address(png: &[u8]) -> String {
-    format!("data:image/png;base64,{}", base64(png))
-}
-
 const STYLE: &str = "\
-html{scroll-behavior:smooth}\
 body{font:15px/1.5 system-ui,sans-serif;color:#22262b;background:#f5f6f8;max-width:1200px;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:0 0 .5rem}h3{font-size:.95rem;margin:0 0 .4rem}\
 .lead{color:#56606b;margin:.2rem 0 1rem}.note{color:#56606b;margin:.2rem 0 .6rem}\
 code{font:.85em ui-monospace,monospace;color:#56606b;font-weight:400}\
-nav{display:flex;flex-wrap:wrap;gap:.4rem;margin:0 0 1.2rem}\
-nav a{padding:.15rem .7rem;border:1px solid #d4d9df;border-radius:1rem;background:#fff;color:#00548f;text-decoration:none;font-size:.9rem}\
-nav a:hover{background:#e9f1f8}\
-section{background:#fff;border:1px solid #e1e4e8;border-radius:6px;padding:1rem 1.2rem 1.2rem;margin:0 0 1.2rem}\
 figure{margin:0}svg{max-width:100%;height:auto;display:block}figure.one svg{width:430px}\
 img{max-width:100%;display:block}img.grid{margin:0 0 1rem}img.one{max-width:260px}\
 .wide{overflow-x:auto}.beside{display:flex;flex-wrap:wrap;gap:1rem 3rem;align-items:flex-start;margin:.6rem 0 0}\
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}\
 th,td{text-align:right;padding:.2rem .9rem;border-bottom:1px solid #edeff2;white-space:pre}th{font-weight:600;color:#56606b}\
-th:first-child,td:first-child{text-align:left;padding-left:0}\
 .columns td:nth-child(2),.columns th:nth-child(2){text-align:left}\
 article{border-top:1px solid #edeff2;padding:.8rem 0}article:first-of-type{border:0;padding-top:0}\
 dl{display:grid;grid-template-columns:minmax(9rem,14rem) 1fr;gap:.35rem 1rem;margin:0}\

@@ -8,12 +8,12 @@ use super::{Args, short};
 use crate::bytes::numbers_of;
 use crate::check::Checked;
 use crate::cli::common::Failure;
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::data::text::Vocabulary;
 use crate::data::{ColumnData, Order};
 use crate::ir::{Elem, Graph, Type};
-use crate::lower::Programs;
-use crate::lower::spec::{Make, Part, Rows};
+use crate::spec::Programs;
+use crate::spec::{Make, Part, Rows};
 use crate::train::dataset::Dataset;
 use crate::train::{Kind, RunError, Session};
 

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::short;
 use crate::cli::common::Failure;
-use crate::cli::progress::thousands;
+use crate::cli::run::progress::thousands;
 use crate::data::Table;
-use crate::data::fit::Lengths;
+use crate::data::fitted::statistics::Lengths;
 use crate::data::text::{Numbering, Vocabulary, Word};
-use crate::lower::spec::{DataSpec, FitKind, Make, Rows};
+use crate::spec::{DataSpec, FitKind, Make, Rows};
 use crate::train::dataset::Dataset;
 
 /// What a vocabulary, and the lengths that it gives, look like.

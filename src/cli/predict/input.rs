@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use crate::cli::common::Failure;
-use crate::data::csv::{self, CsvBlocks, CsvOptions, Select};
-use crate::data::folder::Folder;
-use crate::data::images::{self, ImageOptions, read_images};
-use crate::data::{Column, ColumnData, DataError, Table, jsonl, npy, parquet, texts, wav};
-use crate::lower::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
+use crate::data::formats::csv::{self, CsvBlocks, CsvOptions, Select};
+use crate::data::formats::folder::Folder;
+use crate::data::formats::images::{self, ImageOptions, read_images};
+use crate::data::formats::{jsonl, npy, parquet, texts, wav};
+use crate::data::{Column, ColumnData, DataError, Table};
+use crate::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
 use crate::train::RunError;
 use crate::train::dataset::{csv_columns, element, shaped};
 

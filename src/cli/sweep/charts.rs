@@ -7,8 +7,8 @@ use plotters::element::{Circle, PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor};
 
-use crate::lower::callbacks::Better;
-use crate::lower::sweep::{Axis, SweepSpec, Values};
+use crate::spec::callbacks::Better;
+use crate::spec::sweep::{Axis, SweepSpec, Values};
 use crate::train::RunError;
 use crate::train::report::charts::{
     ASIDE, AXIS, COLORS, Drawing, GRID, INK, Plane, picture, px, range, short, stroke, text,

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::cli::common::{Failure, exit};
-use crate::cli::sweep::heard::Heard;
+use crate::cli::sweep::child_events::Heard;
 use crate::train::RunError;
 use crate::train::sweep::Work;
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::cli::common::Failure;
-use crate::cli::sweep::heard::exact_number;
+use crate::cli::sweep::child_events::exact_number;
 use crate::train::RunError;
 use crate::train::identity::Identity;
 

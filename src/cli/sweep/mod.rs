@@ -11,11 +11,11 @@
 //! charts   its pictures
 //! ```
 
-mod board;
 mod charts;
 mod child;
+mod child_events;
 mod folder;
-mod heard;
+mod live_table;
 mod results;
 mod work;
 
@@ -27,14 +27,14 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Common, DeviceName, Failure, exit};
 use crate::cli::{console, interrupt, load};
-use crate::lower::sweep::{Method, SweepSpec};
 use crate::span::SourceId;
+use crate::spec::sweep::{Method, SweepSpec};
 use crate::train::RunError;
 use crate::train::sweep::{Done, Plan, Results, Work};
-use board::Board;
 use child::Trials;
+use child_events::Heard;
 use folder::{Folder, Record};
-use heard::Heard;
+use live_table::Board;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::cli::common::Failure;
 use crate::cli::program;
-use crate::cli::progress::{number, seconds};
+use crate::cli::run::progress::{number, seconds};
 use crate::cli::sweep::Sweep;
-use crate::cli::sweep::board::values_text;
 use crate::cli::sweep::charts::{self, Shown};
 use crate::cli::sweep::folder::Record;
+use crate::cli::sweep::live_table::values_text;
 use crate::data::write::replace;
-use crate::lower::sweep::Values;
+use crate::spec::sweep::Values;
 use crate::train::RunError;
 use crate::train::report::page::{Head, page};
 use crate::train::report::{self, charts::escape};

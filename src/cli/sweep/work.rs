@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::cli::common::Failure;
 use crate::cli::interrupt;
 use crate::cli::sweep::Sweep;
-use crate::cli::sweep::board::Board;
 use crate::cli::sweep::child::{self, Ended, Running, Told, Trials};
-use crate::cli::sweep::heard::Heard;
+use crate::cli::sweep::child_events::Heard;
+use crate::cli::sweep::live_table::Board;
 use crate::train::RunError;
 
 /// Runs what is not done; whether it was stopped before all was.

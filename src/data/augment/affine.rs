@@ -2,7 +2,7 @@
 //! pixels between others by straight lines, as `scipy.ndimage.affine_transform` of order 1.
 
 use super::{Drawn, Size};
-use crate::lower::augment::Fill;
+use crate::spec::augment::Fill;
 
 /// Where the pixel at row `i` and column `j` comes from: row `m[0] i + m[1] j + m[2]`,
 /// column `m[3] i + m[4] j + m[5]`.

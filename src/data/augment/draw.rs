@@ -5,8 +5,8 @@
 //! `ImageDataGenerator.get_random_transform`.
 
 use super::Size;
-use crate::ir::random::{Key, philox};
-use crate::lower::augment::{Ranges, Shift};
+use crate::random::{Key, philox};
+use crate::spec::augment::{Ranges, Shift};
 
 /// Blocks for parameters; those of noise follow.
 const BLOCKS: usize = 6;

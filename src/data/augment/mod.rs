@@ -21,8 +21,8 @@ pub use draw::Drawn;
 pub use pixels::{brighten, shift_channels};
 
 use super::table::{Column, ColumnData};
-use crate::ir::random::{Key, site_key};
-use crate::lower::augment::Ranges;
+use crate::random::{Key, site_key};
+use crate::spec::augment::Ranges;
 use draw::NOISE;
 
 /// Height, width, channels.
@@ -231,7 +231,7 @@ fn crop(from: &[f32], size: Size, corner: [usize; 2], cut: Size, to: &mut [f32])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::augment::{Erasing, Shift};
+    use crate::spec::augment::{Erasing, Shift};
 
     fn column(rows: usize) -> ColumnData {
         ColumnData::U8((0..rows * 30).map(|i| (i * 7 % 251) as u8).collect())

@@ -6,7 +6,7 @@ use crate::data::augment::{Augment, Scratch};
 use crate::data::error::DataError;
 use crate::data::shuffle::shuffle;
 use crate::data::table::{Column, ColumnData, Storage, Table};
-use crate::ir::random::site_key;
+use crate::random::site_key;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

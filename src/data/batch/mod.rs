@@ -431,6 +431,7 @@ impl<'a> BatchColumn<'a> {
 mod tests {
     use super::*;
     use crate::data::table::{Column, ColumnData, TextColumn};
+    use crate::diag::Code;
 
     /// Row `r`: image [r, r + 1, r + 2] mod 256, label r.
     fn table(rows: usize) -> Arc<Table> {
@@ -564,7 +565,7 @@ mod tests {
         let new = |rows: Vec<u32>, size| {
             Batches::new(table.clone(), &[0], rows, size, Order::Sequential).err()
         };
-        assert_eq!(new(vec![0], 0).unwrap().code(), "E0931");
+        assert_eq!(new(vec![0], 0).unwrap().code(), Code::E0931);
         assert_eq!(
             new(vec![], 1).unwrap().to_string(),
             "nothing to batch: no rows are chosen"

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use tar::Archive;
 
-use crate::data::csv::ColumnSpec;
 use crate::data::error::Place;
-use crate::data::source::Source;
+use crate::data::formats::csv::ColumnSpec;
+use crate::data::formats::source::Source;
 use crate::data::{Column, ColumnData, DataError, ElementType, Table};
 
 /// Pixels of a colour of a CIFAR image.

@@ -10,9 +10,10 @@
 use std::path::Path;
 
 use super::archive;
-use crate::data::csv::{ColumnSpec, Select};
 use crate::data::error::nearest;
-use crate::data::{DataError, Table, idx};
+use crate::data::formats::csv::{ColumnSpec, Select};
+use crate::data::formats::idx;
+use crate::data::{DataError, Table};
 
 /// A data set.
 #[derive(Clone, Copy, Debug)]

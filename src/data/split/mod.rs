@@ -21,7 +21,7 @@ pub use time::by_time;
 use super::error::DataError;
 use super::shuffle::shuffle;
 use super::table::{Column, ColumnData};
-use crate::ir::random::site_key;
+use crate::random::site_key;
 use std::collections::BTreeMap;
 
 /// How much a part takes.

@@ -8,6 +8,7 @@ use super::{Part, sizes};
 use crate::data::error::DataError;
 use crate::data::missing;
 use crate::data::table::{Column, ColumnData};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 /// Splits `rows` into `parts`, which are listed in order of time. Each part comes back in
 /// that order; rows of one time are in the order of `rows`, and may be parted.
@@ -57,79 +58,42 @@ fn time(of: &Column, row: u32) -> Result<f64, DataError> {
     })
 }
 
-/// Seconds since the first of March of the year 0; without an offset as if in UTC.
+/// Seconds since 1970; without an offset as if in UTC.
 fn seconds(text: &str) -> Option<f64> {
     let (date, clock) = match text.split_once(['T', ' ']) {
         Some((date, clock)) => (date, Some(clock)),
         None => (text, None),
     };
-    let mut fields = date.split('-');
-    let year = digits(fields.next()?, 4)?;
-    let month = fields.next().map_or(Some(1), |m| digits(m, 2))?;
-    let day = fields.next().map_or(Some(1), |d| digits(d, 2))?;
-    if fields.next().is_some() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let longest = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if day > longest {
-        return None;
-    }
-    // years from March: the day that some Februaries have more is then a year's last
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days =
-        365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day
-            - 1;
-    let clock = clock.map_or(Some(0.0), clock_seconds)?;
-    Some(86400.0 * days as f64 + clock)
-}
-
-/// `13:00:59.25+02:00`
-fn clock_seconds(text: &str) -> Option<f64> {
-    let at = text.find(['Z', '+', '-']).unwrap_or(text.len());
-    let (clock, zone) = text.split_at(at);
-    let offset = match zone.chars().next() {
-        None | Some('Z') if zone.len() <= 1 => 0.0,
-        Some(sign @ ('+' | '-')) => {
-            let (hours, minutes) = match zone[1..].split_once(':') {
-                Some((h, m)) => (digits(h, 2)?, digits(m, 2)?),
-                None if zone.len() == 5 => {
-                    (digits(zone.get(1..3)?, 2)?, digits(zone.get(3..)?, 2)?)
-                }
-                None => (digits(&zone[1..], 2)?, 0),
-            };
-            let seconds = (3600 * hours + 60 * minutes) as f64;
-            if sign == '+' { seconds } else { -seconds }
-        }
+    // chrono takes fields of fewer digits too, which ISO 8601 has not
+    let first = match date.len() {
+        4 => "-01-01",
+        7 => "-01",
+        10 => "",
         _ => return None,
     };
-    let mut fields = clock.split(':');
-    let hours = digits(fields.next()?, 2)?;
-    let minutes = digits(fields.next()?, 2)?;
-    let seconds = match fields.next() {
-        None => 0.0,
-        Some(s) if s.len() >= 2 && s.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
-            s.parse::<f64>().ok()?
-        }
-        Some(_) => return None,
+    let date = format!("{date}{first}");
+    let Some(clock) = clock else {
+        let day = NaiveDate::parse_from_str(&date, "%Y-%m-%d").ok()?;
+        return Some(since_1970(day.and_time(NaiveTime::MIN).and_utc()));
     };
-    let sound = fields.next().is_none() && hours < 25 && minutes < 60 && seconds < 61.0;
-    sound.then(|| (3600 * hours + 60 * minutes) as f64 + seconds - offset)
+    if clock.find(':') != Some(2) {
+        return None;
+    }
+    let text = format!("{date}T{clock}");
+    ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"]
+        .iter()
+        .find_map(|form| {
+            let zoned = DateTime::parse_from_str(&text, &format!("{form}%#z"));
+            let here = || NaiveDateTime::parse_from_str(&text, form);
+            let utc = zoned
+                .map(|t| t.to_utc())
+                .or_else(|_| here().map(|t| t.and_utc()));
+            utc.ok().map(since_1970)
+        })
 }
 
-/// A number of just so many digits.
-fn digits(text: &str, count: usize) -> Option<i64> {
-    let sound = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    sound.then(|| text.parse().ok())?
+fn since_1970(time: DateTime<Utc>) -> f64 {
+    time.timestamp() as f64 + f64::from(time.timestamp_subsec_micros()) * 1e-6
 }
 
 #[cfg(test)]
@@ -173,6 +137,11 @@ mod tests {
         }
     }
 
+    fn column(texts: [&str; 5]) -> Column {
+        let texts = ColumnData::Text(texts.into_iter().collect());
+        Column::new("when", vec![], texts).unwrap()
+    }
+
     #[test]
     fn the_earliest_rows_come_first_whatever_their_place() {
         let parts: Vec<Part> = [("train", 3), ("test", 2)]
@@ -182,32 +151,17 @@ mod tests {
             })
             .to_vec();
         let texts = ["2020-03", "2020-01", "2021-01", "2020-02", "2020-12"];
-        let column = Column::new(
-            "when",
-            vec![],
-            ColumnData::Text(texts.into_iter().collect()),
-        )
-        .unwrap();
-        let split = by_time(&[0, 1, 2, 3, 4], &parts, &column).unwrap();
+        let when = column(texts);
+        let split = by_time(&[0, 1, 2, 3, 4], &parts, &when).unwrap();
         assert_eq!(split, [vec![1, 3, 0], vec![4, 2]]);
         let texts = ["10", "9", "100", "9.5", "11"];
-        let column = Column::new(
-            "when",
-            vec![],
-            ColumnData::Text(texts.into_iter().collect()),
-        )
-        .unwrap();
-        let split = by_time(&[0, 1, 2, 3, 4], &parts, &column).unwrap();
+        let when = column(texts);
+        let split = by_time(&[0, 1, 2, 3, 4], &parts, &when).unwrap();
         assert_eq!(split, [vec![1, 3, 0], vec![4, 2]]);
         let texts = ["2020-01", "soon", "", "", ""];
-        let column = Column::new(
-            "when",
-            vec![],
-            ColumnData::Text(texts.into_iter().collect()),
-        )
-        .unwrap();
+        let when = column(texts);
         assert_eq!(
-            by_time(&[0, 1, 2, 3, 4], &parts, &column)
+            by_time(&[0, 1, 2, 3, 4], &parts, &when)
                 .unwrap_err()
                 .to_string(),
             "row 2, column `when`: `soon` is no time; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z"

@@ -6,7 +6,7 @@
 //! The Art of Computer Programming, volume 2, 3.4.2). What each part has before each block is
 //! kept, so that any block's rows are told alone.
 
-use crate::ir::random::{Key, philox};
+use crate::random::{Key, philox};
 
 #[derive(Debug, PartialEq)]
 pub struct Division {
@@ -93,7 +93,7 @@ impl Division {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::random::site_key;
+    use crate::random::site_key;
 
     /// The part of each of `sizes.sum()` rows in blocks of `block`.
     fn parts(sizes: &[usize], block: usize, seed: u64) -> Vec<usize> {

@@ -14,7 +14,7 @@ mod window;
 use super::error::DataError;
 use super::packed::{Packed, PackedColumn, column_of};
 use super::table::{Column, Table};
-use crate::ir::random::site_key;
+use crate::random::site_key;
 use divide::Division;
 use std::sync::Arc;
 

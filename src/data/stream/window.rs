@@ -10,7 +10,7 @@ use crate::bytes::AlignedBytes;
 use crate::data::batch::Order;
 use crate::data::error::DataError;
 use crate::data::shuffle::shuffle;
-use crate::ir::random::site_key;
+use crate::random::site_key;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -244,6 +244,7 @@ mod tests {
     use crate::data::packed::{Packed, PackedColumn, Packer};
     use crate::data::stream::Stream;
     use crate::data::table::{Column, ColumnData, Storage, Table};
+    use crate::diag::Code;
 
     /// Files of so many rows in blocks of five; row r has [r, r + 0.5] and r mod 251.
     fn stream(files: &[usize]) -> (tempfile::TempDir, Arc<Stream>) {
@@ -368,7 +369,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let mut to = [AlignedBytes::zeroed(3200), AlignedBytes::zeroed(400)];
         let error = windows.fill(0, 0..400, &mut to).unwrap_err();
-        assert_eq!(error.code(), "E0965");
+        assert_eq!(error.code(), Code::E0965);
         bytes[middle] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(rows(&mut windows, 0, 0..400).len(), 400);

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::Vocabulary;
 use crate::data::error::{DataError, Place};
-use crate::data::source::Source;
+use crate::data::formats::source::Source;
 
 /// A line is not longer than this.
 const LINE: u64 = 1 << 20;

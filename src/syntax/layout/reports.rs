@@ -2,12 +2,12 @@
 
 use super::super::lexer;
 use super::{Body, MAX_HEIGHT, MAX_STATEMENT, Scanner, closer_of, opener_of};
-use crate::diag::{Diagnostic, codes};
+use crate::diag::{Code, Diagnostic};
 
 impl Scanner<'_> {
     pub(super) fn too_long(&mut self, at: usize) {
         self.diagnostics.push(
-            Diagnostic::error(codes::E0012, "this statement is too long")
+            Diagnostic::error(Code::E0012, "this statement is too long")
                 .label(self.span(at, at + 1), "it goes on past this place")
                 .help("give parts of it names of their own; keep tables of numbers in a file and read them with `csv` or `npy`")
                 .note(format!(
@@ -24,11 +24,11 @@ impl Scanner<'_> {
         let open_span = self.span(open.at, open.at + 1);
         let close_span = self.span(at, at + 1);
         let diagnostic = if closer == '}' {
-            Diagnostic::error(codes::E0003, format!("`{opener}` is never closed"))
+            Diagnostic::error(Code::E0003, format!("`{opener}` is never closed"))
                 .label(open_span, format!("no `{wanted}` for this one"))
                 .label(close_span, format!("`{wanted}` is missing before this"))
         } else {
-            Diagnostic::error(codes::E0004, format!("`{opener}` is closed by `{closer}`"))
+            Diagnostic::error(Code::E0004, format!("`{opener}` is closed by `{closer}`"))
                 .label(close_span, format!("expected `{wanted}`"))
                 .label(open_span, format!("to close this `{opener}`"))
         };
@@ -46,7 +46,7 @@ impl Scanner<'_> {
         let closer = self.out[at] as char;
         let opener = opener_of(self.out[at]) as char;
         self.diagnostics.push(
-            Diagnostic::error(codes::E0005, format!("`{closer}` closes nothing"))
+            Diagnostic::error(Code::E0005, format!("`{closer}` closes nothing"))
                 .label(
                     self.span(at, at + 1),
                     format!("there is no `{opener}` before it"),
@@ -68,7 +68,7 @@ impl Scanner<'_> {
         if self.pieces.last().is_some_and(|p| p.keyword.is_none()) {
             self.pieces.pop();
         }
-        let mut diagnostic = Diagnostic::error(codes::E0005, format!("`{closer}` closes nothing"))
+        let mut diagnostic = Diagnostic::error(Code::E0005, format!("`{closer}` closes nothing"))
             .label(
                 self.span(start, end),
                 format!(
@@ -97,7 +97,7 @@ impl Scanner<'_> {
             Some((suspect, _)) if opener == '{' => suspect,
             _ => open.at,
         };
-        let mut diagnostic = Diagnostic::error(codes::E0003, format!("`{opener}` is never closed"))
+        let mut diagnostic = Diagnostic::error(Code::E0003, format!("`{opener}` is never closed"))
             .label(self.span(at, at + 1), format!("no `{closer}` for this one"));
         if let (Some((_, close)), '{') = (self.suspect, opener) {
             diagnostic = diagnostic.label(
@@ -124,7 +124,7 @@ impl Scanner<'_> {
     pub(super) fn string(&mut self, start: usize, end: usize, closed: bool) {
         if !closed {
             self.diagnostics.push(
-                Diagnostic::error(codes::E0006, "this string is not closed on its line")
+                Diagnostic::error(Code::E0006, "this string is not closed on its line")
                     .label(self.span(start, start + 1), "it starts here")
                     .label(self.span(end, end), "and needs its `\"` by here")
                     .help("a string stands on one line; write a line break as `\\n`")
@@ -146,7 +146,7 @@ impl Scanner<'_> {
             if escaped && !matches!(c, '"' | '\\' | 'n' | 't') {
                 let at = start + i - 1;
                 self.diagnostics.push(
-                    Diagnostic::error(codes::E0007, format!("`\\{c}` means nothing in a string"))
+                    Diagnostic::error(Code::E0007, format!("`\\{c}` means nothing in a string"))
                         .label(self.span(at, start + i + c.len_utf8()), "unknown escape")
                         .help("there are `\\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`")
                         .fix(self.span(at, at + 1), "\\\\"),
@@ -163,7 +163,7 @@ impl Scanner<'_> {
         let inner = inner.strip_suffix('\'').unwrap_or(inner);
         let fixed = format!("\"{}\"", inner.replace('"', "\\\""));
         self.diagnostics.push(
-            Diagnostic::error(codes::E0008, "strings take double quotes")
+            Diagnostic::error(Code::E0008, "strings take double quotes")
                 .label(self.span(start, end), "written with single quotes")
                 .help("put it in double quotes")
                 .fix(self.span(start, end), fixed),
@@ -173,7 +173,7 @@ impl Scanner<'_> {
 
     pub(super) fn stray_character(&mut self, start: usize, end: usize) {
         let on_this_line = self.diagnostics.last().is_some_and(|d| {
-            d.code == codes::E0009 && d.labels[0].span.start as usize >= self.line_start
+            d.code == Code::E0009 && d.labels[0].span.start as usize >= self.line_start
         });
         if !on_this_line {
             let text = &self.text[start..end];
@@ -184,7 +184,7 @@ impl Scanner<'_> {
                 format!("`{c}`")
             };
             let mut diagnostic =
-                Diagnostic::error(codes::E0009, format!("{shown} is not part of the language"))
+                Diagnostic::error(Code::E0009, format!("{shown} is not part of the language"))
                     .label(self.span(start, start + c.len_utf8()), "this character");
             if let Some((name, plain)) = lexer::look_alike(c) {
                 diagnostic = diagnostic

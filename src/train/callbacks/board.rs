@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Logs, events, picture};
 use crate::ir::{Elem, Role};
-use crate::lower::callbacks::{Frequency, TensorBoard};
+use crate::spec::callbacks::{Frequency, TensorBoard};
 use crate::train::store::Buffer;
 use crate::train::{RunError, Session};
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Logs;
 use super::exact::Exact;
-use crate::lower::callbacks::{Checkpoint, Frequency};
-use crate::lower::pattern::Number;
+use crate::spec::callbacks::{Checkpoint, Frequency};
+use crate::spec::pattern::Number;
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {

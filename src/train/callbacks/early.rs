@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
-use crate::lower::callbacks::EarlyStopping;
+use crate::spec::callbacks::EarlyStopping;
 
 /// What has been seen; without the settings and the weights kept.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]

@@ -35,9 +35,9 @@ use serde_json::{Value, json};
 use crate::backend::Executable;
 use crate::bytes::AlignedBytes;
 use crate::ir::Graph;
-use crate::lower::callbacks as set;
-use crate::lower::callbacks::{Callback, Frequency};
-use crate::lower::rules as set_rules;
+use crate::spec::callbacks as set;
+use crate::spec::callbacks::{Callback, Frequency};
+use crate::spec::rules as set_rules;
 use crate::train::store::Snapshot;
 use crate::train::{RunError, Session, Watch};
 
@@ -458,7 +458,7 @@ fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
     let mut result = AlignedBytes::zeroed(4);
     step.copy_from_slice(&(count as f32).to_le_bytes());
     let takes = rate.graph().inputs.len();
-    // SAFETY: the graph takes at most `step`, an F32[], and gives one F32[]; see `lower::callbacks`.
+    // SAFETY: the graph takes at most `step`, an F32[], and gives one F32[]; see `spec::callbacks`.
     unsafe { rate.run(&[step.as_mut_ptr()][..takes.min(1)], &[result.as_mut_ptr()]) };
     result.first_chunk().map_or(0.0, |b| f32::from_le_bytes(*b))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
-use crate::lower::callbacks::Plateau;
+use crate::spec::callbacks::Plateau;
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {

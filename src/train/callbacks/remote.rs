@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::time::{Duration, Instant};
 
 use super::Logs;
-use crate::lower::callbacks::Remote;
-use crate::lower::pattern::repr;
+use crate::spec::callbacks::Remote;
+use crate::spec::pattern::repr;
 
 /// For one message, from the look-up of the name to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

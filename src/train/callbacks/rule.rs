@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::exact::Exact;
 use super::{Logs, Scene, rates, remote, scheduled};
 use crate::backend::Executable;
-use crate::lower::pattern::{Number, Pattern};
-use crate::lower::rules::{Action, Rule, Term, Test};
+use crate::spec::pattern::{Number, Pattern};
+use crate::spec::rules::{Action, Rule, Term, Test};
 use crate::train::RunError;
 use crate::train::store::Snapshot;
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Logs;
-use crate::lower::callbacks::CsvLogger;
-use crate::lower::pattern::repr;
+use crate::spec::callbacks::CsvLogger;
+use crate::spec::pattern::repr;
 use crate::train::RunError;
 
 /// What the file holds so far.

@@ -2,7 +2,7 @@
 
 use crate::data::split::{self, Share};
 use crate::data::{DataError, Table};
-use crate::lower::spec::{Amount, DataSpec, Method, Part};
+use crate::spec::{Amount, DataSpec, Method, Part};
 
 use super::indices;
 

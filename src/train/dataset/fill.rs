@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::data::missing::{self, Stand};
 use crate::data::{Column, ColumnData, DataError, Table};
-use crate::lower::spec::{ColumnSpec, DataSpec, Imputed, Make, Missing};
+use crate::spec::{ColumnSpec, DataSpec, Imputed, Make, Missing};
 
 use super::indices;
 

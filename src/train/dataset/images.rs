@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::bytes::numbers_of;
 use crate::data::augment::{Augment, Size};
 use crate::data::batch::Taken;
-use crate::data::images::write_png;
+use crate::data::formats::images::write_png;
 use crate::data::{Batches, DataError, Order, Table};
-use crate::lower::augment::Saved;
-use crate::lower::spec::{ColumnKind, DataSpec};
+use crate::spec::augment::Saved;
+use crate::spec::{ColumnKind, DataSpec};
 
 use super::indices;
 

@@ -23,7 +23,7 @@ use crate::bytes::bytes_of;
 use crate::data::balance::{Balance, balanced};
 use crate::data::stream::{StreamPart, Windows};
 use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
-use crate::lower::spec::{BalanceSpec, ColumnSpec, DataSpec, FitKind, Missing, Part, Sampling};
+use crate::spec::{BalanceSpec, ColumnSpec, DataSpec, FitKind, Missing, Part, Sampling};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
@@ -418,10 +418,10 @@ fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> DataError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::spec::{
+    use crate::span::Span;
+    use crate::spec::{
         Amount, ColumnKind, FitSpec, Format, Method, Selector, SourceSpec, SplitSpec, Statistic,
     };
-    use crate::span::Span;
 
     fn column(name: &str, kind: ColumnKind, selector: Selector) -> ColumnSpec {
         ColumnSpec {

@@ -2,13 +2,14 @@
 //! is fed. A row is told from others by 64 bits of XXH3 of its columns, and a row that is
 //! found is compared: nothing is counted that is not the same. 16 bytes a training row.
 
+use crate::diag::Code;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::data::{Column, ColumnData, DataError, Table};
-use crate::lower::spec::Part;
+use crate::spec::Part;
 
 use super::{Dataset, indices};
 
@@ -25,7 +26,7 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    pub const CODE: &'static str = "W0901";
+    pub const CODE: Code = Code::W0901;
     pub const HELP: &'static str = "what a model has seen says little of what it does with other data; \
         `split hash(key)` keeps rows of one key in one part";
 }

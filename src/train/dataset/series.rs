@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::data::series::{Offsets, gather};
 use crate::data::{DataError, Table};
-use crate::lower::spec::{DataSpec, DerivedSpec, Make, Method};
+use crate::spec::{DataSpec, DerivedSpec, Make, Method};
 
 use super::{Parts, indices};
 

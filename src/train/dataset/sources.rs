@@ -6,13 +6,12 @@
 use std::path::Path;
 
 use crate::data::cache::{self, Wanted};
-use crate::data::csv::{self, CsvOptions, HeaderLine, Select};
-use crate::data::folder::Folder;
-use crate::data::images::{self, ImageOptions, read_images};
-use crate::data::{
-    Column, ColumnData, DataError, ElementType, Table, fetch, idx, jsonl, npy, parquet, texts, wav,
-};
-use crate::lower::spec::{ColumnKind, ColumnSpec, Format, Part, Selector, SourceSpec};
+use crate::data::formats::csv::{self, CsvOptions, HeaderLine, Select};
+use crate::data::formats::folder::Folder;
+use crate::data::formats::images::{self, ImageOptions, read_images};
+use crate::data::formats::{idx, jsonl, npy, parquet, texts, wav};
+use crate::data::{Column, ColumnData, DataError, ElementType, Table, fetch};
+use crate::spec::{ColumnKind, ColumnSpec, Format, Part, Selector, SourceSpec};
 
 use super::places::Places;
 use super::streamed::Streaming;

@@ -12,7 +12,7 @@ use crate::data::cache::{self, Tell, Wanted};
 use crate::data::packed::BLOCK;
 use crate::data::split;
 use crate::data::stream::{Stream, StreamPart, WINDOW};
-use crate::lower::spec::{ColumnSpec, DataSpec, Format, Part};
+use crate::spec::{ColumnSpec, DataSpec, Format, Part};
 use crate::train::identity::Hash;
 
 use super::Places;

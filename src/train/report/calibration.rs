@@ -7,7 +7,7 @@
 //! expected calibration error is that of Guo et al. (2017, arXiv:1706.04599, eq. 3) over these bins.
 
 use super::scores::Predictions;
-use crate::lower::spec::Strategy;
+use crate::spec::Strategy;
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {

@@ -7,7 +7,7 @@ use super::charts::{self, Axes, Cells, Series};
 use super::ranking::Curve;
 use super::scores::{Classification, HEAD, Predictions, Scores};
 use super::{Shown, Subject, page, terminal};
-use crate::lower::spec::Strategy;
+use crate::spec::Strategy;
 use crate::train::RunError;
 
 /// Counts, and beside them the shares of each true class.

@@ -8,7 +8,7 @@ use super::scores::Predictions;
 use super::tensors::Tally;
 use crate::data::Order;
 use crate::ir::{Elem, Graph, Type};
-use crate::lower::spec::Part;
+use crate::spec::Part;
 use crate::train::dataset::Dataset;
 use crate::train::session::Aside;
 use crate::train::{RunError, Session};

@@ -31,7 +31,7 @@ pub mod worst;
 
 use serde_json::Value;
 
-use crate::lower::spec::Part;
+use crate::spec::Part;
 
 /// A report: for the page, for files, for a terminal, and for programs.
 #[derive(Clone, Debug, Default, PartialEq)]

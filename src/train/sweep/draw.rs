@@ -1,6 +1,6 @@
 //! Where the trials of a search lie in the unit cube.
 //!
-//! Draws are of Philox ([`crate::ir::random`]): a trial's place on an axis depends on the
+//! Draws are of Philox ([`crate::random`]): a trial's place on an axis depends on the
 //! seed, the axis' name and the trial's number alone. Latin hypercubes: McKay, Beckman and
 //! Conover, "A comparison of three methods for selecting values of input variables" (1979):
 //! of `n` trials each falls into another of the `n` equal strata of every axis.
@@ -12,8 +12,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tpe::{TpeOptimizer, TpeOptimizerBuilder};
 
-use crate::ir::random::{bits, site_key};
-use crate::lower::sweep::{Axis, Tpe, Values};
+use crate::random::{bits, site_key};
+use crate::spec::sweep::{Axis, Tpe, Values};
 use crate::train::sweep::space;
 
 /// A number in [0, 1) of 32 random bits.

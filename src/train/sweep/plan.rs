@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::lower::callbacks::Better;
-use crate::lower::sweep::{Axis, Method, SweepSpec, Tpe};
+use crate::spec::callbacks::Better;
+use crate::spec::sweep::{Axis, Method, SweepSpec, Tpe};
 use crate::train::sweep::halving::{self, Rung};
 use crate::train::sweep::{draw, space};
 

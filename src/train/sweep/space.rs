@@ -1,7 +1,7 @@
 //! From places to values. A place is a number in [0, 1) an axis; values are texts, as a
 //! program says them, so that a trial can be run again from what is shown of it.
 
-use crate::lower::sweep::Values;
+use crate::spec::sweep::Values;
 
 /// The value at a place. Of countable values each has an equal share of places (with `log`,
 /// as much as lies around it); those of a range are rounded to about a ten-thousandth of it.

@@ -36,7 +36,7 @@ pub fn device(target: Target, seed: u64) -> Device {
 
 /// The kept buffers of a program by name, and its graphs, compiled, by batch size.
 pub struct Trainer {
-    pub programs: nnc::lower::Programs,
+    pub programs: nnc::spec::Programs,
     pub kept: HashMap<String, Tensor>,
     device: Device,
     step: i32,

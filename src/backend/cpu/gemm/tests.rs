@@ -5,7 +5,7 @@ use super::*;
 /// A small generator, so that a failure repeats.
 fn values(seed: u64, len: usize) -> Vec<f32> {
     (0..len as u64)
-        .map(|i| crate::ir::random::uniform([seed as u32, 9], 0, i) - 0.5)
+        .map(|i| crate::random::uniform([seed as u32, 9], 0, i) - 0.5)
         .collect()
 }
 

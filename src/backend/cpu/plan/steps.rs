@@ -13,7 +13,8 @@ use crate::backend::cpu::step::{
 use crate::backend::cpu::view::View;
 use crate::backend::cpu::vir::Orient;
 use crate::ir::prim::{DotDims, Prim, Scan};
-use crate::ir::{Dim, Elem, random};
+use crate::ir::{Dim, Elem};
+use crate::random;
 
 /// Buffers of values, now that the arena is laid out.
 pub(super) struct Placement<'a> {

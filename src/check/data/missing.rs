@@ -1,0 +1,170 @@
+//! `column age : [] = age, missing = mean`: what stands for values that a file does not have.
+
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::ir::Dim;
+use crate::spec::*;
+use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
+
+use crate::check::data::DataEnv;
+use crate::check::elab::Elab;
+use crate::check::elab::value::Val;
+
+const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
+
+const WHAT: &str =
+    "what stands for a missing value is `drop`, `mean`, `median`, `most_frequent` or a number";
+
+impl Elab<'_> {
+    /// What stands behind a column's selector.
+    pub fn column_options(&mut self, name: &Ident, options: &[Arg], env: &mut DataEnv) {
+        let mut given = false;
+        for a in options {
+            match a.name.as_ref().map(|n| (n, &*n.text)) {
+                Some((n, "missing")) if given => {
+                    self.error(
+                        Code::E0105,
+                        n.span,
+                        "`missing` is given twice",
+                        "again here",
+                    );
+                }
+                Some((_, "missing")) => {
+                    given = true;
+                    let spec = env.spec.columns.iter_mut();
+                    let Some(spec) = spec.rev().find(|c| c.name == *name.text) else {
+                        continue;
+                    };
+                    let missing = self.stand_in(&a.value, spec);
+                    spec.missing = missing;
+                }
+                Some((n, other)) => {
+                    let what = format!("a column has no argument `{other}`");
+                    let mut d =
+                        Diagnostic::error(Code::E0104, what).label(n.span, "unknown argument");
+                    d = match did_you_mean(other, ["missing"]) {
+                        Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
+                        None => d.note("arguments: missing"),
+                    };
+                    self.report(d);
+                }
+                None => {
+                    let what = "what stands behind a column's selector is named";
+                    self.error(Code::E0107, a.span, what, "such as `missing = mean`");
+                }
+            }
+        }
+    }
+
+    fn stand_in(&mut self, e: &Expr, column: &ColumnSpec) -> Option<Missing> {
+        let refuse = |el: &mut Self, what: String, help: &str| {
+            let d = Diagnostic::error(Code::E0515, what)
+                .label(e.span, "not here")
+                .help(help);
+            el.report(d);
+            None
+        };
+        match column.kind {
+            ColumnKind::Text => {
+                let what = "texts are never missing: an empty text is one".into();
+                return refuse(self, what, "remove this");
+            }
+            ColumnKind::U8 => {
+                let what = "a column of bytes has no room for a missing value".into();
+                return refuse(self, what, "declare it `int`, or as plain numbers");
+            }
+            _ => {}
+        }
+        let word = name_of(e).map(|n| &*n.text);
+        let found = match word {
+            Some("drop") => Missing::Drop,
+            Some("mean") => Missing::Learnt(Imputed::Mean),
+            Some("median") => Missing::Learnt(Imputed::Median),
+            Some("most_frequent") => Missing::Learnt(Imputed::MostFrequent),
+            Some(word) if self.is_unknown_name(word) => {
+                let mut d = Diagnostic::error(Code::E0515, WHAT).label(e.span, "none of them");
+                if let Some(near) = did_you_mean(word, WORDS) {
+                    d = d.help(format!("did you mean `{near}`?")).fix(e.span, near);
+                }
+                self.report(d);
+                return None;
+            }
+            _ => return self.number_stand_in(e, column),
+        };
+        let between = matches!(found, Missing::Learnt(Imputed::Mean | Imputed::Median));
+        if between && column.kind != ColumnKind::F32 {
+            let what = match column.kind {
+                ColumnKind::I32 => "a mean or median of whole numbers need not be one",
+                _ => "there is nothing between classes, so no mean or median of them",
+            };
+            return refuse(
+                self,
+                what.into(),
+                "take `most_frequent`, a number or `drop`",
+            );
+        }
+        Some(found)
+    }
+
+    fn number_stand_in(&mut self, e: &Expr, column: &ColumnSpec) -> Option<Missing> {
+        let value = match self.eval(e) {
+            Val::Int(Dim::Const(n)) => n as f64,
+            Val::Float(x) if x.is_finite() => x,
+            Val::Error => return None,
+            other => {
+                let label = format!("this is {}", other.describe());
+                self.error(Code::E0515, e.span, WHAT, label);
+                return None;
+            }
+        };
+        let below = match column.kind {
+            ColumnKind::Class(n) | ColumnKind::Token(n) => Some(n),
+            ColumnKind::Bool => Some(2),
+            _ => None,
+        };
+        let expected = match (column.kind, below) {
+            (_, Some(n)) if value.fract() != 0.0 || !(0.0..n as f64).contains(&value) => {
+                format!("this column holds 0..{}", n - 1)
+            }
+            (ColumnKind::I32, _) if value.fract() != 0.0 || value.abs() >= 2_147_483_648.0 => {
+                "this column holds whole numbers".into()
+            }
+            _ => return Some(Missing::Constant(value)),
+        };
+        let label = format!("this is {value}");
+        self.error(Code::E0515, e.span, expected, label);
+        None
+    }
+
+    /// Files that have no missing values.
+    pub fn nothing_is_missing(&mut self, env: &DataEnv) {
+        let table = |s: &SourceSpec| {
+            matches!(
+                s.format,
+                Format::Csv { .. } | Format::Jsonl { .. } | Format::Parquet { .. }
+            )
+        };
+        if env.spec.sources.is_empty() || env.spec.sources.iter().any(table) {
+            return;
+        }
+        if let Some(c) = env.spec.columns.iter().find(|c| c.missing.is_some()) {
+            let d = Diagnostic::error(Code::E0515, "such a source has a value at every place")
+                .label(c.span, "nothing is missing in this column")
+                .help("remove `missing`; a NaN in an array is refused when it is read");
+            self.report(d);
+        }
+    }
+
+    /// Whether something stands for missing values of a column.
+    pub fn may_miss(env: &DataEnv, column: &str) -> bool {
+        let mut columns = env.spec.columns.iter();
+        columns.any(|c| c.name == column && matches!(c.missing, Some(m) if m != Missing::Drop))
+    }
+}
+
+/// `e` if it is a name.
+pub fn name_of(e: &Expr) -> Option<&Ident> {
+    match &e.kind {
+        ExprKind::Name(n) => Some(n),
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! Rows that are read some at a time: what needs all of them at once is refused.
+
+use crate::diag::{Code, Diagnostic};
+use crate::span::Span;
+use crate::spec::*;
+use crate::syntax::ast::Ident;
+
+use crate::check::data::{DataEnv, Fit};
+use crate::check::elab::Elab;
+use crate::check::elab::value::Val;
+
+impl Elab<'_> {
+    /// Refuses what the block asks of its streamed rows that cannot be done in passes over them.
+    pub fn streams(&mut self, env: &mut DataEnv) {
+        let spec = &env.spec;
+        let Some(first) = spec.sources.iter().find(|s| s.stream) else {
+            return;
+        };
+        let mut found = Vec::new();
+        let held = spec
+            .sources
+            .iter()
+            .find(|s| !s.stream && s.part == first.part);
+        if let Some(held) = held {
+            found.push(
+                Diagnostic::error(
+                    Code::E0531,
+                    "sources of the same rows are all streamed, or none is",
+                )
+                .label(held.span, "these rows are held in memory")
+                .label(first.span, "and these are not")
+                .help("write `stream = true` in both"),
+            );
+        }
+        for column in &spec.columns {
+            if column.kind == ColumnKind::Text {
+                let d = refused(
+                    "streamed rows hold numbers, no texts",
+                    column.span,
+                    first.span,
+                );
+                found
+                    .push(d.help("make numbers of them before, or read the file without `stream`"));
+            }
+        }
+        for column in spec.columns.iter().filter(|c| c.missing.is_some()) {
+            let d = refused(
+                "streamed rows have a value at every place",
+                column.span,
+                first.span,
+            );
+            found.push(d.help("remove `missing`, or read the file without `stream`"));
+        }
+        let pool = spec
+            .sources
+            .iter()
+            .find(|s| s.stream && s.part == spec.pool());
+        if let (Some(split), Some(pool)) = (&spec.split, pool)
+            && split.method != Method::Random
+        {
+            let d = refused(
+                "streamed rows are split at random alone",
+                split.span,
+                pool.span,
+            );
+            found.push(
+                d.help("leave the method out: of many rows a random split nearly keeps the shares of classes too"),
+            );
+        }
+        if spec.streams(Part::Train) {
+            for fit in &spec.fits {
+                if let FitKind::Tensors { .. } = fit.kind {
+                    let d = refused(
+                        "this fit needs all training rows at once",
+                        fit.span,
+                        first.span,
+                    );
+                    found.push(d.help(ONLY));
+                }
+            }
+            for fit in env.fits.values_mut() {
+                if let Fit::Tensors(fields) = fit {
+                    fields.retain(|(name, _)| percentile(name).is_none());
+                }
+            }
+        }
+        for d in found {
+            self.report(d);
+        }
+    }
+
+    /// `scale.median` of streamed rows.
+    pub fn streamed_percentile(&mut self, fit: &str, field: &Ident) -> Val {
+        let d = Diagnostic::error(
+            Code::E0530,
+            format!("`{fit}.{}` needs all training rows at once", field.text),
+        )
+        .label(field.span, "the rows are streamed")
+        .help(ONLY);
+        self.report(d)
+    }
+
+    /// A metric that collects rows keeps those of an epoch of every part.
+    pub fn streamed_metric(&mut self, name: &str, span: Span, env: &DataEnv) {
+        if env.spec.sources.iter().any(|s| s.stream) {
+            let message = format!("`{name}` keeps numbers of every row of an epoch");
+            self.keeps_rows(message, span);
+        }
+    }
+
+    /// All reports but curves keep the predictions of a part.
+    pub fn streamed_reports(&mut self, reports: &[Report], env: &DataEnv) {
+        let spec = &env.spec;
+        let split = spec.split.iter().flat_map(SplitSpec::made);
+        let own = spec.sources.iter().filter_map(|s| s.part);
+        let there: Vec<Part> = split.chain(own).collect();
+        let part = [Part::Test, Part::Val]
+            .into_iter()
+            .find(|p| there.contains(p));
+        if !part.is_some_and(|p| spec.streams(p)) {
+            return;
+        }
+        for report in reports.iter().filter(|r| r.kind.compares()) {
+            let message = format!("`{}` keeps a prediction of every row", report.kind.name());
+            self.keeps_rows(message, report.span);
+        }
+    }
+
+    fn keeps_rows(&mut self, message: String, span: Span) {
+        let d = Diagnostic::error(Code::E0530, message)
+            .label(span, "the rows are streamed")
+            .help("leave it out, or read the file without `stream`");
+        self.report(d);
+    }
+}
+
+const ONLY: &str = "of streamed rows there are `mean`, `std`, `min` and `max`, by `statistics`";
+
+fn refused(message: &str, at: Span, source: Span) -> Diagnostic {
+    Diagnostic::error(Code::E0530, message)
+        .label(at, "here")
+        .label(source, "these rows are read some at a time")
+}
+
+/// The statistic of this name, if it is a percentile.
+pub fn percentile(name: &str) -> Option<f64> {
+    let all = Statistic::ALL.into_iter();
+    all.filter(|s| s.name() == name)
+        .find_map(Statistic::percentile)
+}

@@ -1,0 +1,745 @@
+//! Calls: which definition is meant, arguments to parameters, layers and their names.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::span::Span;
+use crate::syntax::ast::{self, Def, DefKind, Param};
+
+use super::inner::configures_anew;
+use crate::check::data::Fit;
+use crate::check::elab::scope::{Declares, Frame, VarRole};
+use crate::check::elab::value::{
+    ArgVal, Bound, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val,
+};
+use crate::check::elab::{Elab, LayerUse};
+use crate::check::types::signature::{
+    MeaningPattern, Mismatch, ParamType, param_type, pattern_text,
+};
+
+/// The list that configures a definition, and the list that takes tensors.
+pub fn lists(def: &Def) -> (&[Param], &[Param]) {
+    match (def.lists.as_slice(), def.kind) {
+        ([config, inputs], _) => (config, inputs),
+        ([one], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => (&[], one),
+        ([one], _) => (one, &[]),
+        _ => (&[], &[]),
+    }
+}
+
+/// The definitions of a name that have all the named arguments; all of it if none has.
+fn with_options(c: &Rc<Configured>, args: &[ArgVal]) -> Rc<Configured> {
+    let has_all = |r: &&DefRef| {
+        let mut names = args.iter().filter_map(|a| a.name.as_ref());
+        names.all(|n| {
+            let mut params = r.def.lists.iter().flatten();
+            params.any(|p| p.name.text == n.text)
+        })
+    };
+    let fitting: Vec<DefRef> = c.defs.iter().filter(has_all).cloned().collect();
+    if fitting.is_empty() || fitting.len() == c.defs.len() {
+        return c.clone();
+    }
+    Rc::new(Configured::new(fitting.into(), c.args.clone(), c.span))
+}
+
+/// What a definition of this kind finds in its scope and computes with: applied to a tensor
+/// (`l2(0.1)(x)`, `after(step - 10)`), that is the tensor. Its configuration is made of numbers.
+fn works_on(kind: DefKind) -> Option<&'static str> {
+    match kind {
+        DefKind::Schedule => Some("step"),
+        DefKind::Regularizer | DefKind::Constraint => Some("param"),
+        DefKind::Layer
+        | DefKind::Fn
+        | DefKind::Loss
+        | DefKind::Metric
+        | DefKind::Optimizer
+        | DefKind::Initializer => None,
+    }
+}
+
+/// Whether one name is made of the first letters of the other's words: `lr` of `learning_rate`.
+pub fn abbreviates(short: &str, long: &str) -> bool {
+    long.contains('_')
+        && long
+            .split('_')
+            .filter_map(|w| w.chars().next())
+            .eq(short.chars())
+}
+
+impl Elab<'_> {
+    /// `callee(args)`.
+    pub fn call(
+        &mut self,
+        callee: Val,
+        args: Vec<ArgVal>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
+        match callee {
+            Val::Error => Val::Error,
+            Val::Builtin(b) => (b.run)(
+                self,
+                &crate::check::builtins::Args {
+                    builtin: b,
+                    args,
+                    span,
+                },
+            ),
+            Val::Layer(instance) if configures_anew(&instance, &args) => {
+                self.reconfigured(&instance, args, span, hint)
+            }
+            Val::Layer(instance) => self.apply_layer(&instance, args, span),
+            Val::Def(c) => self.call_def(&c, args, span, hint),
+            Val::Model(m) => self.apply_model(&m, args, span),
+            other => {
+                let what = other.describe();
+                let d = Diagnostic::error(Code::E0311, format!("{what} cannot be called"))
+                    .label(span, "called here");
+                self.report(d)
+            }
+        }
+    }
+
+    fn call_def(
+        &mut self,
+        c: &Rc<Configured>,
+        args: Vec<ArgVal>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
+        let c = &with_options(c, &args);
+        let def = c.defs[0].def.clone();
+        let (config, inputs) = lists(&def);
+        if let Some(given) = works_on(def.kind)
+            && let [
+                ArgVal {
+                    name: None,
+                    val: Val::Tensor(t),
+                    ..
+                },
+            ] = args.as_slice()
+        {
+            return self.run_with(c, &[(given, Val::Tensor(t.clone()))], span);
+        }
+        let configures = match def.kind {
+            DefKind::Optimizer | DefKind::Schedule | DefKind::Regularizer | DefKind::Constraint => {
+                true
+            }
+            // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
+            DefKind::Initializer => {
+                if let [
+                    ArgVal {
+                        val: Val::List(_),
+                        name: None,
+                        ..
+                    },
+                ] = args.as_slice()
+                {
+                    return self.initial_of(c, &args[0], span);
+                }
+                true
+            }
+            DefKind::Fn if config.is_empty() => false,
+            DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {
+                let given = |wanted: fn(&Val) -> bool| {
+                    args.iter().any(|a| a.name.is_none() && wanted(&a.val))
+                };
+                // What failed may have been either; a configuration is checked at least.
+                let tensor = given(|v| matches!(v, Val::Tensor(_)))
+                    || (inputs.last().is_some_and(|p| p.variadic)
+                        && given(|v| tensors_of(v).is_some()))
+                    || (config.is_empty() && given(Val::is_error));
+                !tensor || inputs.is_empty()
+            }
+        };
+        let configured = |args| Rc::new(Configured::new(c.defs.clone(), args, span));
+        match (def.kind, configures) {
+            (DefKind::Layer, true) => {
+                let all = c.args.iter().cloned().chain(args).collect();
+                self.instance(configured(all), span, hint)
+            }
+            (DefKind::Layer, false) => match self.instance(c.clone(), span, hint) {
+                Val::Layer(instance) => self.apply_layer(&instance, args, span),
+                other => other,
+            },
+            (_, true) => {
+                if !c.args.is_empty() {
+                    return self.error(
+                        Code::E0311,
+                        span,
+                        format!("`{}` is configured already", def.name.text),
+                        "configured again here",
+                    );
+                }
+                let made = configured(args);
+                // Mistakes in the configuration are found where it is written.
+                if !self.check_config(&made) {
+                    Val::Error
+                } else {
+                    Val::Def(made)
+                }
+            }
+            (_, false) => self.apply(c, args, span, "".into()),
+        }
+    }
+
+    /// A layer with a name: that of its binding, or Keras' automatic one.
+    pub fn instance(
+        &mut self,
+        configured: Rc<Configured>,
+        span: Span,
+        hint: Option<Arc<str>>,
+    ) -> Val {
+        if !self.check_config(&configured) {
+            return Val::Error;
+        }
+        let named = hint.is_some();
+        let name = match hint {
+            Some(n) => n.to_string(),
+            None => self.auto_name(&configured.defs[0].def.name.text),
+        };
+        let path = self.full_name(&name);
+        Val::Layer(Rc::new(Instance {
+            configured,
+            path,
+            named,
+            span,
+        }))
+    }
+
+    pub fn apply_layer(&mut self, instance: &Rc<Instance>, args: Vec<ArgVal>, span: Span) -> Val {
+        self.reset_names(&instance.path);
+        let outer = self.top().path.is_empty() || self.frames.len() <= 2;
+        let input = match args.as_slice() {
+            [
+                ArgVal {
+                    val: Val::Tensor(t),
+                    ..
+                },
+            ] => Some(t.clone()),
+            _ => None,
+        };
+        let result = self.apply(&instance.configured, args, span, instance.path.clone());
+        // Of several values the first is the output; the others are states.
+        let output = match &result {
+            Val::Tuple(items) => items.first().map(|(_, v)| v),
+            v => Some(v),
+        };
+        if let (true, Some(Val::Tensor(t))) = (outer, output) {
+            self.applied.push(crate::check::types::mismatch::Applied {
+                instance: instance.clone(),
+                span: self.user_span(span),
+                input,
+                output: t.clone(),
+            });
+            let class = instance.configured.defs[0].def.name.text.to_string();
+            let record = LayerUse {
+                path: instance.path.clone(),
+                class,
+                output: t.to_string(),
+                shape: t.ty.shape.to_vec(),
+                span: self.user_span(span),
+            };
+            self.layers.push(record);
+        }
+        result
+    }
+
+    /// Runs a definition on its inputs; with several of the name, the first whose types fit.
+    pub fn apply(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span, path: Arc<str>) -> Val {
+        if self.unresolved(&args) {
+            return Val::Error;
+        }
+        let chosen = if c.defs.len() == 1 {
+            &c.defs[0]
+        } else {
+            self.choose(c, &args)
+        };
+        if self.bad.contains(&(Arc::as_ptr(&chosen.def) as usize)) {
+            return Val::Error;
+        }
+        let chosen = chosen.clone();
+        if !self.enter(span) {
+            return Val::Error;
+        }
+        let path = if path.is_empty() {
+            self.top().path.clone()
+        } else {
+            path
+        };
+        let draws = self.top().draws;
+        self.push_frame(&chosen, path, span);
+        if chosen.def.kind == DefKind::Layer {
+            // Each application of a layer draws anew.
+            let path = self.top().path.clone();
+            let application = self.application(&path);
+            self.frame().draws = application << 16;
+            self.frame().frozen = self.freezes(c);
+        } else {
+            self.frame().draws = draws;
+        }
+        let result = if self.bind_config(c, &chosen)
+            && self.adopt_layers(&chosen)
+            && self.bind_inputs(&chosen, args, span)
+        {
+            self.run_body(&chosen, span)
+        } else {
+            Val::Error
+        };
+        let done = self.frames.pop().expect("pushed above");
+        if chosen.def.kind != DefKind::Layer {
+            self.frame().draws = done.draws;
+        }
+        self.leave();
+        result
+    }
+
+    /// Whether an argument has no value; names that stand for nothing are reported.
+    pub fn unresolved(&mut self, args: &[ArgVal]) -> bool {
+        let mut any = false;
+        for a in args.iter().filter(|a| a.val.is_error()) {
+            any = true;
+            if let Some(name) = &a.symbol {
+                self.unknown_name(&name.clone());
+            }
+        }
+        any
+    }
+
+    /// Among overloads, the first whose inputs fit, without reports; else the first.
+    pub fn choose<'c>(&mut self, c: &'c Configured, args: &[ArgVal]) -> &'c DefRef {
+        for candidate in c.defs.iter() {
+            let (_, inputs) = lists(&candidate.def);
+            self.push_frame(candidate, "".into(), c.span);
+            let any = inputs.last().filter(|p| p.variadic);
+            let slots = inputs.iter().chain(any.into_iter().cycle());
+            let fits = (any.is_some() || inputs.len() >= args.len())
+                && slots
+                    .zip(args)
+                    .all(|(p, a)| match (param_type(p.ty.as_ref()), &a.val) {
+                        (Ok(ParamType::Tensor(pattern)), Val::Tensor(t)) => {
+                            let meaning = match &pattern.meaning {
+                                MeaningPattern::Prob => t.meaning == Meaning::Prob,
+                                MeaningPattern::Class(_) => matches!(t.meaning, Meaning::Class(_)),
+                                MeaningPattern::Token(_) => matches!(t.meaning, Meaning::Token(_)),
+                                MeaningPattern::Real => !t.meaning.is_id(),
+                                MeaningPattern::Any
+                                | MeaningPattern::Int
+                                | MeaningPattern::Bool
+                                | MeaningPattern::U8 => true,
+                            };
+                            let quiet = self.diags.len();
+                            let ok = meaning && self.unify(&pattern, t.clone(), a.span).is_ok();
+                            self.diags.truncate(quiet);
+                            ok
+                        }
+                        _ => true,
+                    });
+            self.frames.pop();
+            if fits {
+                return candidate;
+            }
+        }
+        let meaning =
+            |a: &ArgVal| matches!(&a.val, Val::Tensor(t) if matches!(t.meaning, Meaning::Class(_)));
+        let classes = args.iter().any(meaning);
+        let close = c.defs.iter().find(|d| {
+            lists(&d.def).1.iter().any(|p| {
+                matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(p)) if matches!(p.meaning, MeaningPattern::Class(_)))
+            }) == classes
+        });
+        close.unwrap_or(&c.defs[0])
+    }
+
+    pub fn push_frame(&mut self, r: &DefRef, path: Arc<str>, call: Span) {
+        let mut frame = Frame::new(path, r.def.name.text.to_string(), r.library, Some(call));
+        frame.declares = match r.def.kind {
+            DefKind::Layer => Declares::Layer,
+            DefKind::Optimizer => Declares::Slots,
+            DefKind::Metric => Declares::Metric,
+            _ => Declares::Nothing,
+        };
+        self.frames.push(frame);
+    }
+
+    /// Binds the configuration in the frame just pushed; what it gave once, it gives again.
+    pub fn bind_config(&mut self, c: &Configured, r: &DefRef) -> bool {
+        let first = Arc::ptr_eq(&r.def, &c.defs[0].def);
+        if let (true, Some(bound)) = (first, c.bound.get()) {
+            let frame = self.frame();
+            for b in bound {
+                frame.bind(&b.name, b.val.clone(), b.span, VarRole::Given);
+            }
+            return true;
+        }
+        let (config, _) = lists(&r.def);
+        if !self.bind_params(config, &c.args, c.span, r) {
+            return false;
+        }
+        // A tensor's type also binds the sizes it names.
+        let plain = |p: &Param| !matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(_)));
+        if first && config.iter().all(plain) {
+            let frame = self.top();
+            let bound = config.iter().filter_map(|p| {
+                let var = frame.get(&p.name.text)?;
+                Some(Bound {
+                    name: p.name.text.clone(),
+                    val: var.val.clone(),
+                    span: var.span,
+                })
+            });
+            // Kept by the first use; another has the same values.
+            let _ = c.bound.set(bound.collect());
+        }
+        true
+    }
+
+    pub fn bind_inputs(&mut self, r: &DefRef, args: Vec<ArgVal>, span: Span) -> bool {
+        let (_, inputs) = lists(&r.def);
+        if !inputs.last().is_some_and(|p| p.variadic) {
+            return self.bind_params(inputs, &args, span, r);
+        }
+        // `Add([a, b])` is `Add(a, b)`.
+        let each = args.into_iter().flat_map(|a| match tensors_of(&a.val) {
+            Some(items) if a.name.is_none() => items
+                .iter()
+                .map(|val| ArgVal {
+                    val: val.clone(),
+                    ..a.clone()
+                })
+                .collect(),
+            _ => vec![a],
+        });
+        let each: Vec<ArgVal> = each.collect();
+        self.bind_params(inputs, &each, span, r)
+    }
+
+    /// Checks a configuration by binding it in a frame of its own.
+    fn check_config(&mut self, c: &Configured) -> bool {
+        let r = c.defs[0].clone();
+        let path = self.top().path.clone();
+        self.push_frame(&r, path, c.span);
+        let mut ok = self.bind_config(c, &r);
+        self.frames.pop();
+        if r.def.kind == DefKind::Optimizer {
+            for (_, stage) in self.staged(c) {
+                self.push_frame(&stage.defs[0], "".into(), c.span);
+                ok &= self.bind_config(&stage, &stage.defs[0]);
+                self.frames.pop();
+            }
+        }
+        ok
+    }
+
+    /// Checks one argument against its parameter; `None` if reported.
+    pub fn check_arg(&mut self, p: &Param, a: &ArgVal, r: &DefRef) -> Option<Val> {
+        let ty = match param_type(p.ty.as_ref()) {
+            Ok(ty) => ty,
+            Err(word) => {
+                let word = word.clone();
+                self.unknown_type(&word);
+                return None;
+            }
+        };
+        if let ParamType::Symbol(names) = &ty {
+            if let Val::Symbol(s) = &a.val
+                && names.contains(&&**s)
+            {
+                return Some(a.val.clone());
+            }
+            if let Some(s) = &a.symbol
+                && names.contains(&&*s.text)
+            {
+                return Some(Val::Symbol(s.text.clone()));
+            }
+            if matches!(a.val, Val::None) && names.contains(&crate::check::types::signature::NONE) {
+                return Some(Val::Symbol(crate::check::types::signature::NONE.into()));
+            }
+            let found = a
+                .symbol
+                .as_ref()
+                .map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
+            let mut d = Diagnostic::error(
+                Code::E0313,
+                format!("`{}` is one of {}", p.name.text, names.join(", ")),
+            )
+            .label(a.span, format!("this is {found}"));
+            let near = a
+                .symbol
+                .as_ref()
+                .and_then(|s| did_you_mean(&s.text, names.iter().copied()));
+            if let Some(near) = near {
+                d = d.help(format!("did you mean `{near}`?")).fix(a.span, near);
+            }
+            self.report_call(d);
+            return None;
+        }
+        if self.unresolved(std::slice::from_ref(a)) {
+            return None;
+        }
+        // What may be left out by default may be left out by name.
+        let optional = matches!(
+            p.default.as_ref().map(|d| &d.kind),
+            Some(ast::ExprKind::None)
+        );
+        if optional && matches!(a.val, Val::None) {
+            return Some(Val::None);
+        }
+        match ty {
+            ParamType::Anything => Some(a.val.clone()),
+            ParamType::Tensor(pattern) => {
+                let t = match &a.val {
+                    Val::Tensor(t) => t.clone(),
+                    Val::Int(_) | Val::Float(_) | Val::Unknown(_)
+                        if !matches!(pattern.meaning, MeaningPattern::Bool) =>
+                    {
+                        return self
+                            .number_as_input(&a.val, &pattern, a.span)
+                            .map(Val::Tensor);
+                    }
+                    other => {
+                        let d = Diagnostic::error(
+                            Code::E0312,
+                            format!("`{}` of `{}` takes a tensor", p.name.text, r.def.name.text),
+                        )
+                        .label(a.span, format!("this is {}", other.describe()));
+                        self.report_call(d);
+                        return None;
+                    }
+                };
+                match self.unify(&pattern, t.clone(), a.span) {
+                    Ok(t) => Some(Val::Tensor(t)),
+                    Err(m) => {
+                        self.mismatch(m, p, &pattern_text(&pattern), &t, a.span, r);
+                        None
+                    }
+                }
+            }
+            ParamType::Kind(kind) => self.check_kind(kind, p, a),
+            ParamType::List => match &a.val {
+                Val::List(_) => Some(a.val.clone()),
+                _ => self.wrong_kind("a list", p, a),
+            },
+            ParamType::Def(word) => self.check_def(word, p, a),
+            ParamType::Symbol(_) => None,
+        }
+    }
+
+    fn check_kind(&mut self, kind: Kind, p: &Param, a: &ArgVal) -> Option<Val> {
+        match (kind, &a.val) {
+            (Kind::Int, Val::Int(_)) | (Kind::Bool, Val::Bool(_)) | (Kind::Text, Val::Str(_)) => {
+                Some(a.val.clone())
+            }
+            (Kind::Float, Val::Int(_) | Val::Float(_)) => Some(a.val.clone()),
+            // A schedule stands for a number that changes; so does a scalar.
+            (Kind::Float, Val::Def(c)) if c.defs[0].def.kind == DefKind::Schedule => {
+                Some(a.val.clone())
+            }
+            (Kind::Float, Val::Tensor(t)) if t.ty.rank() == 0 => Some(a.val.clone()),
+            (k, Val::Unknown(u)) if *u == k || k == Kind::Float => Some(a.val.clone()),
+            // A quotient of sizes, whole in the uses that are right.
+            (Kind::Int, Val::Unknown(Kind::Float)) => Some(a.val.clone()),
+            _ => self.wrong_kind(kind.describe(), p, a),
+        }
+    }
+
+    fn check_def(&mut self, word: &str, p: &Param, a: &ArgVal) -> Option<Val> {
+        let fits = match &a.val {
+            Val::None => true,
+            Val::Def(c) => c.defs[0].def.kind.keyword() == word,
+            Val::Builtin(_) | Val::Layer(_) => {
+                word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_)))
+            }
+            Val::Tensor(_) if word == "initializer" => true,
+            Val::Fitted(n) if word == "initializer" => {
+                matches!(self.world.fit(n), Some(Fit::Vectors { .. }))
+            }
+            _ => false,
+        };
+        if fits {
+            Some(a.val.clone())
+        } else {
+            self.wrong_kind(&format!("{} {word}", article(word)), p, a)
+        }
+    }
+
+    fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
+        let d = Diagnostic::error(
+            Code::E0301,
+            format!("`{}` must be {}", p.name.text, spoken(expected)),
+        )
+        .label(a.span, format!("this is {}", a.val.describe()));
+        self.report_call(d);
+        None
+    }
+
+    /// A number where a tensor is wanted: of the pattern's shape, where its sizes are all known.
+    fn number_as_input(
+        &mut self,
+        v: &Val,
+        pattern: &crate::check::types::signature::Pattern,
+        span: Span,
+    ) -> Option<Tensor> {
+        let shape = self.shape_of(pattern.dims)?;
+        let (elem, meaning) = match &pattern.meaning {
+            MeaningPattern::Class(e) => match self.eval(e) {
+                Val::Int(n) => (crate::ir::Elem::I32, Meaning::Class(n)),
+                _ => return None,
+            },
+            MeaningPattern::Prob => (crate::ir::Elem::F32, Meaning::Prob),
+            _ => (crate::ir::Elem::F32, Meaning::Real),
+        };
+        let scalar = self.as_tensor(v, elem, span)?;
+        let scalar = Tensor { meaning, ..scalar };
+        self.stretch(scalar, &shape, span)
+    }
+
+    /// Evaluates the body in the frame on top and checks the declared result.
+    fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
+        let value = self.block(&r.def.body);
+        let Some(value) = value else {
+            return self.no_value(&r.def.name, &r.def.body);
+        };
+        let _ = span;
+        match &r.def.result {
+            Some(ty) => self.check_result(value, ty, r),
+            None => value,
+        }
+    }
+
+    fn check_result(&mut self, value: Val, ty: &ast::TypeExpr, r: &DefRef) -> Val {
+        let Val::Tensor(t) = &value else { return value };
+        let Ok(mut pattern) = crate::check::types::signature::tensor_pattern(ty) else {
+            return value;
+        };
+        let written = pattern_text(&pattern);
+        let declared = pattern.meaning.clone();
+        pattern.meaning = MeaningPattern::Any;
+        // In a result, `..` may be another run than the inputs'.
+        let run = self.frame().rest.clone();
+        let fits = match self.unify(&pattern, t.clone(), ty.span) {
+            Ok(_) => true,
+            Err(_) => {
+                self.frame().rest = None;
+                let fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
+                self.frame().rest = run;
+                fits
+            }
+        };
+        if !fits {
+            let d = Diagnostic::error(
+                Code::E0213,
+                format!("`{}` gives {t}, but declares {written}", r.def.name.text),
+            )
+            .label(
+                r.def.body.value.as_ref().map_or(ty.span, |v| v.span),
+                format!("this is {t}"),
+            )
+            .label(ty.span, "declared here");
+            return self.report(d);
+        }
+        let meaning = match declared {
+            MeaningPattern::Prob => Meaning::Prob,
+            _ => t.meaning.clone(),
+        };
+        Val::Tensor(Tensor {
+            meaning,
+            ..t.clone()
+        })
+    }
+
+    /// A configured initializer drawn as a tensor of a given shape.
+    fn initial_of(&mut self, c: &Configured, shape: &ArgVal, span: Span) -> Val {
+        let Val::List(items) = &shape.val else {
+            return Val::Error;
+        };
+        let mut dims = crate::ir::Shape::new();
+        for v in items.iter() {
+            let Some(d) = self.positive_size(v.clone(), shape.span) else {
+                return Val::Error;
+            };
+            dims.push(d);
+        }
+        self.run_initializer(c, &dims, span)
+    }
+
+    /// Reports a mistake in a call: its places are the caller's, so the callee's frame steps aside.
+    pub fn report_call(&mut self, d: Diagnostic) -> Val {
+        let frame = self.frames.pop();
+        let v = self.report(d);
+        self.frames.extend(frame);
+        v
+    }
+
+    fn mismatch(
+        &mut self,
+        m: Mismatch,
+        p: &Param,
+        pattern: &str,
+        t: &Tensor,
+        span: Span,
+        r: &DefRef,
+    ) {
+        if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
+            self.report_call(d);
+        }
+    }
+}
+
+/// The items of a list of tensors.
+fn tensors_of(v: &Val) -> Option<&[Val]> {
+    match v {
+        Val::List(items) if !items.is_empty() => items
+            .iter()
+            .all(|v| matches!(v, Val::Tensor(_)))
+            .then_some(items.as_slice()),
+        _ => None,
+    }
+}
+
+/// The word that an expression may be among those of `symbol[..]`.
+pub fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
+    match &e.kind {
+        ast::ExprKind::Name(n) => Some(n.text.clone()),
+        ast::ExprKind::None => Some(crate::check::types::signature::NONE.into()),
+        _ => None,
+    }
+}
+
+/// `Dense(units, activation = .., ...)`: what a call may name.
+pub fn signature_note(def: &Def) -> String {
+    let lists: Vec<String> = def
+        .lists
+        .iter()
+        .map(|l| {
+            let names: Vec<String> = l
+                .iter()
+                .map(|p| match (&p.default, p.variadic) {
+                    (Some(_), _) => format!("{} = ..", p.name.text),
+                    (None, true) => format!("...{}", p.name.text),
+                    (None, false) => p.name.text.to_string(),
+                })
+                .collect();
+            format!("({})", names.join(", "))
+        })
+        .collect();
+    format!("its signature is {}{}", def.name.text, lists.concat())
+}
+
+/// Keywords as words.
+fn spoken(kind: &str) -> &str {
+    match kind {
+        "a fn" => "a function",
+        other => other,
+    }
+}
+
+pub fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}

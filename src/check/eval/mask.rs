@@ -1,0 +1,206 @@
+//! Masks: which positions of a tensor's leading axes (`[B, t]` as a rule) count.
+//!
+//! A mask travels with a tensor while a program is elaborated and is a value of the graph only
+//! where something uses it. The rule, also in docs/language.md: what is computed position by
+//! position keeps the mask; where two meet, a position counts if it does in either; everything
+//! else drops it.
+
+use std::rc::Rc;
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::prim::Binary;
+use crate::ir::{Dim, Elem, Prim, Shape};
+use crate::span::Span;
+
+use crate::check::builtins::Args;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Meaning, Tensor, Val};
+
+/// Whether axes `0..k` of argument `arg` are axes `0..k` of the result, element for element.
+fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
+    let shape = &t.ty.shape;
+    let later = |axes: &[usize]| axes.iter().all(|a| *a >= k);
+    match prim {
+        Prim::Unary(_)
+        | Prim::Binary(_)
+        | Prim::Compare(_)
+        | Prim::Select
+        | Prim::Cast(_)
+        | Prim::StopGradient => true,
+        Prim::Reshape(to) => to.len() >= k && to[..k] == shape[..k],
+        Prim::Transpose(perm) => (0..k).all(|i| perm[i] == i),
+        Prim::Broadcast { shape: to, axes } => (0..k).all(|i| axes[i] == i && to[i] == shape[i]),
+        Prim::Slice {
+            starts,
+            ends,
+            steps,
+        } => (0..k).all(|i| starts[i] == Dim::ZERO && ends[i] == shape[i] && steps[i] == 1),
+        Prim::Pad {
+            low,
+            high,
+            interior,
+        } => {
+            let none = |i| low[i] == Dim::ZERO && high[i] == Dim::ZERO && interior[i] == 0;
+            arg == 0 && (0..k).all(none)
+        }
+        Prim::Concat { axis } | Prim::ArgMax { axis } | Prim::ArgSort { axis } => *axis >= k,
+        Prim::Reverse { axes } | Prim::Reduce { axes, .. } => later(axes),
+        Prim::Dot(dims) => {
+            let batch: Vec<usize> = dims.batch.iter().map(|(l, _)| *l).collect();
+            let gone: Vec<usize> = dims.contract.iter().map(|(l, _)| *l).collect();
+            let free = (0..shape.len()).filter(|i| !batch.contains(i) && !gone.contains(i));
+            arg == 0 && batch.iter().copied().chain(free).take(k).eq(0..k)
+        }
+        Prim::Const { .. }
+        | Prim::Size { .. }
+        | Prim::Iota { .. }
+        | Prim::Random { .. }
+        | Prim::Gather { .. }
+        | Prim::ScatterAdd { .. }
+        | Prim::Conv(_)
+        | Prim::ConvInputGrad { .. }
+        | Prim::ConvKernelGrad { .. }
+        | Prim::Window { .. }
+        | Prim::WindowGrad { .. }
+        | Prim::Scan(_)
+        | Prim::Gradient => false,
+    }
+}
+
+impl Elab<'_> {
+    /// The mask of what `prim` makes of `args`, by the rule.
+    pub fn carried(&mut self, prim: &Prim, args: &[&Tensor], span: Span) -> Option<Rc<Tensor>> {
+        if args.iter().all(|t| t.mask.is_none()) {
+            return None;
+        }
+        if let Prim::Concat { axis } = prim {
+            let least = args.iter().filter_map(|t| Some(t.mask.as_ref()?.ty.rank()));
+            if least.min().is_some_and(|k| *axis < k) {
+                return self.joined(*axis, args, span);
+            }
+            // Beside features that all count, all count.
+            if args.iter().any(|t| t.mask.is_none()) {
+                return None;
+            }
+        }
+        let mut masks = Vec::new();
+        for (i, t) in args.iter().enumerate() {
+            if let Some(m) = &t.mask
+                && keeps(prim, i, t, m.ty.rank())
+            {
+                masks.push(m.clone());
+            }
+        }
+        let mut all = masks.into_iter();
+        let first = all.next()?;
+        all.try_fold(first, |known, m| self.either(known, m, span))
+    }
+
+    /// Counts where one of two does.
+    fn either(&mut self, a: Rc<Tensor>, b: Rc<Tensor>, span: Span) -> Option<Rc<Tensor>> {
+        if Rc::ptr_eq(&a, &b) || (a.value == b.value && a.home == b.home) {
+            return Some(a);
+        }
+        if a.ty != b.ty {
+            return None;
+        }
+        match self.emit(Prim::Binary(Binary::Or), &[&a, &b], Meaning::Real, span) {
+            Val::Tensor(t) => Some(Rc::new(t)),
+            _ => None,
+        }
+    }
+
+    /// The masks of tensors that are joined along one of the masked axes.
+    fn joined(&mut self, axis: usize, args: &[&Tensor], span: Span) -> Option<Rc<Tensor>> {
+        let rank = args.iter().find_map(|t| Some(t.mask.as_ref()?.ty.rank()))?;
+        let mut parts = Vec::new();
+        for t in args {
+            let part = match &t.mask {
+                Some(m) if m.ty.rank() == rank => (**m).clone(),
+                Some(_) => return None,
+                None => {
+                    let all = self.constant(1.0, Elem::Bool);
+                    self.stretch(all, &t.ty.shape[..rank].iter().cloned().collect(), span)?
+                }
+            };
+            parts.push(part);
+        }
+        let parts: Vec<&Tensor> = parts.iter().collect();
+        match self.emit(Prim::Concat { axis }, &parts, Meaning::Real, span) {
+            Val::Tensor(t) => Some(Rc::new(t)),
+            _ => None,
+        }
+    }
+
+    /// `mask(x)`: the mask that `x` carries, or none.
+    pub fn mask_of(&mut self, a: &Args) -> Val {
+        match self.tensor_at(a, "x") {
+            Some(t) => t.mask.map_or(Val::None, |m| Val::Tensor((*m).clone())),
+            None => Val::Error,
+        }
+    }
+
+    /// `with_mask(x, m)`: `x` with another mask, or without one.
+    pub fn with_mask(&mut self, a: &Args) -> Val {
+        let (Some(x), Some(m)) = (self.tensor_at(a, "x"), self.at(a, "mask")) else {
+            return Val::Error;
+        };
+        let m = match m {
+            Val::None => return Val::Tensor(Tensor { mask: None, ..x }),
+            Val::Tensor(m) if m.ty.elem == Elem::Bool => m,
+            Val::Error => return Val::Error,
+            other => return self.wrong(a, "mask", "a tensor of truth values, or none", &other),
+        };
+        if m.ty.rank() == 0 || !self.leads(&m.ty.shape, &x.ty.shape) {
+            let d = Diagnostic::error(Code::E0203, "a mask has the leading axes of its tensor")
+                .label(a.span, format!("this masks {x} by {m}"));
+            return self.report(d);
+        }
+        let mask = Some(Rc::new(Tensor { mask: None, ..m }));
+        Val::Tensor(Tensor { mask, ..x })
+    }
+
+    /// Whether a shape begins with another; sizes that a generic check does not know may agree.
+    fn leads(&self, short: &Shape, long: &Shape) -> bool {
+        let agree = |a: &Dim, b: &Dim| {
+            a == b || (self.mode.generic && a.sub(b).is_ok_and(|d| d.as_const().is_none()))
+        };
+        short.len() <= long.len() && short.iter().zip(long).all(|(a, b)| agree(a, b))
+    }
+
+    /// The mean of values, one for each sample (and step): masked ones are left out, and of
+    /// none the mean is 0. As Keras weighs losses.
+    pub fn masked_mean(&mut self, t: &Tensor, mask: &Tensor, span: Span) -> Option<Tensor> {
+        let emitted = |v: Val| match v {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        };
+        let shape = t.ty.shape.clone();
+        let axes: Vec<usize> = (0..mask.ty.rank()).collect();
+        let spread = Prim::Broadcast { shape, axes };
+        let kept = emitted(self.emit(spread, &[mask], Meaning::Real, span))?;
+        let zero = self.constant(0.0, t.ty.elem);
+        let zero = self.stretch(zero, &t.ty.shape, span)?;
+        let values = emitted(self.emit(Prim::Select, &[&kept, t, &zero], Meaning::Real, span))?;
+        let number = self.cast(kept, t.ty.elem, span)?;
+        let sum = |el: &mut Self, x: &Tensor| {
+            let axes = (0..x.ty.rank()).collect();
+            let op = crate::ir::prim::Reduce::Sum;
+            emitted(el.emit(Prim::Reduce { op, axes }, &[x], Meaning::Real, span))
+        };
+        let (total, count) = (sum(self, &values)?, sum(self, &number)?);
+        let one = self.constant(1.0, t.ty.elem);
+        let count = emitted(self.emit(
+            Prim::Binary(Binary::Max),
+            &[&count, &one],
+            Meaning::Real,
+            span,
+        ))?;
+        emitted(self.emit(
+            Prim::Binary(Binary::Div),
+            &[&total, &count],
+            Meaning::Real,
+            span,
+        ))
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether a program can take the values that a sweep will give it: it is checked again with
+//! each item of a list and the ends of each range, one axis at a time.
+
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::span::{SourceId, Span};
+
+use super::elab::load;
+use super::elab::world::Purpose;
+use super::{Files, check_decls};
+
+/// A value of an axis.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    pub name: String,
+    pub text: String,
+    pub span: Span,
+}
+
+/// Of longer lists the rest is met when its trials are run.
+const MOST: usize = 64;
+
+/// Checks the program with each value, unless the command line gives the const another.
+pub fn probe(
+    files: &dyn Files,
+    path: &str,
+    overrides: &[(String, String)],
+    probes: &[Probe],
+    diags: &mut Vec<Diagnostic>,
+) {
+    let free = |p: &&Probe| overrides.iter().all(|(name, _)| *name != p.name);
+    for p in probes.iter().filter(free).take(MOST) {
+        let mut set = overrides.to_vec();
+        set.push((p.name.clone(), p.text.clone()));
+        let mut loaded = load::load(files, path, &set, Purpose::Report);
+        let mut found = std::mem::take(&mut loaded.diagnostics);
+        check_decls(&loaded, &mut found, &mut Vec::new());
+        let Some(first) = found.iter().find(|d| d.severity == Severity::Error) else {
+            continue;
+        };
+        let message = format!("the program cannot take `{} = {}`", p.name, p.text);
+        let mut d = Diagnostic::error(Code::E0709, message)
+            .label(p.span, "a trial would have this value")
+            .note(format!("then {}: {}", first.code, first.message));
+        // sources after the file itself may be others here
+        let places = first.labels.iter().filter(|l| l.span.source == SourceId(0));
+        d.labels.extend(places.cloned());
+        diags.push(d);
+    }
+}

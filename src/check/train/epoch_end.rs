@@ -1,0 +1,332 @@
+//! From accumulators to values: what of a metric's body runs on each batch, and what once,
+//! at the end of the epoch.
+//!
+//! A statement that reads the prediction or the target (or something made of them) runs on a
+//! batch; one that reads a collected state runs at the end; others run in both. The value is
+//! computed at the end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::prim::Binary;
+use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type};
+use crate::span::Span;
+use crate::syntax::ast::{self, Def, ExprKind, StmtKind};
+
+use super::metrics::{MetricOf, MetricUse};
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Meaning, Tensor, Val};
+use crate::check::eval::call::lists;
+use crate::check::unused::reads_of;
+
+/// A metric of more values would fill the screen.
+const MOST_SHOWN: i64 = 64;
+
+/// The builtin that keeps every row of an epoch.
+pub const COLLECTED: &str = "collected";
+
+/// When a statement runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum When {
+    Batch,
+    End,
+    Both,
+    /// It reads what is known at different times: a mistake.
+    Mixed,
+}
+
+/// Names by when they are known, statement after statement.
+struct Phases {
+    batch: HashSet<Arc<str>>,
+    end: HashSet<Arc<str>>,
+    /// What an assignment updates.
+    states: HashSet<Arc<str>>,
+}
+
+impl Phases {
+    fn new(def: &Def) -> Phases {
+        let inputs = lists(def).1.iter().map(|p| p.name.text.clone());
+        Phases {
+            batch: inputs.collect(),
+            end: HashSet::new(),
+            states: HashSet::new(),
+        }
+    }
+
+    fn of(&mut self, s: &ast::Stmt) -> When {
+        if let StmtKind::State(list) = &s.kind {
+            let kept = list.iter().filter(|d| collected(&d.init).is_some());
+            self.end.extend(kept.map(|d| d.name.text.clone()));
+            self.states.extend(list.iter().map(|d| d.name.text.clone()));
+            return When::Both;
+        }
+        let (reads, binds) = reads_of(s);
+        let assigns = binds.iter().any(|n| self.states.contains(n));
+        let batch = reads.iter().any(|n| self.batch.contains(n));
+        let end = reads.iter().any(|n| self.end.contains(n));
+        let plain = matches!(s.kind, StmtKind::Bind { .. }) && !assigns;
+        match (batch, end) {
+            (true, true) => When::Mixed,
+            (true, false) => {
+                let local = binds.into_iter().filter(|n| !self.states.contains(n));
+                self.batch.extend(local);
+                When::Batch
+            }
+            (false, true) if plain => {
+                self.end.extend(binds);
+                When::End
+            }
+            (false, true) => When::Mixed,
+            (false, false) if plain => When::Both,
+            (false, false) => When::Batch,
+        }
+    }
+}
+
+/// The argument of `collected(..)`.
+pub fn collected(e: &ast::Expr) -> Option<&ast::Expr> {
+    match &e.kind {
+        ExprKind::Call { callee, args, .. } => match (&callee.kind, args.as_slice()) {
+            (ExprKind::Name(n), [one]) if &*n.text == COLLECTED => Some(&one.value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Elab<'_> {
+    /// Runs what a metric does with a batch. Whether it may be used.
+    pub fn metric_step(&mut self, def: &Def) -> bool {
+        let before = self.diags.len();
+        let mut phases = Phases::new(def);
+        for s in &def.body.stmts {
+            let go_on = match phases.of(s) {
+                When::Batch | When::Both => self.stmt(s),
+                When::End => true,
+                When::Mixed => {
+                    self.error(
+                        Code::E0415,
+                        s.span,
+                        "a metric sees a batch or the whole epoch, not both at once",
+                        "this reads what is known at different times",
+                    );
+                    false
+                }
+            };
+            if !go_on {
+                return false;
+            }
+        }
+        let Some(value) = &def.body.value else {
+            self.no_value(&def.name, &def.body);
+            return false;
+        };
+        let mut names = Vec::new();
+        crate::check::data::feed::names_in(value, &mut names);
+        if let Some(n) = names.iter().find(|n| phases.batch.contains(&n.text)) {
+            let d = Diagnostic::error(
+                Code::E0415,
+                format!("`{}` is gone when a metric's value is computed", n.text),
+            )
+            .label(n.span, "known for a batch only")
+            .help("the value is made of states, at the end of the epoch: add up in a state");
+            self.report(d);
+            return false;
+        }
+        self.diags.len() == before
+    }
+
+    /// What a metric does at the end of the epoch: its value.
+    pub fn metric_end(&mut self, def: &Def) -> Val {
+        let mut phases = Phases::new(def);
+        for s in &def.body.stmts {
+            let runs = matches!(phases.of(s), When::End | When::Both);
+            if runs && !self.stmt(s) {
+                return Val::Error;
+            }
+        }
+        match &def.body.value {
+            Some(e) => self.eval(e),
+            None => Val::Error,
+        }
+    }
+
+    /// The graph from accumulators to values: of the metrics that collect rows, or of the others.
+    pub fn metric_values(&mut self, metrics: &mut [MetricUse], collecting: bool) {
+        for m in metrics {
+            let (value, span) = match &m.of {
+                MetricOf::Mean if collecting => continue,
+                MetricOf::Def { collected, .. } if collected.is_empty() == collecting => continue,
+                MetricOf::Mean => (self.mean_value(&m.name), Span::default()),
+                MetricOf::Def {
+                    chosen,
+                    configured,
+                    path,
+                    sizes,
+                    span,
+                    collected,
+                } => {
+                    self.collected.clone_from(collected);
+                    self.push_frame(chosen, path.clone(), *span);
+                    self.bind_config(configured, chosen);
+                    for (n, v) in sizes {
+                        self.frame().bind_given(n, v.clone(), *span);
+                    }
+                    let v = self.metric_end(&chosen.def);
+                    self.frames.pop();
+                    (v, *span)
+                }
+            };
+            let value = match value {
+                Val::Tensor(t) => self.cast(t, Elem::F64, span),
+                Val::Int(_) | Val::Float(_) => self
+                    .as_tensor(&value, Elem::F64, span)
+                    .and_then(|t| self.cast(t, Elem::F64, span)),
+                Val::Error => None,
+                other => {
+                    self.error(
+                        Code::E0416,
+                        span,
+                        format!("the value of `{}` is no number", m.name),
+                        format!("this is {}", other.describe()),
+                    );
+                    None
+                }
+            };
+            if let Some(t) = value {
+                m.shown = self.show_value(&m.name, t, span);
+            }
+        }
+    }
+
+    /// `state all = collected(e)`: on a batch, its rows as a result; at the end, every row of the
+    /// epoch, in f64.
+    pub fn collected_state(
+        &mut self,
+        d: &ast::StateDecl,
+        e: &ast::Expr,
+    ) -> Option<(Arc<str>, Tensor)> {
+        let full = self.full_name(&d.name.text);
+        if self.ending {
+            let ty = self.collected.get(&full)?.clone();
+            let rows = self.keep(&full, ty, Role::Metric);
+            let rows = self.cast(rows, Elem::F64, d.span)?;
+            self.states.get_mut(&full)?.current = rows.clone();
+            return Some((full, rows));
+        }
+        let t = match self.eval(e) {
+            Val::Tensor(t) => self.quantity(t, e.span, "collected")?,
+            Val::Error => return None,
+            other => {
+                self.error(
+                    Code::E0312,
+                    e.span,
+                    "what is collected is a tensor",
+                    format!("this is {}", other.describe()),
+                );
+                return None;
+            }
+        };
+        let t = self.cast(t, Elem::F32, e.span)?;
+        if self.mode.generic {
+            let t = self.cast(t, Elem::F64, e.span)?;
+            return Some((full, t));
+        }
+        let batch = Dim::symbol("B");
+        let rows_first = match t.ty.shape.as_slice() {
+            [first, rest @ ..] => {
+                first
+                    .div_exact(&batch)
+                    .is_some_and(|d| d.as_const().is_some())
+                    && rest.iter().all(|d| d.as_const().is_some())
+            }
+            [] => false,
+        };
+        if !rows_first {
+            let d = Diagnostic::error(
+                Code::E0415,
+                "what is collected has the batch as its first axis",
+            )
+            .label(e.span, format!("this is {t}"));
+            self.report(d);
+            return None;
+        }
+        let count = format!("{full}/rows").into();
+        self.count_rows(&count, e.span);
+        let value = self.reach(&t, e.span)?;
+        self.step.output(&full, OutputRole::Result, value);
+        self.collected.insert(full, t.ty);
+        None
+    }
+
+    /// `NAME += B`.
+    fn count_rows(&mut self, name: &Arc<str>, span: Span) {
+        let kept = self.keep(name, Type::scalar(Elem::F64), Role::Metric);
+        self.zero(name);
+        let Val::Tensor(b) = self.size(&Dim::symbol("B"), Elem::F64, span) else {
+            return;
+        };
+        let add = Prim::Binary(Binary::Add);
+        if let Val::Tensor(next) = self.emit(add, &[&kept, &b], Meaning::Real, span) {
+            let s = self.states.get_mut(name).expect("just kept");
+            s.current = next;
+            s.assigned = true;
+        }
+    }
+
+    /// `NAME/total / NAME/count`.
+    fn mean_value(&mut self, name: &str) -> Val {
+        let mut part = |part: &str| {
+            let full = format!("{name}/{part}").into();
+            self.keep(&full, Type::scalar(Elem::F64), Role::Metric)
+        };
+        let (total, count) = (part("total"), part("count"));
+        self.emit(
+            Prim::Binary(Binary::Div),
+            &[&total, &count],
+            Meaning::Real,
+            Span::default(),
+        )
+    }
+
+    /// A number as a result; each of a list of numbers with its place behind the name. The names.
+    fn show_value(&mut self, name: &str, t: Tensor, span: Span) -> Vec<String> {
+        let count = match t.ty.shape.as_slice() {
+            [] => {
+                self.result(name, t, span);
+                return vec![name.into()];
+            }
+            [n] => n.as_const().filter(|n| (1..=MOST_SHOWN).contains(n)),
+            _ => None,
+        };
+        let Some(count) = count else {
+            let d = Diagnostic::error(
+                Code::E0416,
+                format!("the value of `{name}` cannot be shown"),
+            )
+            .label(span, format!("this is {t}"))
+            .help(format!(
+                "a metric gives a number, or at most {MOST_SHOWN} in a list"
+            ));
+            self.report(d);
+            return Vec::new();
+        };
+        let mut shown = Vec::new();
+        for i in 0..count {
+            let slice = Prim::Slice {
+                starts: vec![Dim::Const(i)],
+                ends: vec![Dim::Const(i + 1)],
+                steps: vec![1],
+            };
+            let one = self.emit(slice, &[&t], Meaning::Real, span);
+            let Val::Tensor(one) = one else { return shown };
+            let scalar = Prim::Reshape(crate::ir::Shape::new());
+            if let Val::Tensor(one) = self.emit(scalar, &[&one], Meaning::Real, span) {
+                shown.push(format!("{name}_at_{i}"));
+                self.result(&format!("{name}_at_{i}"), one, span);
+            }
+        }
+        shown
+    }
+}

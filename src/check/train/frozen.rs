@@ -1,0 +1,219 @@
+//! Layers named in a train block: those that training leaves as they are, and those with an
+//! optimizer of their own.
+//!
+//! A layer is named by its path, `decoder.dense_1`; in a block of steps the model may be left
+//! out. What a frozen layer holds has no gradient, no penalty and no slots.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::span::Span;
+use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Setting, Train, TrainItem};
+
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Configured, Val};
+
+/// A layer as a train block names it.
+#[derive(Clone, Debug)]
+pub struct LayerName {
+    /// With `/` between its parts.
+    path: String,
+    span: Span,
+    /// Models are the first parts of paths.
+    stepped: bool,
+}
+
+/// An optimizer of a train block: for all parameters, or those of a layer.
+#[derive(Debug)]
+pub struct Chosen {
+    pub rule: Rc<Configured>,
+    pub layer: Option<LayerName>,
+    pub span: Span,
+}
+
+impl LayerName {
+    /// Whether a parameter or a layer lies in it.
+    pub fn holds(&self, full: &str) -> bool {
+        let inside = |full: &str| {
+            let rest = full.strip_prefix(&*self.path);
+            rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        let in_model = |(_, rest): (&str, &str)| inside(rest);
+        inside(full) || (self.stepped && full.split_once('/').is_some_and(in_model))
+    }
+
+    fn written(&self) -> String {
+        self.path.replace('/', ".")
+    }
+}
+
+/// `a.b` as a path.
+fn path(e: &Expr) -> Option<String> {
+    match &e.kind {
+        ExprKind::Name(n) => Some(n.text.to_string()),
+        ExprKind::Field { base, name } => Some(format!("{}/{}", path(base)?, name.text)),
+        _ => None,
+    }
+}
+
+impl Elab<'_> {
+    /// Notes what `freeze` names, before any layer is walked.
+    pub fn note_frozen(&mut self, t: &Train) {
+        self.stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
+        let Some(setting) = super::setting(t, "freeze") else {
+            return;
+        };
+        for a in &setting.values {
+            let path = match (&a.name, path(&a.value)) {
+                (None, Some(path)) => path,
+                _ => {
+                    let d = Diagnostic::error(Code::E0605, "`freeze` takes the names of layers")
+                        .label(a.span, "this is not a name")
+                        .help("write `freeze encoder, decoder.dense_1`");
+                    self.report(d);
+                    continue;
+                }
+            };
+            self.frozen.push(LayerName {
+                path,
+                span: a.value.span,
+                stepped: self.stepped,
+            });
+        }
+    }
+
+    /// Whether a layer or a parameter is left as it is: by the train block, or by
+    /// `trainable = false` of a layer around it.
+    pub fn is_frozen(&self, full: &str) -> bool {
+        self.frozen.iter().any(|f| f.holds(full)) || self.frames.iter().any(|f| f.frozen)
+    }
+
+    /// Names that are no layer's, once all layers are known.
+    pub fn check_frozen(&mut self) {
+        for name in std::mem::take(&mut self.frozen) {
+            self.check_layer(&name);
+        }
+    }
+
+    fn check_layer(&mut self, name: &LayerName) -> bool {
+        if self.params.keys().any(|p| name.holds(p)) {
+            return true;
+        }
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for p in self.params.keys() {
+            let mut path = &**p;
+            while let Some((above, _)) = path.rsplit_once('/') {
+                known.insert(above.replace('/', "."));
+                path = above;
+            }
+        }
+        let written = name.written();
+        let mut d = Diagnostic::error(
+            Code::E0619,
+            format!("there is no layer `{written}` to train"),
+        )
+        .label(name.span, "no parameter lies in it");
+        d = match did_you_mean(&written, known.iter().map(String::as_str)) {
+            Some(near) => {
+                let near = near.to_string();
+                d.help(format!("did you mean `{near}`?"))
+                    .fix(name.span, &near)
+            }
+            None => {
+                let some: Vec<&str> = known.iter().take(12).map(String::as_str).collect();
+                d.note(format!("layers: {}", some.join(", ")))
+            }
+        };
+        self.report(d);
+        false
+    }
+
+    /// The optimizers that a setting gives, and `None` after a mistake.
+    pub fn optimizers_of(&mut self, setting: &Setting) -> Option<Vec<Chosen>> {
+        if !setting.values.iter().any(|a| a.name.is_some()) {
+            let (v, span) = self.one_value(setting)?;
+            let rule = self.of_kind(v, DefKind::Optimizer, span)?;
+            let layer = None;
+            return Some(vec![Chosen { rule, layer, span }]);
+        }
+        let mut found: Vec<Chosen> = Vec::new();
+        for Arg { name, value, .. } in &setting.values {
+            let v = self.eval(value);
+            let rule = self.of_kind(v, DefKind::Optimizer, value.span)?;
+            let layer = name.as_ref().map(|n| LayerName {
+                path: n.text.to_string(),
+                span: n.span,
+                stepped: self.stepped,
+            });
+            let path = |l: &Option<LayerName>| l.as_ref().map(|l| l.path.clone());
+            let span = layer.as_ref().map_or(value.span, |l| l.span);
+            if let Some(first) = found.iter().find(|f| path(&f.layer) == path(&layer)) {
+                let first = first.layer.as_ref().map_or(first.span, |l| l.span);
+                let d = Diagnostic::error(Code::E0109, "two optimizers for the same parameters")
+                    .label(span, "the second")
+                    .label(first, "the first");
+                self.report(d);
+                return None;
+            }
+            found.push(Chosen {
+                rule,
+                layer,
+                span: value.span,
+            });
+        }
+        Some(found)
+    }
+
+    /// Which of the optimizers each parameter has, by its place; `None` after a mistake. The
+    /// longest path counts.
+    pub fn assigned(
+        &mut self,
+        chosen: &[Chosen],
+        params: &[Arc<str>],
+        setting: &Setting,
+    ) -> Option<Vec<usize>> {
+        for layer in chosen.iter().filter_map(|c| c.layer.as_ref()) {
+            if !self.check_layer(layer) {
+                return None;
+            }
+        }
+        let mut places = Vec::new();
+        for p in params {
+            let length = |c: &Chosen| match &c.layer {
+                Some(l) => l.holds(p).then(|| l.path.len() + 1),
+                None => Some(0),
+            };
+            let fit = chosen.iter().enumerate();
+            let best = fit.filter_map(|(i, c)| Some((length(c)?, i))).max();
+            let Some((_, i)) = best else {
+                let d = Diagnostic::error(Code::E0604, format!("`{p}` has no optimizer"))
+                    .label(setting.span, "these are for other layers")
+                    .help("begin with the optimizer of all the others");
+                self.report(d);
+                return None;
+            };
+            places.push(i);
+        }
+        let idle = (0..chosen.len()).find(|i| !places.contains(i));
+        if let Some(idle) = idle.map(|i| &chosen[i]) {
+            let message = match &idle.layer {
+                Some(l) => format!("nothing of `{}` is trained here", l.written()),
+                None => "every trained parameter has an optimizer of its own".into(),
+            };
+            self.error(Code::E0607, idle.span, message, "this has nothing to do");
+            return None;
+        }
+        Some(places)
+    }
+
+    /// `trainable` of a layer's arguments.
+    pub fn freezes(&self, c: &Configured) -> bool {
+        let mut args = c.args.iter();
+        args.any(|a| {
+            let named = a.name.as_ref().is_some_and(|n| &*n.text == "trainable");
+            named && matches!(a.val, Val::Bool(false))
+        })
+    }
+}

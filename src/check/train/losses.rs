@@ -1,0 +1,264 @@
+//! What a loss or a metric compares, and the value of a loss.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::ir::prim::Binary;
+use crate::ir::{Dim, Elem, Prim};
+use crate::span::Span;
+use crate::syntax::ast::{self, Arg, DefKind, Ident};
+
+use crate::check::data::DataEnv;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val};
+use crate::check::eval::call::{article, lists};
+use crate::check::types::mismatch::Comparison;
+
+impl Elab<'_> {
+    /// The definition of a kind that a value names: `mean_squared_error` is a loss and a metric.
+    pub fn of_kind(&mut self, v: Val, kind: DefKind, span: Span) -> Option<Rc<Configured>> {
+        match v {
+            Val::Def(c) => {
+                let defs: Vec<DefRef> = c
+                    .defs
+                    .iter()
+                    .filter(|d| d.def.kind == kind)
+                    .cloned()
+                    .collect();
+                if defs.is_empty() {
+                    let found = c.defs[0].def.kind.keyword();
+                    let d = Diagnostic::error(
+                        Code::E0103,
+                        format!(
+                            "`{}` is {} {found}, not {} {}",
+                            c.defs[0].def.name.text,
+                            article(found),
+                            article(kind.keyword()),
+                            kind.keyword()
+                        ),
+                    )
+                    .label(
+                        span,
+                        format!(
+                            "{} {} is needed here",
+                            article(kind.keyword()),
+                            kind.keyword()
+                        ),
+                    );
+                    self.report(d);
+                    return None;
+                }
+                Some(Rc::new(Configured::new(
+                    Rc::new(defs),
+                    c.args.clone(),
+                    c.span,
+                )))
+            }
+            Val::Error => None,
+            other => {
+                let word = kind.keyword();
+                self.error(
+                    Code::E0103,
+                    span,
+                    format!("{} {word} is needed here", article(word)),
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The output and the target that a loss or metric compares.
+    pub fn pair(
+        &mut self,
+        name: Option<&Ident>,
+        outputs: &[(Arc<str>, Tensor)],
+        env: &DataEnv,
+        feeds: &[(Ident, Tensor)],
+        arg: &Arg,
+        what: &str,
+    ) -> Option<(Arc<str>, Comparison)> {
+        let span = arg.span;
+        let output = match name {
+            Some(n) => match outputs.iter().find(|(o, _)| *o == n.text) {
+                Some(o) => o,
+                None => {
+                    let known: Vec<&str> = outputs.iter().map(|(o, _)| &**o).collect();
+                    self.unknown_output(n, &known);
+                    return None;
+                }
+            },
+            None if outputs.len() == 1 => &outputs[0],
+            None => {
+                let known: Vec<&str> = outputs.iter().map(|(o, _)| &**o).collect();
+                let d = Diagnostic::error(
+                    Code::E0608,
+                    format!(
+                        "the model has {} outputs: which one does this {what} compare?",
+                        outputs.len()
+                    ),
+                )
+                .label(span, "name it")
+                .help(format!(
+                    "write `{} = ..`",
+                    known.first().copied().unwrap_or("output")
+                ));
+                self.report(d);
+                return None;
+            }
+        };
+        let target = match env.targets.as_slice() {
+            [] => {
+                let d = Diagnostic::error(Code::E0609, "the data have no target")
+                    .label(span, format!("this {what} compares with one"))
+                    .help("add a line such as `target y : class[10] = label` to the data block");
+                self.report(d);
+                return None;
+            }
+            [one] if outputs.len() == 1 => one,
+            many => match many.iter().find(|f| f.name.text == output.0) {
+                Some(f) => f,
+                None => {
+                    let known: Vec<&str> = many.iter().map(|f| &*f.name.text).collect();
+                    let d = Diagnostic::error(
+                        Code::E0609,
+                        format!("no target is named `{}` like the output", output.0),
+                    )
+                    .label(span, format!("this {what} needs it"))
+                    .note(format!("targets: {}", known.join(", ")));
+                    self.report(d);
+                    return None;
+                }
+            },
+        };
+        let y = feeds
+            .iter()
+            .find(|(n, _)| n.text == target.name.text)?
+            .1
+            .clone();
+        let value = target
+            .value
+            .as_ref()
+            .map_or(target.name.text.to_string(), |v| self.source_text(v.span));
+        let comparison = Comparison {
+            prediction: output.1.clone(),
+            target: y,
+            name: target.name.clone(),
+            value,
+            at: arg.value.span,
+            depth: self.frames.len(),
+        };
+        Some((output.0.clone(), comparison))
+    }
+
+    pub fn unknown_output(&mut self, n: &Ident, known: &[&str]) {
+        let d = Diagnostic::error(Code::E0608, format!("the model has no output `{}`", n.text))
+            .label(n.span, "unknown output");
+        let d = match did_you_mean(&n.text, known.iter().copied()) {
+            Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
+            None => d.note(format!("outputs: {}", known.join(", "))),
+        };
+        self.report(d);
+    }
+
+    /// A head of one unit meets a scalar target.
+    pub fn squeeze_head(&mut self, p: Tensor, y: &Tensor, span: Span) -> Option<Tensor> {
+        if p.ty.rank() == y.ty.rank() + 1 && p.ty.shape.last() == Some(&Dim::ONE) {
+            let mut shape = p.ty.shape.clone();
+            shape.pop();
+            let meaning = p.meaning.clone();
+            return match self.emit(Prim::Reshape(shape), &[&p], meaning, span) {
+                Val::Tensor(t) => Some(t),
+                _ => None,
+            };
+        }
+        Some(p)
+    }
+
+    /// Applies a loss as a train block does: one value a sample.
+    pub fn loss_values(
+        &mut self,
+        c: &Configured,
+        p: &Tensor,
+        y: &Tensor,
+        span: Span,
+    ) -> Option<Tensor> {
+        let p = self.squeeze_head(p.clone(), y, span)?;
+        let (p, y) = self.widen_targets(c, p, y.clone(), span)?;
+        let arg = |t: Tensor| ArgVal {
+            name: None,
+            val: Val::Tensor(t),
+            span,
+            symbol: None,
+        };
+        match self.apply(c, vec![arg(p), arg(y)], span, "".into()) {
+            Val::Tensor(t) => self.cast(t, Elem::F32, span),
+            _ => None,
+        }
+    }
+
+    /// Scalar predictions and targets become rows of one where the definition wants a last axis.
+    pub fn widen_targets(
+        &mut self,
+        c: &Configured,
+        p: Tensor,
+        y: Tensor,
+        span: Span,
+    ) -> Option<(Tensor, Tensor)> {
+        let wants_axis = c.defs.iter().all(|d| {
+            let (_, inputs) = lists(&d.def);
+            inputs
+                .first()
+                .and_then(|i| i.ty.as_ref())
+                .is_some_and(
+                    |ty| match crate::check::types::signature::tensor_pattern(ty) {
+                        Ok(p) => p.dims.iter().any(|d| !matches!(d, ast::DimExpr::Rest(_))),
+                        Err(_) => false,
+                    },
+                )
+        });
+        // A number for each masked step is a value of its own, no feature of a sample.
+        let single = p.mask.as_ref().map_or(1, |m| m.ty.rank());
+        let alone = p.ty.rank() == single && y.ty.rank() == single;
+        if !(wants_axis && alone && !y.meaning.is_id()) {
+            return Some((p, y));
+        }
+        let widen = |el: &mut Self, t: Tensor| {
+            let mut shape = t.ty.shape.clone();
+            shape.push(Dim::ONE);
+            let meaning = t.meaning.clone();
+            match el.emit(Prim::Reshape(shape), &[&t], meaning, span) {
+                Val::Tensor(t) => Some(t),
+                _ => None,
+            }
+        };
+        Some((widen(self, p)?, widen(self, y)?))
+    }
+
+    pub fn scalar_mean(&mut self, t: Tensor, span: Span) -> Option<Tensor> {
+        let t = self.cast(t, Elem::F32, span)?;
+        if t.ty.rank() == 0 {
+            return Some(t);
+        }
+        if let Some(mask) = t.mask.clone() {
+            return self.masked_mean(&t, &mask, span);
+        }
+        let axes = (0..t.ty.rank()).collect();
+        match self.mean_over(&t, axes, false, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    pub fn with_penalties(&mut self, total: Tensor, span: Span) -> Option<Tensor> {
+        let mut sum = total;
+        for p in std::mem::take(&mut self.penalties) {
+            match self.emit(Prim::Binary(Binary::Add), &[&sum, &p], Meaning::Real, span) {
+                Val::Tensor(t) => sum = t,
+                _ => return None,
+            }
+        }
+        Some(sum)
+    }
+}

@@ -1,0 +1,426 @@
+//! `report`: what is shown once a run has ended, and the graph that it needs.
+//!
+//! That graph runs over the batches of a part, in evaluation mode. Its results, by name:
+//!
+//! ```text
+//! prediction/OUTPUT  target/OUTPUT   what the losses compare, as the model and the data give it
+//! mask/OUTPUT                        which positions of a masked output count
+//! loss/OUTPUT        F32[B]          the loss of each sample, before sample weights; no penalties
+//! layer/PATH                         what each layer gives
+//! ```
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::prim::{Binary, Reduce};
+use crate::ir::{Dim, Elem, Prim};
+use crate::span::Span;
+use crate::spec::{Report, ReportKind, Strategy};
+use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting, Train, TrainItem};
+
+use super::callbacks::args::Kin;
+use crate::check::data::DataEnv;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Meaning, Tensor, Val};
+use crate::check::types::signature::per_sample_text;
+
+/// An output of the model, and what it is compared with.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    pub name: Arc<str>,
+    pub prediction: Tensor,
+    pub target: Option<Tensor>,
+    /// Some loss of it is a value a sample.
+    pub loss_of_samples: bool,
+}
+
+/// Every report with its arguments.
+const REPORT: Kin = Kin {
+    code: Code::E0610,
+    what: "report",
+    known: &[
+        ("curves", &[]),
+        ("learning_rate", &[]),
+        ("confusion_matrix", &[]),
+        ("classification_report", &[]),
+        ("roc", &[]),
+        ("pr", &[]),
+        ("calibration", &["bins", "strategy"]),
+        ("residuals", &[]),
+        ("worst", &["count"]),
+        ("weights", &[]),
+        ("activations", &[]),
+    ],
+    example: "curves",
+};
+
+/// Outputs with their targets, as losses find them.
+pub fn compared(
+    outputs: &[(Arc<str>, Tensor)],
+    env: &DataEnv,
+    feeds: &[(Ident, Tensor)],
+) -> Vec<Compared> {
+    let target = |name: &str| {
+        let target = match env.targets.as_slice() {
+            [one] if outputs.len() == 1 => Some(one),
+            many => many.iter().find(|f| &*f.name.text == name),
+        }?;
+        let mut feeds = feeds.iter();
+        feeds.find_map(|(n, t)| (n.text == target.name.text).then(|| t.clone()))
+    };
+    let all = outputs.iter().map(|(name, prediction)| Compared {
+        name: name.clone(),
+        prediction: prediction.clone(),
+        target: target(name),
+        loss_of_samples: false,
+    });
+    all.collect()
+}
+
+impl Compared {
+    /// Whether the numbers are probabilities of classes, and the target says which is right:
+    /// its number, or a number for each class.
+    fn is_of_classes(&self) -> bool {
+        let (p, Some(y)) = (&self.prediction, &self.target) else {
+            return false;
+        };
+        let (p_shape, y_shape) = (&p.ty.shape[..], &y.ty.shape[..]);
+        let alone = match p_shape {
+            [_] => Some(p_shape),
+            [front @ .., last] if *last == Dim::ONE => Some(front),
+            _ => None,
+        };
+        let fits = match (alone, p_shape) {
+            (Some(front), _) => y_shape == front || y_shape == p_shape,
+            (None, [front @ .., _]) => {
+                y_shape == p_shape
+                    || y_shape == front
+                        && matches!(y.meaning, Meaning::Class(_) | Meaning::Token(_))
+            }
+            (None, []) => false,
+        };
+        p.meaning == Meaning::Prob && fits
+    }
+
+    /// Whether both are quantities, as many of one as of the other.
+    fn is_of_numbers(&self) -> bool {
+        let (p, Some(y)) = (&self.prediction, &self.target) else {
+            return false;
+        };
+        let bare = |t: &Tensor| match &t.ty.shape[..] {
+            [front @ .., last] if !front.is_empty() && *last == Dim::ONE => front.to_vec(),
+            shape => shape.to_vec(),
+        };
+        p.meaning == Meaning::Real && y.meaning == Meaning::Real && bare(p) == bare(y)
+    }
+}
+
+impl Elab<'_> {
+    /// What `report` names; what cannot be shown of this block is told.
+    pub fn reports(&mut self, setting: Option<&Setting>, t: &Train) -> Vec<Report> {
+        let mut found: Vec<Report> = Vec::new();
+        for arg in setting.iter().flat_map(|s| &s.values) {
+            let Some(kind) = self.report_kind(arg) else {
+                continue;
+            };
+            let Some(output) = self.report_output(kind, arg, t) else {
+                continue;
+            };
+            let same = |r: &&Report| r.kind.name() == kind.name() && r.output == output;
+            if found.iter().any(|r| same(&r)) {
+                let name = kind.name();
+                self.error(
+                    Code::E0105,
+                    arg.span,
+                    format!("`{name}` is given twice"),
+                    "again",
+                );
+                continue;
+            }
+            found.push(Report {
+                kind,
+                output,
+                span: arg.span,
+            });
+        }
+        found
+    }
+
+    fn report_kind(&mut self, arg: &Arg) -> Option<ReportKind> {
+        let given = self.given(&arg.value, false, &REPORT)?;
+        let get = |name: &str| given.get(name);
+        Some(match given.callback {
+            "curves" => ReportKind::Curves,
+            "learning_rate" => ReportKind::LearningRate,
+            "confusion_matrix" => ReportKind::ConfusionMatrix,
+            "classification_report" => ReportKind::ClassificationReport,
+            "roc" => ReportKind::Roc,
+            "pr" => ReportKind::Pr,
+            "calibration" => ReportKind::Calibration {
+                bins: self.whole_number("bins", get("bins"), 10, 1, 1000)?,
+                strategy: self.strategy(get("strategy"))?,
+            },
+            "residuals" => ReportKind::Residuals,
+            "worst" => ReportKind::Worst {
+                count: self.whole_number("count", get("count"), 12, 1, 200)?,
+            },
+            "weights" => ReportKind::Weights,
+            _ => ReportKind::Activations,
+        })
+    }
+
+    fn strategy(&mut self, given: Option<&Expr>) -> Option<Strategy> {
+        let Some(e) = given else {
+            return Some(Strategy::Uniform);
+        };
+        let known = match &e.kind {
+            ExprKind::Name(n) => Strategy::deserialize(serde_json::Value::from(&*n.text)).ok(),
+            _ => None,
+        };
+        if known.is_none() {
+            let message = "`strategy` is uniform or quantile";
+            self.error(Code::E0605, e.span, message, "neither of them");
+        }
+        known
+    }
+
+    fn whole_number(
+        &mut self,
+        name: &str,
+        given: Option<&Expr>,
+        default: usize,
+        least: i64,
+        most: i64,
+    ) -> Option<usize> {
+        let Some(e) = given else {
+            return Some(default);
+        };
+        match self.eval(e) {
+            Val::Int(Dim::Const(n)) if (least..=most).contains(&n) => Some(n as usize),
+            Val::Error => None,
+            v => {
+                let message = format!("`{name}` is a whole number from {least} to {most}");
+                let found = format!("this is {}", v.describe());
+                self.error(Code::E0605, e.span, message, found);
+                None
+            }
+        }
+    }
+
+    /// The output that a report is of; `None` where it can be of none, which is told, or where
+    /// another mistake leaves the model without any.
+    fn report_output(&mut self, kind: ReportKind, arg: &Arg, t: &Train) -> Option<Option<String>> {
+        let name = kind.name();
+        let refuse =
+            |what: String, why: String| Diagnostic::error(Code::E0651, what).label(arg.span, why);
+        let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
+        if kind.runs() && stepped {
+            let d = refuse(
+                format!("`{name}` runs one model over the data"),
+                "this block trains by steps".into(),
+            );
+            self.report(d.help("`curves`, `learning_rate` and `weights` are of any run"));
+            return None;
+        }
+        if !kind.compares() {
+            if let Some(n) = &arg.name {
+                let d = refuse(
+                    format!("`{name}` is of the run, not of an output"),
+                    format!("`{}` names one", n.text),
+                );
+                self.report(d.help(format!("write `{name}` alone")));
+                return None;
+            }
+            return Some(None);
+        }
+        let all = self.compared.clone();
+        let of = self.compared_by(arg, &all, name)?;
+        let pair = |y: &Tensor| {
+            format!(
+                "the model gives {}, the target is {}",
+                per_sample_text(&of.prediction),
+                per_sample_text(y)
+            )
+        };
+        let Some(y) = &of.target else {
+            let d = refuse(
+                format!("`{name}` compares an output with its target"),
+                format!("`{}` has none in the data", of.name),
+            );
+            self.report(d);
+            return None;
+        };
+        let problem = match kind {
+            ReportKind::Residuals if !of.is_of_numbers() => Some((
+                "`residuals` are of predicted quantities".to_owned(),
+                pair(y),
+                "leave it out, or predict numbers of the target's shape",
+            )),
+            ReportKind::Worst { .. } if !of.loss_of_samples => Some((
+                "`worst` needs a loss of each sample".to_owned(),
+                format!("`{}` has none", of.name),
+                "use a loss that is a value a sample",
+            )),
+            ReportKind::Residuals | ReportKind::Worst { .. } => None,
+            _ if !of.is_of_classes() => Some((
+                format!("`{name}` is of classes"),
+                pair(y),
+                "end the model with a softmax or a sigmoid, or leave this report out",
+            )),
+            _ => None,
+        };
+        match problem {
+            Some((what, why, help)) => {
+                self.report(refuse(what, why).help(help));
+                None
+            }
+            None => Some(Some(of.name.to_string())),
+        }
+    }
+
+    fn compared_by<'a>(
+        &mut self,
+        arg: &Arg,
+        all: &'a [Compared],
+        report: &str,
+    ) -> Option<&'a Compared> {
+        match (&arg.name, all) {
+            // what is wrong with the model has been said
+            (_, []) => None,
+            (Some(n), _) => {
+                let found = all.iter().find(|c| c.name == n.text);
+                if found.is_none() {
+                    let known: Vec<&str> = all.iter().map(|c| &*c.name).collect();
+                    self.unknown_output(n, &known);
+                }
+                found
+            }
+            (None, [one]) => Some(one),
+            (None, [first, ..]) => {
+                let message = format!(
+                    "the model has {} outputs: which one does `{report}` show?",
+                    all.len()
+                );
+                let d = Diagnostic::error(Code::E0608, message)
+                    .label(arg.span, "name it")
+                    .help(format!("write `{} = {report}`", first.name));
+                self.report(d);
+                None
+            }
+        }
+    }
+
+    /// The results that the head of this file lists.
+    pub fn report_results(
+        &mut self,
+        outputs: &[(Arc<str>, Tensor)],
+        env: &DataEnv,
+        feeds: &[(Ident, Tensor)],
+        loss: Option<&Setting>,
+        wanted: &[Report],
+    ) {
+        let wants = |kind: fn(&ReportKind) -> bool| wanted.iter().any(|r| kind(&r.kind));
+        let loss = loss.filter(|_| wants(|k| matches!(k, ReportKind::Worst { .. })));
+        let layers = wants(|k| *k == ReportKind::Activations);
+        let span = loss.map_or(Span::default(), |s| s.span);
+        for c in compared(outputs, env, feeds) {
+            if let Some(mask) = &c.prediction.mask {
+                self.result(&format!("mask/{}", c.name), (**mask).clone(), span);
+            }
+            self.result(&format!("prediction/{}", c.name), c.prediction, span);
+            if let Some(y) = c.target {
+                self.result(&format!("target/{}", c.name), y, span);
+            }
+        }
+        let mut losses: Vec<(Arc<str>, Tensor)> = Vec::new();
+        for a in loss.iter().flat_map(|s| &s.values) {
+            let Some((name, value)) = self.loss_of_samples(a, outputs, env, feeds) else {
+                continue;
+            };
+            match losses.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, sum)) => {
+                    let add = Prim::Binary(Binary::Add);
+                    if let Val::Tensor(t) = self.emit(add, &[sum, &value], Meaning::Real, a.span) {
+                        *sum = t;
+                    }
+                }
+                None => losses.push((name, value)),
+            }
+        }
+        for (name, value) in losses {
+            self.result(&format!("loss/{name}"), value, span);
+        }
+        let layers: Vec<(Arc<str>, Tensor, Span)> = (self.applied.iter())
+            .filter(|_| layers)
+            .map(|a| (a.instance.path.clone(), a.output.clone(), a.span))
+            .collect();
+        let mut named: Vec<&str> = Vec::new();
+        for (path, output, at) in &layers {
+            // a layer that is applied again is shown as it was first
+            if !named.contains(&&**path) && output.ty.rank() > 0 {
+                named.push(path);
+                self.result(&format!("layer/{path}"), output.clone(), *at);
+            }
+        }
+    }
+
+    /// One term of the loss for each sample, times its factor.
+    fn loss_of_samples(
+        &mut self,
+        a: &Arg,
+        outputs: &[(Arc<str>, Tensor)],
+        env: &DataEnv,
+        feeds: &[(Ident, Tensor)],
+    ) -> Option<(Arc<str>, Tensor)> {
+        let span = a.value.span;
+        let (weight, v) = match self.eval(&a.value) {
+            Val::Weighted(w, v) => (w, *v),
+            v => (1.0, v),
+        };
+        let loss = self.of_kind(v, DefKind::Loss, span)?;
+        let (name, pair) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "loss")?;
+        let values = self.loss_values(&loss, &pair.prediction, &pair.target, span)?;
+        let axes: Vec<usize> = (1..values.ty.rank()).collect();
+        let mean = match (values.ty.rank(), values.mask.clone()) {
+            (0, _) => return None,
+            (1, _) => Val::Tensor(values),
+            (_, Some(mask)) => {
+                let mask = self.cast(Tensor::clone(&mask), Elem::F32, span)?;
+                let axes: Vec<usize> = (1..mask.ty.rank()).collect();
+                let counted = self.binary_of(Binary::Mul, &values, &mask, span)?;
+                let sum = Prim::Reduce {
+                    op: Reduce::Sum,
+                    axes,
+                };
+                let Val::Tensor(total) = self.emit(sum.clone(), &[&counted], Meaning::Real, span)
+                else {
+                    return None;
+                };
+                let Val::Tensor(count) = self.emit(sum, &[&mask], Meaning::Real, span) else {
+                    return None;
+                };
+                self.binary_of(Binary::Div, &total, &count, span)
+                    .map_or(Val::Error, Val::Tensor)
+            }
+            (_, None) => self.mean_over(&values, axes, false, span),
+        };
+        let Val::Tensor(mean) = mean else { return None };
+        if weight == 1.0 {
+            return Some((name, mean));
+        }
+        let times = crate::syntax::ast::BinaryOp::Mul;
+        match self.binary(times, Val::Float(weight), Val::Tensor(mean), span) {
+            Val::Tensor(t) => Some((name, t)),
+            _ => None,
+        }
+    }
+
+    fn binary_of(&mut self, op: Binary, a: &Tensor, b: &Tensor, span: Span) -> Option<Tensor> {
+        match self.emit(Prim::Binary(op), &[a, b], Meaning::Real, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `class_weight` and `sample_weight` of a train block: how much each sample counts in a loss.
+//!
+//! The loss becomes `sum(weight * value) / number of values`, as Keras' `fit` has it: weights are
+//! not normalized. Class weights count in training alone, those of samples in evaluation too.
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::prim::Binary;
+use crate::ir::{Dim, Elem, Prim};
+use crate::span::Span;
+use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
+
+use crate::check::data::missing::name_of;
+use crate::check::data::{DataEnv, Feed};
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Meaning, Tensor, Val};
+use crate::check::train::{Run, Settings};
+use crate::check::types::signature::per_sample_text;
+
+pub const CLASS_WEIGHT: &str = "class_weight";
+pub const SAMPLE_WEIGHT: &str = "sample_weight";
+
+/// What weighs the losses of a train block.
+pub struct Weights<'a> {
+    class: Option<&'a Setting>,
+    sample: Option<&'a Setting>,
+    env: &'a DataEnv,
+    run: Run,
+}
+
+impl<'a> Weights<'a> {
+    pub fn of(s: &Settings<'a>, env: &'a DataEnv, run: Run) -> Weights<'a> {
+        Weights {
+            class: s.get(CLASS_WEIGHT),
+            sample: s.get(SAMPLE_WEIGHT),
+            env,
+            run,
+        }
+    }
+}
+
+/// The argument for an output: of its name, or of none.
+fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
+    let args = &s?.values;
+    let named = |a: &&Arg| a.name.as_ref().is_some_and(|n| &*n.text == output);
+    args.iter()
+        .find(named)
+        .or_else(|| args.iter().find(|a| a.name.is_none()))
+}
+
+impl Elab<'_> {
+    /// Names in the settings that no output has, and values given twice.
+    pub fn check_weights(&mut self, w: &Weights, outputs: &[&str]) {
+        for s in [w.class, w.sample].into_iter().flatten() {
+            let unnamed = s.values.iter().filter(|a| a.name.is_none());
+            if let Some(second) = unnamed.clone().nth(1) {
+                self.error(
+                    Code::E0605,
+                    second.span,
+                    format!("`{}` has one value for an output", s.key.text),
+                    "a second one",
+                );
+            }
+            if outputs.len() > 1
+                && &*s.key.text == CLASS_WEIGHT
+                && let Some(a) = unnamed.clone().next()
+            {
+                let known = outputs.first().copied().unwrap_or("output");
+                let d = Diagnostic::error(Code::E0608, "whose classes does this weigh?")
+                    .label(a.span, "name the output")
+                    .help(format!("write `{known} = [..]`"));
+                self.report(d);
+            }
+            for n in s.values.iter().filter_map(|a| a.name.as_ref()) {
+                if !outputs.contains(&&*n.text) {
+                    self.unknown_output(n, outputs);
+                }
+            }
+        }
+    }
+
+    /// A loss's values, weighed. `target` is what they were compared with.
+    pub fn weigh(
+        &mut self,
+        w: &Weights,
+        output: &str,
+        values: Tensor,
+        target: &Tensor,
+        span: Span,
+    ) -> Option<Tensor> {
+        let mut values = values;
+        if w.run == Run::Train
+            && let Some(a) = given(w.class, output)
+        {
+            let weight = self.class_weight(a, target, w.env)?;
+            values = self.weigh_by(values, &weight, a.span, span)?;
+        }
+        if let Some(a) = given(w.sample, output) {
+            let weight = self.sample_weight(a, w.env)?;
+            values = self.weigh_by(values, &weight, a.span, span)?;
+        }
+        Some(values)
+    }
+
+    fn weigh_by(&mut self, t: Tensor, weight: &Tensor, at: Span, loss: Span) -> Option<Tensor> {
+        let shape = &weight.ty.shape;
+        if t.ty.shape.len() < shape.len() || t.ty.shape[..shape.len()] != shape[..] {
+            let what = match t.ty.rank() {
+                0 => "this loss is one value for the whole batch: it has no samples to weigh",
+                _ => "the weights do not go with the values of the loss",
+            };
+            let d = Diagnostic::error(Code::E0605, what)
+                .label(at, format!("weights {weight}"))
+                .label(loss, format!("values {t}"));
+            self.report(d);
+            return None;
+        }
+        let spread = Prim::Broadcast {
+            shape: t.ty.shape.clone(),
+            axes: (0..shape.len()).collect(),
+        };
+        let Val::Tensor(weight) = self.emit(spread, &[weight], Meaning::Real, at) else {
+            return None;
+        };
+        let mask = t.mask.clone();
+        match self.emit(Prim::Binary(Binary::Mul), &[&t, &weight], Meaning::Real, at) {
+            Val::Tensor(product) => Some(Tensor { mask, ..product }),
+            _ => None,
+        }
+    }
+
+    /// The weight of each target's class.
+    fn class_weight(&mut self, a: &Arg, target: &Tensor, env: &DataEnv) -> Option<Tensor> {
+        let span = a.value.span;
+        if name_of(&a.value).is_some_and(|n| &*n.text == "balanced")
+            && let Meaning::Class(classes) = &target.meaning
+        {
+            let table = self.balanced_weights(target, classes, span, env)?;
+            return self.weights_of(&table, target.clone(), span);
+        }
+        let (classes, index) = match &target.meaning {
+            Meaning::Class(n) => (n.as_const(), Some(target.clone())),
+            Meaning::Prob => (target.ty.shape.last().and_then(Dim::as_const), None),
+            Meaning::Real | Meaning::Token(_) => (None, None),
+        };
+        let Some(classes) = classes.filter(|_| target.ty.rank() > usize::from(index.is_none()))
+        else {
+            let d = Diagnostic::error(Code::E0605, "`class_weight` weighs the classes of a target")
+                .label(span, format!("the target is {}", per_sample_text(target)))
+                .help(format!("`{SAMPLE_WEIGHT}` weighs samples by a column"));
+            self.report(d);
+            return None;
+        };
+        let list = match self.eval(&a.value) {
+            Val::List(list) => list,
+            Val::Error => return None,
+            other => {
+                self.error(
+                    Code::E0605,
+                    span,
+                    format!("`class_weight` is a list of {classes} numbers, one for each class, or `balanced`"),
+                    format!("this is {}", other.describe()),
+                );
+                return None;
+            }
+        };
+        if list.len() as i64 != classes {
+            self.error(
+                Code::E0605,
+                span,
+                format!(
+                    "the target has {classes} classes, and `class_weight` {} numbers",
+                    list.len()
+                ),
+                format!("the target is {}", per_sample_text(target)),
+            );
+            return None;
+        }
+        let number = |v: &Val| crate::check::eval::ops::float(v).filter(|x| *x >= 0.0);
+        if let Some(v) = list.iter().find(|v| number(v).is_none() && !v.is_error()) {
+            let found = v.describe();
+            self.error(
+                Code::E0605,
+                span,
+                "a weight is a number from 0",
+                format!("{found} is among them"),
+            );
+            return None;
+        }
+        let table = self.number_list(&list, span)?;
+        let index = match index {
+            Some(index) => index,
+            None => {
+                let axis = target.ty.rank() - 1;
+                match self.emit(Prim::ArgMax { axis }, &[target], Meaning::Real, span) {
+                    Val::Tensor(t) => t,
+                    _ => return None,
+                }
+            }
+        };
+        self.weights_of(&table, index, span)
+    }
+
+    /// The number in a list for each class.
+    fn weights_of(&mut self, table: &Tensor, index: Tensor, span: Span) -> Option<Tensor> {
+        let index = self.cast(index, Elem::I32, span)?;
+        let prim = Prim::Gather { axis: 0 };
+        match self.emit(prim, &[table, &index], Meaning::Real, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// An expression over columns: one number a sample, or a step of it.
+    fn sample_weight(&mut self, a: &Arg, env: &DataEnv) -> Option<Tensor> {
+        let span = a.value.span;
+        let feed = Feed {
+            name: Ident {
+                text: SAMPLE_WEIGHT.into(),
+                span,
+            },
+            ty: TypeExpr {
+                kind: TypeKind::Tuple(Vec::new()),
+                span,
+            },
+            value: Some(a.value.clone()),
+            span,
+        };
+        self.frames.push(crate::check::elab::scope::Frame::new(
+            "data".into(),
+            format!("`{SAMPLE_WEIGHT}`"),
+            false,
+            None,
+        ));
+        let t = self.feed_value(&feed, env);
+        self.frames.pop();
+        let t = t?;
+        if t.meaning.is_id() || t.ty.rank() == 0 {
+            self.error(
+                Code::E0605,
+                span,
+                format!("`{SAMPLE_WEIGHT}` is a number for each sample"),
+                format!("this is {} a sample", per_sample_text(&t)),
+            );
+            return None;
+        }
+        self.cast(t, Elem::F32, span)
+    }
+}

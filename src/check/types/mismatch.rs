@@ -1,0 +1,583 @@
+//! What to say when a tensor does not fit a parameter: the place of the fault, the
+//! place of its cause, both shapes, and the edit that mends it where one can be named.
+//!
+//! What to propose is the library's business: a definition that mends a kind of
+//! mistake says so by `@mends(..)` (see [`crate::library::mending`]).
+
+use std::rc::Rc;
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::Dim;
+use crate::library::mending;
+use crate::span::Span;
+use crate::syntax::ast::{DefKind, DimExpr, ExprKind, Ident, Param};
+
+use super::signature::{MeaningPattern, Mismatch, ParamType, param_type, per_sample_text};
+use crate::check::elab::Elab;
+use crate::check::elab::value::{ArgVal, DefRef, Instance, Meaning, Tensor, Val};
+use crate::check::eval::call::lists;
+
+/// A layer that a model applied to one tensor.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub instance: Rc<Instance>,
+    /// The stage or call.
+    pub span: Span,
+    pub input: Option<Tensor>,
+    pub output: Tensor,
+}
+
+/// What a `train` block compares: an output of the model and a target.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    pub prediction: Tensor,
+    pub target: Tensor,
+    /// The target's name where the data block declares it.
+    pub name: Ident,
+    /// The expression that the target is.
+    pub value: String,
+    /// The loss or metric.
+    pub at: Span,
+    /// Number of frames around the comparison.
+    pub depth: usize,
+}
+
+impl Elab<'_> {
+    /// The report; `None` if it has been made already.
+    pub fn describe_mismatch(
+        &self,
+        m: &Mismatch,
+        p: &Param,
+        pattern: &str,
+        t: &Tensor,
+        span: Span,
+        r: &DefRef,
+    ) -> Option<Diagnostic> {
+        if matches!(m, Mismatch::Reported) {
+            return None;
+        }
+        if let Some(c) = &self.comparison
+            && c.depth + 1 == self.frames.len()
+        {
+            return Some(self.describe_comparison(c, m, p, pattern, r));
+        }
+        let what = &r.def.name.text;
+        let d = match m {
+            Mismatch::Reported => return None,
+            Mismatch::Rank { expected } => {
+                let d = Diagnostic::error(
+                    Code::E0201,
+                    format!("`{what}` takes {expected}, but `{}` is {t}", p.name.text),
+                );
+                self.rank_help(d, expected, t, r)
+            }
+            Mismatch::Rest { expected, found } => Diagnostic::error(
+                Code::E0203,
+                format!("shapes do not agree: `..` of `{what}` is {expected} and {found}"),
+            ),
+            Mismatch::Size {
+                name,
+                expected,
+                found,
+            } => Diagnostic::error(
+                Code::E0202,
+                format!(
+                    "`{what}` needs {name} = {expected} here, but `{}` has {found}",
+                    p.name.text
+                ),
+            ),
+            Mismatch::Meaning { expected } => self.meaning(expected, p, t, r),
+        };
+        Some(self.place(d, pattern, t, span))
+    }
+
+    /// At the call what it takes, at the argument what it is.
+    fn place(&self, d: Diagnostic, pattern: &str, t: &Tensor, span: Span) -> Diagnostic {
+        let made = self
+            .made_at(t)
+            .filter(|m| m.source == span.source && span.start <= m.start && m.end <= span.end);
+        let is = format!("this is {t}");
+        match self.top().call {
+            // A stage of a pipe: the argument stands before it.
+            Some(call) if call.source == span.source && span.end <= call.start => d
+                .label(call, format!("takes {pattern}"))
+                .label(made.unwrap_or(span), is),
+            _ => d
+                .label(span, is)
+                .note(format!("`{}` takes {pattern}", self.top().what)),
+        }
+    }
+
+    fn rank_help(&self, d: Diagnostic, expected: &str, t: &Tensor, r: &DefRef) -> Diagnostic {
+        let wanted = expected.matches(',').count() + 1;
+        let open = expected.contains("..");
+        if !open && wanted == t.ty.rank() + 1 {
+            let sample: Option<Vec<String>> = t.ty.shape[1..]
+                .iter()
+                .map(|d| d.as_const().map(|n| n.to_string()))
+                .collect();
+            let reshape = mending("shape")
+                .zip(sample)
+                .map_or(String::new(), |(r, s)| {
+                    let ones = s.into_iter().chain(["1".into()]).collect::<Vec<_>>();
+                    format!(" or `{r}([{}])`", ones.join(", "))
+                });
+            let last = expected.trim_end_matches(']').rsplit(", ").next();
+            let last = last.filter(|n| n.chars().all(|c| c.is_alphabetic()));
+            let what = last.map_or("the last".into(), |n| format!("`{n}`"));
+            return d.help(format!(
+                "an axis is missing: `expand(.., -1)`{reshape} adds {what}, of size 1"
+            ));
+        }
+        match mending("axes") {
+            Some(flatten)
+                if !open && t.ty.rank() > wanted && wanted <= 2 && r.def.kind == DefKind::Layer =>
+            {
+                d.help(format!("`{flatten}` before it makes one axis of many"))
+            }
+            _ => d,
+        }
+    }
+
+    fn meaning(&self, expected: &str, p: &Param, t: &Tensor, r: &DefRef) -> Diagnostic {
+        let what = &r.def.name.text;
+        let ids = |name: &str| {
+            Diagnostic::error(
+                Code::E0302,
+                format!("`{what}` takes quantities, not {name}"),
+            )
+        };
+        match (expected, &t.meaning) {
+            ("real", Meaning::Token(v)) => {
+                let d = ids("token ids");
+                match mending("token") {
+                    Some(table) => d.help(format!(
+                        "give each id a vector: put `{table}({v}, ..)` before `{what}`"
+                    )),
+                    None => d,
+                }
+            }
+            ("real", Meaning::Class(_)) => {
+                let d = ids("class indices");
+                match mending("class") {
+                    Some(f) => d.help(format!("`{f}(..)` makes a vector of each")),
+                    None => d,
+                }
+            }
+            ("prob", Meaning::Class(_)) => Diagnostic::error(
+                Code::E0304,
+                format!(
+                    "`{what}` takes probabilities for `{}`, not class indices",
+                    p.name.text
+                ),
+            )
+            .help(match mending("class") {
+                Some(f) => format!("`{f}(..)` makes probabilities of 0 and 1 of them"),
+                None => "give probabilities".into(),
+            }),
+            ("prob", _) => Diagnostic::error(
+                Code::E0303,
+                format!("`{what}` takes probabilities, but `{}` is {t}", p.name.text),
+            )
+            .help(activations()),
+            ("class", _) => Diagnostic::error(
+                Code::E0305,
+                format!(
+                    "`{what}` takes class indices for `{}`, but this is {t}",
+                    p.name.text
+                ),
+            )
+            .help("declare the column as `class[n]`"),
+            ("token", _) => Diagnostic::error(
+                Code::E0307,
+                format!(
+                    "`{what}` looks ids up in a table, but `{}` is {t}",
+                    p.name.text
+                ),
+            )
+            .help("declare the input as `token[vocabulary][length]`"),
+            _ => Diagnostic::error(
+                Code::E0309,
+                format!(
+                    "`{what}` takes {expected} for `{}`, but this is {t}",
+                    p.name.text
+                ),
+            ),
+        }
+    }
+
+    /// A loss or metric of a `train` block whose output and target do not go together.
+    fn describe_comparison(
+        &self,
+        c: &Comparison,
+        m: &Mismatch,
+        p: &Param,
+        pattern: &str,
+        r: &DefRef,
+    ) -> Diagnostic {
+        let what = &r.def.name.text;
+        let (made, gives) = match self.made_at(&c.prediction) {
+            Some(at) => (at, format!("this gives {}", c.prediction)),
+            None => (c.at, format!("the model gives {}", c.prediction)),
+        };
+        let target = format!("{}: {}", c.name.text, per_sample_text(&c.target));
+        let declared = self.world.map.borrow().line_column(c.name.span);
+        let compared = format!(
+            "which is compared with {target}, declared at {}:{}",
+            declared.0, declared.1
+        );
+        let of_prediction = lists(&r.def)
+            .1
+            .first()
+            .is_some_and(|first| first.name.text == p.name.text);
+        // `class[2]` against more classes: the target's type, not the model's shape.
+        let classes = match (param_type(p.ty.as_ref()), &c.target.meaning) {
+            (Ok(ParamType::Tensor(pattern)), Meaning::Class(n)) if !of_prediction => {
+                match pattern.meaning {
+                    MeaningPattern::Class(e) => {
+                        literal(e).filter(|k| n.as_const().is_some_and(|n| n != *k))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        if let (Some(k), Mismatch::Size { .. }) = (classes, m) {
+            let d = Diagnostic::error(
+                Code::E0305,
+                format!(
+                    "`{what}` compares with {k} classes, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
+            )
+            .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
+            .label(
+                c.name.span,
+                format!("this is {}", per_sample_text(&c.target)),
+            );
+            return self.target_repair(d, c, r);
+        }
+        let Mismatch::Meaning { expected } = m else {
+            let d = Diagnostic::error(
+                match m {
+                    Mismatch::Size { .. } => Code::E0202,
+                    _ => Code::E0203,
+                },
+                format!(
+                    "the model gives {} a sample, but the target is {}",
+                    per_sample_text(&c.prediction),
+                    per_sample_text(&c.target)
+                ),
+            )
+            .label(made, gives);
+            let d = self.shape_repair(d, c, m, r);
+            return d.label(c.at, compared);
+        };
+        if of_prediction {
+            let d = Diagnostic::error(
+                Code::E0303,
+                format!(
+                    "`{what}` compares probabilities, but the model gives {}",
+                    per_sample_text(&c.prediction)
+                ),
+            )
+            .label(made, gives)
+            .label(c.at, format!("takes {pattern} for `{}`", p.name.text));
+            let d = match &c.prediction.meaning {
+                Meaning::Real => self.activation_repair(d, c, p),
+                _ => d,
+            };
+            return d;
+        }
+        let (code, text) = match (expected.as_str(), &c.target.meaning) {
+            ("prob", Meaning::Class(_)) => (
+                Code::E0304,
+                format!(
+                    "`{what}` compares with one-hot targets, and `{}` is a class index",
+                    c.name.text
+                ),
+            ),
+            ("class", _) => (
+                Code::E0305,
+                format!(
+                    "`{what}` compares with class indices, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
+            ),
+            ("real", Meaning::Class(_) | Meaning::Token(_)) => (
+                Code::E0302,
+                format!(
+                    "`{what}` compares quantities, and `{}` is an index",
+                    c.name.text
+                ),
+            ),
+            _ => (
+                Code::E0309,
+                format!(
+                    "`{what}` takes {expected} for its target, and `{}` is {}",
+                    c.name.text,
+                    per_sample_text(&c.target)
+                ),
+            ),
+        };
+        let d = Diagnostic::error(code, text)
+            .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
+            .label(
+                c.name.span,
+                format!("this is {}", per_sample_text(&c.target)),
+            );
+        self.target_repair(d, c, r)
+    }
+
+    /// Another of the kind whose target is of the meaning there is, or a target of another form.
+    fn target_repair(&self, d: Diagnostic, c: &Comparison, r: &DefRef) -> Diagnostic {
+        let other = self.world.kin(&r.def, |target| {
+            matches!(
+                (&c.target.meaning, target),
+                (Meaning::Class(n), MeaningPattern::Class(e))
+                    if literal(e).is_none_or(|k| n.as_const() == Some(k))
+            ) || matches!(
+                (&c.target.meaning, target),
+                (Meaning::Prob, MeaningPattern::Prob) | (Meaning::Real, MeaningPattern::Real)
+            )
+        });
+        let vectors = match (&c.target.meaning, mending("class")) {
+            (Meaning::Class(n), Some(f)) => Some(format!(
+                "declare `target {} : prob[{n}] = {f}({})`",
+                c.name.text, c.value
+            )),
+            (Meaning::Prob | Meaning::Real, _) => Some("give the target as `class[n]`".to_owned()),
+            _ => None,
+        };
+        match (other, vectors) {
+            (Some(name), rest) => {
+                let rest = rest.map_or(String::new(), |r| format!(", or {r}"));
+                let d = d.help(format!("write `{name}`{rest}"));
+                let written = self.source_text(c.at);
+                if written.starts_with(&*r.def.name.text) {
+                    let end = c.at.start as usize + r.def.name.text.len();
+                    d.fix(Span::new(c.at.source, c.at.start as usize, end), name)
+                } else {
+                    d
+                }
+            }
+            (None, Some(rest)) => d.help(rest),
+            (None, None) => d,
+        }
+    }
+
+    /// The last layer, if the prediction is what it gives.
+    fn last_layer(&self, c: &Comparison) -> Option<&Applied> {
+        let last = self.applied.last()?;
+        (last.output.value == c.prediction.value).then_some(last)
+    }
+
+    /// The activation of the last layer, where it spreads 1 over several units.
+    fn choosing(&self, c: &Comparison) -> Option<&ArgVal> {
+        let choice = mending("choice")?;
+        let chooses =
+            |a: &&ArgVal| matches!(&a.val, Val::Def(d) if *d.defs[0].def.name.text == *choice);
+        let args = &self.last_layer(c)?.instance.configured.args;
+        args.iter().find(chooses)
+    }
+
+    /// A choice among one unit is no choice: its probability is always 1. Whether all is well.
+    pub fn is_a_choice(&mut self, c: &Comparison) -> bool {
+        if c.prediction.ty.shape.last() != Some(&Dim::ONE) {
+            return true;
+        }
+        let Some(span) = self.choosing(c).map(|a| a.span) else {
+            return true;
+        };
+        let written = self.source_text(span);
+        let mut d = Diagnostic::error(Code::E0310, format!("`{written}` over 1 unit is always 1"))
+            .label(span, "nothing is left to choose");
+        if let Some(f) = mending("yes_or_no") {
+            d = d
+                .help(format!("`{f}` gives the probability of yes"))
+                .fix(span, f);
+        }
+        self.report(d);
+        false
+    }
+
+    /// Units that agree with the target, or one axis of many.
+    fn shape_repair(&self, d: Diagnostic, c: &Comparison, m: &Mismatch, r: &DefRef) -> Diagnostic {
+        let (p, y) = (&c.prediction, &c.target);
+        let index = matches!(y.meaning, Meaning::Class(_));
+        let wanted_rank = y.ty.rank() + usize::from(index);
+        // A layer's units are an axis too: of two axes none is too many.
+        if p.ty.rank() > wanted_rank.max(2) {
+            return self.flatten_repair(d, c, wanted_rank.max(2));
+        }
+        let yes_or_no = matches!(&y.meaning, Meaning::Class(n) if n.as_const() == Some(2));
+        // A choice between two, where yes or no is compared.
+        if yes_or_no
+            && self.choosing(c).is_some()
+            && matches!(m, Mismatch::Rest { .. })
+            && p.meaning == Meaning::Prob
+            && p.ty.shape.last().and_then(Dim::as_const) == Some(2)
+            && r.def.kind == DefKind::Loss
+            && let (Some(other), Some(f)) = (self.world.loss_of_choice(), mending("yes_or_no"))
+        {
+            let what = &r.def.name.text;
+            return d
+                .help(format!(
+                    "write `{other}` for 2 units; `{what}` takes 1 unit and `{f}`"
+                ))
+                .fix(c.at, other);
+        }
+        let units = match &y.meaning {
+            // Two classes and no axis of them: the loss takes one unit.
+            Meaning::Class(_) if yes_or_no && matches!(m, Mismatch::Rest { .. }) => Some(Dim::ONE),
+            Meaning::Class(n) => Some(n.clone()),
+            _ if p.ty.rank() == y.ty.rank() + 1 => Some(Dim::ONE),
+            _ => y.ty.shape.last().cloned(),
+        };
+        let (Some(units), Some(last)) = (units, self.last_layer(c)) else {
+            return d;
+        };
+        let Some(now) = p.ty.shape.last() else {
+            return d;
+        };
+        let given = last
+            .instance
+            .configured
+            .args
+            .iter()
+            .find(|a| matches!(&a.val, Val::Int(n) if n == now));
+        let Some(given) = given.filter(|_| units != *now) else {
+            return d;
+        };
+        let written = self.source_text(given.span);
+        let layer = &last.instance.configured.defs[0].def.name.text;
+        let (line, _) = self.world.map.borrow().line_column(given.span);
+        if written.chars().all(|c| c.is_ascii_digit() || c == '_') {
+            d.help(format!(
+                "the last `{layer}` needs {units} instead of {written}, on line {line}"
+            ))
+            .fix(given.span, units.to_string())
+        } else {
+            d.help(format!(
+                "`{written}` is {now} and must be {units}, on line {line}"
+            ))
+        }
+    }
+
+    /// Where one axis should be made of many: before the first of the last layers that
+    /// would take fewer axes as well.
+    fn flatten_repair(&self, mut d: Diagnostic, c: &Comparison, wanted: usize) -> Diagnostic {
+        let Some(flatten) = mending("axes") else {
+            return d;
+        };
+        let mut spot = None;
+        let mut value = c.prediction.value;
+        for (i, a) in self.applied.iter().enumerate().rev() {
+            let (Some(input), true) = (&a.input, a.output.value == value) else {
+                break;
+            };
+            let def = &a.instance.configured.defs[0].def;
+            let dims = match lists(def).1.first().map(|p| param_type(p.ty.as_ref())) {
+                Some(Ok(ParamType::Tensor(p))) => p.dims,
+                _ => break,
+            };
+            let any_rank = dims.iter().any(|d| matches!(d, DimExpr::Rest(_)));
+            if !any_rank || input.ty.rank() <= wanted {
+                break;
+            }
+            // `[B, .., n]` works on samples, `[..]` on elements.
+            if !matches!(dims.first(), Some(DimExpr::Rest(_))) {
+                spot = Some(i);
+            }
+            value = input.value;
+        }
+        let Some(a) = spot.map(|i| &self.applied[i]) else {
+            return d;
+        };
+        if let Some(input) = &a.input
+            && let Some(made) = self.made_at(input)
+            && made != a.span
+        {
+            d = d.label(made, format!("gives {input}"));
+        }
+        let layer = &a.instance.configured.defs[0].def.name.text;
+        let (line, _) = self.world.map.borrow().line_column(a.span);
+        d = d.help(format!("put `{flatten}` before `{layer}`, on line {line}"));
+        let map = self.world.map.borrow();
+        let text = &map.get(a.span.source).text;
+        if text[..a.span.start as usize].trim_end().ends_with("|>") {
+            d = d.fix(a.span.before(), format!("{flatten} |> "));
+        }
+        d
+    }
+
+    /// The activation that makes probabilities, written into the last layer where it takes one.
+    fn activation_repair(&self, d: Diagnostic, c: &Comparison, p: &Param) -> Diagnostic {
+        // A loss over a last axis of classes, or over each element.
+        let over_classes = match param_type(p.ty.as_ref()) {
+            Ok(ParamType::Tensor(p)) => !matches!(p.dims.last(), Some(DimExpr::Rest(_)) | None),
+            _ => false,
+        };
+        let Some(f) = mending(if over_classes { "choice" } else { "yes_or_no" }) else {
+            return d;
+        };
+        let Some(last) = self.last_layer(c) else {
+            return d.help(format!("end the model with `|> {f}`"));
+        };
+        let def = &last.instance.configured.defs[0].def;
+        let (config, _) = lists(def);
+        let slot = config
+            .iter()
+            .position(|p| matches!(param_type(p.ty.as_ref()), Ok(ParamType::Def("fn"))));
+        let Some(slot) = slot else {
+            return d.help(format!("end the model with `|> {f}`"));
+        };
+        let args = &last.instance.configured.args;
+        let positional: Vec<&ArgVal> = args.iter().filter(|a| a.name.is_none()).collect();
+        let name = &config[slot].name.text;
+        let given = args
+            .iter()
+            .find(|a| a.name.as_ref().is_some_and(|n| n.text == *name))
+            .or(positional.get(slot).copied());
+        if let Some(given) = given {
+            let written = self.source_text(given.span);
+            return d
+                .help(format!("write `{f}` instead of `{written}`"))
+                .fix(given.span, f);
+        }
+        let at = last.instance.span;
+        let written = self.source_text(at);
+        let Some(open) = written.strip_suffix(')') else {
+            return d.help(format!("end the model with `|> {f}`"));
+        };
+        let more = if positional.len() == slot {
+            format!(", {f}")
+        } else {
+            format!(", {name} = {f}")
+        };
+        let end = at.start as usize + open.trim_end().len();
+        d.help(format!(
+            "give the last layer an activation: `{open}{more})`"
+        ))
+        .fix(Span::new(at.source, end, end), more)
+    }
+}
+
+fn activations() -> String {
+    match (mending("choice"), mending("yes_or_no")) {
+        (Some(many), Some(one)) => {
+            format!("`{many}` makes them of several numbers, `{one}` of one")
+        }
+        _ => "give probabilities".into(),
+    }
+}
+
+/// The number of classes that a class pattern names literally.
+pub fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
+    match &e.kind {
+        ExprKind::Int(n) => Some(*n),
+        _ => None,
+    }
+}

@@ -1,0 +1,665 @@
+//! `nnc run FILE.nn`: train, validate, test, save.
+
+mod folds;
+mod not_finite;
+pub mod progress;
+mod report;
+mod run_state;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::caching::Caching;
+use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::load::{self, Loaded};
+use crate::cli::run::not_finite::Again;
+use crate::cli::run::progress::{Progress, seconds, thousands};
+use crate::cli::run::report::Ended;
+use crate::cli::run::run_state::Saver;
+use crate::cli::{console, fetch, interrupt, program};
+use crate::data::Order;
+use crate::data::cache::Told;
+use crate::span::SourceId;
+use crate::spec::{Part, TrainSpec};
+use crate::train::checkpoints::Checkpoints;
+use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming, workers};
+use crate::train::device::Device;
+use crate::train::fit::Position;
+use crate::train::fit::evaluate;
+use crate::train::fitted::Fitted;
+use crate::train::memory;
+use crate::train::output::Output;
+use crate::train::state::{Resumed, save_state};
+use crate::train::store::Store;
+use crate::train::weights::WeightsFile;
+use crate::train::{
+    Callbacks, EpochRow, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit,
+};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Epochs to train for, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Rows a step, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Seed of everything random, in place of the file's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The run's folder, the only place it writes to [default: a new folder runs/NAME-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Start from these weights
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub weights: Option<PathBuf>,
+    /// Go on with a run that was stopped: its folder, or a state in it [default: --out, or the
+    /// last run of this program in runs/]
+    #[arg(long, value_name = "DIR|FILE", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N")]
+    pub limit_steps: Option<u64>,
+    /// Hold this fold out, of data that are split by `kfold`, and train no other
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub fold: Option<u32>,
+    /// Stop when so many epochs are done in all, to go on later
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit_epochs: Option<u32>,
+}
+
+/// What came of a run.
+pub struct Ran {
+    /// The command's exit code.
+    pub code: u8,
+    /// Nothing where it failed, which has been told.
+    pub result: Option<Judged>,
+}
+
+/// A run that has ended, or was stopped.
+pub struct Judged {
+    pub outcome: Outcome,
+    pub metrics: Vec<String>,
+    /// Of the weights as they were saved, on the fold held out; none where it was interrupted
+    /// or there are no folds.
+    pub held_out: Option<Vec<f64>>,
+}
+
+/// Where a run is, and where it goes on from.
+pub type Home = (Output, Option<PathBuf>);
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let common = &args.common;
+    let mut loaded = load::load(common)?;
+    let spec = &mut loaded.train;
+    spec.epochs = args.epochs.map_or(spec.epochs, |n| n as usize);
+    spec.batch = args.batch.map_or(spec.batch, |n| n as usize);
+    spec.seed = args.seed.unwrap_or(spec.seed);
+    if loaded.data.folds().is_some() && args.fold.is_none() {
+        return folds::run(args, &mut loaded);
+    }
+    hold_out(&mut loaded, args.fold)?;
+    let ran = one(args, &mut loaded, None, |loaded| {
+        run_state::place(args, loaded)
+    })?;
+    Ok(ran.code)
+}
+
+/// One run, in the folder that `place` gives once the data could be read. `whole`: the folder
+/// of the run that this one is a part of.
+pub fn one(
+    args: &Args,
+    loaded: &mut Loaded,
+    whole: Option<&Path>,
+    place: impl FnOnce(&Loaded) -> Result<Home, Failure>,
+) -> Result<Ran, Failure> {
+    let common = &args.common;
+    let device = args.machine.device(loaded.train.seed)?;
+    let kinds = [Kind::Train, Kind::Eval];
+    let mut data = dataset(loaded, common, &args.machine, &kinds, None)?;
+    if let Some(balance) = &loaded.train.balance {
+        data.balance(balance, loaded.train.seed)?;
+    }
+    let compile = Box::new(|graph| device.compile(graph));
+    let fill = |store: &mut Store| data.fill(store);
+    let session = Session::filled(&loaded.programs, data.most_rows(), fill, compile)?;
+    let held_out = [Part::Val, Part::Test].into_iter();
+    let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
+    let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
+    let windows = data.window_bytes();
+    let workers = workers(&loaded.data, args.machine.workers());
+    memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
+    let (mut out, state) = place(loaded)?;
+    let trained = train(
+        &Task {
+            args,
+            loaded,
+            device: &device,
+            data: &data,
+            whole,
+        },
+        session,
+        &mut out,
+        state.as_deref(),
+    );
+    if let Err(failure) = &trained {
+        out.withdraw();
+        let code = failure.report(common.json);
+        let states = Checkpoints::new(&loaded.train.callbacks, out.folder());
+        if matches!(failure, Failure::Run(_) | Failure::Placed(_))
+            && states.newest(&out.weights()).0.is_some()
+        {
+            console::note(&format!(
+                "what was saved last is whole; to go on from it:\n  nnc run {} --resume {}",
+                arguments(args),
+                whole.unwrap_or(out.folder()).display()
+            ));
+        }
+        return Ok(Ran { code, result: None });
+    }
+    trained
+}
+
+/// What is trained, on what.
+struct Task<'a> {
+    args: &'a Args,
+    loaded: &'a Loaded,
+    device: &'a Device,
+    data: &'a Dataset,
+    whole: Option<&'a Path>,
+}
+
+/// Trains in a folder that is there; it is taken back where nothing came of it.
+fn train(
+    task: &Task,
+    mut session: Session,
+    out: &mut Output,
+    state: Option<&Path>,
+) -> Result<Ran, Failure> {
+    let &Task {
+        args,
+        loaded,
+        device,
+        data,
+        whole,
+    } = task;
+    let spec = &loaded.train;
+    let identity = loaded.identity(text(args, loaded), data.hashes());
+    let callbacks = Callbacks::new(&spec.callbacks, &spec.rates, &session, out.folder())?;
+    let mut callbacks = callbacks.online();
+    let from = run_state::start(args, state, &mut session, &mut callbacks, &identity)?;
+    let mut epochs = spec.epochs;
+    if whole.is_none() {
+        refuse_what_is_done(&from, epochs, state.is_some())?;
+    } else if from.ended.is_some() {
+        epochs = from.position.epoch;
+    }
+    out.describe(&run_state::lock(args, loaded, &identity), &identity.text)?;
+    let mut parts = parts(loaded, &session, data)?;
+    let samples = match from.position == Position::default() {
+        true => data.save_augmented(out.folder(), order(spec))?,
+        false => Vec::new(),
+    };
+    let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
+    progress.record(&out.events(), from.position.epoch)?;
+    introduce(&progress, args, loaded, &session, data, out);
+    for (folder, count) in samples {
+        progress.say(&format!(
+            "{count} augmented images in {}",
+            out.folder().join(folder).display()
+        ));
+    }
+    warn_of_overlaps(&progress, &session, data)?;
+    interrupt::listen();
+    let mut saver = Saver {
+        out,
+        identity: &identity,
+        checkpoints: Checkpoints::new(&spec.callbacks, out.folder()),
+    };
+    let plan = Fit {
+        epochs,
+        from: from.position,
+        limit: limit(args, from.position, spec.epochs, parts.train.len()),
+        stop: interrupt::flag(),
+        every: saver.checkpoints.every(),
+        history: from.history,
+    };
+    let trained = fit(
+        &mut session,
+        &mut parts,
+        &plan,
+        &mut callbacks,
+        &mut progress,
+        &mut saver,
+    );
+    let outcome = match trained {
+        Err(error @ RunError::NotFinite { .. }) => {
+            drop((session, parts, callbacks, progress));
+            return Err(not_finite::explain(
+                error,
+                &Again {
+                    args,
+                    loaded,
+                    device,
+                    data,
+                    out,
+                    identity: &identity,
+                    state,
+                },
+            ));
+        }
+        trained => trained?,
+    };
+    save_state(
+        &out.weights(),
+        &mut session,
+        &callbacks,
+        &outcome,
+        &identity,
+    )?;
+    saver.checkpoints.finish();
+    if outcome.stopped != Some(Stopped::Interrupted) {
+        report::write(&mut Ended {
+            loaded,
+            data,
+            session: &mut session,
+            outcome: &outcome,
+            out,
+            progress: &progress,
+        })?;
+    }
+    let ended = (&outcome, callbacks.taken_back());
+    conclude(&progress, task, out, ended, session.steps());
+    let interrupted = outcome.stopped == Some(Stopped::Interrupted);
+    let held_out = match &mut parts.val {
+        Some(val) if whole.is_some() && !interrupted => Some(evaluate(&mut session, val)?),
+        _ => None,
+    };
+    Ok(Ran {
+        code: if interrupted {
+            exit::INTERRUPTED
+        } else {
+            exit::FINE
+        },
+        result: Some(Judged {
+            outcome,
+            metrics: session.metric_names().to_vec(),
+            held_out,
+        }),
+    })
+}
+
+/// Chooses the fold that is held out; it is one of those of the data.
+pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
+    let count = loaded.data.folds().map(|f| f.count);
+    match (fold, count) {
+        (None, _) => Ok(()),
+        (Some(n), Some(count)) if n as usize <= count => {
+            loaded.data.hold_out(n as usize);
+            Ok(())
+        }
+        (Some(n), Some(count)) => {
+            let what = format!("there is no fold {n}: there are {count}, counted from 1");
+            Err(Failure::usage(what))
+        }
+        (Some(_), None) => Err(Failure::Usage {
+            message: "the data have no folds".into(),
+            help: Some("`split kfold(5)` makes five".into()),
+        }),
+    }
+}
+
+/// The program with the values of the command line in it.
+pub fn text(args: &Args, loaded: &Loaded) -> String {
+    let source = &loaded.map.get(SourceId(0)).text;
+    let settings = [
+        ("epochs", args.epochs.map(u64::from)),
+        ("batch", args.batch.map(u64::from)),
+        ("seed", args.seed),
+    ];
+    program::as_run(source, &loaded.folder, &args.common.set, &settings)
+}
+
+/// After how many steps to stop, though there are more to do.
+fn limit(args: &Args, from: Position, epochs: usize, steps: usize) -> Option<u64> {
+    let whole = args.limit_epochs.map(|n| n as usize);
+    let whole = whole.filter(|n| *n < epochs).map(|n| {
+        let done = from.epoch * steps + from.step;
+        (n * steps).saturating_sub(done) as u64
+    });
+    whole.into_iter().chain(args.limit_steps).min()
+}
+
+fn refuse_what_is_done(from: &Resumed, epochs: usize, resumed: bool) -> Result<(), Failure> {
+    let done = from.position.epoch;
+    if let Some(callback) = &from.ended {
+        return Err(Failure::Usage {
+            message: format!("this run was ended by {callback} after {done} epochs"),
+            help: Some("a new run may start from its weights: --weights FILE".into()),
+        });
+    }
+    if resumed && done >= epochs {
+        return Err(Failure::Usage {
+            message: format!("this run has done its {done} epochs"),
+            help: Some(format!("go on with --epochs {}", done + epochs)),
+        });
+    }
+    Ok(())
+}
+
+/// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
+/// `fitted` already), and gives the programs the sizes that the data determine.
+pub fn dataset(
+    loaded: &mut Loaded,
+    common: &Common,
+    machine: &Machine,
+    kinds: &[Kind],
+    fitted: Option<Fitted>,
+) -> Result<Dataset, Failure> {
+    let places = Places {
+        program: loaded.folder.clone(),
+        asked: machine.data.clone(),
+    };
+    let caching = Caching::new(common.json, machine.quiet);
+    let tell = |told: &Told| caching.tell(told);
+    let reading = Reading {
+        places: &places,
+        seed: loaded.train.seed,
+        threads: machine.threads(),
+        workers: machine.workers(),
+        fitted,
+        streaming: Streaming::new(&tell),
+    };
+    let mut names: BTreeSet<String> = kinds
+        .iter()
+        .flat_map(|&kind| crate::train::session::columns(&loaded.programs, kind))
+        .map(str::to_owned)
+        .collect();
+    if kinds.contains(&Kind::Train) {
+        names.extend(report::columns(loaded));
+    }
+    let needed = names.iter().map(String::as_str).collect();
+    let spec = fetch::fetched(&loaded.data, &loaded.map, machine, common.json)?;
+    let mut data = Dataset::load(&spec, &needed, reading)?;
+    if loaded.data.has_unknown_sizes() {
+        loaded.set_sizes(common, &data.fitted().sizes())?;
+    }
+    data.derive(&loaded.data, &names)?;
+    Ok(data)
+}
+
+/// The program with every size known: the data are read where only they can tell.
+pub fn sized(loaded: &mut Loaded, common: &Common, machine: &Machine) -> Result<(), Failure> {
+    if loaded.data.has_unknown_sizes() {
+        dataset(loaded, common, machine, &[], None)?;
+    }
+    Ok(())
+}
+
+/// What was fitted when these weights were trained; the programs get its sizes.
+pub fn fitted(
+    loaded: &mut Loaded,
+    common: &Common,
+    file: &WeightsFile,
+    path: &Path,
+) -> Result<Option<Fitted>, Failure> {
+    let fitted = Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
+        Failure::usage(format!(
+            "{}: what was fitted cannot be read: {reason}",
+            path.display()
+        ))
+    })?;
+    if let Some(fitted) = &fitted
+        && loaded.data.has_unknown_sizes()
+    {
+        loaded.set_sizes(common, &fitted.sizes())?;
+    }
+    Ok(fitted)
+}
+
+/// How training rows are visited.
+fn order(spec: &TrainSpec) -> Order {
+    if spec.shuffle {
+        Order::Shuffled { seed: spec.seed }
+    } else {
+        Order::Sequential
+    }
+}
+
+pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
+    let spec = &loaded.train;
+    let order = order(spec);
+    let (train, eval) = (session.columns(Kind::Train), session.columns(Kind::Eval));
+    let held = |part| data.batches(part, &eval, spec.batch, Order::Sequential);
+    let train = data.batches(Part::Train, &train, spec.batch, order)?;
+    Ok(Parts {
+        train: train.ok_or_else(|| Failure::usage("the data have no `train` part"))?,
+        val: held(Part::Val)?,
+        test: held(Part::Test)?,
+    })
+}
+
+fn introduce(
+    progress: &Progress,
+    args: &Args,
+    loaded: &Loaded,
+    session: &Session,
+    data: &Dataset,
+    out: &Output,
+) {
+    let spec = &loaded.train;
+    let rows: Vec<(&str, usize)> = Part::ALL
+        .iter()
+        .map(|&part| (part.name(), data.rows(part)))
+        .filter(|(_, rows)| *rows > 0)
+        .collect();
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|(part, rows)| format!("{} {part}", thousands(*rows)))
+        .collect();
+    let parameters = session.store().parameters();
+    progress.say(&format!(
+        "{}: {} parameters, rows {}, batch {}, seed {}, {}",
+        spec.models.join(", "),
+        thousands(parameters),
+        shown.join(" / "),
+        spec.batch,
+        spec.seed,
+        args.machine.describe(),
+    ));
+    if let Some(sweep) = &loaded.sweep {
+        let axes: Vec<&str> = sweep.axes.iter().map(|a| a.name.as_str()).collect();
+        progress.say(&format!(
+            "one configuration; to sweep over {}: nnc sweep {}",
+            axes.join(", "),
+            args.common.file.display()
+        ));
+    }
+    progress.event(
+        "start",
+        json!({
+            "file": args.common.file.display().to_string(),
+            "out": out.folder().display().to_string(),
+            "models": spec.models,
+            "parameters": parameters,
+            "data_bytes": data.bytes() + data.window_bytes(),
+            "rows": rows.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "epochs": spec.epochs,
+            "batch": spec.batch,
+            "seed": spec.seed,
+            "device": args.machine.device.name(),
+            "threads": args.machine.threads(),
+            "fold": loaded.data.folds().map(|f| f.fold),
+        }),
+    );
+}
+
+/// Rows that a model is judged by, and was trained on.
+fn warn_of_overlaps(progress: &Progress, session: &Session, data: &Dataset) -> Result<(), Failure> {
+    for found in data.overlaps(&session.columns(Kind::Predict))? {
+        let message = found.to_string();
+        progress.event(
+            "warning",
+            json!({
+                "code": Overlap::CODE,
+                "message": message,
+                "part": found.part.name(),
+                "rows": found.count,
+                "of": found.rows,
+                "row": found.first + 1,
+                "row_of_train": found.again + 1,
+            }),
+        );
+        console::note(&format!(
+            "warning[{}]: {message}\n  = help: {}",
+            Overlap::CODE,
+            Overlap::HELP
+        ));
+    }
+    Ok(())
+}
+
+fn conclude(
+    progress: &Progress,
+    task: &Task,
+    out: &Output,
+    (outcome, taken_back): (&Outcome, Option<usize>),
+    steps: u64,
+) {
+    let &Task {
+        args,
+        loaded,
+        whole,
+        ..
+    } = task;
+    let weights = out.weights();
+    let total: f64 = outcome.history.iter().map(|r| r.seconds).sum();
+    progress.event(
+        "saved",
+        json!({
+            "weights": weights.display().to_string(),
+            "history": out.history().is_file().then(|| out.history().display().to_string()),
+            "epoch": outcome.position.epoch,
+            "weights_epoch": taken_back.unwrap_or(outcome.position.epoch),
+            "steps": steps,
+            "peak_memory": memory::peak_of_process(),
+            "stopped": outcome.stopped.map(|s| match s {
+                Stopped::Interrupted => "interrupted",
+                Stopped::Limit => "limit",
+                Stopped::Callback(name) => name,
+            }),
+        }),
+    );
+    if let Some(text) = batches_text(outcome) {
+        progress.say(&text);
+    }
+    progress.say(&format!(
+        "saved {}  ({} steps, {})",
+        weights.display(),
+        thousands(steps as usize),
+        seconds(total)
+    ));
+    match outcome.stopped {
+        Some(Stopped::Interrupted) => console::note(&format!(
+            "stopped in epoch {} of {}; go on with:\n  nnc run {} --resume {}",
+            outcome.position.epoch + 1,
+            loaded.train.epochs,
+            arguments(args),
+            whole.unwrap_or(out.folder()).display()
+        )),
+        Some(Stopped::Limit) => {}
+        _ if whole.is_some() => {}
+        Some(Stopped::Callback(_)) | None => {
+            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
+        }
+    }
+}
+
+/// What batches have cost, where images were augmented.
+fn batches_text(outcome: &Outcome) -> Option<String> {
+    let sum = |of: fn(&EpochRow) -> Duration| -> f64 {
+        let all = outcome.history.iter().map(|r| of(r).as_secs_f64());
+        all.sum()
+    };
+    let augmenting = sum(|r| r.costs.augmenting);
+    (augmenting > 0.0).then(|| {
+        let waited = sum(|r| r.costs.waited);
+        let training: f64 = outcome.history.iter().map(|r| r.train_seconds).sum();
+        format!(
+            "augmenting took {} of the workers' time; training waited {} of {} for batches",
+            seconds(augmenting),
+            seconds(waited),
+            seconds(training)
+        )
+    })
+}
+
+/// One thing worth doing next.
+fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> String {
+    let epochs = loaded.train.epochs;
+    let losses: Option<Vec<f64>> = outcome
+        .history
+        .iter()
+        .map(|r| r.val.as_ref().and_then(|v| v.first()).copied())
+        .collect();
+    if let Some(losses) = losses
+        && losses.len() > 2
+    {
+        let best = (0..losses.len()).fold(0, |b, i| if losses[i] < losses[b] { i } else { b });
+        if best + 1 == losses.len() {
+            return format!(
+                "nnc run {} --epochs {}  (val_loss was still falling)",
+                arguments(args),
+                epochs * 2
+            );
+        }
+        if losses[losses.len() - 1] > losses[best] * 1.1 {
+            return format!(
+                "nnc run {} --epochs {}  (val_loss was least then)",
+                arguments(args),
+                outcome.history[best].epoch
+            );
+        }
+    }
+    format!(
+        "nnc predict {} --weights {} --input ROWS.csv",
+        args.common.file.display(),
+        weights.display()
+    )
+}
+
+/// The arguments that make the same run again, but for its epochs and its output.
+pub fn arguments(args: &Args) -> String {
+    let mut text = console::word(&args.common.file.display().to_string());
+    for (name, value) in &args.common.set {
+        text += &format!(" --set {}", console::word(&format!("{name}={value}")));
+    }
+    if let Some(n) = args.batch {
+        text += &format!(" --batch {n}");
+    }
+    if let Some(n) = args.seed {
+        text += &format!(" --seed {n}");
+    }
+    if let Some(n) = args.fold {
+        text += &format!(" --fold {n}");
+    }
+    if let Some(data) = &args.machine.data {
+        text += &format!(" --data {}", console::word(&data.display().to_string()));
+    }
+    text
+}
+
+/// What is wrong with a run that has no such part.
+pub fn no_part(part: Part) -> RunError {
+    RunError::Usage {
+        what: format!("the data have no `{}` part", part.name()),
+        reason: "give it a share in `split` or a source".into(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Statistics and transforms that are fitted on the training rows.
+
+pub mod statistics;
+pub mod transforms;
+pub mod whiten;

@@ -1,0 +1,348 @@
+//! The rows of a text with a delimiter, one at a time, in bounded memory.
+
+use super::{CsvOptions, HeaderLine, Select};
+use crate::data::error::{DataError, Place, nearest};
+use crate::data::formats::source::{Source, refuse_utf16};
+use ::csv::{ByteRecord, ReaderBuilder};
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+/// A longer field is taken for a quote left open.
+const MAX_FIELD: u64 = 16 << 20;
+/// A longer row likewise.
+const MAX_ROW: u64 = 32 << 20;
+/// A row of more delimiters is refused.
+const MAX_FIELDS: u64 = 1 << 20;
+
+/// The rows of a file, one at a time.
+pub struct Rows {
+    reader: ::csv::Reader<Metered>,
+    budget: Rc<Budget>,
+    pub record: ByteRecord,
+    /// The first row was read already, to see whether it is a header.
+    pending: bool,
+    pub names: Option<Vec<String>>,
+    /// Fields of a row.
+    pub width: usize,
+    /// Rows so far, the current one included.
+    pub row: u64,
+}
+
+/// What a row may still take.
+#[derive(Default)]
+struct Budget {
+    bytes: Cell<u64>,
+    fields: Cell<u64>,
+}
+
+impl Budget {
+    fn renew(&self) {
+        self.bytes.set(MAX_ROW);
+        self.fields.set(MAX_FIELDS);
+    }
+}
+
+/// Reads no more than its budget, which is renewed for each row.
+struct Metered {
+    source: Source,
+    budget: Rc<Budget>,
+    delimiter: u8,
+    last: u8,
+    /// Bytes so far.
+    read: u64,
+    /// Lines end in CR LF; told by the first of them.
+    crlf: Option<bool>,
+    /// The end of the file was met.
+    ended: bool,
+}
+
+/// A row went over its budget.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a row is too long")]
+enum TooLong {
+    Bytes,
+    Fields,
+}
+
+impl Read for Metered {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let budget = self.budget.bytes.get();
+        if budget == 0 {
+            return Err(io::Error::other(TooLong::Bytes));
+        }
+        let most = to.len().min(usize::try_from(budget).unwrap_or(usize::MAX));
+        let mut n = self.source.read(&mut to[..most])?;
+        if self.crlf.is_none()
+            && let Some(at) = to[..n].iter().position(|&b| b == b'\n')
+        {
+            let before = at.checked_sub(1).map_or(self.last, |i| to[i]);
+            self.crlf = Some(before == b'\r');
+        }
+        match n.checked_sub(1) {
+            Some(last) => self.last = to[last],
+            // a last line without its end gets one: lines are then counted alike
+            None if self.last != b'\n' && most > 0 => {
+                (to[0], self.last, n) = (b'\n', b'\n', 1);
+            }
+            None => self.ended = true,
+        }
+        self.budget.bytes.set(budget - n as u64);
+        let delimiters = to[..n].iter().filter(|&&b| b == self.delimiter).count();
+        match self.budget.fields.get().checked_sub(delimiters as u64) {
+            Some(left) => self.budget.fields.set(left),
+            None => return Err(io::Error::other(TooLong::Fields)),
+        }
+        self.read += n as u64;
+        Ok(n)
+    }
+}
+
+impl Rows {
+    pub fn open(path: &Path, options: CsvOptions) -> Result<Rows, DataError> {
+        let source = Source::open(path)?;
+        let delimiter = options.delimiter(&source.path);
+        let budget = Rc::new(Budget::default());
+        let metered = Metered {
+            source,
+            budget: budget.clone(),
+            delimiter,
+            last: b'\n',
+            read: 0,
+            crlf: None,
+            ended: false,
+        };
+        let reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(64 << 10)
+            .from_reader(metered);
+        let record = ByteRecord::new();
+        let mut rows = Rows {
+            reader,
+            budget,
+            record,
+            pending: false,
+            names: None,
+            width: 0,
+            row: 0,
+        };
+        if !rows.read()? {
+            return Err(DataError::Empty {
+                path: rows.path().to_owned(),
+            });
+        }
+        rows.width = rows.record.len();
+        refuse_utf16(rows.path(), rows.record.as_slice())?;
+        let header = match options.header {
+            HeaderLine::Present => true,
+            HeaderLine::Absent => false,
+            HeaderLine::Detect => rows
+                .record
+                .iter()
+                .all(|field| text(field).is_some_and(|t| number(t).is_none())),
+        };
+        if header {
+            let names = rows
+                .record
+                .iter()
+                .enumerate()
+                .map(|(i, field)| match text(field) {
+                    Some(name) => Ok(name.to_owned()),
+                    None => Err(DataError::BadHeader {
+                        path: rows.path().to_owned(),
+                        reason: format!(
+                            "the name of column {i}, on the first line, is not valid UTF-8"
+                        ),
+                    }),
+                });
+            rows.names = Some(names.collect::<Result<_, _>>()?);
+        } else {
+            rows.pending = true;
+        }
+        Ok(rows)
+    }
+
+    /// Bytes of the file; none if it is compressed.
+    pub fn size(&self) -> Option<u64> {
+        self.reader.get_ref().source.exact_size()
+    }
+
+    /// Bytes read so far.
+    pub fn read_so_far(&self) -> u64 {
+        self.reader.get_ref().read
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.reader.get_ref().source.path
+    }
+
+    /// Goes to the next row; false at the end.
+    pub fn advance(&mut self) -> Result<bool, DataError> {
+        if !std::mem::take(&mut self.pending) && !self.read()? {
+            return Ok(false);
+        }
+        self.row += 1;
+        if self.record.len() != self.width {
+            let (line, lines) = self.lines();
+            return Err(DataError::Ragged {
+                path: self.path().to_owned(),
+                line,
+                row: self.row,
+                found: self.record.len(),
+                expected: self.width,
+                lines,
+            });
+        }
+        Ok(true)
+    }
+
+    fn read(&mut self) -> Result<bool, DataError> {
+        self.budget.renew();
+        let line = self.reader.position().line();
+        match self.reader.read_byte_record(&mut self.record) {
+            Ok(false) => Ok(false),
+            // every row but one that ends inside a quote has its line break
+            Ok(true) if self.reader.get_ref().ended => {
+                let inner = self.breaks();
+                let line = self.reader.position().line().saturating_sub(inner).max(1);
+                Err(DataError::OpenQuote {
+                    path: self.path().to_owned(),
+                    line,
+                })
+            }
+            Ok(true) if self.record.as_slice().len() as u64 <= MAX_FIELD => Ok(true),
+            Ok(true) => match self
+                .record
+                .iter()
+                .any(|field| field.len() as u64 > MAX_FIELD)
+            {
+                true => Err(self.too_long("field", self.lines().0, MAX_FIELD)),
+                false => Ok(true),
+            },
+            Err(error) => match error.into_kind() {
+                ::csv::ErrorKind::Io(e) => match too_long(&e) {
+                    Some(TooLong::Bytes) => Err(self.too_long("row", line, MAX_ROW)),
+                    Some(TooLong::Fields) => Err(DataError::Syntax {
+                        path: self.path().to_owned(),
+                        line,
+                        reason: format!(
+                            "a row that starts here has more than {MAX_FIELDS} delimiters: is a quote left open?"
+                        ),
+                    }),
+                    None => Err(self.reader.get_ref().source.fault(&e)),
+                },
+                other => Err(DataError::BadHeader {
+                    path: self.path().to_owned(),
+                    reason: format!("{other:?}"),
+                }),
+            },
+        }
+    }
+
+    fn too_long(&self, what: &'static str, line: u64, limit: u64) -> DataError {
+        DataError::FieldTooLong {
+            path: self.path().to_owned(),
+            line,
+            what,
+            limit,
+        }
+    }
+
+    /// Line breaks within the current row's fields.
+    fn breaks(&self) -> u64 {
+        let bytes = self.record.as_slice().iter();
+        bytes.filter(|&&b| b == b'\n').count() as u64
+    }
+
+    /// The line on which the current row starts, and how many it takes.
+    pub fn lines(&self) -> (u64, u64) {
+        let inner = self.breaks();
+        // the reader stands behind the row's LF, or between its CR and LF
+        let behind = u64::from(self.reader.get_ref().crlf != Some(true));
+        let next = self.reader.position().line();
+        (next.saturating_sub(inner + behind).max(1), inner + 1)
+    }
+
+    pub fn place(&self, field: usize) -> Box<Place> {
+        let column = self.names.as_ref().and_then(|n| n.get(field)).cloned();
+        Box::new(Place {
+            path: self.path().to_owned(),
+            line: Some(self.lines().0),
+            row: self.row,
+            column: column.unwrap_or_else(|| format!("#{field}")),
+        })
+    }
+
+    /// Index of the column that the header calls `name`.
+    pub fn find(&self, name: &str) -> Result<usize, DataError> {
+        let path = || self.path().to_owned();
+        let names = self.names.as_deref().unwrap_or_default();
+        let mut found = names.iter().enumerate().filter(|(_, n)| *n == name);
+        match (found.next(), found.next()) {
+            (Some((i, _)), None) => Ok(i),
+            (Some(_), Some(_)) => Err(DataError::AmbiguousColumn {
+                path: path(),
+                name: name.into(),
+            }),
+            (None, _) => Err(DataError::UnknownColumn {
+                path: path(),
+                name: name.into(),
+                suggestion: nearest(name, names.iter().map(String::as_str)),
+                names: names.to_vec(),
+            }),
+        }
+    }
+
+    /// First and last field of a selection.
+    pub fn fields(&self, select: &Select) -> Result<(usize, usize), DataError> {
+        let (first, last) = match select {
+            Select::Name(name) => {
+                let i = self.find(name)?;
+                (i, i)
+            }
+            Select::Index(i) => (*i, *i),
+            Select::Names(a, b) => (self.find(a)?, self.find(b)?),
+            Select::Indices(a, b) => (*a, *b),
+        };
+        if let Some(&index) = [first, last].iter().find(|&&i| i >= self.width) {
+            return Err(DataError::ColumnIndex {
+                path: self.path().to_owned(),
+                index,
+                columns: self.width,
+            });
+        }
+        if first > last {
+            let (first, last) = match select {
+                Select::Names(a, b) => (format!("`{a}`"), format!("`{b}`")),
+                _ => (first.to_string(), last.to_string()),
+            };
+            return Err(DataError::ColumnRange {
+                path: self.path().to_owned(),
+                first,
+                last,
+            });
+        }
+        Ok((first, last))
+    }
+}
+
+fn too_long(error: &io::Error) -> Option<TooLong> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// A number in digits; infinite if it is too large. Words (`nan`, `inf`) are no numbers.
+pub fn number(text: &str) -> Option<f32> {
+    let first = text.trim_start_matches(['+', '-']).bytes().next()?;
+    if !first.is_ascii_digit() && first != b'.' {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A field without the spaces around it.
+pub fn text(field: &[u8]) -> Option<&str> {
+    std::str::from_utf8(field).ok().map(str::trim)
+}

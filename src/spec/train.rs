@@ -1,0 +1,58 @@
+//! What a `train` block says: epochs, batches, outputs.
+
+use super::Report;
+use super::callbacks::Callback;
+use crate::ir::Graph;
+use crate::span::Span;
+
+/// A `train` block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSpec {
+    pub models: Vec<String>,
+    pub epochs: usize,
+    pub batch: usize,
+    pub seed: u64,
+    pub shuffle: bool,
+    pub balance: Option<BalanceSpec>,
+    /// `loss`, then the metrics, in the order in which they are shown.
+    pub metrics: Vec<String>,
+    /// The model's outputs, in the order of the results of `Programs::predict`.
+    pub outputs: Vec<OutputSpec>,
+    pub callbacks: Vec<Callback>,
+    /// What is reported once the run has ended.
+    pub reports: Vec<Report>,
+    /// The learning rates that schedules give: names as those of rates that are kept, and
+    /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
+    pub rates: Vec<(String, Graph)>,
+    pub span: Span,
+}
+
+/// How training rows are drawn so that the classes of a column have as many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalanceSpec {
+    pub column: String,
+    pub sampling: Sampling,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// As many as the largest class has.
+    Over,
+    /// As many as the smallest.
+    Under,
+}
+
+/// An output of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputSpec {
+    pub name: String,
+    pub meaning: Meaning,
+}
+
+/// What the numbers of an output are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Real,
+    /// Probabilities: of each class along the last axis, or of "yes" where it has size 1.
+    Prob,
+}
