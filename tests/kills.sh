@@ -4,4 +4,4 @@
 # Usage: tests/kills.sh [HOW MANY]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-NNC_KILLS="${1:-100}" cargo test --test suite -- --nocapture runs::a_run_that_is_killed
+NNC_KILLS="${1:-100}" cargo test --release --locked --test suite -- --nocapture runs::a_run_that_is_killed
