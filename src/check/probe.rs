@@ -2,19 +2,12 @@
 //! each item of a list and the ends of each range, one axis at a time.
 
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::span::{SourceId, Span};
+use crate::span::SourceId;
 
-use super::elab::load;
-use super::elab::world::Purpose;
-use super::{Files, check_decls};
-
-/// A value of an axis.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    pub name: String,
-    pub text: String,
-    pub span: Span,
-}
+use crate::check::elab::load::{Files, load};
+use crate::check::elab::world::Purpose;
+use crate::check::program::check_decls;
+use crate::check::sweep::Probe;
 
 /// Of longer lists the rest is met when its trials are run.
 const MOST: usize = 64;
@@ -31,7 +24,7 @@ pub fn probe(
     for p in probes.iter().filter(free).take(MOST) {
         let mut set = overrides.to_vec();
         set.push((p.name.clone(), p.text.clone()));
-        let mut loaded = load::load(files, path, &set, Purpose::Report);
+        let mut loaded = load(files, path, &set, Purpose::Report);
         let mut found = std::mem::take(&mut loaded.diagnostics);
         check_decls(&loaded, &mut found, &mut Vec::new());
         let Some(first) = found.iter().find(|d| d.severity == Severity::Error) else {

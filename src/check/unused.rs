@@ -11,7 +11,7 @@ use crate::syntax::ast::{
     TrainItem, TypeExpr, TypeKind,
 };
 
-use super::data::feed::names_in;
+use crate::check::data::feed::names_in;
 
 /// Warns of local names of a definition or model that are bound and never read.
 /// A leading underscore says that this is meant.

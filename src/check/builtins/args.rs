@@ -4,8 +4,10 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Shape};
 use crate::span::Span;
 
-use crate::check::builtins::Args;
+use crate::check::data::augment::stage_for;
 use crate::check::elab::Elab;
+use crate::check::elab::builtin::Args;
+use crate::check::elab::type_errors::axes;
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
 impl Elab<'_> {
@@ -55,7 +57,7 @@ impl Elab<'_> {
         None
     }
 
-    pub fn check_names(&mut self, a: &Args) {
+    pub(super) fn check_names(&mut self, a: &Args) {
         let params = a.builtin.params;
         let known: Vec<&str> = params.iter().map(|p| p.trim_end_matches('?')).collect();
         for arg in &a.args {
@@ -66,7 +68,7 @@ impl Elab<'_> {
                     format!("`{}` has no argument `{}`", a.builtin.name, n.text),
                 )
                 .label(n.span, "unknown argument");
-                if let Some(stage) = crate::check::data::augment::stage_for(a.builtin, &n.text) {
+                if let Some(stage) = stage_for(a.builtin, &n.text) {
                     d = d.help(stage);
                 } else if let Some(near) = did_you_mean(&n.text, known.iter().copied()) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
@@ -124,7 +126,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn shape_at(&mut self, a: &Args, param: &str) -> Option<Shape> {
+    pub(super) fn shape_at(&mut self, a: &Args, param: &str) -> Option<Shape> {
         let at = self.arg(a, param).map_or(a.span, |x| x.span);
         match self.at(a, param)? {
             Val::List(items) => items
@@ -180,7 +182,7 @@ impl Elab<'_> {
         }
     }
 
-    fn list_at(&mut self, a: &Args, param: &str) -> Option<std::rc::Rc<Vec<Val>>> {
+    pub fn list_at(&mut self, a: &Args, param: &str) -> Option<std::rc::Rc<Vec<Val>>> {
         match self.at(a, param)? {
             Val::List(items) => Some(items),
             Val::Error => None,
@@ -191,28 +193,7 @@ impl Elab<'_> {
         }
     }
 
-    /// Items from the left, two at a time.
-    pub fn fold(&mut self, a: &Args) -> Val {
-        let (Some(items), Some(f)) = (self.list_at(a, "list"), self.at(a, "f")) else {
-            return Val::Error;
-        };
-        let arg = |val: &Val| ArgVal {
-            name: None,
-            val: val.clone(),
-            span: a.span,
-            symbol: None,
-        };
-        let Some((first, rest)) = items.split_first() else {
-            return self.wrong(a, "list", "a list of at least one", &Val::List(items));
-        };
-        rest.iter()
-            .fold(first.clone(), |so_far, next| match so_far {
-                Val::Error => Val::Error,
-                v => self.call(f.clone(), vec![arg(&v), arg(next)], a.span, None),
-            })
-    }
-
-    pub fn filled(&mut self, a: &Args) -> Val {
+    pub(super) fn filled(&mut self, a: &Args) -> Val {
         let (Some(items), Some(by)) = (self.list_at(a, "list"), self.list_at(a, "by")) else {
             return Val::Error;
         };
@@ -228,7 +209,7 @@ impl Elab<'_> {
     }
 
     /// One axis; negative ones count from the end.
-    pub fn axis_at(
+    pub(super) fn axis_at(
         &mut self,
         a: &Args,
         param: &str,
@@ -248,14 +229,14 @@ impl Elab<'_> {
         self.axis(v, rank, at)
     }
 
-    pub fn axis(&mut self, v: Val, rank: usize, at: Span) -> Option<usize> {
+    pub(super) fn axis(&mut self, v: Val, rank: usize, at: Span) -> Option<usize> {
         match v {
             Val::Int(Dim::Const(i)) => {
                 let axis = if i < 0 { i + rank as i64 } else { i };
                 if axis >= 0 && (axis as usize) < rank {
                     return Some(axis as usize);
                 }
-                let have = crate::check::elab::type_errors::axes(rank);
+                let have = axes(rank);
                 self.error(
                     Code::E0207,
                     at,
@@ -284,7 +265,7 @@ impl Elab<'_> {
     }
 
     /// Axes to reduce: all, one or a list.
-    pub fn axes_at(&mut self, a: &Args, rank: usize) -> Option<Vec<usize>> {
+    pub(super) fn axes_at(&mut self, a: &Args, rank: usize) -> Option<Vec<usize>> {
         let mut axes = match self.arg(a, "axis").map(|x| (x.val.clone(), x.span)) {
             None | Some((Val::None, _)) => (0..rank).collect(),
             Some((Val::List(l), at)) => l

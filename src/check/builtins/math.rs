@@ -4,13 +4,12 @@ use crate::ir::prim::{Binary, Reduce, Unary};
 use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 
-use crate::check::builtins::Args;
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Kind, Meaning, Tensor, Val};
-use crate::check::eval::ops::float;
+use crate::check::elab::builtin::Args;
+use crate::check::elab::value::{Home, Kind, Meaning, Tensor, Val, float};
 
 impl Elab<'_> {
-    pub fn unary(&mut self, a: &Args, op: Unary, number: Option<fn(f64) -> f64>) -> Val {
+    pub(super) fn unary(&mut self, a: &Args, op: Unary, number: Option<fn(f64) -> f64>) -> Val {
         let v = match self.at(a, "x") {
             Some(v) => v,
             None => return Val::Error,
@@ -48,7 +47,7 @@ impl Elab<'_> {
         })
     }
 
-    pub fn extreme(&mut self, a: &Args, op: Binary) -> Val {
+    pub(super) fn extreme(&mut self, a: &Args, op: Binary) -> Val {
         let (Some(x), Some(y)) = (self.at(a, "x"), self.at(a, "y")) else {
             return Val::Error;
         };
@@ -103,7 +102,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn reduce(&mut self, a: &Args, op: Reduce) -> Val {
+    pub(super) fn reduce(&mut self, a: &Args, op: Reduce) -> Val {
         if let Some(Val::List(items)) = self.arg(a, "x").map(|x| x.val.clone())
             && matches!(op, Reduce::Max | Reduce::Min)
         {
@@ -167,7 +166,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn mean(&mut self, a: &Args) -> Val {
+    pub(super) fn mean(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -206,7 +205,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn argmax(&mut self, a: &Args) -> Val {
+    pub(super) fn argmax(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -216,7 +215,7 @@ impl Elab<'_> {
         self.emit(Prim::ArgMax { axis }, &[&t], Meaning::Real, a.span)
     }
 
-    pub fn argsort(&mut self, a: &Args) -> Val {
+    pub(super) fn argsort(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -226,7 +225,7 @@ impl Elab<'_> {
         self.emit(Prim::ArgSort { axis }, &[&t], Meaning::Real, a.span)
     }
 
-    pub fn select(&mut self, a: &Args) -> Val {
+    pub(super) fn select(&mut self, a: &Args) -> Val {
         let (Some(c), Some(x), Some(y)) = (
             self.tensor_at(a, "condition"),
             self.at(a, "x"),
@@ -254,7 +253,7 @@ impl Elab<'_> {
         self.emit(Prim::Select, &[&c, &x, &y], meaning, a.span)
     }
 
-    pub fn cast_to(&mut self, a: &Args) -> Val {
+    pub(super) fn cast_to(&mut self, a: &Args) -> Val {
         let (Some(t), Some(to)) = (self.tensor_at(a, "x"), self.at(a, "to")) else {
             return Val::Error;
         };
@@ -271,7 +270,7 @@ impl Elab<'_> {
     }
 
     /// Draws of the place where it stands, counted by step (and by iteration inside a scan).
-    pub fn rand(&mut self, a: &Args) -> Val {
+    pub(super) fn rand(&mut self, a: &Args) -> Val {
         let Some(shape) = self.shape_at(a, "shape") else {
             return Val::Error;
         };
@@ -279,7 +278,7 @@ impl Elab<'_> {
         frame.draws += 1;
         let site = format!("{}#{}", frame.path, frame.draws);
         let mut counter = match self.base {
-            crate::check::elab::value::Home::Init => {
+            Home::Init => {
                 let scans = std::mem::take(&mut self.scans);
                 let zero = self.constant(0.0, Elem::I32);
                 self.scans = scans;
@@ -299,7 +298,7 @@ impl Elab<'_> {
             });
             let index = Tensor {
                 value: index,
-                home: crate::check::elab::value::Home::Scan(level as u32),
+                home: Home::Scan(level as u32),
                 ty: crate::ir::Type::scalar(Elem::I32),
                 meaning: Meaning::Real,
                 mask: None,
@@ -336,7 +335,7 @@ impl Elab<'_> {
         )
     }
 
-    pub fn gradient_of(&mut self, a: &Args) -> Val {
+    pub(super) fn gradient_of(&mut self, a: &Args) -> Val {
         let (Some(of), Some(by)) = (self.tensor_at(a, "of"), self.tensor_at(a, "by")) else {
             return Val::Error;
         };

@@ -2,6 +2,7 @@
 //! that Rust knows by name. Everything else is written in nn.
 
 mod args;
+mod mask;
 mod math;
 mod shape;
 mod window;
@@ -9,31 +10,12 @@ mod window;
 use crate::diag::Code;
 use crate::ir::prim::{Binary, Reduce, Unary, WindowOp};
 use crate::ir::{Dim, Prim};
-use crate::span::Span;
 
-use super::elab::Elab;
-use super::elab::value::{ArgVal, Val};
-
-pub struct Builtin {
-    pub name: &'static str,
-    /// Parameter names; optional ones end in `?`, a last `...` takes any number.
-    pub params: &'static [&'static str],
-    /// One line for `nnc explain`.
-    pub doc: &'static str,
-    pub run: fn(&mut Elab, &Args) -> Val,
-}
-
-impl std::fmt::Debug for Builtin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-pub struct Args {
-    pub builtin: &'static Builtin,
-    pub args: Vec<ArgVal>,
-    pub span: Span,
-}
+use crate::check::data::augment::PARAMS;
+use crate::check::elab::Elab;
+use crate::check::elab::builtin::{Args, Builtin};
+use crate::check::elab::value::Val;
+use crate::check::eval::collected::COLLECTED;
 
 const fn b(
     name: &'static str,
@@ -109,7 +91,7 @@ pub const BUILTINS: &[Builtin] = &[
     ),
     b(
         "augment",
-        super::data::augment::PARAMS,
+        PARAMS,
         "the images of a column changed at random while a model trains, as they are elsewhere: `input x : [28, 28] = image |> augment(rotation_range = 10)`",
         |el, a| el.augment(a),
     ),
@@ -141,7 +123,7 @@ pub const BUILTINS: &[Builtin] = &[
         el.unary(a, Unary::Ceil, Some(f64::ceil))
     }),
     b(
-        super::train::epoch_end::COLLECTED,
+        COLLECTED,
         &["x"],
         "every row of `x` in the epoch: what a metric's state may begin with",
         |el, a| {

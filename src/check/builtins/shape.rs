@@ -2,15 +2,15 @@
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Dim, Elem, Prim, Shape};
-
 use crate::span::Span;
 
-use crate::check::builtins::Args;
 use crate::check::elab::Elab;
+use crate::check::elab::builtin::Args;
 use crate::check::elab::value::{ArgVal, Meaning, Tensor, Val};
+use crate::check::types::broadcast::broadcast_shape;
 
 impl Elab<'_> {
-    pub fn reshape(&mut self, a: &Args) -> Val {
+    pub(super) fn reshape(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -81,7 +81,7 @@ impl Elab<'_> {
     }
 
     /// The axes that `axis` names, or those that it leaves, as a list in order.
-    pub fn axes_of(&mut self, a: &Args, others: bool) -> Val {
+    pub(super) fn axes_of(&mut self, a: &Args, others: bool) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -96,14 +96,14 @@ impl Elab<'_> {
         Val::list(kept.map(|axis| Val::Int(Dim::from(axis))))
     }
 
-    pub fn broadcast_to(&mut self, a: &Args) -> Val {
+    pub(super) fn broadcast_to(&mut self, a: &Args) -> Val {
         let (Some(t), Some(shape)) = (self.tensor_at(a, "x"), self.shape_at(a, "shape")) else {
             return Val::Error;
         };
         if let Some(axes) = self.arg(a, "axes").cloned() {
             return self.broadcast_along(a, t, shape, &axes);
         }
-        match crate::check::eval::ops::broadcast_shape(&t.ty.shape, &shape) {
+        match broadcast_shape(&t.ty.shape, &shape) {
             Some(s) if s == shape => self
                 .stretch(t, &shape, a.span)
                 .map_or(Val::Error, Val::Tensor),
@@ -120,7 +120,7 @@ impl Elab<'_> {
     }
 
     /// A list of numbers as `f32[n]`.
-    pub fn vector(&mut self, a: &Args) -> Val {
+    pub(super) fn vector(&mut self, a: &Args) -> Val {
         let items = match self.at(a, "list") {
             Some(Val::List(items)) if !items.is_empty() => items,
             Some(Val::Error) | None => return Val::Error,
@@ -175,7 +175,7 @@ impl Elab<'_> {
         self.emit(Prim::Broadcast { shape, axes }, &[&t], meaning, a.span)
     }
 
-    pub fn expand(&mut self, a: &Args) -> Val {
+    pub(super) fn expand(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -188,7 +188,7 @@ impl Elab<'_> {
         self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
     }
 
-    pub fn squeeze(&mut self, a: &Args) -> Val {
+    pub(super) fn squeeze(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -209,7 +209,7 @@ impl Elab<'_> {
         self.emit(Prim::Reshape(shape), &[&t], meaning, a.span)
     }
 
-    pub fn transpose(&mut self, a: &Args) -> Val {
+    pub(super) fn transpose(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -228,7 +228,7 @@ impl Elab<'_> {
         })
     }
 
-    pub fn reverse(&mut self, a: &Args) -> Val {
+    pub(super) fn reverse(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -346,7 +346,7 @@ impl Elab<'_> {
         Val::Tuple(std::rc::Rc::new(parts))
     }
 
-    pub fn pad(&mut self, a: &Args) -> Val {
+    pub(super) fn pad(&mut self, a: &Args) -> Val {
         let Some(t) = self.tensor_at(a, "x") else {
             return Val::Error;
         };
@@ -375,7 +375,7 @@ impl Elab<'_> {
         )
     }
 
-    pub fn full(&mut self, a: &Args) -> Val {
+    pub(super) fn full(&mut self, a: &Args) -> Val {
         let (Some(shape), Some(v)) = (self.shape_at(a, "shape"), self.at(a, "value")) else {
             return Val::Error;
         };
@@ -387,7 +387,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn iota(&mut self, a: &Args) -> Val {
+    pub(super) fn iota(&mut self, a: &Args) -> Val {
         let Some(shape) = self.shape_at(a, "shape") else {
             return Val::Error;
         };
@@ -406,7 +406,7 @@ impl Elab<'_> {
         )
     }
 
-    pub fn gather(&mut self, a: &Args) -> Val {
+    pub(super) fn gather(&mut self, a: &Args) -> Val {
         let (Some(t), Some(i)) = (self.tensor_at(a, "x"), self.tensor_at(a, "indices")) else {
             return Val::Error;
         };
@@ -420,7 +420,7 @@ impl Elab<'_> {
         self.emit(Prim::Gather { axis }, &[&t, &i], meaning, a.span)
     }
 
-    pub fn scatter(&mut self, a: &Args) -> Val {
+    pub(super) fn scatter(&mut self, a: &Args) -> Val {
         let (Some(i), Some(u)) = (self.tensor_at(a, "indices"), self.tensor_at(a, "updates"))
         else {
             return Val::Error;

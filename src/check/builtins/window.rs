@@ -5,8 +5,8 @@ use crate::ir::dim::DimError;
 use crate::ir::prim::{ConvDims, WindowDims, WindowOp};
 use crate::ir::{Dim, Prim};
 
-use crate::check::builtins::Args;
 use crate::check::elab::Elab;
+use crate::check::elab::builtin::Args;
 use crate::check::elab::value::{ArgVal, Meaning, Tensor, Val};
 
 /// What every convolution is given beside its padding.
@@ -27,7 +27,7 @@ enum Padding {
 }
 
 impl Elab<'_> {
-    pub fn conv(&mut self, a: &Args) -> Val {
+    pub(super) fn conv(&mut self, a: &Args) -> Val {
         let Some(g) = self.convolution_at(a) else {
             return Val::Error;
         };
@@ -49,7 +49,7 @@ impl Elab<'_> {
     }
 
     /// The gradient of a convolution by its input, of the sizes that Keras gives a transposed one.
-    pub fn conv_transpose(&mut self, a: &Args) -> Val {
+    pub(super) fn conv_transpose(&mut self, a: &Args) -> Val {
         let Some(g) = self.convolution_at(a) else {
             return Val::Error;
         };
@@ -166,7 +166,7 @@ impl Elab<'_> {
         })
     }
 
-    pub fn window(&mut self, a: &Args, op: WindowOp) -> Val {
+    pub(super) fn window(&mut self, a: &Args, op: WindowOp) -> Val {
         let Some(x) = self.tensor_at(a, "x") else {
             return Val::Error;
         };

@@ -7,8 +7,9 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Prim, Role, Type};
 use crate::spec::augment::{AugmentSpec, Erasing, Fill, Ranges, Saved, Shift};
 
-use crate::check::builtins::{Args, Builtin};
 use crate::check::elab::Elab;
+use crate::check::elab::builtin::{Args, Builtin};
+use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
 /// What `augment` takes, in Keras' order, and then what Keras has in other places.
@@ -179,10 +180,7 @@ impl Elab<'_> {
         }
         if !matches!(t.ty.shape.len(), 3 | 4) {
             let what = "an image is [height, width] or [height, width, channels]";
-            let label = format!(
-                "a row of `{column}` is {}",
-                crate::check::types::signature::per_sample_text(t)
-            );
+            let label = format!("a row of `{column}` is {}", per_sample_text(t));
             let help = "declare the column so: `column image : u8[28, 28]`";
             return refuse(self, what, label, help);
         }
@@ -197,7 +195,7 @@ impl Elab<'_> {
             && !(within(height, 1) && within(width, 2))
         {
             let at = self.arg(a, "crop_size").map_or(a.span, |x| x.span);
-            let text = crate::check::types::signature::per_sample_text(t);
+            let text = per_sample_text(t);
             let what = format!("no {height} by {width} can be cut out of a smaller image");
             let d = Diagnostic::error(Code::E0526, what)
                 .label(at, format!("a row of `{column}` is {text}"));

@@ -6,11 +6,12 @@ use crate::span::Span;
 use crate::spec::{BalanceSpec, FitKind, FitSpec, Part, Sampling};
 use crate::syntax::ast::{Ident, Setting};
 
-use super::missing::name_of;
-use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::value::{Home, Meaning, Tensor};
-use crate::check::types::signature::per_sample_text;
+
+use super::DataEnv;
+use super::missing::name_of;
 
 pub const BALANCE: &str = "balance";
 

@@ -16,21 +16,14 @@ use crate::span::Span;
 use crate::spec::{Make, Method, Rows as RowsSpec};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use super::feed::walk;
-use super::missing::name_of;
-use super::rows::stage;
-use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::elab::state::Numbers;
 use crate::check::elab::value::{Meaning, Val};
 
-/// A column of numbers.
-#[derive(Clone, Debug)]
-pub struct Numbers {
-    pub ty: Type,
-    pub meaning: Meaning,
-    /// Something stands for values that are not there.
-    pub may_miss: bool,
-}
+use super::DataEnv;
+use super::feed::walk;
+use super::missing::name_of;
+use super::rows::stage_call;
 
 fn is_column_function(name: &str) -> bool {
     matches!(name, "missing" | "windows" | "lag" | "ahead")
@@ -41,13 +34,13 @@ fn is_column_function(name: &str) -> bool {
 pub fn column_of_call(e: &Expr) -> Option<(&Ident, (&Ident, &[Arg]))> {
     let (column, f, rest) = match &e.kind {
         ExprKind::Call { .. } => {
-            let (f, args) = stage(e)?;
+            let (f, args) = stage_call(e)?;
             let (first, rest) = args.split_first()?;
             let column = first.name.is_none().then(|| name_of(&first.value))??;
             (column, f, rest)
         }
         ExprKind::Pipe { value, stage: s } => {
-            let (f, args) = stage(s)?;
+            let (f, args) = stage_call(s)?;
             (name_of(value)?, f, args)
         }
         _ => return None,
@@ -57,7 +50,7 @@ pub fn column_of_call(e: &Expr) -> Option<(&Ident, (&Ident, &[Arg]))> {
 
 impl Elab<'_> {
     /// The columns of numbers, for the inputs that follow.
-    pub fn series_columns(&mut self, env: &DataEnv) {
+    pub(super) fn series_columns(&mut self, env: &DataEnv) {
         let columns = env.columns.iter().map(|(name, c)| {
             let numbers = Numbers {
                 ty: c.ty.clone(),
@@ -216,7 +209,7 @@ impl Elab<'_> {
     }
 
     /// Rows of a series that are thrown into parts at random stand in each other's windows.
-    pub fn series_apart(&mut self, env: &DataEnv) {
+    pub(super) fn series_apart(&mut self, env: &DataEnv) {
         let found = RefCell::new(Vec::new());
         let note = |e: &Expr| {
             if let Some((column, (f, _))) = column_of_call(e)

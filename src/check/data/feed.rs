@@ -2,17 +2,19 @@
 
 use std::rc::Rc;
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::ir::{Dim, Role, Type};
-use crate::span::Span;
+use crate::diag::{Code, did_you_mean};
+use crate::ir::{Dim, Role};
 use crate::syntax::ast::{self, Expr, ExprKind, Ident};
 
-use super::columns::column_of_call;
-use crate::check::data::{DataEnv, Feed, Fit};
+use crate::check::builtins::find;
 use crate::check::elab::Elab;
-use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
-use crate::check::types::signature::{per_sample_text, tensor_pattern};
+use crate::check::elab::pattern::{per_sample_text, tensor_pattern};
+use crate::check::elab::scope::{Frame, VarRole};
+use crate::check::elab::state::Fit;
+use crate::check::elab::value::{Home, Rows, RowsKind, Tensor, Val};
+
+use super::columns::column_of_call;
+use super::{DataEnv, Feed};
 
 /// An `input` or `target` as a model is fed it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +49,7 @@ impl Elab<'_> {
 
     /// Evaluates an `input` or `target`, making graph inputs of the columns it uses.
     pub fn feed(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
-        self.frames.push(crate::check::elab::scope::Frame::new(
+        self.frames.push(Frame::new(
             "data".into(),
             format!("`{}`", f.name.text),
             false,
@@ -152,9 +154,9 @@ impl Elab<'_> {
         }
     }
 
-    pub fn is_unknown_name(&self, name: &str) -> bool {
+    pub(super) fn is_unknown_name(&self, name: &str) -> bool {
         !self.world.globals.contains_key(name)
-            && crate::check::builtins::find(name).is_none()
+            && find(name).is_none()
             && self.world.library(name).is_none()
             && !matches!(
                 name,
@@ -175,7 +177,7 @@ impl Elab<'_> {
             )
     }
 
-    pub fn fits_in_scope(&mut self, env: &DataEnv) {
+    fn fits_in_scope(&mut self, env: &DataEnv) {
         for (name, fit) in &env.fits {
             if let Fit::Tensors(fields) = fit {
                 self.fitted.insert(name.to_string(), fields.clone());
@@ -183,7 +185,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn bind_column(&mut self, n: &Ident, env: &DataEnv) {
+    fn bind_column(&mut self, n: &Ident, env: &DataEnv) {
         let Some(c) = env.columns.get(&n.text) else {
             let rows = Val::Rows(Rc::new(Rows::text(&n.text)));
             self.frame().bind(&n.text, rows, n.span, VarRole::Given);
@@ -205,139 +207,6 @@ impl Elab<'_> {
         };
         self.frame()
             .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
-    }
-
-    /// `scale.mean`: a constant computed from the training rows.
-    pub fn fitted_field(&mut self, fit: &str, field: &Ident) -> Val {
-        match self.world.fit(fit) {
-            Some(Fit::Vocabulary(size) | Fit::Labels(size)) if &*field.text == "size" => {
-                return Val::Int(size);
-            }
-            Some(Fit::Vocabulary(_) | Fit::Labels(_)) => {
-                return self.unknown_statistic(fit, field, &["size"]);
-            }
-            Some(Fit::Vectors { dim, .. }) if &*field.text == "dim" => return Val::Int(dim),
-            Some(Fit::Vectors { .. }) => return self.unknown_statistic(fit, field, &["dim"]),
-            Some(Fit::Lengths(_)) => {
-                let d = Diagnostic::error(
-                    Code::E0511,
-                    "statistics of lengths are numbers for later fits",
-                )
-                .label(field.span, "not one of the batch")
-                .help(format!("such as `fit length = {fit}.mean + 2 * {fit}.std`"));
-                return self.report(d);
-            }
-            Some(Fit::Size(_) | Fit::Tensors(_) | Fit::Broken) | None => {}
-        }
-        let Some(fields) = self.fitted.get(fit) else {
-            return Val::Error;
-        };
-        let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-        let Some((_, ty)) = fields
-            .iter()
-            .find(|(name, _)| **name == *field.text)
-            .cloned()
-        else {
-            let streamed =
-                known.contains(&"min") && super::streams::percentile(&field.text).is_some();
-            return match streamed {
-                true => self.streamed_percentile(fit, field),
-                false => self.unknown_statistic(fit, field, &known),
-            };
-        };
-        let name = format!("{fit}.{}", field.text);
-        let found = self
-            .step
-            .inputs
-            .iter()
-            .find(|i| i.role == Role::Fit && *i.name == *name)
-            .map(|i| i.value);
-        let value = found.unwrap_or_else(|| self.step.input(&name, Role::Fit, ty.clone()));
-        Val::Tensor(Tensor {
-            value,
-            home: Home::Step,
-            ty,
-            meaning: Meaning::Real,
-            mask: None,
-        })
-    }
-
-    pub fn unknown_statistic(&mut self, fit: &str, field: &Ident, known: &[&str]) -> Val {
-        let mut d = Diagnostic::error(Code::E0110, format!("`{fit}` has no `{}`", field.text))
-            .label(field.span, "unknown statistic")
-            .note(format!("it has: {}", known.join(", ")));
-        if let Some(near) = did_you_mean(&field.text, known.iter().copied()) {
-            d = d
-                .help(format!("did you mean `{near}`?"))
-                .fix(field.span, near);
-        }
-        self.report(d)
-    }
-
-    /// Checks a tensor against a per-sample type: the batch axis is implied.
-    pub fn per_sample(
-        &mut self,
-        pattern: &crate::check::types::signature::Pattern,
-        t: Tensor,
-        ty_span: Span,
-        at: Span,
-        name: &str,
-    ) -> Option<Tensor> {
-        let report = |el: &mut Self, what: String| {
-            let d = Diagnostic::error(Code::E0507, what)
-                .label(at, format!("this gives {} a sample", per_sample_text(&t)))
-                .label(ty_span, "declared here");
-            el.report(d);
-            None::<Tensor>
-        };
-        self.frames.push(crate::check::elab::scope::Frame::new(
-            "".into(),
-            name.into(),
-            false,
-            None,
-        ));
-        let meaning = crate::check::types::signature::Pattern {
-            meaning: pattern.meaning.clone(),
-            dims: &[],
-            span: pattern.span,
-        };
-        let declared = self.shape_of(pattern.dims);
-        let fitted = {
-            let scalar = Tensor {
-                ty: Type {
-                    elem: t.ty.elem,
-                    shape: t.ty.shape.clone(),
-                },
-                ..t.clone()
-            };
-            self.unify_meaning_only(&meaning, scalar, at)
-        };
-        self.frames.pop();
-        let declared = declared?;
-        if let Err(crate::check::types::signature::Mismatch::Reported) = fitted {
-            return None;
-        }
-        let Ok(fitted) = fitted else {
-            return report(
-                self,
-                format!(
-                    "`{name}` is declared {}, but its values are {}",
-                    crate::check::types::signature::pattern_text(pattern),
-                    per_sample_text(&t)
-                ),
-            );
-        };
-        if fitted.ty.shape.len() != declared.len() + 1 || fitted.ty.shape[1..] != declared[..] {
-            return report(
-                self,
-                format!(
-                    "`{name}` is declared {}, but its values are {}",
-                    crate::check::types::signature::pattern_text(pattern),
-                    per_sample_text(&t)
-                ),
-            );
-        }
-        Some(fitted)
     }
 }
 

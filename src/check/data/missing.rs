@@ -5,9 +5,10 @@ use crate::ir::Dim;
 use crate::spec::*;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
+
+use super::DataEnv;
 
 const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
 
@@ -16,7 +17,7 @@ const WHAT: &str =
 
 impl Elab<'_> {
     /// What stands behind a column's selector.
-    pub fn column_options(&mut self, name: &Ident, options: &[Arg], env: &mut DataEnv) {
+    pub(super) fn column_options(&mut self, name: &Ident, options: &[Arg], env: &mut DataEnv) {
         let mut given = false;
         for a in options {
             match a.name.as_ref().map(|n| (n, &*n.text)) {
@@ -136,7 +137,7 @@ impl Elab<'_> {
     }
 
     /// Files that have no missing values.
-    pub fn nothing_is_missing(&mut self, env: &DataEnv) {
+    pub(super) fn nothing_is_missing(&mut self, env: &DataEnv) {
         let table = |s: &SourceSpec| {
             matches!(
                 s.format,
@@ -155,7 +156,7 @@ impl Elab<'_> {
     }
 
     /// Whether something stands for missing values of a column.
-    pub fn may_miss(env: &DataEnv, column: &str) -> bool {
+    pub(super) fn may_miss(env: &DataEnv, column: &str) -> bool {
         let mut columns = env.spec.columns.iter();
         columns.any(|c| c.name == column && matches!(c.missing, Some(m) if m != Missing::Drop))
     }

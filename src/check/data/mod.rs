@@ -21,9 +21,10 @@ use crate::span::Span;
 use crate::spec::*;
 use crate::syntax::ast::{self, DataItemKind, Expr, ExprKind, Ident, TypeExpr};
 
-use super::elab::Elab;
-use super::elab::value::{Meaning, Val};
-use super::types::signature::{MeaningPattern, tensor_pattern};
+use crate::check::elab::Elab;
+use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
+use crate::check::elab::state::Fit;
+use crate::check::elab::value::{Meaning, Val};
 
 /// A data block with its names resolved.
 #[derive(Debug)]
@@ -48,27 +49,6 @@ pub struct Feed {
     pub ty: TypeExpr,
     pub value: Option<Expr>,
     pub span: Span,
-}
-
-/// What a fit gives.
-#[derive(Debug, Clone)]
-pub enum Fit {
-    /// Of a column: `.mean` and so on, with their types.
-    Tensors(Vec<(&'static str, Type)>),
-    /// Of a text column: a number above those of the labels.
-    Labels(Dim),
-    /// Of the lengths of rows: numbers for later fits.
-    Lengths(Rows),
-    /// A size: every id is below it.
-    Vocabulary(Dim),
-    /// A vector for each id below `words`.
-    Vectors {
-        words: Dim,
-        dim: Dim,
-    },
-    Size(Dim),
-    /// Nothing, for a mistake that has been reported.
-    Broken,
 }
 
 impl DataEnv {
@@ -197,7 +177,7 @@ impl Elab<'_> {
         env
     }
 
-    pub fn part(&mut self, p: &Ident) -> Option<Part> {
+    fn part(&mut self, p: &Ident) -> Option<Part> {
         match &*p.text {
             "train" => Some(Part::Train),
             "val" => Some(Part::Val),
@@ -360,7 +340,7 @@ impl Elab<'_> {
         env.texts.insert(name.text.clone());
     }
 
-    pub fn selector(&mut self, e: Option<&Expr>, name: &Ident) -> Option<Selector> {
+    fn selector(&mut self, e: Option<&Expr>, name: &Ident) -> Option<Selector> {
         let Some(e) = e else {
             return Some(Selector::Name(name.text.to_string()));
         };
@@ -395,7 +375,7 @@ impl Elab<'_> {
         found
     }
 
-    pub fn unknown_column(&mut self, c: &Ident, env: &DataEnv) {
+    fn unknown_column(&mut self, c: &Ident, env: &DataEnv) {
         if env.broken.contains(&c.text) {
             return;
         }

@@ -12,8 +12,9 @@ use crate::span::Span;
 use crate::spec::{Bag, DerivedSpec, End, Make, Rows as RowsSpec};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use crate::check::data::Fit;
 use crate::check::elab::Elab;
+use crate::check::elab::builtin::Args;
+use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 
 const FUNCTIONS: [&str; 5] = ["bag", "index", "len", "pad", "tokens"];
@@ -24,7 +25,7 @@ pub fn is_row_function(name: &str) -> bool {
 }
 
 /// `f` or `f(args)` as a stage of a pipe.
-pub fn stage(e: &Expr) -> Option<(&Ident, &[Arg])> {
+pub fn stage_call(e: &Expr) -> Option<(&Ident, &[Arg])> {
     match &e.kind {
         ExprKind::Name(n) => Some((n, &[])),
         ExprKind::Call { callee, args, .. } => match &callee.kind {
@@ -32,24 +33,6 @@ pub fn stage(e: &Expr) -> Option<(&Ident, &[Arg])> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-impl Rows {
-    pub fn text(column: &str) -> Rows {
-        Rows {
-            rows: RowsSpec::Text(column.into()),
-            kind: RowsKind::Text,
-        }
-    }
-
-    /// With its article.
-    pub fn describe(&self) -> String {
-        match &self.kind {
-            RowsKind::Text => format!("the text column `{}`", self.rows.column()),
-            RowsKind::Ids(_) => "lists of ids of any length".into(),
-            RowsKind::Lengths => "a length a row".into(),
-        }
     }
 }
 
@@ -73,7 +56,7 @@ impl Elab<'_> {
 
     /// `rows |> stage`
     pub fn row_stage(&mut self, rows: &Rows, e: &Expr) -> Val {
-        match stage(e) {
+        match stage_call(e) {
             Some((f, args)) => self.row_function(rows, f, args, e.span, true),
             None => self.not_of_rows(rows, e.span),
         }
@@ -87,7 +70,7 @@ impl Elab<'_> {
             ExprKind::Pipe { value, .. } => self.gives_rows(value),
             ExprKind::Call { args, .. } => {
                 let first = args.first().filter(|a| a.name.is_none());
-                let named = stage(e).is_some_and(|(f, _)| is_row_function(&f.text));
+                let named = stage_call(e).is_some_and(|(f, _)| is_row_function(&f.text));
                 named && first.is_some_and(|a| self.gives_rows(&a.value))
             }
             ExprKind::Tuple(items) if items.len() == 1 => self.gives_rows(&items[0].value),
@@ -96,7 +79,7 @@ impl Elab<'_> {
     }
 
     /// One of the functions of rows. `columns`: it may make a column.
-    pub fn row_function(
+    pub(super) fn row_function(
         &mut self,
         rows: &Rows,
         f: &Ident,
@@ -151,7 +134,7 @@ impl Elab<'_> {
     }
 
     /// Rows met where numbers are wanted.
-    pub fn not_of_rows(&mut self, rows: &Rows, span: Span) -> Val {
+    pub(super) fn not_of_rows(&mut self, rows: &Rows, span: Span) -> Val {
         let (what, help) = match rows.kind {
             RowsKind::Text => (
                 "texts are not numbers yet",
@@ -173,7 +156,7 @@ impl Elab<'_> {
     }
 
     /// A function of rows met where there are none.
-    pub fn of_rows_only(&mut self, a: &crate::check::builtins::Args) -> Val {
+    pub fn of_rows_only(&mut self, a: &Args) -> Val {
         let known = a
             .args
             .iter()
@@ -198,7 +181,7 @@ impl Elab<'_> {
     }
 
     /// Lengths as a column of numbers.
-    pub fn lengths_column(&mut self, rows: &Rows, span: Span) -> Val {
+    pub(super) fn lengths_column(&mut self, rows: &Rows, span: Span) -> Val {
         let ty = Type::new(Elem::I32, [Dim::symbol("B")]);
         self.derive(rows.rows.clone(), Make::Lengths, ty, Meaning::Real, span)
     }
@@ -307,7 +290,7 @@ impl Elab<'_> {
         )
     }
 
-    fn end(&mut self, e: &Expr) -> Option<End> {
+    pub fn end(&mut self, e: &Expr) -> Option<End> {
         match &e.kind {
             ExprKind::Name(n) if &*n.text == "pre" => Some(End::Pre),
             ExprKind::Name(n) if &*n.text == "post" => Some(End::Post),
@@ -443,7 +426,7 @@ impl Elab<'_> {
 
     /// A column computed before training, and its place among the graph's inputs. The
     /// input it is for lends its name.
-    pub fn derive(
+    pub(super) fn derive(
         &mut self,
         of: RowsSpec,
         make: Make,

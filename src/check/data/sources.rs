@@ -8,9 +8,10 @@ use crate::span::Span;
 use crate::spec::*;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
+
+use super::DataEnv;
 
 /// What can stand behind `source`.
 const READERS: &[Reader] = &[
@@ -363,7 +364,13 @@ impl Given {
 }
 
 impl Elab<'_> {
-    pub fn source(&mut self, part: Option<&Ident>, value: &Expr, span: Span, env: &mut DataEnv) {
+    pub(super) fn source(
+        &mut self,
+        part: Option<&Ident>,
+        value: &Expr,
+        span: Span,
+        env: &mut DataEnv,
+    ) {
         let part = match part {
             None => None,
             Some(p) => match self.part(p) {
@@ -625,7 +632,7 @@ impl Elab<'_> {
     }
 
     /// Refuses columns that a source's format does not have, or not as that type.
-    pub fn what_sources_hold(&mut self, env: &DataEnv) {
+    pub(super) fn what_sources_hold(&mut self, env: &DataEnv) {
         for ((name, at), source) in env.readers.iter().zip(&env.spec.sources) {
             let Some(reader) = READERS.iter().find(|r| r.name == *name) else {
                 continue;
@@ -641,7 +648,7 @@ impl Elab<'_> {
         }
     }
 
-    fn text(&mut self, e: &Expr) -> Option<String> {
+    pub fn text(&mut self, e: &Expr) -> Option<String> {
         match self.eval(e) {
             Val::Str(s) => Some(s.to_string()),
             Val::Error => None,

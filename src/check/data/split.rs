@@ -15,10 +15,11 @@ use crate::span::Span;
 use crate::spec::*;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use super::rows::stage;
-use crate::check::data::{Column, DataEnv};
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Val};
+
+use super::rows::stage_call;
+use super::{Column, DataEnv};
 
 const METHODS: [&str; 6] = ["random", "stratify", "hash", "time", "given", "kfold"];
 
@@ -30,7 +31,7 @@ const FORMS: &str =
     "`random`, `stratify(label)`, `hash(key)`, `time(date)`, `given(part)` or `kfold(5)`";
 
 impl Elab<'_> {
-    pub fn split_item(
+    pub(super) fn split_item(
         &mut self,
         method: Option<&Expr>,
         parts: &[(Ident, Expr)],
@@ -63,7 +64,8 @@ impl Elab<'_> {
         if let Some(m) = method {
             self.split_method(m, env, &mut spec);
         }
-        let listed = |m: &Expr| stage(m).is_some_and(|(name, _)| PARTED.contains(&&*name.text));
+        let listed =
+            |m: &Expr| stage_call(m).is_some_and(|(name, _)| PARTED.contains(&&*name.text));
         let known = method.is_none_or(listed);
         if self.diags.len() > before && !known {
             // which parts it should make is not known
@@ -175,7 +177,7 @@ impl Elab<'_> {
     }
 
     /// A part comes from a source or from the split.
-    pub fn parts_given_twice(&mut self, env: &DataEnv) {
+    pub(super) fn parts_given_twice(&mut self, env: &DataEnv) {
         let Some(split) = &env.spec.split else { return };
         let pool = env.spec.sources.iter().any(|s| s.part.is_none());
         let made = split.made();
@@ -194,7 +196,7 @@ impl Elab<'_> {
     }
 
     fn split_method(&mut self, m: &Expr, env: &DataEnv, spec: &mut SplitSpec) {
-        let Some((name, args)) = stage(m) else {
+        let Some((name, args)) = stage_call(m) else {
             let d = Diagnostic::error(Code::E0510, "this is no way to split")
                 .label(m.span, "not one")
                 .help(format!("write {FORMS}"));
@@ -289,7 +291,7 @@ impl Elab<'_> {
         };
     }
 
-    fn folds(&mut self, a: &Arg) -> Option<usize> {
+    pub fn folds(&mut self, a: &Arg) -> Option<usize> {
         match self.eval(&a.value) {
             Val::Int(Dim::Const(n)) if (2..=1 << 20).contains(&n) => Some(n as usize),
             Val::Error => None,

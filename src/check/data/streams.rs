@@ -3,15 +3,16 @@
 use crate::diag::{Code, Diagnostic};
 use crate::span::Span;
 use crate::spec::*;
-use crate::syntax::ast::Ident;
 
-use crate::check::data::{DataEnv, Fit};
 use crate::check::elab::Elab;
-use crate::check::elab::value::Val;
+use crate::check::elab::state::Fit;
+use crate::check::eval::fitted::{ONLY, percentile};
+
+use super::DataEnv;
 
 impl Elab<'_> {
     /// Refuses what the block asks of its streamed rows that cannot be done in passes over them.
-    pub fn streams(&mut self, env: &mut DataEnv) {
+    pub(super) fn streams(&mut self, env: &mut DataEnv) {
         let spec = &env.spec;
         let Some(first) = spec.sources.iter().find(|s| s.stream) else {
             return;
@@ -89,17 +90,6 @@ impl Elab<'_> {
         }
     }
 
-    /// `scale.median` of streamed rows.
-    pub fn streamed_percentile(&mut self, fit: &str, field: &Ident) -> Val {
-        let d = Diagnostic::error(
-            Code::E0530,
-            format!("`{fit}.{}` needs all training rows at once", field.text),
-        )
-        .label(field.span, "the rows are streamed")
-        .help(ONLY);
-        self.report(d)
-    }
-
     /// A metric that collects rows keeps those of an epoch of every part.
     pub fn streamed_metric(&mut self, name: &str, span: Span, env: &DataEnv) {
         if env.spec.sources.iter().any(|s| s.stream) {
@@ -134,17 +124,8 @@ impl Elab<'_> {
     }
 }
 
-const ONLY: &str = "of streamed rows there are `mean`, `std`, `min` and `max`, by `statistics`";
-
 fn refused(message: &str, at: Span, source: Span) -> Diagnostic {
     Diagnostic::error(Code::E0530, message)
         .label(at, "here")
         .label(source, "these rows are read some at a time")
-}
-
-/// The statistic of this name, if it is a percentile.
-pub fn percentile(name: &str) -> Option<f64> {
-    let all = Statistic::ALL.into_iter();
-    all.filter(|s| s.name() == name)
-        .find_map(Statistic::percentile)
 }

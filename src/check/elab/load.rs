@@ -10,7 +10,13 @@ use crate::syntax::{self, ast};
 
 use super::value::DefRef;
 use super::world::{ConstState, Global, Purpose, World};
-use crate::check::Files;
+
+/// Where sources come from.
+pub trait Files: Sync {
+    /// The text of a file; `path` is as written, relative to the importing file's folder
+    /// already resolved. The error is a sentence.
+    fn read(&self, path: &str) -> Result<String, String>;
+}
 
 pub struct Loaded {
     pub world: World,

@@ -1,5 +1,10 @@
 //! Keras' automatic names: `Dense` is `dense`, `Conv2D` is `conv2d`, `BatchNorm` is `batch_norm`.
 
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::Elab;
+
 /// Keras' `to_snake_case`: an underscore between a lower-case letter or digit and a
 /// capital that starts a word.
 pub fn snake_case(class: &str) -> String {
@@ -18,6 +23,57 @@ pub fn snake_case(class: &str) -> String {
         out.extend(c.to_lowercase());
     }
     out
+}
+
+impl Elab<'_> {
+    /// A name for a layer without one: `dense`, `dense_1`, ... within its path.
+    pub fn auto_name(&mut self, class: &str) -> String {
+        let base = snake_case(class);
+        let path = self.top().path.clone();
+        let names = self.counters.entry(path).or_default();
+        let count = names.entry(base.clone()).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            base
+        } else {
+            format!("{base}_{}", *count - 1)
+        }
+    }
+
+    /// Names inside `path` start anew: the layer is applied again and shares its weights.
+    pub fn reset_names(&mut self, path: &str) {
+        self.counters.remove(path);
+        // `0` follows `/`.
+        let below: Vec<Arc<str>> = self
+            .counters
+            .range::<str, _>((
+                Bound::Excluded(format!("{path}/").as_str()),
+                Bound::Excluded(format!("{path}0").as_str()),
+            ))
+            .map(|(p, _)| p.clone())
+            .collect();
+        for p in below {
+            self.counters.remove(&p);
+        }
+    }
+
+    /// How often the layer at `path` has been applied before.
+    pub fn application(&mut self, path: &Arc<str>) -> u32 {
+        let n = self.applications.entry(path.clone()).or_insert(0);
+        *n += 1;
+        *n - 1
+    }
+}
+
+impl Elab<'_> {
+    pub fn full_name(&self, name: &str) -> Arc<str> {
+        let path = &self.top().path;
+        if path.is_empty() {
+            name.into()
+        } else {
+            format!("{path}/{name}").into()
+        }
+    }
 }
 
 #[cfg(test)]

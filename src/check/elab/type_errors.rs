@@ -3,7 +3,8 @@
 use crate::diag::{Code, Diagnostic};
 use crate::ir::dim::{Dim, DimError};
 use crate::ir::infer::MAX_ELEMENTS;
-use crate::ir::{Shape, TypeError, ty::ShapeText};
+use crate::ir::ty::ShapeText;
+use crate::ir::{Shape, TypeError};
 
 /// In a generic check, sizes that are not known to differ may agree in each use.
 pub fn may_hold(e: &TypeError) -> bool {

@@ -8,7 +8,11 @@ use std::sync::Arc;
 
 use crate::ir::{self, Dim, Elem, Type};
 use crate::span::Span;
+use crate::spec::Rows as RowsSpec;
 use crate::syntax::ast;
+use crate::syntax::ast::{Def, DefKind, ExprKind, Param};
+
+use super::builtin::Builtin;
 
 /// What a tensor's numbers mean.
 #[derive(Clone, PartialEq, Debug)]
@@ -63,7 +67,7 @@ pub enum Val {
     Def(Rc<Configured>),
     Layer(Rc<Instance>),
     Model(Arc<ast::Model>),
-    Builtin(&'static crate::check::builtins::Builtin),
+    Builtin(&'static Builtin),
     /// `fit` results by field name.
     Fitted(Rc<str>),
     /// Texts, or lists of ids: of a data block, and of no graph.
@@ -239,4 +243,48 @@ impl fmt::Display for Tensor {
 
 pub fn type_text(meaning: &Meaning, ty: &Type) -> String {
     format!("{}{}", meaning.name(ty.elem), ir::ty::ShapeText(&ty.shape))
+}
+
+/// The number of classes that a class pattern names literally.
+pub fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
+    match &e.kind {
+        ExprKind::Int(n) => Some(*n),
+        _ => None,
+    }
+}
+
+/// The list that configures a definition, and the list that takes tensors.
+pub fn lists(def: &Def) -> (&[Param], &[Param]) {
+    match (def.lists.as_slice(), def.kind) {
+        ([config, inputs], _) => (config, inputs),
+        ([one], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => (&[], one),
+        ([one], _) => (one, &[]),
+        _ => (&[], &[]),
+    }
+}
+
+pub fn float(v: &Val) -> Option<f64> {
+    match v {
+        Val::Float(x) => Some(*x),
+        Val::Int(d) => d.as_const().map(|c| c as f64),
+        _ => None,
+    }
+}
+
+impl Rows {
+    pub fn text(column: &str) -> Rows {
+        Rows {
+            rows: RowsSpec::Text(column.into()),
+            kind: RowsKind::Text,
+        }
+    }
+
+    /// With its article.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            RowsKind::Text => format!("the text column `{}`", self.rows.column()),
+            RowsKind::Ids(_) => "lists of ids of any length".into(),
+            RowsKind::Lengths => "a length a row".into(),
+        }
+    }
 }

@@ -11,12 +11,11 @@ use crate::library;
 use crate::span::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
-use super::value::{DefRef, Meaning, Val};
-use crate::check::data::Fit;
-use crate::check::eval::call::lists;
-use crate::check::train::stages::{Gives, Stage};
-use crate::check::types::mismatch::literal;
-use crate::check::types::signature::{MeaningPattern, ParamType, Pattern, param_type};
+use crate::check::builtins::BUILTINS;
+
+use super::pattern::{MeaningPattern, ParamType, Pattern, param_type};
+use super::state::{Fit, Gives, Stage};
+use super::value::{DefRef, Meaning, Val, lists, literal};
 
 #[derive(Clone, Debug)]
 pub enum Global {
@@ -156,11 +155,7 @@ impl World {
     pub fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = self.globals.keys().cloned().collect();
         names.extend(library::names().map(Arc::from));
-        names.extend(
-            crate::check::builtins::BUILTINS
-                .iter()
-                .map(|b| Arc::from(b.name)),
-        );
+        names.extend(BUILTINS.iter().map(|b| Arc::from(b.name)));
         names.extend(self.fits.borrow().keys().cloned());
         names.sort();
         names
@@ -216,3 +211,6 @@ fn target_meaning(def: &ast::Def) -> Option<MeaningPattern<'_>> {
 fn target_axes(def: &ast::Def) -> usize {
     target(def).map_or(0, |p| p.dims.len())
 }
+
+/// Sizes that only the data can tell, by name: `length`, `vocab.size`.
+pub type Sizes = std::collections::HashMap<String, i64>;

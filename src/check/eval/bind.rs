@@ -7,15 +7,16 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind, Expr, Param};
 
-use super::call::{abbreviates, lists, option_word, signature_note};
 use crate::check::elab::Elab;
+use crate::check::elab::pattern::{ParamType, param_type};
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{ArgVal, DefRef, Val};
-use crate::check::types::signature::{ParamType, param_type};
+use crate::check::elab::value::{ArgVal, DefRef, Val, lists};
+
+use super::call::{abbreviates, option_word, signature_note};
 
 impl Elab<'_> {
     /// Binds the parameters of one list in the frame on top; whether all could be.
-    pub fn bind_params(
+    pub(super) fn bind_params(
         &mut self,
         params: &[Param],
         args: &[ArgVal],

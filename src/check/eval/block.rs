@@ -72,7 +72,7 @@ impl Elab<'_> {
         self.report(d)
     }
 
-    pub fn bind_stmt(&mut self, targets: &[ast::Ident], value: &Expr) {
+    fn bind_stmt(&mut self, targets: &[ast::Ident], value: &Expr) {
         if let [target] = targets {
             self.hint = Some(target.text.clone());
             let v = self.eval(value);
@@ -116,7 +116,7 @@ impl Elab<'_> {
     }
 
     /// Binds a name, or gives a state its next value.
-    pub fn assign(&mut self, target: &ast::Ident, v: Val, span: Span) {
+    fn assign(&mut self, target: &ast::Ident, v: Val, span: Span) {
         match self
             .top()
             .get(&target.text)
@@ -150,7 +150,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn assign_state(&mut self, full: &Arc<str>, v: Val, span: Span, declared: Span) {
+    fn assign_state(&mut self, full: &Arc<str>, v: Val, span: Span, declared: Span) {
         let Some(info) = self.states.get(full).cloned() else {
             return;
         };
@@ -190,7 +190,7 @@ impl Elab<'_> {
         s.assigned = true;
     }
 
-    pub fn require(&mut self, cond: &Expr, message: Option<&Expr>, span: Span) -> bool {
+    fn require(&mut self, cond: &Expr, message: Option<&Expr>, span: Span) -> bool {
         let c = self.eval(cond);
         match c {
             Val::Bool(true) | Val::Unknown(_) | Val::Error => return true,
@@ -237,7 +237,7 @@ impl Elab<'_> {
     }
 
     /// The first name in a condition that was given as an argument in the call.
-    pub fn named_argument(&self, e: &Expr) -> Option<(Arc<str>, Span)> {
+    fn named_argument(&self, e: &Expr) -> Option<(Arc<str>, Span)> {
         match &e.kind {
             ExprKind::Name(n) => {
                 let var = self.top().get(&n.text)?;

@@ -3,30 +3,22 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Param};
 
-use super::inner::configures_anew;
-use crate::check::data::Fit;
-use crate::check::elab::scope::{Declares, Frame, VarRole};
-use crate::check::elab::value::{
-    ArgVal, Bound, Configured, DefRef, Instance, Kind, Meaning, Tensor, Val,
+use crate::check::elab::Elab;
+use crate::check::elab::builtin::Args;
+use crate::check::elab::pattern::{
+    MeaningPattern, NONE, ParamType, param_type, pattern_text, tensor_pattern,
 };
-use crate::check::elab::{Elab, LayerUse};
-use crate::check::types::signature::{
-    MeaningPattern, Mismatch, ParamType, param_type, pattern_text,
+use crate::check::elab::scope::{Declares, Frame, VarRole};
+use crate::check::elab::state::{Applied, LayerUse};
+use crate::check::elab::value::{
+    ArgVal, Bound, Configured, DefRef, Instance, Meaning, Tensor, Val, lists,
 };
 
-/// The list that configures a definition, and the list that takes tensors.
-pub fn lists(def: &Def) -> (&[Param], &[Param]) {
-    match (def.lists.as_slice(), def.kind) {
-        ([config, inputs], _) => (config, inputs),
-        ([one], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => (&[], one),
-        ([one], _) => (one, &[]),
-        _ => (&[], &[]),
-    }
-}
+use super::inner::configures_anew;
 
 /// The definitions of a name that have all the named arguments; all of it if none has.
 fn with_options(c: &Rc<Configured>, args: &[ArgVal]) -> Rc<Configured> {
@@ -70,7 +62,7 @@ pub fn abbreviates(short: &str, long: &str) -> bool {
 
 impl Elab<'_> {
     /// `callee(args)`.
-    pub fn call(
+    pub(super) fn call(
         &mut self,
         callee: Val,
         args: Vec<ArgVal>,
@@ -81,7 +73,7 @@ impl Elab<'_> {
             Val::Error => Val::Error,
             Val::Builtin(b) => (b.run)(
                 self,
-                &crate::check::builtins::Args {
+                &Args {
                     builtin: b,
                     args,
                     span,
@@ -186,7 +178,7 @@ impl Elab<'_> {
     }
 
     /// A layer with a name: that of its binding, or Keras' automatic one.
-    pub fn instance(
+    pub(super) fn instance(
         &mut self,
         configured: Rc<Configured>,
         span: Span,
@@ -209,7 +201,12 @@ impl Elab<'_> {
         }))
     }
 
-    pub fn apply_layer(&mut self, instance: &Rc<Instance>, args: Vec<ArgVal>, span: Span) -> Val {
+    pub(super) fn apply_layer(
+        &mut self,
+        instance: &Rc<Instance>,
+        args: Vec<ArgVal>,
+        span: Span,
+    ) -> Val {
         self.reset_names(&instance.path);
         let outer = self.top().path.is_empty() || self.frames.len() <= 2;
         let input = match args.as_slice() {
@@ -228,7 +225,7 @@ impl Elab<'_> {
             v => Some(v),
         };
         if let (true, Some(Val::Tensor(t))) = (outer, output) {
-            self.applied.push(crate::check::types::mismatch::Applied {
+            self.applied.push(Applied {
                 instance: instance.clone(),
                 span: self.user_span(span),
                 input,
@@ -297,7 +294,7 @@ impl Elab<'_> {
     }
 
     /// Whether an argument has no value; names that stand for nothing are reported.
-    pub fn unresolved(&mut self, args: &[ArgVal]) -> bool {
+    pub(super) fn unresolved(&mut self, args: &[ArgVal]) -> bool {
         let mut any = false;
         for a in args.iter().filter(|a| a.val.is_error()) {
             any = true;
@@ -433,169 +430,6 @@ impl Elab<'_> {
         ok
     }
 
-    /// Checks one argument against its parameter; `None` if reported.
-    pub fn check_arg(&mut self, p: &Param, a: &ArgVal, r: &DefRef) -> Option<Val> {
-        let ty = match param_type(p.ty.as_ref()) {
-            Ok(ty) => ty,
-            Err(word) => {
-                let word = word.clone();
-                self.unknown_type(&word);
-                return None;
-            }
-        };
-        if let ParamType::Symbol(names) = &ty {
-            if let Val::Symbol(s) = &a.val
-                && names.contains(&&**s)
-            {
-                return Some(a.val.clone());
-            }
-            if let Some(s) = &a.symbol
-                && names.contains(&&*s.text)
-            {
-                return Some(Val::Symbol(s.text.clone()));
-            }
-            if matches!(a.val, Val::None) && names.contains(&crate::check::types::signature::NONE) {
-                return Some(Val::Symbol(crate::check::types::signature::NONE.into()));
-            }
-            let found = a
-                .symbol
-                .as_ref()
-                .map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
-            let mut d = Diagnostic::error(
-                Code::E0313,
-                format!("`{}` is one of {}", p.name.text, names.join(", ")),
-            )
-            .label(a.span, format!("this is {found}"));
-            let near = a
-                .symbol
-                .as_ref()
-                .and_then(|s| did_you_mean(&s.text, names.iter().copied()));
-            if let Some(near) = near {
-                d = d.help(format!("did you mean `{near}`?")).fix(a.span, near);
-            }
-            self.report_call(d);
-            return None;
-        }
-        if self.unresolved(std::slice::from_ref(a)) {
-            return None;
-        }
-        // What may be left out by default may be left out by name.
-        let optional = matches!(
-            p.default.as_ref().map(|d| &d.kind),
-            Some(ast::ExprKind::None)
-        );
-        if optional && matches!(a.val, Val::None) {
-            return Some(Val::None);
-        }
-        match ty {
-            ParamType::Anything => Some(a.val.clone()),
-            ParamType::Tensor(pattern) => {
-                let t = match &a.val {
-                    Val::Tensor(t) => t.clone(),
-                    Val::Int(_) | Val::Float(_) | Val::Unknown(_)
-                        if !matches!(pattern.meaning, MeaningPattern::Bool) =>
-                    {
-                        return self
-                            .number_as_input(&a.val, &pattern, a.span)
-                            .map(Val::Tensor);
-                    }
-                    other => {
-                        let d = Diagnostic::error(
-                            Code::E0312,
-                            format!("`{}` of `{}` takes a tensor", p.name.text, r.def.name.text),
-                        )
-                        .label(a.span, format!("this is {}", other.describe()));
-                        self.report_call(d);
-                        return None;
-                    }
-                };
-                match self.unify(&pattern, t.clone(), a.span) {
-                    Ok(t) => Some(Val::Tensor(t)),
-                    Err(m) => {
-                        self.mismatch(m, p, &pattern_text(&pattern), &t, a.span, r);
-                        None
-                    }
-                }
-            }
-            ParamType::Kind(kind) => self.check_kind(kind, p, a),
-            ParamType::List => match &a.val {
-                Val::List(_) => Some(a.val.clone()),
-                _ => self.wrong_kind("a list", p, a),
-            },
-            ParamType::Def(word) => self.check_def(word, p, a),
-            ParamType::Symbol(_) => None,
-        }
-    }
-
-    fn check_kind(&mut self, kind: Kind, p: &Param, a: &ArgVal) -> Option<Val> {
-        match (kind, &a.val) {
-            (Kind::Int, Val::Int(_)) | (Kind::Bool, Val::Bool(_)) | (Kind::Text, Val::Str(_)) => {
-                Some(a.val.clone())
-            }
-            (Kind::Float, Val::Int(_) | Val::Float(_)) => Some(a.val.clone()),
-            // A schedule stands for a number that changes; so does a scalar.
-            (Kind::Float, Val::Def(c)) if c.defs[0].def.kind == DefKind::Schedule => {
-                Some(a.val.clone())
-            }
-            (Kind::Float, Val::Tensor(t)) if t.ty.rank() == 0 => Some(a.val.clone()),
-            (k, Val::Unknown(u)) if *u == k || k == Kind::Float => Some(a.val.clone()),
-            // A quotient of sizes, whole in the uses that are right.
-            (Kind::Int, Val::Unknown(Kind::Float)) => Some(a.val.clone()),
-            _ => self.wrong_kind(kind.describe(), p, a),
-        }
-    }
-
-    fn check_def(&mut self, word: &str, p: &Param, a: &ArgVal) -> Option<Val> {
-        let fits = match &a.val {
-            Val::None => true,
-            Val::Def(c) => c.defs[0].def.kind.keyword() == word,
-            Val::Builtin(_) | Val::Layer(_) => {
-                word == "fn" || (word == "layer" && matches!(a.val, Val::Layer(_)))
-            }
-            Val::Tensor(_) if word == "initializer" => true,
-            Val::Fitted(n) if word == "initializer" => {
-                matches!(self.world.fit(n), Some(Fit::Vectors { .. }))
-            }
-            _ => false,
-        };
-        if fits {
-            Some(a.val.clone())
-        } else {
-            self.wrong_kind(&format!("{} {word}", article(word)), p, a)
-        }
-    }
-
-    fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
-        let d = Diagnostic::error(
-            Code::E0301,
-            format!("`{}` must be {}", p.name.text, spoken(expected)),
-        )
-        .label(a.span, format!("this is {}", a.val.describe()));
-        self.report_call(d);
-        None
-    }
-
-    /// A number where a tensor is wanted: of the pattern's shape, where its sizes are all known.
-    fn number_as_input(
-        &mut self,
-        v: &Val,
-        pattern: &crate::check::types::signature::Pattern,
-        span: Span,
-    ) -> Option<Tensor> {
-        let shape = self.shape_of(pattern.dims)?;
-        let (elem, meaning) = match &pattern.meaning {
-            MeaningPattern::Class(e) => match self.eval(e) {
-                Val::Int(n) => (crate::ir::Elem::I32, Meaning::Class(n)),
-                _ => return None,
-            },
-            MeaningPattern::Prob => (crate::ir::Elem::F32, Meaning::Prob),
-            _ => (crate::ir::Elem::F32, Meaning::Real),
-        };
-        let scalar = self.as_tensor(v, elem, span)?;
-        let scalar = Tensor { meaning, ..scalar };
-        self.stretch(scalar, &shape, span)
-    }
-
     /// Evaluates the body in the frame on top and checks the declared result.
     fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
         let value = self.block(&r.def.body);
@@ -611,7 +445,7 @@ impl Elab<'_> {
 
     fn check_result(&mut self, value: Val, ty: &ast::TypeExpr, r: &DefRef) -> Val {
         let Val::Tensor(t) = &value else { return value };
-        let Ok(mut pattern) = crate::check::types::signature::tensor_pattern(ty) else {
+        let Ok(mut pattern) = tensor_pattern(ty) else {
             return value;
         };
         let written = pattern_text(&pattern);
@@ -666,25 +500,11 @@ impl Elab<'_> {
     }
 
     /// Reports a mistake in a call: its places are the caller's, so the callee's frame steps aside.
-    pub fn report_call(&mut self, d: Diagnostic) -> Val {
+    pub(super) fn report_call(&mut self, d: Diagnostic) -> Val {
         let frame = self.frames.pop();
         let v = self.report(d);
         self.frames.extend(frame);
         v
-    }
-
-    fn mismatch(
-        &mut self,
-        m: Mismatch,
-        p: &Param,
-        pattern: &str,
-        t: &Tensor,
-        span: Span,
-        r: &DefRef,
-    ) {
-        if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
-            self.report_call(d);
-        }
     }
 }
 
@@ -703,7 +523,7 @@ fn tensors_of(v: &Val) -> Option<&[Val]> {
 pub fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
     match &e.kind {
         ast::ExprKind::Name(n) => Some(n.text.clone()),
-        ast::ExprKind::None => Some(crate::check::types::signature::NONE.into()),
+        ast::ExprKind::None => Some(NONE.into()),
         _ => None,
     }
 }
@@ -728,18 +548,13 @@ pub fn signature_note(def: &Def) -> String {
     format!("its signature is {}{}", def.name.text, lists.concat())
 }
 
-/// Keywords as words.
-fn spoken(kind: &str) -> &str {
-    match kind {
-        "a fn" => "a function",
-        other => other,
-    }
-}
-
-pub fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
+impl Elab<'_> {
+    /// `trainable` of a layer's arguments.
+    fn freezes(&self, c: &Configured) -> bool {
+        let mut args = c.args.iter();
+        args.any(|a| {
+            let named = a.name.as_ref().is_some_and(|n| &*n.text == "trainable");
+            named && matches!(a.val, Val::Bool(false))
+        })
     }
 }

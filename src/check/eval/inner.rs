@@ -7,11 +7,10 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
 use crate::syntax::ast::{DefKind, Ident};
 
-use super::call::lists;
 use crate::check::elab::Elab;
+use crate::check::elab::pattern::{ParamType, param_type};
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{ArgVal, Configured, DefRef, Instance, Val};
-use crate::check::types::signature::{ParamType, param_type};
+use crate::check::elab::value::{ArgVal, Configured, DefRef, Instance, Val, lists};
 
 /// Whether a call of a layer changes its configuration: all arguments are named, and none of
 /// them is an input.
@@ -28,7 +27,7 @@ pub fn configures_anew(layer: &Instance, args: &[ArgVal]) -> bool {
 impl Elab<'_> {
     /// `layer(go_backwards = true)`: another layer, of the configuration with these changes. Bound
     /// to a name it is called by that and the first one's: `backward_lstm`.
-    pub fn reconfigured(
+    pub(super) fn reconfigured(
         &mut self,
         layer: &Instance,
         changes: Vec<ArgVal>,
@@ -73,7 +72,7 @@ impl Elab<'_> {
     }
 
     /// `layer.units`: what a layer is configured with.
-    pub fn layer_field(&mut self, layer: &Instance, name: &Ident) -> Val {
+    pub(super) fn layer_field(&mut self, layer: &Instance, name: &Ident) -> Val {
         let r = layer.configured.defs[0].clone();
         let (config, _) = lists(&r.def);
         if !config.iter().any(|p| p.name.text == name.text) {
@@ -103,7 +102,7 @@ impl Elab<'_> {
 
     /// A layer that is an argument of a layer and has no name of its own is part of it: its
     /// parameters are named below. Works in the frame of the receiving layer.
-    pub fn adopt_layers(&mut self, r: &DefRef) -> bool {
+    pub(super) fn adopt_layers(&mut self, r: &DefRef) -> bool {
         if r.def.kind != DefKind::Layer {
             return true;
         }

@@ -1,27 +1,33 @@
 //! Expressions.
 
+pub mod argument;
 pub mod bind;
 pub mod block;
+pub mod builtin;
 pub mod call;
-pub mod generic;
+pub mod collected;
+pub mod fitted;
+pub mod index;
 pub mod inner;
-pub mod mask;
+pub mod model;
+pub mod names;
 pub mod ops;
+pub mod options;
 pub mod param;
 pub mod scan;
+pub mod unify;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::ir::{Dim, Elem, Prim, Shape};
+use crate::ir::Dim;
 use crate::span::Span;
-use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, IndexItem, UnaryOp};
+use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
-use super::data::Fit;
-use super::elab::Elab;
-use super::elab::value::{ArgVal, Configured, Kind, Tensor, Val};
-use super::elab::world::{ConstState, Global};
+use crate::check::elab::Elab;
+use crate::check::elab::value::{ArgVal, Kind, Val, lists};
+
+use inner::configures_anew;
 
 /// Expressions inside expressions, through the bodies of calls and consts. The stack
 /// that checking runs on is large enough for these.
@@ -123,7 +129,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
+    fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
         args.iter()
             .map(|a| {
                 // A bare name that means nothing may be one of the words a parameter lists.
@@ -151,183 +157,6 @@ impl Elab<'_> {
                 }
             })
             .collect()
-    }
-
-    fn is_known(&self, name: &str) -> bool {
-        self.top().get(name).is_some()
-            || (!self.top().library
-                && (self.world.globals.contains_key(name) || self.world.fit(name).is_some()))
-            || super::builtins::find(name).is_some()
-            || matches!(name, "training" | "trainable" | "real" | "int" | "bool")
-            || self.world.library(name).is_some()
-    }
-
-    /// A name as a value: a layer bound to a name becomes one layer.
-    fn bare_name(&mut self, n: &Ident, hint: Option<Arc<str>>, span: Span) -> Val {
-        match (self.name(n), hint) {
-            (Val::Def(c), Some(hint))
-                if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer =>
-            {
-                self.instance(c, span, Some(hint))
-            }
-            (v, _) => v,
-        }
-    }
-
-    /// What a name stands for: the body's own names, the file's, the library's, the primitives.
-    pub fn name(&mut self, n: &Ident) -> Val {
-        if let Some(var) = self.top().get(&n.text) {
-            return match &var.role {
-                super::elab::scope::VarRole::State(full) => match self.states.get(full) {
-                    Some(s) => Val::Tensor(s.current.clone()),
-                    None => var.val.clone(),
-                },
-                _ => var.val.clone(),
-            };
-        }
-        if !self.top().library
-            && let Some((global, _)) = self.world.globals.get(&n.text)
-        {
-            match global {
-                Global::Const => return self.constant_value(n),
-                Global::Defs(defs) => {
-                    return Val::Def(Rc::new(Configured::new(defs.clone(), Vec::new(), n.span)));
-                }
-                Global::Broken => return Val::Error,
-                Global::Model(m) => return Val::Model(m.clone()),
-                Global::Data => {
-                    return self.error(
-                        Code::E0103,
-                        n.span,
-                        format!("`{}` is a data set, not a value", n.text),
-                        "used as a value",
-                    );
-                }
-            }
-        }
-        match &*n.text {
-            "training" => {
-                self.asked_training = true;
-                return Val::Bool(self.mode.training);
-            }
-            "trainable" => return Val::Bool(!self.is_frozen(&self.top().path)),
-            "real" => return Val::Elem(Elem::F32),
-            "int" => return Val::Elem(Elem::I32),
-            "bool" => return Val::Elem(Elem::Bool),
-            _ => {}
-        }
-        if !self.top().library {
-            match self.world.fit(&n.text) {
-                Some(Fit::Size(size)) => return Val::Int(size),
-                Some(Fit::Vocabulary(_) | Fit::Vectors { .. } | Fit::Labels(_)) => {
-                    return Val::Fitted(Rc::from(&*n.text));
-                }
-                Some(Fit::Broken) => return Val::Error,
-                Some(Fit::Tensors(_) | Fit::Lengths(_)) | None => {}
-            }
-        }
-        if let Some(b) = super::builtins::find(&n.text) {
-            return Val::Builtin(b);
-        }
-        if let Some(defs) = self.world.library(&n.text) {
-            return Val::Def(Rc::new(Configured::new(defs, Vec::new(), n.span)));
-        }
-        self.unknown_name(n)
-    }
-
-    pub fn unknown_name(&mut self, n: &Ident) -> Val {
-        let mut d = Diagnostic::error(Code::E0101, format!("unknown name `{}`", n.text))
-            .label(n.span, "not declared anywhere");
-        let known = self.world.names();
-        let local: Vec<String> = self.top().names().map(String::from).collect();
-        let all = local
-            .iter()
-            .map(String::as_str)
-            .chain(known.iter().map(|k| &**k));
-        if let Some(near) = did_you_mean(&n.text, all) {
-            d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
-        }
-        self.report(d)
-    }
-
-    pub fn unknown_type(&mut self, word: &Ident) {
-        let known = [
-            "real", "int", "bool", "u8", "prob", "class", "token", "any", "float", "text", "list",
-            "fn", "layer",
-        ];
-        let mut d = Diagnostic::error(Code::E0314, format!("unknown type `{}`", word.text))
-            .label(word.span, "not a type");
-        // Words of other languages.
-        let meant = match &*word.text {
-            "integer" | "int32" | "int64" | "i32" | "i64" => Some("int"),
-            "f32" | "f64" | "float32" | "float64" | "double" | "number" => Some("real"),
-            "str" | "string" => Some("text"),
-            "boolean" => Some("bool"),
-            "uint8" | "byte" => Some("u8"),
-            _ => None,
-        };
-        if matches!(&*word.text, "class" | "token") {
-            d = d.help(format!("write `{}[n]`, with the number of them", word.text));
-        } else if let Some(meant) = meant {
-            d = d.help(format!("write `{meant}`")).fix(word.span, meant);
-        } else if matches!(
-            &*word.text,
-            "tensor" | "Tensor" | "vector" | "matrix" | "array"
-        ) {
-            d = d.help("a tensor of numbers is its sizes alone, as in `[B, n]`");
-        } else if let Some(near) = did_you_mean(&word.text, known) {
-            d = d
-                .help(format!("did you mean `{near}`?"))
-                .fix(word.span, near);
-        }
-        self.report(d);
-    }
-
-    /// A `const`, evaluated at its first use.
-    fn constant_value(&mut self, n: &Ident) -> Val {
-        let state = self.world.consts.borrow().get(&n.text).cloned();
-        match state {
-            Some(ConstState::Done(v)) => v,
-            Some(ConstState::Busy) => {
-                let mut d =
-                    Diagnostic::error(Code::E0111, format!("`{}` is defined by itself", n.text))
-                        .label(n.span, "here it needs its own value");
-                if let Some((_, declared)) = self.world.globals.get(&n.text) {
-                    d = d.label(*declared, "declared here");
-                }
-                self.report(d)
-            }
-            Some(ConstState::Pending(e)) => {
-                self.world
-                    .consts
-                    .borrow_mut()
-                    .insert(n.text.clone(), ConstState::Busy);
-                let frames = std::mem::take(&mut self.frames);
-                self.frames.push(super::elab::scope::Frame::new(
-                    "".into(),
-                    format!("const {}", n.text),
-                    false,
-                    None,
-                ));
-                let v = self.eval(&e);
-                self.frames = frames;
-                let v = match v {
-                    Val::Tensor(_) => self.error(
-                        Code::E0315,
-                        e.span,
-                        "a const is a number, a text, a list or a definition",
-                        "this is a tensor",
-                    ),
-                    v => v,
-                };
-                self.world
-                    .consts
-                    .borrow_mut()
-                    .insert(n.text.clone(), ConstState::Done(v.clone()));
-                v
-            }
-            None => Val::Error,
-        }
     }
 
     fn eval_binary(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Val {
@@ -391,12 +220,11 @@ impl Elab<'_> {
                 let f = self.eval(callee);
                 let args = self.args(args);
                 let inserts = match &f {
-                    Val::Layer(l) => !super::eval::inner::configures_anew(l, &args),
+                    Val::Layer(l) => !configures_anew(l, &args),
                     Val::Builtin(_) | Val::Model(_) => true,
                     Val::Def(c) => {
                         let def = &c.defs[0].def;
-                        def.kind == crate::syntax::ast::DefKind::Fn
-                            && super::eval::call::lists(def).0.is_empty()
+                        def.kind == crate::syntax::ast::DefKind::Fn && lists(def).0.is_empty()
                     }
                     _ => false,
                 };
@@ -531,262 +359,5 @@ impl Elab<'_> {
         let v = self.block(b);
         self.frame().pop_block();
         v
-    }
-
-    fn index(&mut self, v: Val, items: &[IndexItem], span: Span) -> Val {
-        let v = match v {
-            Val::Tuple(t) => Val::list(t.iter().map(|(_, v)| v.clone())),
-            v => v,
-        };
-        match v {
-            Val::Error => Val::Error,
-            Val::List(list) => match items {
-                [IndexItem::At(e)] => match self.eval(e) {
-                    Val::List(at) => {
-                        let picked: Vec<Val> = at
-                            .iter()
-                            .map(|v| self.list_item(&list, v, e.span))
-                            .collect();
-                        if picked.iter().any(Val::is_error) {
-                            Val::Error
-                        } else {
-                            Val::list(picked)
-                        }
-                    }
-                    at => self.list_item(&list, &at, e.span),
-                },
-                [
-                    IndexItem::Slice {
-                        start,
-                        end,
-                        step: None,
-                        ..
-                    },
-                ] => self.part_of_list(&list, start.as_deref(), end.as_deref(), span),
-                _ => self.error(Code::E0301, span, "a list takes one index", "not one"),
-            },
-            Val::Tensor(t) => self.slice(t, items, span),
-            other => self.error(
-                Code::E0301,
-                span,
-                format!("{} cannot be indexed", other.describe()),
-                "indexed here",
-            ),
-        }
-    }
-
-    /// `list[1:]`, `list[:-2]`: what is outside is left out.
-    fn part_of_list(
-        &mut self,
-        list: &[Val],
-        start: Option<&Expr>,
-        end: Option<&Expr>,
-        span: Span,
-    ) -> Val {
-        let n = list.len() as i64;
-        let mut bounds = [0, n];
-        for (bound, e) in bounds.iter_mut().zip([start, end]) {
-            let Some(e) = e else { continue };
-            *bound = match self.eval(e) {
-                Val::Int(Dim::Const(i)) => (if i < 0 { i + n } else { i }).clamp(0, n),
-                Val::Error | Val::Unknown(_) => return Val::Error,
-                other => {
-                    return self.error(
-                        Code::E0301,
-                        span,
-                        "an index is an integer",
-                        format!("this is {}", other.describe()),
-                    );
-                }
-            };
-        }
-        let [from, to] = bounds.map(|b| b as usize);
-        Val::list(list.get(from..to).unwrap_or_default().iter().cloned())
-    }
-
-    /// `list[0]`, `list[-1]`
-    fn list_item(&mut self, list: &[Val], at: &Val, span: Span) -> Val {
-        match at {
-            Val::Int(Dim::Const(i)) => {
-                let from_start = if *i < 0 { i + list.len() as i64 } else { *i };
-                match usize::try_from(from_start).ok().and_then(|i| list.get(i)) {
-                    Some(v) => v.clone(),
-                    None => self.error(
-                        Code::E0208,
-                        span,
-                        format!("a list of {} has no item {i}", list.len()),
-                        "outside",
-                    ),
-                }
-            }
-            Val::Error | Val::Unknown(_) => Val::Error,
-            other => self.error(
-                Code::E0301,
-                span,
-                "an index is an integer",
-                format!("this is {}", other.describe()),
-            ),
-        }
-    }
-
-    /// `x[.., 0, 1:3]`: a slice, then the axes indexed by one number dropped.
-    fn slice(&mut self, t: Tensor, items: &[IndexItem], span: Span) -> Val {
-        let rest = items.iter().position(|i| matches!(i, IndexItem::Rest(_)));
-        let named = items.len() - usize::from(rest.is_some());
-        if named > t.ty.rank() {
-            return self.error(
-                Code::E0201,
-                span,
-                format!("{named} indices for {t}"),
-                "too many",
-            );
-        }
-        let skip = t.ty.rank() - named;
-        let (mut starts, mut ends, mut steps): (Vec<Dim>, Vec<Dim>, Vec<usize>) =
-            Default::default();
-        let mut kept = Shape::new();
-        let mut dropped = false;
-        let whole =
-            |axis: usize, starts: &mut Vec<Dim>, ends: &mut Vec<Dim>, steps: &mut Vec<usize>| {
-                starts.push(Dim::ZERO);
-                ends.push(t.ty.shape[axis].clone());
-                steps.push(1);
-            };
-        for (i, item) in items.iter().enumerate() {
-            let axis = starts.len();
-            match item {
-                IndexItem::Rest(_) => {
-                    for a in axis..axis + skip {
-                        whole(a, &mut starts, &mut ends, &mut steps);
-                        kept.push(t.ty.shape[a].clone());
-                    }
-                }
-                IndexItem::At(e) => {
-                    let v = self.eval(e);
-                    let size = &t.ty.shape[axis];
-                    let written = self.source_text(e.span);
-                    let Some(at) = self.offset(v, size, e.span) else {
-                        return Val::Error;
-                    };
-                    let inside = match (at.as_const(), size.as_const()) {
-                        (Some(i), Some(n)) => (0..n).contains(&i),
-                        (Some(i), None) => i >= 0,
-                        _ => true,
-                    };
-                    if !inside {
-                        return self.error(
-                            Code::E0208,
-                            e.span,
-                            format!("axis {axis} of {t} has no index {written}"),
-                            format!("the axis has size {size}"),
-                        );
-                    }
-                    let Ok(end) = at.add(&Dim::ONE) else {
-                        return Val::Error;
-                    };
-                    starts.push(at);
-                    ends.push(end);
-                    steps.push(1);
-                    dropped = true;
-                }
-                IndexItem::Slice {
-                    start,
-                    end,
-                    step,
-                    span,
-                } => {
-                    let size = t.ty.shape[axis].clone();
-                    let s = match start {
-                        Some(e) => {
-                            let v = self.eval(e);
-                            self.offset(v, &size, e.span)
-                        }
-                        None => Some(Dim::ZERO),
-                    };
-                    let e = match end {
-                        Some(e) => {
-                            let v = self.eval(e);
-                            self.offset(v, &size, e.span)
-                        }
-                        None => Some(size),
-                    };
-                    let by = match step {
-                        Some(e) => match self.eval(e) {
-                            Val::Int(Dim::Const(n)) if n > 0 => n as usize,
-                            _ => {
-                                return self.error(
-                                    Code::E0208,
-                                    e.span,
-                                    "a step is a positive number",
-                                    "not one",
-                                );
-                            }
-                        },
-                        None => 1,
-                    };
-                    let (Some(s), Some(e)) = (s, e) else {
-                        return Val::Error;
-                    };
-                    let step = Dim::from(by);
-                    let len = e
-                        .sub(&s)
-                        .and_then(|d| d.add(&step))
-                        .and_then(|d| d.sub(&Dim::ONE))
-                        .and_then(|d| d.div(&step));
-                    match len {
-                        Ok(len) => kept.push(len),
-                        Err(err) => return self.type_error(err.into(), *span),
-                    }
-                    starts.push(s);
-                    ends.push(e);
-                    steps.push(by);
-                }
-            }
-            if i + 1 == items.len() && rest.is_none() {
-                for a in starts.len()..t.ty.rank() {
-                    whole(a, &mut starts, &mut ends, &mut steps);
-                    kept.push(t.ty.shape[a].clone());
-                }
-            }
-        }
-        let meaning = t.meaning.clone();
-        match self.emit(
-            Prim::Slice {
-                starts,
-                ends,
-                steps,
-            },
-            &[&t],
-            meaning.clone(),
-            span,
-        ) {
-            Val::Tensor(s) if dropped => self.emit(Prim::Reshape(kept), &[&s], meaning, span),
-            other => other,
-        }
-    }
-
-    /// A position on an axis: negative ones count from the end.
-    fn offset(&mut self, v: Val, size: &Dim, span: Span) -> Option<Dim> {
-        match v {
-            Val::Int(d) if d.sign() == Some(std::cmp::Ordering::Less) => match d.add(size) {
-                Ok(d) => Some(d),
-                Err(e) => {
-                    self.type_error(e.into(), span);
-                    None
-                }
-            },
-            Val::Int(d) => Some(d),
-            Val::Error | Val::Unknown(_) => None,
-            other => {
-                let d = Diagnostic::error(
-                    Code::E0301,
-                    "an index is an integer known when the program is compiled",
-                )
-                .label(span, format!("this is {}", other.describe()))
-                .help("`gather(x, indices)` looks up by computed indices");
-                self.report(d);
-                None
-            }
-        }
     }
 }

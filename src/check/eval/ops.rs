@@ -2,16 +2,15 @@
 //! the broadcasting rule. A scalar combines with anything; `[.., n]` with `[n]`;
 //! equal ranks stretch an axis of literal 1. Nothing else.
 
-use smallvec::SmallVec;
-
 use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::{Binary, Compare, DotDims, Unary};
-use crate::ir::{Dim, Elem, Prim, Shape, ty::ShapeText};
+use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 use crate::syntax::ast::BinaryOp;
 
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Kind, Meaning, Tensor, Val};
+use crate::check::elab::pattern::NONE;
+use crate::check::elab::value::{Kind, Meaning, Tensor, Val, float};
 
 /// A longer list in a program is a mistake.
 const MAX_LIST: usize = 4096;
@@ -41,7 +40,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn negate(&mut self, a: Val, span: Span) -> Val {
+    pub(super) fn negate(&mut self, a: Val, span: Span) -> Val {
         match a {
             Val::Int(d) => match d.neg() {
                 Ok(d) => Val::Int(d),
@@ -60,7 +59,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn not(&mut self, a: Val, span: Span) -> Val {
+    pub(super) fn not(&mut self, a: Val, span: Span) -> Val {
         match a {
             Val::Bool(b) => Val::Bool(!b),
             Val::Unknown(Kind::Bool) | Val::Error => a,
@@ -71,129 +70,7 @@ impl Elab<'_> {
         }
     }
 
-    /// `x` as a tensor of quantities: ids are refused, pixels become `f32`.
-    pub fn quantity(&mut self, t: Tensor, span: Span, what: &str) -> Option<Tensor> {
-        if t.meaning.is_id() {
-            let (name, key) = match t.meaning {
-                Meaning::Class(_) => ("class indices", "class"),
-                _ => ("token ids", "token"),
-            };
-            let repair = match crate::library::mending(key) {
-                Some(d) => format!("`{d}` makes a vector of each"),
-                None => "make a vector of each".into(),
-            };
-            let d = Diagnostic::error(
-                Code::E0302,
-                format!("{name} are names, not quantities: they cannot be {what}"),
-            )
-            .label(span, format!("this is {t}"))
-            .help(format!(
-                "{repair}; `cast(.., real)` if the numbers are meant"
-            ));
-            self.report(d);
-            return None;
-        }
-        match t.ty.elem {
-            Elem::U8 => self.cast(t, Elem::F32, span),
-            _ => Some(t),
-        }
-    }
-
-    pub fn cast(&mut self, t: Tensor, elem: Elem, span: Span) -> Option<Tensor> {
-        if t.ty.elem == elem {
-            return Some(t);
-        }
-        let meaning = if elem.is_float() && t.meaning == Meaning::Prob {
-            Meaning::Prob
-        } else {
-            Meaning::Real
-        };
-        match self.emit(Prim::Cast(elem), &[&t], meaning, span) {
-            Val::Tensor(t) => Some(t),
-            _ => None,
-        }
-    }
-
-    /// A number as a scalar tensor of `elem`; a tensor as it is.
-    pub fn as_tensor(&mut self, v: &Val, elem: Elem, span: Span) -> Option<Tensor> {
-        match v {
-            Val::Tensor(t) => Some(t.clone()),
-            Val::Int(d) => match self.size(&d.clone(), elem, span) {
-                Val::Tensor(t) => Some(t),
-                _ => None,
-            },
-            Val::Float(x) => {
-                let elem = if elem.is_float() { elem } else { Elem::F32 };
-                Some(self.constant(*x, elem))
-            }
-            Val::Bool(b) => Some(self.constant(f64::from(u8::from(*b)), Elem::Bool)),
-            Val::Unknown(Kind::Int | Kind::Float) => Some(self.constant(1.0, elem)),
-            Val::Error => None,
-            other => {
-                self.error(
-                    Code::E0301,
-                    span,
-                    "a tensor or a number is needed here",
-                    format!("this is {}", other.describe()),
-                );
-                None
-            }
-        }
-    }
-
-    /// Both of one element type and shape, by the broadcasting rule.
-    pub fn align(&mut self, a: &Val, b: &Val, what: &str, span: Span) -> Option<(Tensor, Tensor)> {
-        let elem = self.common_elem(a, b);
-        let x = self.as_tensor(a, elem, span)?;
-        let y = self.as_tensor(b, elem, span)?;
-        let elem = wider(x.ty.elem, y.ty.elem);
-        let x = self.cast(x, elem, span)?;
-        let y = self.cast(y, elem, span)?;
-        self.align_shapes(x, y, what, span)
-    }
-
-    pub fn align_shapes(
-        &mut self,
-        x: Tensor,
-        y: Tensor,
-        what: &str,
-        span: Span,
-    ) -> Option<(Tensor, Tensor)> {
-        match broadcast_shape(&x.ty.shape, &y.ty.shape) {
-            Some(shape) => Some((
-                self.stretch(x, &shape, span)?,
-                self.stretch(y, &shape, span)?,
-            )),
-            None => {
-                self.refuse_broadcast(&x, &y, what, span);
-                None
-            }
-        }
-    }
-
-    /// Broadcasts to `shape`, of which `t`'s shape is a suffix, or equal but for axes of 1.
-    pub fn stretch(&mut self, t: Tensor, shape: &Shape, span: Span) -> Option<Tensor> {
-        if t.ty.shape == *shape {
-            return Some(t);
-        }
-        let first = shape.len() - t.ty.rank();
-        let axes = (first..shape.len()).collect();
-        let meaning = t.meaning.clone();
-        match self.emit(
-            Prim::Broadcast {
-                shape: shape.clone(),
-                axes,
-            },
-            &[&t],
-            meaning,
-            span,
-        ) {
-            Val::Tensor(t) => Some(t),
-            _ => None,
-        }
-    }
-
-    pub fn matmul(&mut self, a: Val, b: Val, span: Span) -> Val {
+    fn matmul(&mut self, a: Val, b: Val, span: Span) -> Val {
         let (Some(a), Some(b)) = (self.matrix_operand(a, span), self.matrix_operand(b, span))
         else {
             return Val::Error;
@@ -540,9 +417,7 @@ impl Elab<'_> {
             (Val::Unknown(_), _) | (_, Val::Unknown(_)) => return Val::Unknown(Kind::Bool),
             (Val::None, Val::None) => true,
             // A choice of `symbol[none, ..]`.
-            (Val::Symbol(s), Val::None) | (Val::None, Val::Symbol(s)) => {
-                &**s == crate::check::types::signature::NONE
-            }
+            (Val::Symbol(s), Val::None) | (Val::None, Val::Symbol(s)) => &**s == NONE,
             (Val::None, _) | (_, Val::None) => false,
             (Val::Bool(x), Val::Bool(y)) => x == y,
             (Val::List(x), Val::List(y)) => return self.lists_equal(op, x, y, span),
@@ -571,24 +446,6 @@ impl Elab<'_> {
         Val::Bool(equal == (op == BinaryOp::Eq))
     }
 
-    fn common_elem(&self, a: &Val, b: &Val) -> Elem {
-        let elem = |v: &Val| match v {
-            Val::Tensor(t) => Some(t.ty.elem),
-            _ => None,
-        };
-        let e = match (elem(a), elem(b)) {
-            (Some(x), Some(y)) => wider(x, y),
-            (Some(x), None) | (None, Some(x)) => x,
-            (None, None) => Elem::F32,
-        };
-        let fractional = [a, b].iter().any(|v| matches!(v, Val::Float(_)));
-        if fractional && !e.is_float() {
-            Elem::F32
-        } else {
-            e
-        }
-    }
-
     fn not_defined(&mut self, op: &str, a: &Val, b: Option<&Val>, span: Span) -> Val {
         let what = match b {
             Some(b) => format!("{} and {}", a.describe(), b.describe()),
@@ -603,160 +460,4 @@ impl Elab<'_> {
         };
         self.report(d)
     }
-
-    fn refuse_broadcast(&mut self, x: &Tensor, y: &Tensor, what: &str, span: Span) {
-        let unsure = |a: &Dim, b: &Dim| a != b && a.sub(b).map_or(true, |d| d.as_const().is_none());
-        if self.mode.generic
-            && x.ty
-                .shape
-                .iter()
-                .rev()
-                .zip(y.ty.shape.iter().rev())
-                .any(|(a, b)| unsure(a, b))
-            && x.ty.rank() == y.ty.rank()
-        {
-            return;
-        }
-        match loose_shape(&x.ty.shape, &y.ty.shape) {
-            Some(would) => {
-                let d = Diagnostic::error(
-                    Code::E0204,
-                    format!(
-                        "`{what}` would silently make {} of {x} and {y}",
-                        ShapeText(&would)
-                    ),
-                );
-                let d = self
-                    .label_operands(d, x, y, span)
-                    .note("a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks stretch an axis of 1");
-                let d = match self.lined_up(x, y, what) {
-                    Some(written) => d.help(written),
-                    None => d.help(
-                        "`expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one",
-                    ),
-                };
-                self.report(d);
-            }
-            None => {
-                let d = Diagnostic::error(
-                    Code::E0203,
-                    format!("shapes do not agree: {x} `{what}` {y}"),
-                );
-                let d = self.label_operands(d, x, y, span);
-                let d = match self.lined_up(x, y, what) {
-                    Some(written) => d.help(written),
-                    None => d,
-                };
-                self.report(d);
-            }
-        }
-    }
-}
-
-impl Elab<'_> {
-    /// Both shapes, each at its operand.
-    fn label_operands(&self, d: Diagnostic, x: &Tensor, y: &Tensor, span: Span) -> Diagnostic {
-        match self.operands {
-            Some((a, b)) => d
-                .label(a, format!("this is {x}"))
-                .label(b, format!("this is {y}")),
-            None => d.label(span, "these do not line up"),
-        }
-    }
-
-    /// What would make two operands agree, as text, where an axis of 1 is all that is missing.
-    fn lined_up(&self, x: &Tensor, y: &Tensor, op: &str) -> Option<String> {
-        let (a, b) = self.operands?;
-        let (a, b) = (self.source_text(a), self.source_text(b));
-        let plain = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !plain(&a) || !plain(&b) {
-            return None;
-        }
-        // All axes but the last agree: is the last one a 1?
-        let one_more = |long: &Tensor, short: &Tensor| {
-            let (last, front) = long.ty.shape.split_last()?;
-            (*front == short.ty.shape[..]).then(|| *last == Dim::ONE)
-        };
-        let (long, short, swapped) = if x.ty.rank() > y.ty.rank() {
-            (x, y, false)
-        } else {
-            (y, x, true)
-        };
-        let unit = one_more(long, short)?;
-        let write = |long: String, short: String| {
-            if swapped {
-                format!("{short} {op} {long}")
-            } else {
-                format!("{long} {op} {short}")
-            }
-        };
-        let (l, s) = if swapped { (b, a) } else { (a, b) };
-        let expanded = write(l.clone(), format!("expand({s}, -1)"));
-        Some(if unit {
-            let squeezed = write(format!("squeeze({l}, -1)"), s);
-            format!(
-                "write `{squeezed}` for {}, or `{expanded}` for {}",
-                ShapeText(&short.ty.shape),
-                ShapeText(&long.ty.shape)
-            )
-        } else {
-            format!("write `{expanded}` for {}", ShapeText(&long.ty.shape))
-        })
-    }
-}
-
-fn wider(a: Elem, b: Elem) -> Elem {
-    let rank = |e: Elem| match e {
-        Elem::Bool => 0,
-        Elem::U8 => 1,
-        Elem::I32 => 2,
-        Elem::F32 => 3,
-        Elem::F64 => 4,
-    };
-    if rank(a) >= rank(b) { a } else { b }
-}
-
-pub fn float(v: &Val) -> Option<f64> {
-    match v {
-        Val::Float(x) => Some(*x),
-        Val::Int(d) => d.as_const().map(|c| c as f64),
-        _ => None,
-    }
-}
-
-/// The broadcasting rule.
-pub fn broadcast_shape(a: &Shape, b: &Shape) -> Option<Shape> {
-    let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
-    if long.len() > short.len() {
-        return long.ends_with(short).then(|| long.clone());
-    }
-    let pairs: SmallVec<[Option<Dim>; 4]> = a
-        .iter()
-        .zip(b)
-        .map(|(x, y)| match (x, y) {
-            (x, y) if x == y => Some(x.clone()),
-            (Dim::Const(1), y) => Some(y.clone()),
-            (x, Dim::Const(1)) => Some(x.clone()),
-            _ => None,
-        })
-        .collect();
-    pairs.into_iter().collect()
-}
-
-/// What numpy would do.
-fn loose_shape(a: &Shape, b: &Shape) -> Option<Shape> {
-    let n = a.len().max(b.len());
-    let at = |s: &Shape, i: usize| {
-        (i + s.len())
-            .checked_sub(n)
-            .map_or(Dim::ONE, |j| s[j].clone())
-    };
-    (0..n)
-        .map(|i| match (at(a, i), at(b, i)) {
-            (x, y) if x == y => Some(x),
-            (Dim::Const(1), y) => Some(y),
-            (x, Dim::Const(1)) => Some(x),
-            _ => None,
-        })
-        .collect()
 }

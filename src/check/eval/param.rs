@@ -7,14 +7,17 @@ use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Shape, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, DimExpr, Expr, ParamDecl, StateDecl, TypeKind};
 
-use crate::check::data::Fit;
+use crate::check::elab::Elab;
 use crate::check::elab::scope::{Declares, VarRole};
+use crate::check::elab::state::{Fit, ParamInfo, StateInfo};
+use crate::check::elab::type_errors::describe;
 use crate::check::elab::value::{Configured, Home, Meaning, Tensor, Val};
 use crate::check::elab::world::Purpose;
-use crate::check::elab::{Elab, ParamInfo, StateInfo};
+
+use super::collected::collected;
 
 impl Elab<'_> {
-    pub fn param(&mut self, p: &ParamDecl, span: Span) {
+    pub(super) fn param(&mut self, p: &ParamDecl, span: Span) {
         if self.top().declares != Declares::Layer {
             let d = Diagnostic::error(Code::E0403, "only a layer or a model declares parameters")
                 .label(span, "declared here")
@@ -29,7 +32,7 @@ impl Elab<'_> {
             .bind(&p.name.text, v, p.name.span, VarRole::Param);
     }
 
-    pub fn make_param(&mut self, p: &ParamDecl, span: Span) -> Option<Tensor> {
+    fn make_param(&mut self, p: &ParamDecl, span: Span) -> Option<Tensor> {
         let shape = self.declared_shape(&p.ty)?;
         let full = self.full_name(&p.name.text);
         if let Some(known) = self.params.get(&full) {
@@ -71,7 +74,7 @@ impl Elab<'_> {
             }
             _ => Ok(()),
         }) {
-            let d = crate::check::elab::type_errors::describe(&e).label(
+            let d = describe(&e).label(
                 p.ty.span,
                 format!("`{full}` is {}", crate::ir::ty::ShapeText(&ty.shape)),
             );
@@ -143,7 +146,7 @@ impl Elab<'_> {
     }
 
     /// Shape of a `param` or `state` as declared.
-    pub fn declared_shape(&mut self, ty: &ast::TypeExpr) -> Option<Shape> {
+    fn declared_shape(&mut self, ty: &ast::TypeExpr) -> Option<Shape> {
         match &ty.kind {
             TypeKind::Plain { name, brackets } => {
                 if let Some(n) = name.as_ref().filter(|n| &*n.text != "real") {
@@ -170,15 +173,6 @@ impl Elab<'_> {
         }
     }
 
-    pub fn full_name(&self, name: &str) -> Arc<str> {
-        let path = &self.top().path;
-        if path.is_empty() {
-            name.into()
-        } else {
-            format!("{path}/{name}").into()
-        }
-    }
-
     /// The unconfigured initializer that an expression names, and the type: another value that
     /// begins so says nothing new.
     fn initializer_of(&self, init: &Expr, ty: &Type) -> Option<(usize, Type)> {
@@ -196,7 +190,7 @@ impl Elab<'_> {
     }
 
     /// Computes an initial value in the init graph and makes it a result there.
-    pub fn initial(&mut self, full: &Arc<str>, ty: &Type, init: Option<&Expr>, span: Span) {
+    fn initial(&mut self, full: &Arc<str>, ty: &Type, init: Option<&Expr>, span: Span) {
         // A training step has them all, and its are the ones that are kept.
         if !(self.mode.training || self.mode.generic) || !self.inits.insert(full.clone()) {
             return;
@@ -233,7 +227,7 @@ impl Elab<'_> {
     }
 
     /// A value as an initial tensor of a type: an initializer is run, a number fills.
-    pub fn initial_tensor(&mut self, v: Val, ty: &Type, span: Span, full: &str) -> Option<Tensor> {
+    fn initial_tensor(&mut self, v: Val, ty: &Type, span: Span, full: &str) -> Option<Tensor> {
         let t = match v {
             Val::Def(c) if c.defs[0].def.kind == ast::DefKind::Initializer => {
                 match self.named_initializer(&c, &ty.shape, span, full) {
@@ -325,13 +319,7 @@ impl Elab<'_> {
     }
 
     /// Runs an initializer with the parameter's name as the site of its draws.
-    pub fn named_initializer(
-        &mut self,
-        c: &Configured,
-        shape: &Shape,
-        span: Span,
-        full: &str,
-    ) -> Val {
+    fn named_initializer(&mut self, c: &Configured, shape: &Shape, span: Span, full: &str) -> Val {
         let path = std::mem::replace(&mut self.frame().path, format!("init:{full}").into());
         let draws = std::mem::replace(&mut self.frame().draws, 0);
         let v = self.run_initializer(c, shape, span);
@@ -383,7 +371,7 @@ impl Elab<'_> {
         result
     }
 
-    pub fn regularize(&mut self, t: &Tensor, v: Val, span: Span) {
+    fn regularize(&mut self, t: &Tensor, v: Val, span: Span) {
         match v {
             Val::None | Val::Error => {}
             Val::Def(c) if c.defs[0].def.kind == ast::DefKind::Regularizer => {
@@ -402,7 +390,7 @@ impl Elab<'_> {
     }
 
     /// Adds the sum of a tensor to the training loss.
-    pub fn penalize(&mut self, v: Val, span: Span) {
+    pub(super) fn penalize(&mut self, v: Val, span: Span) {
         let Val::Tensor(t) = v else {
             if !matches!(
                 v,
@@ -430,7 +418,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn state(&mut self, d: &StateDecl) {
+    pub(super) fn state(&mut self, d: &StateDecl) {
         let declares = self.top().declares;
         let v = match declares {
             Declares::Layer => self.layer_state(d),
@@ -454,7 +442,7 @@ impl Elab<'_> {
         self.frame().bind(&d.name.text, val, d.name.span, role);
     }
 
-    pub fn layer_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
+    fn layer_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
         let Some(ty) = &d.ty else {
             let report = Diagnostic::error(
                 Code::E0403,
@@ -478,7 +466,7 @@ impl Elab<'_> {
     }
 
     /// An optimizer's state: of the parameter's shape unless declared otherwise.
-    pub fn slot(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
+    fn slot(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
         let Some(Val::Tensor(param)) = self.top().get("param").map(|v| v.val.clone()) else {
             return None;
         };
@@ -499,8 +487,8 @@ impl Elab<'_> {
     }
 
     /// A metric's accumulator: a scalar unless declared otherwise, in f64.
-    pub fn metric_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
-        if let Some(e) = crate::check::train::epoch_end::collected(&d.init) {
+    fn metric_state(&mut self, d: &StateDecl) -> Option<(Arc<str>, Tensor)> {
+        if let Some(e) = collected(&d.init) {
             return self.collected_state(d, e);
         }
         let shape = match &d.ty {
@@ -519,7 +507,7 @@ impl Elab<'_> {
         )
     }
 
-    pub fn kept(
+    fn kept(
         &mut self,
         full: Arc<str>,
         ty: Type,
@@ -571,6 +559,16 @@ fn fans(shape: &Shape) -> Result<(Dim, Dim), crate::ir::DimError> {
                 area = area.mul(d)?;
             }
             Ok((area.mul(i)?, area.mul(o)?))
+        }
+    }
+}
+
+impl Elab<'_> {
+    /// Makes 0 the initial value of an F64 accumulator.
+    pub fn zero(&mut self, full: &Arc<str>) {
+        if self.inits.insert(full.clone()) {
+            let zero = self.init.constant(0.0, Elem::F64);
+            self.init.output(full, OutputRole::Result, zero);
         }
     }
 }

@@ -9,13 +9,14 @@ use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Shape, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, Scan};
 
+use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
+use crate::check::elab::state::ScanScope;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
-use crate::check::elab::{Elab, ScanScope};
 
 impl Elab<'_> {
     /// `scan zt in z along 1 from h = h0 { ... }`: see [`Scan`].
-    pub fn scan(&mut self, s: &Scan, span: Span) -> Val {
+    pub(super) fn scan(&mut self, s: &Scan, span: Span) -> Val {
         let axis = match &s.axis {
             None => 1,
             Some(e) => match self.eval(e) {
@@ -257,7 +258,7 @@ impl Elab<'_> {
         Val::Tuple(Rc::new(finals.into_iter().map(|v| (None, v)).collect()))
     }
 
-    pub fn body_input(&mut self, k: u32, name: &ast::Ident, ty: Type, meaning: Meaning) {
+    fn body_input(&mut self, k: u32, name: &ast::Ident, ty: Type, meaning: Meaning) {
         let graph = &mut self.scans.last_mut().expect("inside a scan").graph;
         let value = graph.input(&name.text, Role::Plain, ty.clone());
         let t = Tensor {

@@ -6,14 +6,15 @@ use crate::spec::callbacks::Better;
 use crate::spec::sweep::Goal;
 use crate::syntax::ast::{ExprKind, Ident, Setting, Sweep};
 
-use super::super::elab::Elab;
-use super::super::train::Settings;
-use super::Trained;
+use crate::check::elab::Elab;
 use crate::check::train::callbacks::Reported;
+use crate::check::train::settings::Settings;
+
+use super::Trained;
 
 impl Elab<'_> {
     /// `minimize val_loss`, of what the run reports.
-    pub fn goal(
+    pub(super) fn goal(
         &mut self,
         settings: &Settings,
         s: &Sweep,

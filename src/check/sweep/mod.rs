@@ -18,12 +18,10 @@ use crate::span::Span;
 use crate::spec::sweep::{Axis, Method, SweepSpec, Values};
 use crate::syntax::ast::{Expr, ExprKind, Ident, Sweep, Train};
 
-use super::elab::Elab;
-use super::elab::value::Val;
-use super::elab::world::Global;
-use super::eval::ops::float;
-use super::probe::Probe;
-use super::train::callbacks::Reported;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Val, float};
+use crate::check::elab::world::Global;
+use crate::check::train::callbacks::Reported;
 
 /// More than this many axes, or values in a list, are a mistake.
 const MOST: usize = 1000;
@@ -260,7 +258,7 @@ impl Elab<'_> {
     }
 
     /// The text of an expression, parentheses at its ends included.
-    fn written(&self, span: Span) -> String {
+    pub fn written(&self, span: Span) -> String {
         let map = self.world.map.borrow();
         let text = &map.get(span.source).text;
         let (mut start, mut end) = (span.start as usize, span.end as usize);
@@ -327,4 +325,12 @@ fn ends(values: &Values) -> (String, String) {
         Values::Whole { from, to, .. } => (from.to_string(), to.to_string()),
         Values::Real { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
     }
+}
+
+/// A value of an axis.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    pub name: String,
+    pub text: String,
+    pub span: Span,
 }

@@ -5,9 +5,8 @@ use crate::span::Span;
 use crate::spec::sweep::{Method, Search, Tpe};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Setting};
 
-use super::super::elab::Elab;
-use crate::check::elab::value::Val;
-use crate::check::eval::ops::float;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Val, float};
 
 /// Every search with its options, in order.
 const KNOWN: [(&str, &[&str]); 6] = [
@@ -48,7 +47,7 @@ impl<'a> Given<'a> {
 
 impl Elab<'_> {
     /// Without the setting a grid. `epochs`: those of the train block.
-    pub fn search(
+    pub(super) fn search(
         &mut self,
         setting: Option<&Setting>,
         epochs: Option<usize>,

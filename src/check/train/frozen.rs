@@ -10,20 +10,13 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
-use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Setting, Train, TrainItem};
+use crate::syntax::ast::{Arg, DefKind, Setting, Train, TrainItem};
 
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Configured, Val};
+use crate::check::elab::frozen::{LayerName, dotted_path};
+use crate::check::elab::value::Configured;
 
-/// A layer as a train block names it.
-#[derive(Clone, Debug)]
-pub struct LayerName {
-    /// With `/` between its parts.
-    path: String,
-    span: Span,
-    /// Models are the first parts of paths.
-    stepped: bool,
-}
+use super::settings::setting;
 
 /// An optimizer of a train block: for all parameters, or those of a layer.
 #[derive(Debug)]
@@ -33,40 +26,15 @@ pub struct Chosen {
     pub span: Span,
 }
 
-impl LayerName {
-    /// Whether a parameter or a layer lies in it.
-    pub fn holds(&self, full: &str) -> bool {
-        let inside = |full: &str| {
-            let rest = full.strip_prefix(&*self.path);
-            rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
-        };
-        let in_model = |(_, rest): (&str, &str)| inside(rest);
-        inside(full) || (self.stepped && full.split_once('/').is_some_and(in_model))
-    }
-
-    fn written(&self) -> String {
-        self.path.replace('/', ".")
-    }
-}
-
-/// `a.b` as a path.
-fn path(e: &Expr) -> Option<String> {
-    match &e.kind {
-        ExprKind::Name(n) => Some(n.text.to_string()),
-        ExprKind::Field { base, name } => Some(format!("{}/{}", path(base)?, name.text)),
-        _ => None,
-    }
-}
-
 impl Elab<'_> {
     /// Notes what `freeze` names, before any layer is walked.
-    pub fn note_frozen(&mut self, t: &Train) {
+    pub(super) fn note_frozen(&mut self, t: &Train) {
         self.stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
-        let Some(setting) = super::setting(t, "freeze") else {
+        let Some(setting) = setting(t, "freeze") else {
             return;
         };
         for a in &setting.values {
-            let path = match (&a.name, path(&a.value)) {
+            let path = match (&a.name, dotted_path(&a.value)) {
                 (None, Some(path)) => path,
                 _ => {
                     let d = Diagnostic::error(Code::E0605, "`freeze` takes the names of layers")
@@ -84,14 +52,8 @@ impl Elab<'_> {
         }
     }
 
-    /// Whether a layer or a parameter is left as it is: by the train block, or by
-    /// `trainable = false` of a layer around it.
-    pub fn is_frozen(&self, full: &str) -> bool {
-        self.frozen.iter().any(|f| f.holds(full)) || self.frames.iter().any(|f| f.frozen)
-    }
-
     /// Names that are no layer's, once all layers are known.
-    pub fn check_frozen(&mut self) {
+    pub(super) fn check_frozen(&mut self) {
         for name in std::mem::take(&mut self.frozen) {
             self.check_layer(&name);
         }
@@ -131,7 +93,7 @@ impl Elab<'_> {
     }
 
     /// The optimizers that a setting gives, and `None` after a mistake.
-    pub fn optimizers_of(&mut self, setting: &Setting) -> Option<Vec<Chosen>> {
+    pub(super) fn optimizers_of(&mut self, setting: &Setting) -> Option<Vec<Chosen>> {
         if !setting.values.iter().any(|a| a.name.is_some()) {
             let (v, span) = self.one_value(setting)?;
             let rule = self.of_kind(v, DefKind::Optimizer, span)?;
@@ -168,7 +130,7 @@ impl Elab<'_> {
 
     /// Which of the optimizers each parameter has, by its place; `None` after a mistake. The
     /// longest path counts.
-    pub fn assigned(
+    pub(super) fn assigned(
         &mut self,
         chosen: &[Chosen],
         params: &[Arc<str>],
@@ -206,14 +168,5 @@ impl Elab<'_> {
             return None;
         }
         Some(places)
-    }
-
-    /// `trainable` of a layer's arguments.
-    pub fn freezes(&self, c: &Configured) -> bool {
-        let mut args = c.args.iter();
-        args.any(|a| {
-            let named = a.name.as_ref().is_some_and(|n| &*n.text == "trainable");
-            named && matches!(a.val, Val::Bool(false))
-        })
     }
 }

@@ -11,13 +11,14 @@ use crate::syntax::ast::{self, Arg, DefKind, Ident};
 
 use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
-use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val};
-use crate::check::eval::call::{article, lists};
-use crate::check::types::mismatch::Comparison;
+use crate::check::elab::pattern::tensor_pattern;
+use crate::check::elab::state::Comparison;
+use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val, lists};
+use crate::check::eval::argument::article;
 
 impl Elab<'_> {
     /// The definition of a kind that a value names: `mean_squared_error` is a loss and a metric.
-    pub fn of_kind(&mut self, v: Val, kind: DefKind, span: Span) -> Option<Rc<Configured>> {
+    pub(super) fn of_kind(&mut self, v: Val, kind: DefKind, span: Span) -> Option<Rc<Configured>> {
         match v {
             Val::Def(c) => {
                 let defs: Vec<DefRef> = c
@@ -70,7 +71,7 @@ impl Elab<'_> {
     }
 
     /// The output and the target that a loss or metric compares.
-    pub fn pair(
+    pub(super) fn pair(
         &mut self,
         name: Option<&Ident>,
         outputs: &[(Arc<str>, Tensor)],
@@ -152,7 +153,7 @@ impl Elab<'_> {
         Some((output.0.clone(), comparison))
     }
 
-    pub fn unknown_output(&mut self, n: &Ident, known: &[&str]) {
+    pub(super) fn unknown_output(&mut self, n: &Ident, known: &[&str]) {
         let d = Diagnostic::error(Code::E0608, format!("the model has no output `{}`", n.text))
             .label(n.span, "unknown output");
         let d = match did_you_mean(&n.text, known.iter().copied()) {
@@ -163,7 +164,7 @@ impl Elab<'_> {
     }
 
     /// A head of one unit meets a scalar target.
-    pub fn squeeze_head(&mut self, p: Tensor, y: &Tensor, span: Span) -> Option<Tensor> {
+    pub(super) fn squeeze_head(&mut self, p: Tensor, y: &Tensor, span: Span) -> Option<Tensor> {
         if p.ty.rank() == y.ty.rank() + 1 && p.ty.shape.last() == Some(&Dim::ONE) {
             let mut shape = p.ty.shape.clone();
             shape.pop();
@@ -177,7 +178,7 @@ impl Elab<'_> {
     }
 
     /// Applies a loss as a train block does: one value a sample.
-    pub fn loss_values(
+    pub(super) fn loss_values(
         &mut self,
         c: &Configured,
         p: &Tensor,
@@ -199,7 +200,7 @@ impl Elab<'_> {
     }
 
     /// Scalar predictions and targets become rows of one where the definition wants a last axis.
-    pub fn widen_targets(
+    pub(super) fn widen_targets(
         &mut self,
         c: &Configured,
         p: Tensor,
@@ -211,12 +212,10 @@ impl Elab<'_> {
             inputs
                 .first()
                 .and_then(|i| i.ty.as_ref())
-                .is_some_and(
-                    |ty| match crate::check::types::signature::tensor_pattern(ty) {
-                        Ok(p) => p.dims.iter().any(|d| !matches!(d, ast::DimExpr::Rest(_))),
-                        Err(_) => false,
-                    },
-                )
+                .is_some_and(|ty| match tensor_pattern(ty) {
+                    Ok(p) => p.dims.iter().any(|d| !matches!(d, ast::DimExpr::Rest(_))),
+                    Err(_) => false,
+                })
         });
         // A number for each masked step is a value of its own, no feature of a sample.
         let single = p.mask.as_ref().map_or(1, |m| m.ty.rank());
@@ -236,7 +235,7 @@ impl Elab<'_> {
         Some((widen(self, p)?, widen(self, y)?))
     }
 
-    pub fn scalar_mean(&mut self, t: Tensor, span: Span) -> Option<Tensor> {
+    pub(super) fn scalar_mean(&mut self, t: Tensor, span: Span) -> Option<Tensor> {
         let t = self.cast(t, Elem::F32, span)?;
         if t.ty.rank() == 0 {
             return Some(t);
@@ -251,7 +250,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn with_penalties(&mut self, total: Tensor, span: Span) -> Option<Tensor> {
+    pub(super) fn with_penalties(&mut self, total: Tensor, span: Span) -> Option<Tensor> {
         let mut sum = total;
         for p in std::mem::take(&mut self.penalties) {
             match self.emit(Prim::Binary(Binary::Add), &[&sum, &p], Meaning::Real, span) {
@@ -260,5 +259,97 @@ impl Elab<'_> {
             }
         }
         Some(sum)
+    }
+}
+
+impl Elab<'_> {
+    /// The mean of values, one for each sample (and step): masked ones are left out, and of
+    /// none the mean is 0. As Keras weighs losses.
+    fn masked_mean(&mut self, t: &Tensor, mask: &Tensor, span: Span) -> Option<Tensor> {
+        let emitted = |v: Val| match v {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        };
+        let shape = t.ty.shape.clone();
+        let axes: Vec<usize> = (0..mask.ty.rank()).collect();
+        let spread = Prim::Broadcast { shape, axes };
+        let kept = emitted(self.emit(spread, &[mask], Meaning::Real, span))?;
+        let zero = self.constant(0.0, t.ty.elem);
+        let zero = self.stretch(zero, &t.ty.shape, span)?;
+        let values = emitted(self.emit(Prim::Select, &[&kept, t, &zero], Meaning::Real, span))?;
+        let number = self.cast(kept, t.ty.elem, span)?;
+        let sum = |el: &mut Self, x: &Tensor| {
+            let axes = (0..x.ty.rank()).collect();
+            let op = crate::ir::prim::Reduce::Sum;
+            emitted(el.emit(Prim::Reduce { op, axes }, &[x], Meaning::Real, span))
+        };
+        let (total, count) = (sum(self, &values)?, sum(self, &number)?);
+        let one = self.constant(1.0, t.ty.elem);
+        let count = emitted(self.emit(
+            Prim::Binary(Binary::Max),
+            &[&count, &one],
+            Meaning::Real,
+            span,
+        ))?;
+        emitted(self.emit(
+            Prim::Binary(Binary::Div),
+            &[&total, &count],
+            Meaning::Real,
+            span,
+        ))
+    }
+}
+
+impl Elab<'_> {
+    pub(super) fn model_args(
+        &mut self,
+        m: &ast::Model,
+        used: &Ident,
+        feeds: &[(Ident, Tensor)],
+        env: &DataEnv,
+    ) -> Option<Vec<ArgVal>> {
+        let mut args = Vec::new();
+        for p in &m.inputs {
+            match feeds.iter().find(|(n, _)| n.text == p.name.text) {
+                Some((n, t)) => args.push(ArgVal {
+                    name: None,
+                    val: Val::Tensor(t.clone()),
+                    span: n.span,
+                    symbol: None,
+                }),
+                None => {
+                    // A feed that failed has been reported.
+                    if env
+                        .inputs
+                        .iter()
+                        .chain(&env.targets)
+                        .any(|f| f.name.text == p.name.text)
+                    {
+                        return None;
+                    }
+                    let mut d = Diagnostic::error(
+                        Code::E0601,
+                        format!("the data have no input `{}`", p.name.text),
+                    )
+                    .label(p.span, format!("`{}` needs it", m.name.text))
+                    .label(used.span, "trained here");
+                    let known: Vec<&str> = env.inputs.iter().map(|f| &*f.name.text).collect();
+                    d = match did_you_mean(&p.name.text, known.iter().copied()) {
+                        Some(near) => d.help(format!("did you mean `{near}`?")),
+                        None => d.help(format!(
+                            "the data's inputs: {}",
+                            if known.is_empty() {
+                                "none".into()
+                            } else {
+                                known.join(", ")
+                            }
+                        )),
+                    };
+                    self.report(d);
+                    return None;
+                }
+            }
+        }
+        Some(args)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::ir::prim::{Binary, Reduce};
-use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type};
+use crate::ir::{Dim, Elem, Prim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind};
 
@@ -17,7 +17,7 @@ use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val
 
 impl Elab<'_> {
     /// `NAME/total += value * B`, `NAME/count += B`: the mean over samples, however batches fall.
-    pub fn accumulate_mean(
+    pub(super) fn accumulate_mean(
         &mut self,
         name: &str,
         value: &Tensor,
@@ -102,16 +102,8 @@ impl Elab<'_> {
         });
     }
 
-    /// Makes 0 the initial value of an F64 accumulator.
-    pub fn zero(&mut self, full: &Arc<str>) {
-        if self.inits.insert(full.clone()) {
-            let zero = self.init.constant(0.0, Elem::F64);
-            self.init.output(full, OutputRole::Result, zero);
-        }
-    }
-
     /// The `metrics` of a train block: each runs on its output and target.
-    pub fn metrics_setting(
+    pub(super) fn metrics_setting(
         &mut self,
         s: &ast::Setting,
         outputs: &[(Arc<str>, Tensor)],
@@ -154,7 +146,7 @@ impl Elab<'_> {
     }
 
     /// A metric, or a loss, whose mean is a metric.
-    pub fn metric_of(&mut self, v: Val, span: Span) -> Option<Rc<Configured>> {
+    pub(super) fn metric_of(&mut self, v: Val, span: Span) -> Option<Rc<Configured>> {
         let kinds = |kind| matches!(&v, Val::Def(c) if c.defs.iter().any(|d| d.def.kind == kind));
         let kind = match kinds(DefKind::Loss) && !kinds(DefKind::Metric) {
             true => DefKind::Loss,
@@ -164,7 +156,7 @@ impl Elab<'_> {
     }
 
     /// Runs a metric's statements; its value is computed from the accumulators elsewhere.
-    pub fn metric(
+    fn metric(
         &mut self,
         c: &Rc<Configured>,
         name: &str,
@@ -222,7 +214,7 @@ impl Elab<'_> {
         });
     }
 
-    pub fn chosen(&mut self, c: &Configured, args: &[ArgVal]) -> Option<DefRef> {
+    fn chosen(&mut self, c: &Configured, args: &[ArgVal]) -> Option<DefRef> {
         if args.iter().any(|a| a.val.is_error()) {
             return None;
         }

@@ -6,204 +6,31 @@ pub mod epoch_end;
 pub mod frozen;
 pub mod losses;
 pub mod metrics;
-pub mod models;
 pub mod optimize;
 pub mod reports;
+pub mod settings;
 pub mod stages;
 pub mod steps;
 pub mod weights;
 
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::ir::{Dim, Graph, OutputRole, Role};
-use crate::span::Span;
-use crate::spec::{self, OutputSpec, TrainSpec};
-use crate::syntax::ast::{self, Arg, DefKind, Ident, Setting, Step, Train, TrainItem};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{OutputRole, Role};
+use crate::spec::TrainSpec;
+use crate::syntax::ast::{self, DefKind, Ident, Step, Train, TrainItem};
 
-use super::data::DataEnv;
-use super::data::balance::BALANCE;
-use super::elab::Elab;
-use super::elab::value::{Meaning, Tensor, Val};
-use super::train::metrics::MetricUse;
-use super::train::weights::{CLASS_WEIGHT, SAMPLE_WEIGHT, Weights};
+use crate::check::data::DataEnv;
+use crate::check::data::balance::BALANCE;
+use crate::check::elab::Elab;
+use crate::check::elab::value::{Meaning, Tensor, Val};
 
-/// What a run of the program is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Run {
-    Train,
-    Eval,
-    Predict,
-    /// An evaluation whose results are what reports show: see `reports.rs`.
-    Report,
-}
-
-pub const SETTINGS: [&str; 13] = [
-    "loss",
-    BALANCE,
-    CLASS_WEIGHT,
-    SAMPLE_WEIGHT,
-    "optimizer",
-    "freeze",
-    "metrics",
-    "epochs",
-    "batch",
-    "seed",
-    "shuffle",
-    "callbacks",
-    "report",
-];
-
-/// Settings of a train block by key; several of one key are reported.
-pub struct Settings<'a> {
-    pub items: Vec<&'a Setting>,
-}
-
-impl<'a> Settings<'a> {
-    pub fn get(&self, key: &str) -> Option<&'a Setting> {
-        self.items.iter().find(|s| &*s.key.text == key).copied()
-    }
-}
-
-/// A setting of the block itself.
-pub fn setting<'a>(t: &'a Train, key: &str) -> Option<&'a Setting> {
-    t.items.iter().find_map(|i| match i {
-        TrainItem::Setting(s) if &*s.key.text == key => Some(s),
-        _ => None,
-    })
-}
+use metrics::MetricUse;
+use reports::compared;
+use settings::{Run, Settings, output_spec, setting};
+use weights::Weights;
 
 impl Elab<'_> {
-    pub fn settings<'a>(
-        &mut self,
-        items: impl Iterator<Item = &'a Setting>,
-        known: &[&str],
-        what: &str,
-    ) -> Settings<'a> {
-        let mut kept: Vec<&Setting> = Vec::new();
-        for s in items {
-            if !known.contains(&&*s.key.text) {
-                let mut d = Diagnostic::error(
-                    Code::E0108,
-                    format!("{what} has no setting `{}`", s.key.text),
-                )
-                .label(s.key.span, "unknown setting");
-                d = match did_you_mean(&s.key.text, known.iter().copied()) {
-                    Some(near) => d
-                        .help(format!("did you mean `{near}`?"))
-                        .fix(s.key.span, near),
-                    None => d.note(format!("settings: {}", known.join(", "))),
-                };
-                self.report(d);
-                continue;
-            }
-            if let Some(first) = kept.iter().find(|k| k.key.text == s.key.text) {
-                let d = Diagnostic::error(Code::E0109, format!("`{}` is set twice", s.key.text))
-                    .label(s.key.span, "set again here")
-                    .label(first.key.span, "first set here");
-                self.report(d);
-                continue;
-            }
-            kept.push(s);
-        }
-        Settings { items: kept }
-    }
-
-    /// The plain settings, defaults filled in.
-    pub fn train_spec(&mut self, t: &Train, span: Span) -> TrainSpec {
-        let settings = t.items.iter().filter_map(|i| match i {
-            TrainItem::Setting(s) => Some(s),
-            _ => None,
-        });
-        let s = self.settings(settings, &SETTINGS, "a train block");
-        let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
-        if stepped {
-            for key in ["loss", "optimizer", "metrics"] {
-                if let Some(x) = s.get(key) {
-                    self.error(
-                        Code::E0612,
-                        x.span,
-                        format!("`{key}` belongs inside a step here"),
-                        "this block trains by steps",
-                    );
-                }
-            }
-            for key in [CLASS_WEIGHT, SAMPLE_WEIGHT] {
-                if let Some(x) = s.get(key) {
-                    let d = Diagnostic::error(Code::E0612, format!("`{key}` weighs a `loss`"))
-                        .label(x.span, "this block trains by steps")
-                        .help("multiply in the step's `minimize`");
-                    self.report(d);
-                }
-            }
-        }
-        let shuffle = match s.get("shuffle").map(|x| self.one_value(x)) {
-            Some(Some((Val::Bool(b), _))) => b,
-            Some(Some((v, at))) if !v.is_error() => {
-                self.error(
-                    Code::E0605,
-                    at,
-                    "`shuffle` is true or false",
-                    format!("this is {}", v.describe()),
-                );
-                true
-            }
-            _ => true,
-        };
-        TrainSpec {
-            models: t.models.iter().map(|m| m.text.to_string()).collect(),
-            epochs: self.positive(s.get("epochs"), 1, 1),
-            batch: self.positive(s.get("batch"), 32, 1),
-            seed: self.positive(s.get("seed"), 0, 0) as u64,
-            shuffle,
-            balance: None,
-            metrics: Vec::new(),
-            outputs: Vec::new(),
-            callbacks: Vec::new(),
-            reports: Vec::new(),
-            rates: Vec::new(),
-            span,
-        }
-    }
-
-    pub fn positive(&mut self, s: Option<&Setting>, default: usize, least: i64) -> usize {
-        let Some(s) = s else { return default };
-        match self.one_value(s) {
-            Some((Val::Int(Dim::Const(n)), _)) if n >= least && n <= i64::from(u32::MAX) => {
-                n as usize
-            }
-            Some((Val::Error, _)) | None => default,
-            Some((v, at)) => {
-                self.error(
-                    Code::E0605,
-                    at,
-                    format!("`{}` is a whole number from {least}", s.key.text),
-                    format!("this is {}", v.describe()),
-                );
-                default
-            }
-        }
-    }
-
-    pub fn one_value(&mut self, s: &Setting) -> Option<(Val, Span)> {
-        match s.values.as_slice() {
-            [
-                Arg {
-                    name: None, value, ..
-                },
-            ] => Some((self.eval(value), value.span)),
-            _ => {
-                self.error(
-                    Code::E0605,
-                    s.span,
-                    format!("`{}` takes one value", s.key.text),
-                    format!("{} are given", s.values.len()),
-                );
-                None
-            }
-        }
-    }
-
     /// Elaborates a run into `self.step`; names of the metrics and outputs as they are met.
     pub fn run(
         &mut self,
@@ -291,7 +118,7 @@ impl Elab<'_> {
         clippy::too_many_arguments,
         reason = "the parts of one run, each used once"
     )]
-    pub fn single(
+    fn single(
         &mut self,
         t: &Train,
         env: &DataEnv,
@@ -369,7 +196,7 @@ impl Elab<'_> {
             Run::Report => {
                 return self.report_results(&outputs, env, feeds, s.get("loss"), &spec.reports);
             }
-            Run::Train => self.compared = super::train::reports::compared(&outputs, env, feeds),
+            Run::Train => self.compared = compared(&outputs, env, feeds),
             Run::Eval => {}
         }
         let Some(loss_setting) = s.get("loss") else {
@@ -487,7 +314,7 @@ impl Elab<'_> {
     }
 
     /// Mistakes in settings that cannot be used because of another mistake.
-    pub fn settings_alone(&mut self, s: &Settings, keys: &[&str]) {
+    fn settings_alone(&mut self, s: &Settings, keys: &[&str]) {
         for key in keys {
             let kind = match *key {
                 "loss" => DefKind::Loss,
@@ -507,14 +334,8 @@ impl Elab<'_> {
         }
     }
 
-    pub fn result(&mut self, name: &str, t: Tensor, span: Span) {
-        if let Some(v) = self.reach(&t, span) {
-            self.step.output(name, OutputRole::Result, v);
-        }
-    }
-
     /// Writes back what the run may change.
-    pub fn finish(&mut self, run: Run) {
+    fn finish(&mut self, run: Run) {
         if !self.scans.is_empty() {
             return;
         }
@@ -544,23 +365,5 @@ impl Elab<'_> {
                 self.step.output(&name, OutputRole::Update(i), v);
             }
         }
-    }
-
-    /// The finished graph.
-    pub fn take_step(&mut self, name: &str) -> Graph {
-        let mut g = std::mem::take(&mut self.step);
-        g.name = name.into();
-        g
-    }
-}
-
-pub fn output_spec(name: &str, t: &Tensor) -> OutputSpec {
-    let meaning = match t.meaning {
-        Meaning::Prob => spec::Meaning::Prob,
-        Meaning::Real | Meaning::Class(_) | Meaning::Token(_) => spec::Meaning::Real,
-    };
-    OutputSpec {
-        name: name.into(),
-        meaning,
     }
 }

@@ -1,23 +1,25 @@
 //! Gradients by the parameters and the optimizer's update of each.
 
-use crate::diag::Code;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
+use crate::diag::Code;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
 
-use rustc_hash::FxHashSet;
-
-use super::frozen::Chosen;
 use crate::check::data::feed::names_in;
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{ArgVal, Configured, DefRef, Home, Kind, Meaning, Tensor, Val};
+use crate::check::elab::value::{
+    ArgVal, Configured, DefRef, Home, Kind, Meaning, Tensor, Val, float, lists,
+};
 use crate::check::elab::world::Purpose;
-use crate::check::eval::call::lists;
-use crate::check::train::Run;
+
+use super::frozen::Chosen;
+use super::settings::Run;
 
 /// The requirements at the head of an optimizer's body that speak of its configuration alone:
 /// they are decided once, while `lr` is a number, and not again for each parameter.
@@ -39,7 +41,13 @@ fn requirements(def: &Def) -> &[Stmt] {
 
 impl Elab<'_> {
     /// The gradient of `total` by the parameters, and the optimizer's update of each.
-    pub fn optimize(&mut self, setting: &Setting, total: &Tensor, params: &[Arc<str>], run: Run) {
+    pub(super) fn optimize(
+        &mut self,
+        setting: &Setting,
+        total: &Tensor,
+        params: &[Arc<str>],
+        run: Run,
+    ) {
         let Some(chosen) = self.optimizers_of(setting) else {
             return;
         };
@@ -156,7 +164,7 @@ impl Elab<'_> {
     /// Runs the body of an optimizer, or of a stage of every optimizer, for one parameter;
     /// `given` is bound beside its configuration. What it declares is named below `path`;
     /// messages call it `what`.
-    pub fn run_rule(
+    pub(super) fn run_rule(
         &mut self,
         c: &Configured,
         what: &str,
@@ -198,7 +206,7 @@ impl Elab<'_> {
     }
 
     /// What a schedule gives, apart: `step` (`F32[]`) -> `rate` (`F32[]`).
-    pub fn schedule_graph(&mut self, c: &Configured, span: Span) -> Option<Graph> {
+    pub(super) fn schedule_graph(&mut self, c: &Configured, span: Span) -> Option<Graph> {
         let mut own = Elab::new(self.world, self.mode, "rate");
         own.bad = self.bad.clone();
         let ty = Type::scalar(Elem::F32);
@@ -230,7 +238,7 @@ impl Elab<'_> {
     }
 
     /// Makes a runtime number of a constant `lr`, and a graph of a schedule.
-    pub fn with_rates(
+    pub(super) fn with_rates(
         &mut self,
         c: &Rc<Configured>,
         class: &str,
@@ -266,7 +274,7 @@ impl Elab<'_> {
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());
                     if self.inits.insert(full.as_str().into()) {
-                        let x = crate::check::eval::ops::float(&v)?;
+                        let x = float(&v)?;
                         let init = self.init.constant(x, Elem::F32);
                         self.init.output(&full, OutputRole::Result, init);
                     }
@@ -295,7 +303,7 @@ impl Elab<'_> {
 
     /// The requirements of an optimizer, its configuration bound in the frame on top. A rate
     /// that changes is any rate.
-    pub fn require_of(&mut self, r: &DefRef) -> bool {
+    pub(super) fn require_of(&mut self, r: &DefRef) -> bool {
         self.frame().push_block();
         for p in lists(&r.def).0 {
             let name = &p.name;

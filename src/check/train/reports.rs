@@ -20,21 +20,13 @@ use crate::span::Span;
 use crate::spec::{Report, ReportKind, Strategy};
 use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting, Train, TrainItem};
 
-use super::callbacks::args::Kin;
 use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::elab::pattern::per_sample_text;
+use crate::check::elab::state::Compared;
 use crate::check::elab::value::{Meaning, Tensor, Val};
-use crate::check::types::signature::per_sample_text;
 
-/// An output of the model, and what it is compared with.
-#[derive(Clone, Debug)]
-pub struct Compared {
-    pub name: Arc<str>,
-    pub prediction: Tensor,
-    pub target: Option<Tensor>,
-    /// Some loss of it is a value a sample.
-    pub loss_of_samples: bool,
-}
+use super::callbacks::args::Kin;
 
 /// Every report with its arguments.
 const REPORT: Kin = Kin {
@@ -313,7 +305,7 @@ impl Elab<'_> {
     }
 
     /// The results that the head of this file lists.
-    pub fn report_results(
+    pub(super) fn report_results(
         &mut self,
         outputs: &[(Arc<str>, Tensor)],
         env: &DataEnv,

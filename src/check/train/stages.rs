@@ -13,59 +13,11 @@ use std::sync::Arc;
 use crate::ir::prim::{Binary, Reduce};
 use crate::ir::{Elem, Prim};
 use crate::span::Span;
-use crate::syntax::ast::DefKind;
 
-use crate::check::builtins::{Args, Builtin};
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Configured, DefRef, Home, Meaning, Tensor, Val};
-use crate::check::eval::call::lists;
-
-/// What a stage's value is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Gives {
-    Grad,
-    Param,
-}
-
-#[derive(Clone, Debug)]
-pub struct Stage {
-    pub def: DefRef,
-    pub gives: Gives,
-}
-
-/// An optimizer as it is configured in a train block.
-#[derive(Debug)]
-pub struct Rule {
-    pub own: Rc<Configured>,
-    /// Those that have an argument, in the library's order.
-    stages: Vec<(Gives, Configured)>,
-    /// Its slots are named below it.
-    class: String,
-    /// The rate, if the optimizer has a parameter `lr`.
-    rate: Val,
-    /// 1 in the first step.
-    pub step: Tensor,
-    span: Span,
-}
-
-impl Rule {
-    /// The optimizer's, as it was written.
-    fn name(&self) -> &str {
-        &self.own.defs[0].def.name.text
-    }
-}
-
-/// The stage that runs: what its `update`, `global_norm` and `at_end` work on.
-#[derive(Clone, Debug)]
-pub struct Running {
-    rule: Rc<Rule>,
-    /// Its place among the rule's stages.
-    at: usize,
-    param: Arc<str>,
-    /// The gradients of all parameters, as the stage meets them.
-    grads: Rc<[Tensor]>,
-    norm: Option<Tensor>,
-}
+use crate::check::elab::builtin::{Args, Builtin};
+use crate::check::elab::state::{Gives, Rule, Running, StateInfo};
+use crate::check::elab::value::{Configured, Home, Meaning, Tensor, Val};
 
 /// What stages find in scope.
 const STAGE: [Builtin; 3] = [
@@ -96,63 +48,8 @@ pub fn stage_names() -> impl Iterator<Item = (&'static str, Val)> {
 }
 
 impl Elab<'_> {
-    /// Whether a named argument is for the stages.
-    pub fn is_option_of(&self, name: &str, r: &DefRef) -> bool {
-        let takes = |s: &Stage| lists(&s.def.def).0.iter().any(|p| &*p.name.text == name);
-        r.def.kind == DefKind::Optimizer
-            && lists(&r.def).0.iter().all(|p| &*p.name.text != name)
-            && self.world.stages().iter().any(takes)
-    }
-
-    /// The names of the arguments that an optimizer takes as every one does.
-    pub fn options_of(&self, r: &DefRef) -> Vec<Arc<str>> {
-        if r.def.kind != DefKind::Optimizer {
-            return Vec::new();
-        }
-        let stages = self.world.stages();
-        let params = stages.iter().flat_map(|s| lists(&s.def.def).0);
-        let mut names: Vec<Arc<str>> = Vec::new();
-        for p in params {
-            if !names.contains(&p.name.text) {
-                names.push(p.name.text.clone());
-            }
-        }
-        names
-    }
-
-    /// The stages that get an argument of a configured optimizer, configured.
-    pub fn staged(&self, c: &Configured) -> Vec<(Gives, Configured)> {
-        let r = &c.defs[0];
-        let options: Vec<_> = c
-            .args
-            .iter()
-            .filter(|a| {
-                let name = a.name.as_ref();
-                name.is_some_and(|n| self.is_option_of(&n.text, r))
-            })
-            .collect();
-        if options.is_empty() {
-            return Vec::new();
-        }
-        let stages = self.world.stages();
-        let configured = stages.iter().filter_map(|s| {
-            let takes = |name: &str| {
-                let mut params = lists(&s.def.def).0.iter();
-                params.any(|p| &*p.name.text == name)
-            };
-            let args: Vec<_> = options
-                .iter()
-                .filter(|a| a.name.as_ref().is_some_and(|n| takes(&n.text)))
-                .map(|a| (*a).clone())
-                .collect();
-            let defs = Rc::new(vec![s.def.clone()]);
-            (!args.is_empty()).then(|| (s.gives, Configured::new(defs, args, c.span)))
-        });
-        configured.collect()
-    }
-
     /// An optimizer with its rates and its stages; their requirements are decided here.
-    pub fn rule(
+    pub(super) fn rule(
         &mut self,
         c: Rc<Configured>,
         class: String,
@@ -188,7 +85,7 @@ impl Elab<'_> {
     }
 
     /// Runs the stages that give gradients, each for all parameters before the next.
-    pub fn prepare(
+    pub(super) fn prepare(
         &mut self,
         rule: &Rc<Rule>,
         params: &[Arc<str>],
@@ -218,7 +115,7 @@ impl Elab<'_> {
     }
 
     /// The new value of a parameter by the stages from `at` on, then the optimizer's own rule.
-    pub fn update(
+    pub(super) fn update(
         &mut self,
         rule: &Rc<Rule>,
         at: usize,
@@ -362,7 +259,7 @@ impl Elab<'_> {
             return Val::Error;
         };
         if let Some(running) = self.running.last() {
-            let held = |s: &crate::check::elab::StateInfo| s.current.value == t.value;
+            let held = |s: &StateInfo| s.current.value == t.value;
             let states = self.states.iter().rev();
             if let Some((state, _)) = states.into_iter().find(|(_, s)| held(s)) {
                 self.ends

@@ -9,23 +9,25 @@ use crate::span::Span;
 use crate::spec::TrainSpec;
 use crate::syntax::ast::{self, DefKind, Ident, Step, Train};
 
-use super::metrics::MetricUse;
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
+use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
-use crate::check::train::{Run, output_spec};
+
+use super::metrics::MetricUse;
+use super::settings::{Run, output_spec};
 
 impl Elab<'_> {
     /// `draw z: [16] = random_normal`: noise of one row a sample.
-    pub fn draw(
+    pub(super) fn draw(
         &mut self,
         name: &Ident,
         ty: &ast::TypeExpr,
         value: &ast::Expr,
         span: Span,
     ) -> Option<Tensor> {
-        let Ok(pattern) = crate::check::types::signature::tensor_pattern(ty) else {
+        let Ok(pattern) = tensor_pattern(ty) else {
             self.error(
                 Code::E0314,
                 ty.span,
@@ -69,7 +71,7 @@ impl Elab<'_> {
         clippy::too_many_arguments,
         reason = "the parts of one run, each used once"
     )]
-    pub fn alternating(
+    pub(super) fn alternating(
         &mut self,
         t: &Train,
         steps: &[&Step],

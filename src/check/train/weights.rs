@@ -12,9 +12,11 @@ use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 use crate::check::data::missing::name_of;
 use crate::check::data::{DataEnv, Feed};
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Meaning, Tensor, Val};
-use crate::check::train::{Run, Settings};
-use crate::check::types::signature::per_sample_text;
+use crate::check::elab::pattern::per_sample_text;
+use crate::check::elab::scope::Frame;
+use crate::check::elab::value::{Meaning, Tensor, Val, float};
+
+use super::settings::{Run, Settings};
 
 pub const CLASS_WEIGHT: &str = "class_weight";
 pub const SAMPLE_WEIGHT: &str = "sample_weight";
@@ -39,7 +41,7 @@ impl<'a> Weights<'a> {
 }
 
 /// The argument for an output: of its name, or of none.
-fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
+pub fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
     let args = &s?.values;
     let named = |a: &&Arg| a.name.as_ref().is_some_and(|n| &*n.text == output);
     args.iter()
@@ -49,7 +51,7 @@ fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
 
 impl Elab<'_> {
     /// Names in the settings that no output has, and values given twice.
-    pub fn check_weights(&mut self, w: &Weights, outputs: &[&str]) {
+    pub(super) fn check_weights(&mut self, w: &Weights, outputs: &[&str]) {
         for s in [w.class, w.sample].into_iter().flatten() {
             let unnamed = s.values.iter().filter(|a| a.name.is_none());
             if let Some(second) = unnamed.clone().nth(1) {
@@ -79,7 +81,7 @@ impl Elab<'_> {
     }
 
     /// A loss's values, weighed. `target` is what they were compared with.
-    pub fn weigh(
+    pub(super) fn weigh(
         &mut self,
         w: &Weights,
         output: &str,
@@ -175,7 +177,7 @@ impl Elab<'_> {
             );
             return None;
         }
-        let number = |v: &Val| crate::check::eval::ops::float(v).filter(|x| *x >= 0.0);
+        let number = |v: &Val| float(v).filter(|x| *x >= 0.0);
         if let Some(v) = list.iter().find(|v| number(v).is_none() && !v.is_error()) {
             let found = v.describe();
             self.error(
@@ -225,7 +227,7 @@ impl Elab<'_> {
             value: Some(a.value.clone()),
             span,
         };
-        self.frames.push(crate::check::elab::scope::Frame::new(
+        self.frames.push(Frame::new(
             "data".into(),
             format!("`{SAMPLE_WEIGHT}`"),
             false,

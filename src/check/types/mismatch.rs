@@ -4,43 +4,16 @@
 //! What to propose is the library's business: a definition that mends a kind of
 //! mistake says so by `@mends(..)` (see [`crate::library::mending`]).
 
-use std::rc::Rc;
-
 use crate::diag::{Code, Diagnostic};
 use crate::ir::Dim;
 use crate::library::mending;
 use crate::span::Span;
-use crate::syntax::ast::{DefKind, DimExpr, ExprKind, Ident, Param};
+use crate::syntax::ast::{DefKind, DimExpr, Param};
 
-use super::signature::{MeaningPattern, Mismatch, ParamType, param_type, per_sample_text};
 use crate::check::elab::Elab;
-use crate::check::elab::value::{ArgVal, DefRef, Instance, Meaning, Tensor, Val};
-use crate::check::eval::call::lists;
-
-/// A layer that a model applied to one tensor.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    pub instance: Rc<Instance>,
-    /// The stage or call.
-    pub span: Span,
-    pub input: Option<Tensor>,
-    pub output: Tensor,
-}
-
-/// What a `train` block compares: an output of the model and a target.
-#[derive(Clone, Debug)]
-pub struct Comparison {
-    pub prediction: Tensor,
-    pub target: Tensor,
-    /// The target's name where the data block declares it.
-    pub name: Ident,
-    /// The expression that the target is.
-    pub value: String,
-    /// The loss or metric.
-    pub at: Span,
-    /// Number of frames around the comparison.
-    pub depth: usize,
-}
+use crate::check::elab::pattern::{MeaningPattern, ParamType, param_type, per_sample_text};
+use crate::check::elab::state::{Applied, Comparison};
+use crate::check::elab::value::{ArgVal, DefRef, Meaning, Tensor, Val, lists, literal};
 
 impl Elab<'_> {
     /// The report; `None` if it has been made already.
@@ -574,10 +547,25 @@ fn activations() -> String {
     }
 }
 
-/// The number of classes that a class pattern names literally.
-pub fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
-    match &e.kind {
-        ExprKind::Int(n) => Some(*n),
-        _ => None,
-    }
+/// Why an argument does not fit its parameter.
+#[derive(Clone, Debug)]
+pub enum Mismatch {
+    Rank {
+        expected: String,
+    },
+    /// `..` stands for one run of axes, and meets two.
+    Rest {
+        expected: String,
+        found: String,
+    },
+    Size {
+        name: String,
+        expected: Dim,
+        found: Dim,
+    },
+    Meaning {
+        expected: String,
+    },
+    /// Another mistake, reported already.
+    Reported,
 }

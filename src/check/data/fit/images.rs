@@ -26,7 +26,7 @@ pub fn learnt(row: &Type, learn: Learn) -> Vec<(&'static str, Type)> {
 
 impl Elab<'_> {
     /// `channels(train.image)`, `zca(train.image, epsilon = 1e-6)`.
-    pub fn of_images(
+    pub(super) fn of_images(
         &mut self,
         f: &Ident,
         args: &[Arg],

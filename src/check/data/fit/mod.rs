@@ -11,11 +11,14 @@ use crate::span::Span;
 use crate::spec::{Rows as RowsSpec, *};
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
-use super::fit::tensors::learnt;
-use super::fit::tokenizer::TOKENIZERS;
-use crate::check::data::{DataEnv, Fit};
+use crate::check::data::DataEnv;
+use crate::check::data::rows::{is_row_function, stage_call};
 use crate::check::elab::Elab;
+use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Rows, RowsKind, Val};
+
+use tensors::learnt;
+use tokenizer::TOKENIZERS;
 
 pub const USAGE: &str = "a fit is `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number of lengths";
 
@@ -143,7 +146,7 @@ impl Elab<'_> {
     }
 
     /// `train.column`: the part is named, and it is the training part.
-    pub fn training_column<'a>(&mut self, e: &'a Expr, env: &DataEnv) -> Option<&'a Ident> {
+    fn training_column<'a>(&mut self, e: &'a Expr, env: &DataEnv) -> Option<&'a Ident> {
         let (part, column) = match &e.kind {
             ExprKind::Field { base, name: c } => match &base.kind {
                 ExprKind::Name(p) => (Some(p), c),
@@ -203,15 +206,15 @@ impl Elab<'_> {
     /// A text column of the training part, and what is made of it.
     fn training_rows(&mut self, e: &Expr, env: &DataEnv) -> Option<Rows> {
         let (first, stage) = match &e.kind {
-            ExprKind::Pipe { value, stage } => match super::rows::stage(stage) {
+            ExprKind::Pipe { value, stage } => match stage_call(stage) {
                 Some((f, args)) => (&**value, Some((f, args))),
                 None => {
                     self.error(Code::E0511, stage.span, USAGE, "not a function of rows");
                     return None;
                 }
             },
-            ExprKind::Call { .. } => match super::rows::stage(e) {
-                Some((f, [first, rest @ ..])) if super::rows::is_row_function(&f.text) => {
+            ExprKind::Call { .. } => match stage_call(e) {
+                Some((f, [first, rest @ ..])) if is_row_function(&f.text) => {
                     (&first.value, Some((f, rest)))
                 }
                 _ => {

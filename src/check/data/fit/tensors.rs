@@ -38,7 +38,7 @@ type Found = Option<(Option<FitKind>, Option<RowsSpec>)>;
 impl Elab<'_> {
     /// `power(train.x, method = boxcox)`, `bins(train.x, 10, strategy = even)`,
     /// `pca(train.x, components = 2)`.
-    pub fn learn(&mut self, f: &Ident, args: &[Arg], env: &DataEnv) -> Found {
+    pub(super) fn learn(&mut self, f: &Ident, args: &[Arg], env: &DataEnv) -> Found {
         let (number, word) = match &*f.text {
             "power" => ("", "method"),
             "bins" => ("count", "strategy"),
@@ -91,7 +91,7 @@ impl Elab<'_> {
     }
 
     /// `labels(train.species)`, `labels(train.species, classes = 3)`.
-    pub fn labels(&mut self, f: &Ident, args: &[Arg], env: &DataEnv) -> Found {
+    pub(super) fn labels(&mut self, f: &Ident, args: &[Arg], env: &DataEnv) -> Found {
         let (column, n, _) = self.fit_arguments(f, args, env, "classes", "")?;
         if !env.texts.contains(&column.text) {
             let label = format!("`{}` holds numbers", column.text);

@@ -6,8 +6,9 @@ use crate::ir::Dim;
 use crate::spec::{FitKind, Rows as RowsSpec, Tokenizing, WordIds};
 use crate::syntax::ast::{Arg, ExprKind, Ident};
 
-use crate::check::data::{DataEnv, Fit};
+use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::elab::state::Fit;
 use crate::check::elab::value::Val;
 
 pub const TOKENIZERS: [&str; 3] = ["BPE", "Hashing", "Tokenizer"];
@@ -43,7 +44,7 @@ fn options(name: &str) -> &'static [&'static str] {
 
 impl Elab<'_> {
     /// `Tokenizer(train.text, num_words = 10_000)` and its kin.
-    pub fn tokenizer(&mut self, callee: &Ident, args: &[Arg], env: &DataEnv) -> Found {
+    pub(super) fn tokenizer(&mut self, callee: &Ident, args: &[Arg], env: &DataEnv) -> Found {
         let name = &*callee.text;
         let mut column = None;
         let mut rules = Tokenizing {
@@ -168,7 +169,7 @@ impl Elab<'_> {
     }
 
     /// `word_vectors("glove.6B.50d.txt", vocab)`
-    pub fn word_vectors(&mut self, callee: &Ident, args: &[Arg], env: &DataEnv) -> Found {
+    pub(super) fn word_vectors(&mut self, callee: &Ident, args: &[Arg], env: &DataEnv) -> Found {
         let [
             Arg {
                 name: None,

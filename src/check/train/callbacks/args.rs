@@ -6,8 +6,7 @@ use crate::spec::callbacks::Frequency;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use crate::check::elab::Elab;
-use crate::check::elab::value::Val;
-use crate::check::eval::ops::float;
+use crate::check::elab::value::{Val, float};
 
 /// Names with their arguments, in Keras' order.
 pub type Known = &'static [(&'static str, &'static [&'static str])];
@@ -40,17 +39,6 @@ const ABSENT: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Files of a run's folder that the run itself writes.
-const TAKEN: [&str; 7] = [
-    "events.jsonl",
-    "history.csv",
-    "lock.json",
-    "program.nn",
-    "report",
-    "report.html",
-    "weights.safetensors",
-];
-
 /// The arguments of one callback.
 pub struct Given<'a> {
     pub callback: &'static str,
@@ -75,7 +63,12 @@ fn article(what: &str) -> String {
 
 impl Elab<'_> {
     /// The name and the arguments of `Name(...)`, or of `Name` alone; `named`: it has a name itself.
-    pub fn given<'a>(&mut self, e: &'a Expr, named: bool, kin: &Kin) -> Option<Given<'a>> {
+    pub(in crate::check::train) fn given<'a>(
+        &mut self,
+        e: &'a Expr,
+        named: bool,
+        kin: &Kin,
+    ) -> Option<Given<'a>> {
         let (name, args): (&Ident, &[Arg]) = match &e.kind {
             ExprKind::Name(name) if !named => (name, &[]),
             ExprKind::Call { callee, args, .. } if !named => match &callee.kind {
@@ -172,7 +165,7 @@ impl Elab<'_> {
         self.report(d);
     }
 
-    pub fn frequency(&mut self, given: &Given, name: &str) -> Option<Frequency> {
+    pub(super) fn frequency(&mut self, given: &Given, name: &str) -> Option<Frequency> {
         let Some(e) = given.get(name) else {
             return Some(Frequency::Epoch);
         };
@@ -196,7 +189,12 @@ impl Elab<'_> {
     }
 
     /// A path below the folder of the run.
-    pub fn path(&mut self, given: &Given, name: &str, default: Option<&str>) -> Option<String> {
+    pub(super) fn path(
+        &mut self,
+        given: &Given,
+        name: &str,
+        default: Option<&str>,
+    ) -> Option<String> {
         let Some(e) = given.get(name) else {
             if let Some(default) = default {
                 return Some(default.into());
@@ -212,20 +210,7 @@ impl Elab<'_> {
         self.below_the_run(&path, e.span)
     }
 
-    /// Refuses what is not below the folder of the run, or is there already.
-    pub fn below_the_run(&mut self, path: &str, at: Span) -> Option<String> {
-        let mut parts = path.split('/');
-        let first = parts.clone().next().unwrap_or_default();
-        if path.starts_with(['/', '\\', '.']) || parts.any(|p| p.is_empty() || p == "..") {
-            return self.bad_path(at, "it must be a name below the folder of the run");
-        }
-        if TAKEN.contains(&first) {
-            return self.bad_path(at, &format!("the run itself writes `{first}`"));
-        }
-        Some(path.to_string())
-    }
-
-    pub fn text_of(&mut self, given: &Given, name: &str, default: &str) -> Option<String> {
+    pub(super) fn text_of(&mut self, given: &Given, name: &str, default: &str) -> Option<String> {
         let Some(e) = given.get(name) else {
             return Some(default.into());
         };
@@ -240,7 +225,7 @@ impl Elab<'_> {
     }
 
     /// `http://..` or `https://..`
-    pub fn address(&mut self, given: &Given, name: &str) -> Option<String> {
+    pub(super) fn address(&mut self, given: &Given, name: &str) -> Option<String> {
         let Some(e) = given.get(name) else {
             let example = format!("{}(\"http://localhost:9000\", ..)", given.callback);
             return self.missing(given, name, &example);
@@ -255,7 +240,7 @@ impl Elab<'_> {
         self.bad_value(&what, e.span, &format!("\"{text}\""))
     }
 
-    pub fn separator(&mut self, given: &Given) -> Option<u8> {
+    pub(super) fn separator(&mut self, given: &Given) -> Option<u8> {
         let Some(e) = given.get("separator") else {
             return Some(b',');
         };
@@ -266,7 +251,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn verbose(&mut self, given: &Given) -> Option<bool> {
+    pub(super) fn verbose(&mut self, given: &Given) -> Option<bool> {
         let Some(e) = given.get("verbose") else {
             return Some(false);
         };
@@ -308,7 +293,7 @@ impl Elab<'_> {
         }
     }
 
-    pub fn number(&mut self, given: &Given, name: &str, default: f64) -> Option<f64> {
+    pub(super) fn number(&mut self, given: &Given, name: &str, default: f64) -> Option<f64> {
         let Some(e) = given.get(name) else {
             return Some(default);
         };
@@ -322,14 +307,14 @@ impl Elab<'_> {
     }
 
     /// `Some(None)` where there is none.
-    pub fn number_or_none(&mut self, given: &Given, name: &str) -> Option<Option<f64>> {
+    pub(super) fn number_or_none(&mut self, given: &Given, name: &str) -> Option<Option<f64>> {
         match given.get(name).map(|e| &e.kind) {
             None | Some(ExprKind::None) => Some(None),
             Some(_) => self.number(given, name, 0.0).map(Some),
         }
     }
 
-    pub fn missing<T>(&mut self, given: &Given, name: &str, example: &str) -> Option<T> {
+    pub(super) fn missing<T>(&mut self, given: &Given, name: &str, example: &str) -> Option<T> {
         let message = format!("`{}` needs `{name}`", given.callback);
         let d = Diagnostic::error(Code::E0106, message)
             .label(given.span, "not given")
@@ -338,18 +323,8 @@ impl Elab<'_> {
         None
     }
 
-    pub fn bad_value<T>(&mut self, what: &str, at: Span, found: &str) -> Option<T> {
+    pub(super) fn bad_value<T>(&mut self, what: &str, at: Span, found: &str) -> Option<T> {
         self.error(Code::E0615, at, what.to_owned(), format!("this is {found}"));
-        None
-    }
-
-    pub fn bad_path<T>(&mut self, at: Span, reason: &str) -> Option<T> {
-        self.error(
-            Code::E0618,
-            at,
-            "this is no place for what a run writes",
-            reason.to_owned(),
-        );
         None
     }
 }

@@ -15,11 +15,12 @@ use crate::spec::rules::Action;
 use crate::spec::{Part, SplitSpec};
 use crate::syntax::ast::{DefKind, Expr, ExprKind, Setting};
 
-use super::callbacks::args::{Given, Kin, Known};
-use super::metrics::{MetricOf, MetricUse};
 use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
+use crate::check::train::metrics::{MetricOf, MetricUse};
+
+use args::{Given, Kin, Known};
 
 const HEADERS: &str = "`headers` is a list of texts `\"Name: value\"`";
 
@@ -292,7 +293,7 @@ impl Elab<'_> {
     }
 
     /// A path of saved weights: its form, and the values that it names.
-    pub fn weights_path(
+    fn weights_path(
         &mut self,
         text: &str,
         at: Span,
@@ -315,7 +316,7 @@ impl Elab<'_> {
 
     /// Whether every value in braces is known: a metric, or one of `places`, of which `lr`
     /// alone is no count. The error says what is wrong, unless that has been reported.
-    pub fn fillable(
+    fn fillable(
         &mut self,
         pattern: &Pattern,
         at: Span,
@@ -413,7 +414,7 @@ impl Elab<'_> {
     }
 
     /// Refuses what would change a rate that a schedule gives, as Keras does.
-    pub fn adjustable(&mut self, given: &Given, run: &Reported) -> Option<()> {
+    fn adjustable(&mut self, given: &Given, run: &Reported) -> Option<()> {
         let d = Diagnostic::error(
             Code::E0617,
             format!("`{}` cannot change this learning rate", given.callback),
@@ -433,7 +434,7 @@ impl Elab<'_> {
     }
 
     /// The metric that a callback watches, and what is better.
-    pub fn monitor(&mut self, given: &Given, run: &Reported, steps: bool) -> Option<Monitor> {
+    fn monitor(&mut self, given: &Given, run: &Reported, steps: bool) -> Option<Monitor> {
         let (name, at): (Arc<str>, Span) = match given.get(MONITORING) {
             None => ("val_loss".into(), given.span),
             Some(e) => match &e.kind {
@@ -459,7 +460,7 @@ impl Elab<'_> {
     }
 
     /// What is better of a metric: as `mode` says, or as is known of it.
-    pub fn better(
+    fn better(
         &mut self,
         run: &Reported,
         name: &str,
@@ -493,7 +494,7 @@ impl Elab<'_> {
     }
 
     /// Whether the run reports a metric of this name (after a step: of training alone).
-    pub fn reported(&mut self, run: &Reported, name: &str, steps: bool, at: Span) -> bool {
+    fn reported(&mut self, run: &Reported, name: &str, steps: bool, at: Span) -> bool {
         let bare = name.strip_prefix("val_");
         let metric = |n: &str| run.metrics.iter().any(|(m, _)| m == n);
         let held = run.validated && !steps;

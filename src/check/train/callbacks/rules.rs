@@ -7,11 +7,12 @@ use crate::spec::pattern::Pattern;
 use crate::spec::rules::*;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
-use super::args::{Given, Kin, Known};
 use crate::check::elab::Elab;
-use crate::check::elab::value::Val;
-use crate::check::eval::ops::float;
-use crate::check::train::callbacks::{MONITORING, Reported};
+use crate::check::elab::value::{Val, float};
+use crate::check::elab::world::Global;
+
+use super::args::{Given, Kin, Known};
+use super::{MONITORING, Reported};
 
 /// Every action with its arguments.
 const ACTIONS: Known = &[
@@ -48,7 +49,7 @@ enum Read {
 
 impl Elab<'_> {
     /// `span`: of the whole rule.
-    pub fn when(
+    pub(super) fn when(
         &mut self,
         cond: &Expr,
         action: &Expr,
@@ -341,7 +342,6 @@ impl Elab<'_> {
     }
 
     fn is_a_const(&self, name: &str) -> bool {
-        use crate::check::elab::world::Global;
         matches!(
             self.world.globals.get(name),
             Some((Global::Const | Global::Broken, _))

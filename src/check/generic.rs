@@ -6,11 +6,16 @@ use crate::ir::{Dim, Elem, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{DefKind, ExprKind, Param};
 
-use super::call::lists;
 use crate::check::elab::Elab;
+use crate::check::elab::naming::snake_case;
+use crate::check::elab::pattern::{
+    MeaningPattern, ParamType, param_type, pattern_text, tensor_pattern,
+};
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{DefRef, Home, Kind, Meaning, Tensor, Val};
-use crate::check::types::signature::{ParamType, param_type};
+use crate::check::elab::value::{DefRef, Home, Kind, Meaning, Tensor, Val, lists};
+use crate::check::eval::argument::article;
+use crate::check::eval::call::option_word;
+use crate::check::train::stages::stage_names;
 
 impl Elab<'_> {
     /// Checks a definition (a stage of every optimizer, perhaps); whether it is free of mistakes.
@@ -19,7 +24,7 @@ impl Elab<'_> {
         let def = &r.def;
         self.check_lists(r);
         let span = def.name.span;
-        let path = crate::check::elab::naming::snake_case(&def.name.text);
+        let path = snake_case(&def.name.text);
         self.push_frame(r, path.as_str().into(), span);
         let (config, inputs) = lists(def);
         for p in config.iter().chain(inputs) {
@@ -39,7 +44,7 @@ impl Elab<'_> {
         }
         if stage {
             let rate = ("lr", Val::Unknown(Kind::Float));
-            for (name, v) in crate::check::train::stages::stage_names().chain([rate]) {
+            for (name, v) in stage_names().chain([rate]) {
                 self.frame().bind_given(&name.into(), v, span);
             }
         }
@@ -84,10 +89,7 @@ impl Elab<'_> {
             let kind = r.def.kind.keyword();
             let d = Diagnostic::error(
                 Code::E0412,
-                format!(
-                    "{} {kind} has one list of parameters",
-                    super::call::article(kind)
-                ),
+                format!("{} {kind} has one list of parameters", article(kind)),
             )
             .label(r.def.name.span, "two are declared")
             .help("what it works on (`param`, `grad`, `step`, `shape`) is given by its kind");
@@ -116,8 +118,7 @@ impl Elab<'_> {
                 return Some(Val::Error);
             }
         };
-        if let (ParamType::Symbol(_), Some(word)) =
-            (&ty, p.default.as_ref().and_then(super::call::option_word))
+        if let (ParamType::Symbol(_), Some(word)) = (&ty, p.default.as_ref().and_then(option_word))
         {
             return Some(Val::Symbol(word));
         }
@@ -175,7 +176,7 @@ impl Elab<'_> {
 
     fn generic_result(&mut self, r: &DefRef, v: Val) {
         let Some(ty) = &r.def.result else { return };
-        let mut pattern = match crate::check::types::signature::tensor_pattern(ty) {
+        let mut pattern = match tensor_pattern(ty) {
             Ok(pattern) => pattern,
             Err(word) => {
                 let word = word.clone();
@@ -184,8 +185,8 @@ impl Elab<'_> {
             }
         };
         let Val::Tensor(t) = &v else { return };
-        let written = crate::check::types::signature::pattern_text(&pattern);
-        pattern.meaning = crate::check::types::signature::MeaningPattern::Any;
+        let written = pattern_text(&pattern);
+        pattern.meaning = MeaningPattern::Any;
         let run = self.frame().rest.clone();
         let mut fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
         if !fits {

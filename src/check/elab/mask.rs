@@ -7,14 +7,12 @@
 
 use std::rc::Rc;
 
-use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::Binary;
-use crate::ir::{Dim, Elem, Prim, Shape};
+use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 
-use crate::check::builtins::Args;
-use crate::check::elab::Elab;
-use crate::check::elab::value::{Meaning, Tensor, Val};
+use super::Elab;
+use super::value::{Meaning, Tensor, Val};
 
 /// Whether axes `0..k` of argument `arg` are axes `0..k` of the result, element for element.
 fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
@@ -69,7 +67,12 @@ fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
 
 impl Elab<'_> {
     /// The mask of what `prim` makes of `args`, by the rule.
-    pub fn carried(&mut self, prim: &Prim, args: &[&Tensor], span: Span) -> Option<Rc<Tensor>> {
+    pub(super) fn carried(
+        &mut self,
+        prim: &Prim,
+        args: &[&Tensor],
+        span: Span,
+    ) -> Option<Rc<Tensor>> {
         if args.iter().all(|t| t.mask.is_none()) {
             return None;
         }
@@ -130,77 +133,5 @@ impl Elab<'_> {
             Val::Tensor(t) => Some(Rc::new(t)),
             _ => None,
         }
-    }
-
-    /// `mask(x)`: the mask that `x` carries, or none.
-    pub fn mask_of(&mut self, a: &Args) -> Val {
-        match self.tensor_at(a, "x") {
-            Some(t) => t.mask.map_or(Val::None, |m| Val::Tensor((*m).clone())),
-            None => Val::Error,
-        }
-    }
-
-    /// `with_mask(x, m)`: `x` with another mask, or without one.
-    pub fn with_mask(&mut self, a: &Args) -> Val {
-        let (Some(x), Some(m)) = (self.tensor_at(a, "x"), self.at(a, "mask")) else {
-            return Val::Error;
-        };
-        let m = match m {
-            Val::None => return Val::Tensor(Tensor { mask: None, ..x }),
-            Val::Tensor(m) if m.ty.elem == Elem::Bool => m,
-            Val::Error => return Val::Error,
-            other => return self.wrong(a, "mask", "a tensor of truth values, or none", &other),
-        };
-        if m.ty.rank() == 0 || !self.leads(&m.ty.shape, &x.ty.shape) {
-            let d = Diagnostic::error(Code::E0203, "a mask has the leading axes of its tensor")
-                .label(a.span, format!("this masks {x} by {m}"));
-            return self.report(d);
-        }
-        let mask = Some(Rc::new(Tensor { mask: None, ..m }));
-        Val::Tensor(Tensor { mask, ..x })
-    }
-
-    /// Whether a shape begins with another; sizes that a generic check does not know may agree.
-    fn leads(&self, short: &Shape, long: &Shape) -> bool {
-        let agree = |a: &Dim, b: &Dim| {
-            a == b || (self.mode.generic && a.sub(b).is_ok_and(|d| d.as_const().is_none()))
-        };
-        short.len() <= long.len() && short.iter().zip(long).all(|(a, b)| agree(a, b))
-    }
-
-    /// The mean of values, one for each sample (and step): masked ones are left out, and of
-    /// none the mean is 0. As Keras weighs losses.
-    pub fn masked_mean(&mut self, t: &Tensor, mask: &Tensor, span: Span) -> Option<Tensor> {
-        let emitted = |v: Val| match v {
-            Val::Tensor(t) => Some(t),
-            _ => None,
-        };
-        let shape = t.ty.shape.clone();
-        let axes: Vec<usize> = (0..mask.ty.rank()).collect();
-        let spread = Prim::Broadcast { shape, axes };
-        let kept = emitted(self.emit(spread, &[mask], Meaning::Real, span))?;
-        let zero = self.constant(0.0, t.ty.elem);
-        let zero = self.stretch(zero, &t.ty.shape, span)?;
-        let values = emitted(self.emit(Prim::Select, &[&kept, t, &zero], Meaning::Real, span))?;
-        let number = self.cast(kept, t.ty.elem, span)?;
-        let sum = |el: &mut Self, x: &Tensor| {
-            let axes = (0..x.ty.rank()).collect();
-            let op = crate::ir::prim::Reduce::Sum;
-            emitted(el.emit(Prim::Reduce { op, axes }, &[x], Meaning::Real, span))
-        };
-        let (total, count) = (sum(self, &values)?, sum(self, &number)?);
-        let one = self.constant(1.0, t.ty.elem);
-        let count = emitted(self.emit(
-            Prim::Binary(Binary::Max),
-            &[&count, &one],
-            Meaning::Real,
-            span,
-        ))?;
-        emitted(self.emit(
-            Prim::Binary(Binary::Div),
-            &[&total, &count],
-            Meaning::Real,
-            span,
-        ))
     }
 }

@@ -2,70 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic};
 use crate::ir::{Dim, Type};
 use crate::span::Span;
-use crate::syntax::ast::{self, Ident};
+use crate::syntax::ast::{self};
 
-use crate::check::data::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
+use crate::check::elab::pattern::{Pattern, pattern_text, per_sample_text, tensor_pattern};
 use crate::check::elab::scope::{Declares, Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
 impl Elab<'_> {
-    pub fn model_args(
-        &mut self,
-        m: &ast::Model,
-        used: &Ident,
-        feeds: &[(Ident, Tensor)],
-        env: &DataEnv,
-    ) -> Option<Vec<ArgVal>> {
-        let mut args = Vec::new();
-        for p in &m.inputs {
-            match feeds.iter().find(|(n, _)| n.text == p.name.text) {
-                Some((n, t)) => args.push(ArgVal {
-                    name: None,
-                    val: Val::Tensor(t.clone()),
-                    span: n.span,
-                    symbol: None,
-                }),
-                None => {
-                    // A feed that failed has been reported.
-                    if env
-                        .inputs
-                        .iter()
-                        .chain(&env.targets)
-                        .any(|f| f.name.text == p.name.text)
-                    {
-                        return None;
-                    }
-                    let mut d = Diagnostic::error(
-                        Code::E0601,
-                        format!("the data have no input `{}`", p.name.text),
-                    )
-                    .label(p.span, format!("`{}` needs it", m.name.text))
-                    .label(used.span, "trained here");
-                    let known: Vec<&str> = env.inputs.iter().map(|f| &*f.name.text).collect();
-                    d = match did_you_mean(&p.name.text, known.iter().copied()) {
-                        Some(near) => d.help(format!("did you mean `{near}`?")),
-                        None => d.help(format!(
-                            "the data's inputs: {}",
-                            if known.is_empty() {
-                                "none".into()
-                            } else {
-                                known.join(", ")
-                            }
-                        )),
-                    };
-                    self.report(d);
-                    return None;
-                }
-            }
-        }
-        Some(args)
-    }
-
     /// A model used as a function: its parameters are named after it.
     pub fn apply_model(&mut self, m: &Arc<ast::Model>, args: Vec<ArgVal>, span: Span) -> Val {
         let path = self.top().path.clone();
@@ -116,11 +64,7 @@ impl Elab<'_> {
                     );
                 }
             };
-            let fitted = match p
-                .ty
-                .as_ref()
-                .map(crate::check::types::signature::tensor_pattern)
-            {
+            let fitted = match p.ty.as_ref().map(tensor_pattern) {
                 Some(Ok(pattern)) => self.input_fits(&pattern, t, p, a.span),
                 Some(Err(word)) => {
                     let word = word.clone();
@@ -167,14 +111,14 @@ impl Elab<'_> {
         self.report(d);
     }
 
-    pub fn input_fits(
+    fn input_fits(
         &mut self,
-        pattern: &crate::check::types::signature::Pattern,
+        pattern: &Pattern,
         t: Tensor,
         p: &ast::Param,
         at: Span,
     ) -> Option<Tensor> {
-        let text = crate::check::types::signature::pattern_text(pattern);
+        let text = pattern_text(pattern);
         let before = self.diags.len();
         let fitted = self.per_sample(pattern, t.clone(), p.span, at, &p.name.text);
         if fitted.is_none()
@@ -182,7 +126,7 @@ impl Elab<'_> {
             && self.diags.last().is_some_and(|d| d.code == Code::E0507)
         {
             self.diags.pop();
-            let found = crate::check::types::signature::per_sample_text(&t);
+            let found = per_sample_text(&t);
             let d = Diagnostic::error(
                 Code::E0602,
                 format!(
@@ -197,14 +141,14 @@ impl Elab<'_> {
         fitted
     }
 
-    pub fn model_result(&mut self, m: &ast::Model, v: Val) -> Val {
+    fn model_result(&mut self, m: &ast::Model, v: Val) -> Val {
         let (Some(ty), Val::Tensor(t)) = (&m.result, &v) else {
             return v;
         };
         if !matches!(ty.kind, ast::TypeKind::Plain { .. }) {
             return v;
         }
-        let pattern = match crate::check::types::signature::tensor_pattern(ty) {
+        let pattern = match tensor_pattern(ty) {
             Ok(pattern) => pattern,
             Err(word) => {
                 let word = word.clone();
@@ -239,8 +183,8 @@ impl Elab<'_> {
                     format!(
                         "`{}` gives {} a sample, but declares {}",
                         m.name.text,
-                        crate::check::types::signature::per_sample_text(t),
-                        crate::check::types::signature::pattern_text(&pattern)
+                        per_sample_text(t),
+                        pattern_text(&pattern)
                     ),
                 )
                 .label(at, format!("this is {t}"))

@@ -4,163 +4,19 @@
 //! compound size is solved for its one unbound name, or evaluated and compared.
 //! `..` stands for one run of axes throughout a signature.
 
-use crate::diag::Code;
-use crate::ir::{Dim, Elem, Shape};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{Dim, Elem, Shape, Type};
 use crate::span::Span;
-use crate::syntax::ast::{self, DimExpr, ExprKind, TypeExpr, TypeKind};
+use crate::syntax::ast::{self, DimExpr, ExprKind};
 
 use crate::check::elab::Elab;
-use crate::check::elab::value::{Kind, Meaning, Tensor, Val, type_text};
-
-/// `none` among the words of `symbol[none, valid]`.
-pub const NONE: &str = "none";
-
-/// What a type expression says of a tensor, sizes not yet evaluated.
-#[derive(Clone, Debug)]
-pub struct Pattern<'a> {
-    pub meaning: MeaningPattern<'a>,
-    pub dims: &'a [DimExpr],
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub enum MeaningPattern<'a> {
-    /// No name: quantities.
-    Real,
-    Any,
-    Prob,
-    Int,
-    Bool,
-    U8,
-    Class(&'a ast::Expr),
-    Token(&'a ast::Expr),
-}
-
-/// Why an argument does not fit its parameter.
-#[derive(Clone, Debug)]
-pub enum Mismatch {
-    Rank {
-        expected: String,
-    },
-    /// `..` stands for one run of axes, and meets two.
-    Rest {
-        expected: String,
-        found: String,
-    },
-    Size {
-        name: String,
-        expected: Dim,
-        found: Dim,
-    },
-    Meaning {
-        expected: String,
-    },
-    /// Another mistake, reported already.
-    Reported,
-}
-
-/// A parameter's type: a pattern for tensors, or a kind of compile-time value.
-#[derive(Clone, Debug)]
-pub enum ParamType<'a> {
-    Anything,
-    Tensor(Pattern<'a>),
-    Kind(Kind),
-    List,
-    /// A function, a layer, an initializer, ...: by keyword.
-    Def(&'a str),
-    Symbol(Vec<&'a str>),
-}
-
-const DEF_WORDS: [&str; 9] = [
-    "fn",
-    "layer",
-    "initializer",
-    "regularizer",
-    "constraint",
-    "loss",
-    "metric",
-    "optimizer",
-    "schedule",
-];
-
-/// Reads a parameter's type expression; `Err` names an unknown type word.
-pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
-    let Some(ty) = ty else {
-        return Ok(ParamType::Anything);
-    };
-    if let TypeKind::Plain {
-        name: Some(name),
-        brackets,
-    } = &ty.kind
-    {
-        let word = &*name.text;
-        if brackets.is_empty() {
-            match word {
-                "int" => return Ok(ParamType::Kind(Kind::Int)),
-                "float" => return Ok(ParamType::Kind(Kind::Float)),
-                "bool" => return Ok(ParamType::Kind(Kind::Bool)),
-                "text" => return Ok(ParamType::Kind(Kind::Text)),
-                "list" => return Ok(ParamType::List),
-                _ => {}
-            }
-            if let Some(w) = DEF_WORDS.iter().find(|w| **w == word) {
-                return Ok(ParamType::Def(w));
-            }
-        }
-        if word == "symbol" {
-            let names = brackets.iter().flatten().filter_map(|d| match d {
-                DimExpr::Expr(ast::Expr {
-                    kind: ExprKind::Name(n),
-                    ..
-                }) => Some(&*n.text),
-                DimExpr::Expr(ast::Expr {
-                    kind: ExprKind::None,
-                    ..
-                }) => Some(NONE),
-                _ => None,
-            });
-            return Ok(ParamType::Symbol(names.collect()));
-        }
-    }
-    tensor_pattern(ty).map(ParamType::Tensor)
-}
-
-/// Reads a tensor type; `Err` names an unknown type word.
-pub fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
-    let TypeKind::Plain { name, brackets } = &ty.kind else {
-        return Ok(Pattern {
-            meaning: MeaningPattern::Any,
-            dims: &[],
-            span: ty.span,
-        });
-    };
-    let word = name.as_ref().map(|n| &*n.text);
-    let first = |i: usize| brackets.get(i).map_or(&[] as &[DimExpr], |b| b.as_slice());
-    let bound = || match first(0) {
-        [DimExpr::Expr(e)] => Some(e),
-        _ => None,
-    };
-    let (meaning, dims) = match word {
-        None | Some("real" | "float") => (MeaningPattern::Real, first(0)),
-        Some("any") => (MeaningPattern::Any, first(0)),
-        Some("prob") => (MeaningPattern::Prob, first(0)),
-        Some("int") => (MeaningPattern::Int, first(0)),
-        Some("bool") => (MeaningPattern::Bool, first(0)),
-        Some("u8") => (MeaningPattern::U8, first(0)),
-        Some("class") if bound().is_some() => {
-            (MeaningPattern::Class(bound().expect("just seen")), first(1))
-        }
-        Some("token") if bound().is_some() => {
-            (MeaningPattern::Token(bound().expect("just seen")), first(1))
-        }
-        Some(_) => return Err(name.as_ref().expect("a word has a name")),
-    };
-    Ok(Pattern {
-        meaning,
-        dims,
-        span: ty.span,
-    })
-}
+use crate::check::elab::pattern::{
+    MeaningPattern, Pattern, dim_text, dims_text, pattern_text, per_sample_text,
+};
+use crate::check::elab::scope::Frame;
+use crate::check::elab::value::{Home, Meaning, Tensor, Val};
+use crate::check::elab::world::Global;
+use crate::check::types::mismatch::Mismatch;
 
 impl Elab<'_> {
     /// Fits a tensor to a pattern, binding the pattern's names in the current frame.
@@ -211,7 +67,7 @@ impl Elab<'_> {
     }
 
     /// Fits only what the numbers mean, for types whose batch axis is implied.
-    pub fn unify_meaning_only(
+    fn unify_meaning_only(
         &mut self,
         pattern: &Pattern,
         t: Tensor,
@@ -221,12 +77,7 @@ impl Elab<'_> {
     }
 
     /// Fits a shape to a pattern of sizes.
-    pub fn unify_shape(
-        &mut self,
-        dims: &[DimExpr],
-        shape: &Shape,
-        span: Span,
-    ) -> Result<(), Mismatch> {
+    fn unify_shape(&mut self, dims: &[DimExpr], shape: &Shape, span: Span) -> Result<(), Mismatch> {
         let rest = dims.iter().position(|d| matches!(d, DimExpr::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() {
@@ -337,11 +188,7 @@ impl Elab<'_> {
     }
 
     fn is_global_const(&self, name: &str) -> bool {
-        !self.top().library
-            && matches!(
-                self.world.globals.get(name),
-                Some((crate::check::elab::world::Global::Const, _))
-            )
+        !self.top().library && matches!(self.world.globals.get(name), Some((Global::Const, _)))
     }
 
     /// The one name of a compound size that nothing has bound yet.
@@ -442,7 +289,7 @@ impl Elab<'_> {
         let value = self.step.input(name, crate::ir::Role::Plain, ty.clone());
         Tensor {
             value,
-            home: crate::check::elab::value::Home::Step,
+            home: Home::Step,
             ty,
             meaning,
             mask: None,
@@ -469,53 +316,66 @@ fn rest_differs(expected: &Shape, found: &Shape) -> Mismatch {
     }
 }
 
-/// The sizes of a pattern as written, for messages.
-pub fn dims_text(dims: &[DimExpr]) -> String {
-    let text: Vec<String> = dims
-        .iter()
-        .map(|d| match d {
-            DimExpr::Rest(_) => "..".into(),
-            DimExpr::Expr(e) => dim_text(e),
-        })
-        .collect();
-    format!("[{}]", text.join(", "))
-}
-
-/// A size expression as written.
-pub fn dim_text(e: &ast::Expr) -> String {
-    match &e.kind {
-        ExprKind::Name(n) => n.text.to_string(),
-        ExprKind::Int(i) => i.to_string(),
-        ExprKind::Field { base, name } => format!("{}.{}", dim_text(base), name.text),
-        ExprKind::Binary(op, a, b) => format!("{} {} {}", dim_text(a), op.symbol(), dim_text(b)),
-        _ => "(..)".into(),
-    }
-}
-
-/// A pattern as written, for messages.
-pub fn pattern_text(p: &Pattern) -> String {
-    let dims = dims_text(p.dims);
-    match &p.meaning {
-        MeaningPattern::Real => dims,
-        MeaningPattern::Any => format!("any{dims}"),
-        MeaningPattern::Prob => format!("prob{dims}"),
-        MeaningPattern::Int => format!("int{dims}"),
-        MeaningPattern::Bool => format!("bool{dims}"),
-        MeaningPattern::U8 => format!("u8{dims}"),
-        MeaningPattern::Class(e) => format!("class[{}]{dims}", dim_text(e)),
-        MeaningPattern::Token(e) => format!("token[{}]{dims}", dim_text(e)),
-    }
-}
-
-/// A tensor's type per sample, as a data or model signature writes it.
-pub fn per_sample_text(t: &Tensor) -> String {
-    let mut ty = t.ty.clone();
-    if ty.rank() > 0 {
-        ty.shape.remove(0);
-    }
-    let text = type_text(&t.meaning, &ty);
-    match text.strip_suffix("[]") {
-        Some(index) if t.meaning.is_id() => index.to_owned(),
-        _ => text,
+impl Elab<'_> {
+    /// Checks a tensor against a per-sample type: the batch axis is implied.
+    pub fn per_sample(
+        &mut self,
+        pattern: &Pattern,
+        t: Tensor,
+        ty_span: Span,
+        at: Span,
+        name: &str,
+    ) -> Option<Tensor> {
+        let report = |el: &mut Self, what: String| {
+            let d = Diagnostic::error(Code::E0507, what)
+                .label(at, format!("this gives {} a sample", per_sample_text(&t)))
+                .label(ty_span, "declared here");
+            el.report(d);
+            None::<Tensor>
+        };
+        self.frames
+            .push(Frame::new("".into(), name.into(), false, None));
+        let meaning = Pattern {
+            meaning: pattern.meaning.clone(),
+            dims: &[],
+            span: pattern.span,
+        };
+        let declared = self.shape_of(pattern.dims);
+        let fitted = {
+            let scalar = Tensor {
+                ty: Type {
+                    elem: t.ty.elem,
+                    shape: t.ty.shape.clone(),
+                },
+                ..t.clone()
+            };
+            self.unify_meaning_only(&meaning, scalar, at)
+        };
+        self.frames.pop();
+        let declared = declared?;
+        if let Err(Mismatch::Reported) = fitted {
+            return None;
+        }
+        let Ok(fitted) = fitted else {
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
+        };
+        if fitted.ty.shape.len() != declared.len() + 1 || fitted.ty.shape[1..] != declared[..] {
+            return report(
+                self,
+                format!(
+                    "`{name}` is declared {}, but its values are {}",
+                    pattern_text(pattern),
+                    per_sample_text(&t)
+                ),
+            );
+        }
+        Some(fitted)
     }
 }

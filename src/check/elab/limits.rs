@@ -1,0 +1,83 @@
+//! Recursion has an end: how deep calls may nest, and how many a program may make.
+
+use crate::diag::{Code, Diagnostic};
+use crate::span::Span;
+
+use super::Elab;
+use super::scope::Frame;
+
+/// Calls nested deeper than this are a mistake (or recursion).
+const MAX_DEPTH: usize = 64;
+
+/// A program that applies more definitions than this is refused: each is unrolled.
+const MAX_CALLS: usize = 30_000;
+
+impl Elab<'_> {
+    /// Guards against recursion without end; balanced by `leave`.
+    pub fn enter(&mut self, span: Span) -> bool {
+        if self.endless || self.world.exhausted.get() {
+            return false;
+        }
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            self.world.exhausted.set(true);
+            let d = Diagnostic::error(Code::E0116, "the program is too large")
+                .label(span, "here it gave up")
+                .note(format!(
+                    "each use of a definition is written out; the limit is {MAX_CALLS} uses"
+                ));
+            self.report(d);
+            return false;
+        }
+        if self.depth == MAX_DEPTH {
+            self.endless = true;
+            self.report_cycle(span);
+            return false;
+        }
+        self.depth += 1;
+        true
+    }
+
+    pub fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// The calls that lead back to `span`, from the first in the text.
+    fn report_cycle(&mut self, span: Span) {
+        let frames: Vec<(Span, &Frame)> = self
+            .frames
+            .iter()
+            .rev()
+            .filter_map(|f| Some((f.call?, f)))
+            .collect();
+        let again = |i: usize| {
+            let rest = frames[i + 1..].iter();
+            rest.take_while(|(at, _)| *at != frames[i].0).count() + i + 1
+        };
+        let cycle = (0..frames.len()).find(|i| again(*i) < frames.len());
+        let mut calls: Vec<(Span, String)> = cycle.map_or(Vec::new(), |i| {
+            let users = frames[i..again(i)].iter().filter(|(_, f)| !f.library);
+            users.map(|(at, f)| (*at, f.what.clone())).collect()
+        });
+        if calls.is_empty() {
+            let d = Diagnostic::error(Code::E0111, "calls are nested too deeply")
+                .label(span, format!("this is more than {MAX_DEPTH} calls deep"));
+            self.report(d);
+            return;
+        }
+        calls.sort();
+        calls.dedup();
+        let names: Vec<String> = calls.iter().map(|(_, n)| format!("`{n}`")).collect();
+        let message = match names.as_slice() {
+            [one] => format!("{one} calls itself without end"),
+            many => format!("{} call each other without end", many.join(" and ")),
+        };
+        let mut d = Diagnostic::error(Code::E0111, message);
+        for (at, name) in calls {
+            d = d.label(at, format!("this calls `{name}`"));
+        }
+        if self.seen.insert((d.code, d.span().unwrap_or_default())) {
+            self.diags.push(d);
+        }
+    }
+}

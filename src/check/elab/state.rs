@@ -1,0 +1,170 @@
+//! What the elaborator keeps: parameters and states, applied layers, what is compared.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::ir::{Dim, Graph, Type, Value};
+use crate::span::Span;
+use crate::spec;
+use crate::syntax::ast::Ident;
+
+use super::value::{Configured, DefRef, Instance, Meaning, Tensor, Val};
+
+/// How a body is elaborated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mode {
+    pub training: bool,
+    /// Sizes and some numbers are unknown: a definition is checked for every use at once.
+    pub generic: bool,
+}
+
+/// A trained parameter.
+#[derive(Clone, Debug)]
+pub struct ParamInfo {
+    pub tensor: Tensor,
+    pub span: Span,
+    pub trainable: bool,
+    pub constraint: Option<Val>,
+}
+
+/// A state kept by a layer, an optimizer or a metric.
+#[derive(Clone, Debug)]
+pub struct StateInfo {
+    /// Index among the step graph's inputs.
+    pub input: usize,
+    pub ty: Type,
+    /// Its value at this point of the step.
+    pub current: Tensor,
+    pub assigned: bool,
+}
+
+/// One application of a layer, for `nnc summary`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerUse {
+    pub path: Arc<str>,
+    pub class: String,
+    pub output: String,
+    pub shape: Vec<Dim>,
+    pub span: Span,
+}
+
+pub struct ScanScope {
+    pub graph: Graph,
+    /// What the body closes over: the outer tensor and its input in the body.
+    pub captured: Vec<(Tensor, Value)>,
+    /// The index of the iteration, once something needs it.
+    pub index: Option<Value>,
+    pub length: Dim,
+}
+
+/// What a fit gives.
+#[derive(Debug, Clone)]
+pub enum Fit {
+    /// Of a column: `.mean` and so on, with their types.
+    Tensors(Vec<(&'static str, Type)>),
+    /// Of a text column: a number above those of the labels.
+    Labels(Dim),
+    /// Of the lengths of rows: numbers for later fits.
+    Lengths(spec::Rows),
+    /// A size: every id is below it.
+    Vocabulary(Dim),
+    /// A vector for each id below `words`.
+    Vectors {
+        words: Dim,
+        dim: Dim,
+    },
+    Size(Dim),
+    /// Nothing, for a mistake that has been reported.
+    Broken,
+}
+
+/// A column of numbers.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    pub ty: Type,
+    pub meaning: Meaning,
+    /// Something stands for values that are not there.
+    pub may_miss: bool,
+}
+
+/// A layer that a model applied to one tensor.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub instance: Rc<Instance>,
+    /// The stage or call.
+    pub span: Span,
+    pub input: Option<Tensor>,
+    pub output: Tensor,
+}
+
+/// What a `train` block compares: an output of the model and a target.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    pub prediction: Tensor,
+    pub target: Tensor,
+    /// The target's name where the data block declares it.
+    pub name: Ident,
+    /// The expression that the target is.
+    pub value: String,
+    /// The loss or metric.
+    pub at: Span,
+    /// Number of frames around the comparison.
+    pub depth: usize,
+}
+
+/// An output of the model, and what it is compared with.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    pub name: Arc<str>,
+    pub prediction: Tensor,
+    pub target: Option<Tensor>,
+    /// Some loss of it is a value a sample.
+    pub loss_of_samples: bool,
+}
+
+/// What a stage's value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gives {
+    Grad,
+    Param,
+}
+
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub def: DefRef,
+    pub gives: Gives,
+}
+
+/// An optimizer as it is configured in a train block.
+#[derive(Debug)]
+pub struct Rule {
+    pub own: Rc<Configured>,
+    /// Those that have an argument, in the library's order.
+    pub stages: Vec<(Gives, Configured)>,
+    /// Its slots are named below it.
+    pub class: String,
+    /// The rate, if the optimizer has a parameter `lr`.
+    pub rate: Val,
+    /// 1 in the first step.
+    pub step: Tensor,
+    pub span: Span,
+}
+
+impl Rule {
+    /// The optimizer's, as it was written.
+    pub fn name(&self) -> &str {
+        &self.own.defs[0].def.name.text
+    }
+}
+
+/// The stage that runs: what its `update`, `global_norm` and `at_end` work on.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub rule: Rc<Rule>,
+    /// Its place among the rule's stages.
+    pub at: usize,
+    pub param: Arc<str>,
+    /// The gradients of all parameters, as the stage meets them.
+    pub grads: Rc<[Tensor]>,
+    pub norm: Option<Tensor>,
+}
