@@ -118,10 +118,7 @@ fn the_phrases_are_found() {
         found("`x` is no size; there is no size\n", Read::Prose),
         [1]
     );
-    assert_eq!(
-        found("```nn\nmend\n```\n`mend` at least\n", Read::Prose),
-        []
-    );
+    assert!(found("```nn\nmend\n```\n`mend` at least\n", Read::Prose).is_empty());
     assert_eq!(found("## Mended.\nlet mended = 1\n", Read::Nn), [1]);
     let rust = "// mend\n/// mend\nlet c = '\"'; f(\"a \\\n  mend\", r#\"anew\"#)";
     assert_eq!(found(rust, Read::Strings), [4, 4]);
