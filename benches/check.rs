@@ -1,6 +1,6 @@
-//! Checking: models that ship, a file of a thousand layers, and texts that are none.
+//! Checking: the models of the repository, a file with a thousand layers, and invalid files.
 //!
-//! `cargo bench --bench check`; the best of several runs of each.
+//! `cargo bench --bench check` prints the best of several runs of each.
 
 use std::collections::HashMap;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! Reading, shuffling and gathering.
 //!
-//! `cargo bench --bench data -- DIR` with MNIST's IDX files in DIR; without, on made-up images of the same size.
-//! `cargo bench --bench data -- texts FILE.tsv [THREADS]`: words, ids and padding of a column `review`.
+//! `cargo bench --bench data -- DIR` reads MNIST's IDX files in DIR; without DIR it uses generated images of the same size.
+//! `cargo bench --bench data -- texts FILE.tsv [THREADS]` tokenizes and pads a column `review`.
 
 use nnc::data::fitted::statistics::{Lengths, Over, statistics};
 use nnc::data::formats::csv::{ColumnSpec, CsvOptions, Select, read_csv};

@@ -1,4 +1,4 @@
-//! A training step of a model file, as compiled for the CPU: time, share of this machine's peak, and where it goes.
+//! A training step of a model file, as compiled for the CPU: its time, its fraction of the peak of this machine, and a profile.
 //!
 //! ```text
 //! cargo bench --bench step [-- [FILE [BATCH]] [--threads N] [--plan] [--clif] [--asm]]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A CSV larger than the memory that training it may take: generates one, trains on it twice, and checks the peak of
-# memory, that the loss went down, that the second run parses nothing and ends with the same bits.
+# Trains on a CSV file larger than the memory limit. Generates the file, trains on it twice, and checks the peak memory,
+# that the loss fell, and that the second run parses nothing and ends with the same bits.
 #
-#   tests/big_csv.sh [MEGABYTES of the file: 5000] [MEGABYTES of memory at most: 500, of files under 1000: 150]
+#   tests/big_csv.sh [MEGABYTES of the file: 5000] [MEGABYTES of memory: 500, or 150 for files under 1000]
 #
-# NNC is the binary (target/release/nnc). All files are in a folder under TMPDIR (/tmp), which goes at the end; it holds
-# the file and, as large by two thirds, what the cache makes of it.
+# NNC is the binary (default target/release/nnc). All files are in a folder under TMPDIR (/tmp), removed at the end. It
+# holds the file and its cache entry, about two thirds of the file's size.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 size=${1:-5000}

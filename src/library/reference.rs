@@ -180,7 +180,7 @@ pub fn page(e: &Entry) -> String {
     let kind = e.def.kind.keyword();
     let mut page = format!("{kind} {}\n\n{}\n", e.def.name.text, e.doc.prose);
     if !e.aliases.is_empty() {
-        let _ = write!(page, "\nAlso called {}.\n", e.aliases.join(", "));
+        let _ = write!(page, "\nAlias: {}.\n", e.aliases.join(", "));
     }
     let mut table = |title: &str, rows: &[(String, String)]| {
         let width = rows.iter().map(|(n, _)| n.chars().count()).max();
@@ -192,7 +192,7 @@ pub fn page(e: &Entry) -> String {
     };
     table("Arguments", &e.arguments());
     if e.def.kind == DefKind::Optimizer {
-        table("Arguments of every optimizer", &common_arguments());
+        table("Arguments of all optimizers", &common_arguments());
     }
     for example in &e.doc.examples {
         page += "\nExample\n";
@@ -226,7 +226,7 @@ pub fn markdown(file: &str, text: &str, entries: &[Entry]) -> String {
         let _ = write!(out, "\n{}\n", e.doc.prose);
         if !e.aliases.is_empty() {
             let names: Vec<String> = e.aliases.iter().map(|a| format!("`{a}`")).collect();
-            let _ = write!(out, "\nAlso called {}.\n", names.join(", "));
+            let _ = write!(out, "\nAlias: {}.\n", names.join(", "));
         }
         if !e.doc.arguments.is_empty() {
             out.push('\n');
@@ -235,7 +235,7 @@ pub fn markdown(file: &str, text: &str, entries: &[Entry]) -> String {
             }
         }
         for example in &e.doc.examples {
-            let _ = write!(out, "\nFor example\n\n```nn\n{}```\n", example);
+            let _ = write!(out, "\nExample:\n\n```nn\n{}```\n", example);
         }
     }
     out

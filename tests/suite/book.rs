@@ -35,3 +35,27 @@ fn every_block_of_the_book_does_what_it_says() {
     assert!(wrong.is_empty(), "{wrong}");
     assert!(blocks > 12);
 }
+
+#[test]
+fn the_csv_of_the_readme_trains() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let section = readme.split("\n## Your own CSV\n").nth(1).unwrap();
+    let block = |kind: &str| {
+        let rest = section.split(&format!("\n```{kind}\n")).nth(1).unwrap();
+        rest.split("```").next().unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("flowers.csv"), block("csv")).unwrap();
+    std::fs::write(folder.path().join("flowers.nn"), block("nn")).unwrap();
+    let mut words = block("sh").split_whitespace();
+    assert_eq!(words.next(), Some("nnc"));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_nnc"))
+        .current_dir(folder.path())
+        .args(words)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let history = std::fs::read_to_string(folder.path().join("runs/flowers-1/history.csv"));
+    assert_eq!(history.unwrap().lines().count(), 101);
+}

@@ -480,7 +480,7 @@ fn the_library_explains_itself() {
     let place = Place::new();
     let dense = out(&place.nnc("explain Dense"));
     assert!(
-        dense.contains("layer Dense(") && dense.contains("fully connected"),
+        dense.contains("layer Dense(") && dense.contains("Fully connected layer"),
         "{dense}"
     );
     let code = out(&place.nnc("explain e0001"));

@@ -142,10 +142,10 @@ fn an_optimizers_page_tells_what_every_one_takes() {
     use nnc::library::reference;
     for name in ["SGD", "Adafactor"] {
         let page = reference::page(&reference::find(name)[0]);
-        let (_, common) = page.split_once("Arguments of every optimizer").unwrap();
+        let (_, common) = page.split_once("Arguments of all optimizers").unwrap();
         assert!(common.contains("global_clipnorm = none  "), "{page}");
         assert!(common.contains("ema_momentum = 0.99  "), "{page}");
     }
     let page = reference::page(&reference::find("glorot_uniform")[0]);
-    assert!(!page.contains("of every optimizer"));
+    assert!(!page.contains("of all optimizers"));
 }

@@ -44,3 +44,4 @@ mod syntax;
 mod text;
 mod train;
 mod w1_curve;
+mod words;

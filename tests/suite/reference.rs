@@ -1,6 +1,6 @@
 //! The library's docstrings: complete, their examples checked and run, and docs/library fresh.
 //!
-//! `NNC_BLESS=1 cargo test --test suite reference` writes docs/library anew.
+//! `NNC_BLESS=1 cargo test --test suite reference` regenerates docs/library.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
@@ -228,7 +228,7 @@ fn the_reference_is_fresh() {
     let all = entries();
     let mut pages = BTreeSet::new();
     let mut index = String::from(
-        "# The library\n\nMade from the docstrings in src/library; `nnc explain NAME` prints the same.\n\n",
+        "# The library\n\nGenerated from the docstrings in src/library. `nnc explain NAME` prints the same text.\n\n",
     );
     for (file, text) in FILES {
         let stem = file.trim_start_matches("library/").trim_end_matches(".nn");

@@ -1,7 +1,7 @@
 // Highlights models/*.nn, tests/syntax/ok/*.nn and test/cases/*.nn with the tokenizer
 // that VS Code uses, and compares the scopes with test/snapshots. With
-// NNC_BLESS=1 the snapshots are written instead. Also holds that nothing in a
-// model is scoped invalid, and that each pattern of the grammar is in use.
+// NNC_BLESS=1 it writes the snapshots instead. It also checks that nothing in a
+// model is scoped invalid, and that each pattern of the grammar is used.
 'use strict';
 const fs = require('fs');
 const path = require('path');
