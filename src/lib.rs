@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! span, bytes    positions in sources; numbers as bytes, aligned buffers
+//! plural         numbers and nouns in messages
 //! random         counter-based random numbers (Philox), the same on every back end
 //! diag           coded diagnostics and how they are shown
 //! syntax         text -> tree (pest), comments kept; the formatter
@@ -27,6 +28,7 @@ pub mod diag;
 pub mod ir;
 pub mod library;
 pub mod passes;
+pub mod plural;
 pub mod random;
 pub mod span;
 pub mod spec;

@@ -7,8 +7,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::console;
-use crate::cli::run::progress::thousands;
 use crate::data::cache::Told;
+use crate::plural::count;
 
 pub struct Caching {
     json: bool,
@@ -67,20 +67,20 @@ impl Caching {
                 }
                 if !self.quiet {
                     console::note(&format!(
-                        "parsed {}: {} rows, kept as {} in {}",
+                        "parsed {}: {}, cached as {} in {}",
                         path.display(),
-                        thousands(usize::try_from(*rows).unwrap_or(usize::MAX)),
+                        count(*rows, "row"),
                         HumanBytes(*bytes),
                         entry.display()
                     ));
                 }
             }
             Told::Unusable { reason } => {
-                console::note(&format!("warning: nothing is kept in the cache: {reason}"));
+                console::note(&format!("warning: cannot use the cache: {reason}"));
             }
             Told::Damaged { entry } => {
                 console::note(&format!(
-                    "warning: {} is damaged, and is made again",
+                    "warning: {} is corrupt; rebuilding it",
                     entry.display()
                 ));
             }

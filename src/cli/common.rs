@@ -9,6 +9,7 @@ use crate::backend::Options;
 use crate::cli::{console, load};
 use crate::diag::Diagnostic;
 use crate::diag::render::render;
+use crate::plural::count;
 use crate::span::SourceMap;
 use crate::train::RunError;
 use crate::train::device::{Device, Target};
@@ -26,13 +27,13 @@ pub mod exit {
 /// Options of everything that compiles a file.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Common {
-    /// The program
+    /// Program to read
     #[arg(value_name = "FILE.nn")]
     pub file: PathBuf,
-    /// Another value for a `const`; may be given several times
+    /// Override a constant; repeatable
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
     pub set: Vec<(String, String)>,
-    /// One JSON object a line on stdout; what is for people goes to stderr
+    /// Print events to stdout as JSON lines; messages go to stderr
     #[arg(long)]
     pub json: bool,
 }
@@ -40,37 +41,37 @@ pub struct Common {
 /// Options of everything that runs a program.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Machine {
-    /// What computes
+    /// Compute device
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
-    /// Threads of the CPU; results do not depend on it [default: one a core]
+    /// CPU threads; does not change results [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Threads that make batches ready; results do not depend on it [default: 2 where images
-    /// are augmented, else 1]
+    /// Data-loading threads; does not change results [default: 2 if images are augmented,
+    /// else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// Where the data files are [default: the folder of FILE.nn]
+    /// Folder with the data files [default: the folder of FILE.nn]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where data sets are fetched from, as URL/SET/FILE, in place of their own servers
+    /// Download mirror for built-in data sets: files are read from URL/SET/FILE
     /// [default: $NNC_MIRROR]
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
-    /// Show errors and warnings only
+    /// Print errors and warnings only
     #[arg(long)]
     pub quiet: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum DeviceName {
-    /// The fastest that this machine has
+    /// Fastest available
     Auto,
-    /// Compiled for this processor
+    /// Code compiled for this CPU
     Cpu,
-    /// An NVIDIA GPU
+    /// NVIDIA GPU
     Cuda,
-    /// The interpreter: slow, and the reference for all others
+    /// Reference interpreter (slow)
     Interp,
 }
 
@@ -108,7 +109,7 @@ impl From<crate::train::weights::WeightsError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
-        RunError::file("<stdout>".as_ref(), "write to it", &error).into()
+        RunError::file("<stdout>".as_ref(), "write", &error).into()
     }
 }
 
@@ -120,7 +121,7 @@ impl Failure {
         }
     }
 
-    /// Tells about it; gives the exit code.
+    /// Prints it; gives the exit code.
     pub fn report(&self, json: bool) -> u8 {
         if let Failure::Placed(found) = self {
             let (diagnostic, map) = &**found;
@@ -195,8 +196,8 @@ impl Machine {
             DeviceName::Interp => Target::Interp,
             DeviceName::Cuda => {
                 return Err(Failure::Usage {
-                    message: "this build of nnc has no CUDA yet".into(),
-                    help: Some("leave --device out, or use --device cpu".into()),
+                    message: "this build of nnc does not support CUDA".into(),
+                    help: Some("omit --device, or use --device cpu".into()),
                 });
             }
         };
@@ -211,7 +212,7 @@ impl Machine {
     pub fn describe(&self) -> String {
         match self.device {
             DeviceName::Interp => "interpreter".into(),
-            _ => format!("cpu, {} threads", self.threads()),
+            _ => format!("cpu, {}", count(self.threads(), "thread")),
         }
     }
 }
@@ -231,6 +232,6 @@ fn name_value(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().into(), value.trim().into()))
         }
-        _ => Err("write it as name=value, as in --set width=256".into()),
+        _ => Err("expected NAME=VALUE, as in --set width=256".into()),
     }
 }

@@ -43,6 +43,30 @@ impl Write for Stdout {
     }
 }
 
+/// Columns of the terminal that lines are laid out for.
+pub const WIDTH: usize = 80;
+
+/// The items on one line if they fit, else on several, all but the first indented.
+pub fn wrapped(items: &[String], between: &str, indent: usize) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for (i, item) in items.iter().enumerate() {
+        let after = if i + 1 < items.len() { between } else { "" };
+        let seen = item.trim_end().chars().count() + after.trim_end().len();
+        if i > 0 && column + seen > WIDTH {
+            text.truncate(text.trim_end().len());
+            text += "\n";
+            text += &" ".repeat(indent);
+            column = indent;
+        }
+        text += item;
+        text += after;
+        column += item.chars().count() + after.len();
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
 /// A word of a command that people are to type, quoted where a shell would change it.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./=,:+%@".contains(c);
@@ -71,5 +95,18 @@ mod tests {
             assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), text);
         }
         assert_eq!(super::word("rate=1e-3"), "rate=1e-3");
+    }
+
+    #[test]
+    fn long_lines_break_between_items() {
+        let items = |n: usize| vec!["x".repeat(26); n];
+        let fits = super::wrapped(&items(3), ",", 4);
+        assert_eq!(fits, items(3).join(","));
+        assert_eq!(fits.len(), super::WIDTH);
+        let four = super::wrapped(&items(4), ", ", 4);
+        let lines: Vec<&str> = four.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].ends_with("x,") && lines[1].starts_with("    x"));
+        assert!(lines.iter().all(|l| l.len() <= super::WIDTH));
     }
 }

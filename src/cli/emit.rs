@@ -20,27 +20,27 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// Which stage
+    /// Compiler stage
     #[arg(long, value_enum)]
     pub stage: Stage,
-    /// Rows a step, in place of the file's
+    /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Stage {
-    /// The tree of the file
+    /// Syntax tree
     Ast,
-    /// The layers and what they give, as checked
+    /// Layers and their output types
     Types,
-    /// The graphs of a run: init, train, eval, predict, metrics
+    /// Graphs: init, train, eval, predict, metrics
     Ir,
-    /// The training step with its gradients, simplified
+    /// Training step with gradients, simplified
     Grad,
     /// Steps and buffers of the compiled training step
     Plan,
-    /// Its kernels in Cranelift's form
+    /// Its kernels in Cranelift IR
     Clif,
     /// Its kernels as machine code
     Asm,
@@ -52,8 +52,8 @@ pub fn emit(args: &Args) -> Result<u8, Failure> {
     let text = match args.stage {
         Stage::Cuda => {
             return Err(Failure::Usage {
-                message: "this build of nnc has no CUDA yet".into(),
-                help: Some("--stage plan, clif and asm show the CPU's kernels".into()),
+                message: "this build of nnc does not support CUDA".into(),
+                help: Some("--stage plan, clif and asm show the CPU kernels".into()),
             });
         }
         Stage::Ast => return ast(args),
@@ -98,7 +98,7 @@ fn compiled(args: &Args) -> Result<String, Failure> {
 fn ast(args: &Args) -> Result<u8, Failure> {
     let file = &args.common.file;
     let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("{}: cannot read it: {e}", file.display())))?;
+        .map_err(|e| Failure::usage(format!("{}: cannot read the file: {e}", file.display())))?;
     let mut map = SourceMap::default();
     let id = map.add(file.display().to_string(), &*text, false);
     let (tree, errors) = syntax::parse(id, &text);

@@ -21,19 +21,19 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// What `nnc run` saved
+    /// Weights file written by `nnc run`
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Which rows [default: test if the data have such a part, else val]
+    /// Data set to evaluate on [default: test if there is a test set, else val]
     #[arg(long, value_enum)]
     pub part: Option<Part>,
-    /// Rows at a time, in place of the file's
+    /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Seed of the split, in place of the file's
+    /// Seed of the split (overrides the file)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The fold that was held out [default: as the weights say]
+    /// Fold that was held out [default: the fold saved with the weights]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub fold: Option<u32>,
 }
@@ -72,7 +72,7 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
         .ok_or_else(|| run::no_part(part))?;
     let values = fit::evaluate(&mut session, &mut batches)?;
     let progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
-    progress.say(&format!("{}  {}", part.name(), progress.shown("", &values)));
+    progress.say(&progress.shown(part.name(), &values));
     let mut fields = progress.fields("", &values);
     fields.insert("rows".into(), json!(batches.rows()));
     progress.event(part.name(), Value::Object(fields));
@@ -90,10 +90,10 @@ fn hold_out(args: &Args, loaded: &mut Loaded, file: &WeightsFile) -> Result<(), 
         Some(fold) => run::hold_out(loaded, Some(fold)),
         None => Err(Failure::Usage {
             message: format!(
-                "{} does not say which fold was held out",
+                "{} does not record which fold was held out",
                 args.weights.display()
             ),
-            help: Some("name it: --fold N".into()),
+            help: Some("pass it with --fold N".into()),
         }),
     }
 }

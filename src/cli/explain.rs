@@ -8,7 +8,7 @@ use crate::library::{self, reference};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A code such as E0203, or a name such as Dense
+    /// An error code such as E0203, or a library name such as Dense
     #[arg(value_name = "CODE|NAME")]
     pub what: String,
 }
@@ -28,7 +28,7 @@ pub fn explain(args: &Args) -> Result<u8, Failure> {
 fn unknown(what: &str) -> Failure {
     let known = Code::ALL.iter().map(|c| c.name()).chain(library::names());
     Failure::Usage {
-        message: format!("`{what}` is neither an error code nor a name of the standard library"),
+        message: format!("`{what}` is neither an error code nor a library name"),
         help: did_you_mean(what, known).map(|near| format!("did you mean `{near}`?")),
     }
 }

@@ -56,7 +56,10 @@ pub fn fetched(
             Ok(found) => *folder = Some(found),
             Err(error) if error.is_of_a_fetch() => {
                 let d = Diagnostic::error(error.code(), error.to_string())
-                    .label(source.span, format!("`{}` is fetched from there", set.name))
+                    .label(
+                        source.span,
+                        format!("`{}` is downloaded from there", set.name),
+                    )
                     .help(help(&error, set.name, &cache));
                 return Err(Failure::Placed(Box::new((d, map.clone()))));
             }
@@ -72,8 +75,8 @@ fn mirror(machine: &Machine) -> Result<Option<String>, Failure> {
     match given {
         Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
             Err(Failure::Usage {
-                message: format!("`{url}` is no address of a mirror"),
-                help: Some("it begins with http:// or https://".into()),
+                message: format!("`{url}` is not the URL of a mirror"),
+                help: Some("it must start with http:// or https://".into()),
             })
         }
         given => Ok(given),
@@ -84,10 +87,10 @@ fn help(error: &DataError, set: &str, cache: &Path) -> String {
     let folder = cache.join("datasets").join(set);
     match error {
         DataError::Checksum { .. } | DataError::OtherSize { .. } => {
-            "nothing of it was kept; a file of another content is not used".into()
+            "the download was deleted: a file with different content is never used".into()
         }
         _ => format!(
-            "`--mirror URL` names another server; or put the file into {} yourself",
+            "choose another server with --mirror URL, or put the file into {} yourself",
             folder.display()
         ),
     }
@@ -103,7 +106,7 @@ impl Teller {
     fn tell(&self, told: Told) {
         match told {
             Told::Waiting { set } => {
-                self.say(&format!("another run is fetching {set}: waiting for it"));
+                self.say(&format!("waiting for another run to download {set}"));
             }
             Told::Began {
                 set,
@@ -115,9 +118,9 @@ impl Teller {
             } => {
                 let rest = match from {
                     0 => String::new(),
-                    n => format!(", of which {} are there", DecimalBytes(n)),
+                    n => format!(", {} of it already here", DecimalBytes(n)),
                 };
-                self.say(&format!("fetching {url} ({}{rest})", DecimalBytes(of)));
+                self.say(&format!("downloading {url} ({}{rest})", DecimalBytes(of)));
                 self.event(json!({
                     "event": "fetching", "set": set, "file": file, "url": url,
                     "path": to.display().to_string(), "bytes": of, "from": from,
@@ -133,7 +136,7 @@ impl Teller {
                 drop(self.bar.take());
                 let text = error.to_string();
                 let reason = text.strip_prefix(url).unwrap_or(&text);
-                self.say(&format!("trying again{reason}"));
+                self.say(&format!("retrying{reason}"));
             }
             Told::Done {
                 set,
@@ -142,7 +145,7 @@ impl Teller {
                 bytes,
             } => {
                 drop(self.bar.take());
-                self.say(&format!("it is kept as {}", path.display()));
+                self.say(&format!("saved {}", path.display()));
                 self.event(json!({
                     "event": "fetched", "set": set, "file": file,
                     "path": path.display().to_string(), "bytes": bytes,

@@ -11,10 +11,10 @@ use crate::syntax;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The programs; - formats stdin to stdout
+    /// Programs to format; - formats stdin to stdout
     #[arg(value_name = "FILE.nn", required = true)]
     pub files: Vec<PathBuf>,
-    /// Change nothing; exit with 1 if a file is not formatted
+    /// Check formatting without writing; exit 1 if a file would change
     #[arg(long)]
     pub check: bool,
 }
@@ -28,8 +28,9 @@ pub fn fmt(args: &Args) -> Result<u8, Failure> {
         } else {
             std::fs::read_to_string(path)
         };
-        let text =
-            text.map_err(|e| Failure::usage(format!("{}: cannot read it: {e}", path.display())))?;
+        let text = text.map_err(|e| {
+            Failure::usage(format!("{}: cannot read the file: {e}", path.display()))
+        })?;
         let Some(formatted) = formatted(path, &text) else {
             code = exit::PROGRAM;
             continue;

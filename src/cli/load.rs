@@ -122,10 +122,14 @@ fn source(common: &Common) -> Result<&str, Failure> {
     let file = &common.file;
     if let Err(e) = std::fs::File::open(file) {
         let file = file.display();
-        return Err(Failure::usage(format!("{file}: cannot open it: {e}")));
+        return Err(Failure::usage(format!("{file}: cannot open the file: {e}")));
     }
-    file.to_str()
-        .ok_or_else(|| Failure::usage(format!("{}: its name is not UTF-8", file.display())))
+    file.to_str().ok_or_else(|| {
+        Failure::usage(format!(
+            "{}: the file name is not valid UTF-8",
+            file.display()
+        ))
+    })
 }
 
 /// A file without mistakes, with the sizes that its data determined, if they have been
@@ -138,7 +142,7 @@ pub fn checked(common: &Common, sizes: &Sizes) -> Result<(check::Checked, Source
     if report.checked.is_none() && !sizes.is_empty() {
         let mut found: Vec<String> = sizes.iter().map(|(n, s)| format!("{n} = {s}")).collect();
         found.sort();
-        console::note(&format!("the data say: {}", found.join(", ")));
+        console::note(&format!("sizes found in the data: {}", found.join(", ")));
     }
     match report.checked {
         Some(checked) => Ok((checked, report.map)),
@@ -154,7 +158,7 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
         let file = common.file.display();
         return Err(Failure::Usage {
             message: format!("{file} has no `train` block, so there is nothing to run"),
-            help: Some("`nnc check` and `nnc emit --stage ast` do without one".into()),
+            help: Some("`nnc check` and `nnc emit --stage ast` work without one".into()),
         });
     };
     let name = common.file.file_stem().unwrap_or_default();
@@ -216,7 +220,9 @@ impl check::Files for Disk {
         let most = MAX_SOURCE as u64 + 1;
         match file.take(most).read_to_string(&mut text) {
             Ok(_) => Ok(text),
-            Err(e) if e.kind() == ErrorKind::InvalidData => Err("it is not UTF-8 text".into()),
+            Err(e) if e.kind() == ErrorKind::InvalidData => {
+                Err("the file is not valid UTF-8".into())
+            }
             Err(e) => Err(e.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! The command line: arguments, what is said where, exit codes.
+//! The command line: arguments, output streams, exit codes.
 //!
 //! What programs read goes to stdout (events, diagnostics as JSON, emitted text,
 //! predictions); what only people read goes to stderr, save that without `--json` a
@@ -33,12 +33,20 @@ use clap::{Parser, Subcommand};
 
 pub use common::Failure;
 
+/// What `nnc --help` ends with.
+const AFTER_HELP: &str = "\
+Get started:
+  nnc check FILE.nn    find the mistakes in a program
+  nnc run FILE.nn      train it, and save the weights in a folder in runs/
+  nnc explain Dense    read about a layer, a loss, an optimizer or an error code";
+
 #[derive(Parser)]
 #[command(
     name = "nnc",
     version,
-    about = "A compiler for a small declarative language of neural networks",
-    after_help = "Start with: nnc run models/digits.nn",
+    about = "Declare a neural network in a .nn file; check, train and evaluate it",
+    after_help = AFTER_HELP,
+    max_term_width = 80,
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -48,27 +56,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find every mistake in a file, without reading its data
+    /// Check a program without reading its data
     Check(check::Args),
-    /// Train the model of a file
+    /// Train a model
     Run(run::Args),
-    /// Try the configurations of a file's sweep, and tell which is best
+    /// Run a hyperparameter sweep
     Sweep(sweep::Args),
-    /// What runs came to; two or more of them side by side
+    /// List runs and compare them
     Runs(runs::Args),
-    /// Loss and metrics of saved weights
+    /// Evaluate saved weights on a data set
     Evaluate(evaluate::Args),
-    /// A model's outputs for the rows of a CSV or npy file
+    /// Predict with a trained model
     Predict(predict::Args),
-    /// Layers, shapes, parameters, memory and work
+    /// Show layers, shapes, parameters, memory and FLOPs
     Summary(summary::Args),
-    /// What the data look like, and what a model is fed
+    /// Describe the data and show sample inputs
     Inspect(inspect::Args),
-    /// What a stage of the compiler makes of a file
+    /// Print the output of a compiler stage
     Emit(emit::Args),
-    /// What an error code or a name of the standard library means
+    /// Explain an error code or a library name
     Explain(explain::Args),
-    /// Format files in place
+    /// Format programs in place
     Fmt(fmt::Args),
 }
 

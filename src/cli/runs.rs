@@ -13,10 +13,10 @@ use crate::train::output;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Runs, or folders of runs; two runs or more are compared [default: runs]
+    /// Runs or folders of runs; two or more runs are compared [default: runs]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,
-    /// One JSON object a line on stdout
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -47,8 +47,8 @@ pub fn runs(args: &Args) -> Result<u8, Failure> {
             continue;
         }
         let entries = std::fs::read_dir(folder).map_err(|e| Failure::Usage {
-            message: format!("{}: cannot read it: {e}", folder.display()),
-            help: Some("runs are made by `nnc run FILE.nn`".into()),
+            message: format!("{}: cannot read the folder: {e}", folder.display()),
+            help: Some("`nnc run FILE.nn` creates runs".into()),
         })?;
         let below = entries.flatten().map(|e| e.path());
         found.extend(below.filter(|p| output::is_run(p)).map(|p| read(&p)));
@@ -110,7 +110,7 @@ fn read(folder: &Path) -> Run {
         Some(Value::Null) => "done".into(),
         Some(Value::String(by)) if by == "interrupted" || by == "limit" => "stopped".into(),
         Some(Value::String(by)) => format!("ended by {by}"),
-        _ => "cut short".into(),
+        _ => "incomplete".into(),
     };
     Run {
         folder: folder.to_owned(),
@@ -218,7 +218,7 @@ fn side_by_side(runs: &[Run]) -> Table {
                 if hash(r) == hash(&runs[0]) {
                     ""
                 } else {
-                    "others"
+                    "different"
                 }
                 .into()
             }),

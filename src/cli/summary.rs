@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::run::progress::thousands;
 use crate::cli::{console, load, run};
 use crate::ir::{Graph, Role};
+use crate::plural::{count, thousands};
 use crate::spec::{DataSpec, Part, SplitSpec};
 use crate::train::dataset::workers;
 use crate::train::memory::{Memory, estimate};
@@ -21,7 +21,7 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// Rows a step, in place of the file's
+    /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
 }
@@ -157,13 +157,13 @@ fn totals(
         n => format!(" {} frozen,", thousands(n)),
     };
     let mut lines = vec![format!(
-        "parameters   {} trained,{frozen} {} kept by layers",
+        "parameters   {} trainable,{frozen} {} non-trainable",
         thousands(trained),
         thousands(kept)
     )];
     for (name, n) in [
         ("weights", memory.parameters),
-        ("states", memory.states),
+        ("state", memory.states),
         ("activations", memory.activations),
         ("scratch", memory.scratch),
         ("batches", memory.batches),
@@ -171,17 +171,18 @@ fn totals(
     ] {
         let what = match name {
             "weights" => "the parameters",
-            "states" => "kept by layers, the optimizer and the metrics",
-            "activations" => "values alive at once in a step",
-            "scratch" => "packed panels of matrix products",
-            "batches" => "rows prepared ahead",
-            _ => "of the whole process, the data set aside",
+            "state" => "layer statistics, optimizer slots, metrics",
+            "activations" => "peak size of intermediate results",
+            "scratch" => "scratch space for matrix products",
+            "batches" => "prefetched batches",
+            _ => "whole process, without the data",
         };
         lines.push(format!("{name:<12} {:>10}  {what}", bytes(n)));
     }
     lines.push(format!(
-        "work         {:>10}  a step of {rows} rows; {} to predict them",
+        "compute      {:>10}  per training step ({}), {} per prediction batch",
         flops(step),
+        count(rows, "row"),
         flops(predict)
     ));
     lines.join("\n")

@@ -75,7 +75,7 @@ pub fn folder() -> Result<PathBuf, DataError> {
         .or_else(|| home().map(|p| PathBuf::from(p).join(".cache/nnc")))
         .ok_or_else(|| DataError::Cache {
             path: "cache".into(),
-            reason: "nothing says where it is: set NNC_CACHE to a folder".into(),
+            reason: "no home folder found: set NNC_CACHE to a folder".into(),
         })
 }
 
@@ -195,7 +195,7 @@ fn make(entry: &Path, source: &Path, wanted: &Wanted, tell: Tell) -> Result<(), 
 }
 
 fn make_folder(path: &Path) -> Result<(), DataError> {
-    fs::create_dir_all(path).map_err(|e| DataError::io(path, "make this folder", &e))
+    fs::create_dir_all(path).map_err(|e| DataError::io(path, "create the folder", &e))
 }
 
 /// Takes away what was not used for long, and what was left half written a day ago or more.
@@ -240,7 +240,7 @@ struct Remembered {
 
 impl Stamp {
     fn of(path: &Path) -> Result<Stamp, DataError> {
-        let metadata = fs::metadata(path).map_err(|e| DataError::io(path, "read it", &e))?;
+        let metadata = fs::metadata(path).map_err(|e| DataError::io(path, "read the file", &e))?;
         let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
         let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (changed, number) = rest(&metadata);
@@ -306,7 +306,7 @@ fn content(cache: &Path, source: &Path, stamp: &Stamp, tell: Tell) -> Result<u12
 }
 
 fn hash(path: &Path, size: u64, tell: Tell) -> Result<u128, DataError> {
-    let io = |e: io::Error| DataError::io(path, "read it", &e);
+    let io = |e: io::Error| DataError::io(path, "read the file", &e);
     let mut file = File::open(path).map_err(io)?;
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; 1 << 20];

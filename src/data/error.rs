@@ -2,13 +2,15 @@
 //!
 //! The variants carry facts (file, row, column, value, expectation); `Display`
 //! makes the sentence. Rows count from 1, as do lines; in a CSV file with a
-//! header the first row stands on line 2. Columns are named by their header
+//! header the first row is on line 2. Columns are named by their header
 //! name, or `#3` for the field of index 3 where there is no header.
 
-use crate::diag::Code;
 use std::path::{Path, PathBuf};
 
-/// Where a value stands.
+use crate::diag::Code;
+use crate::plural::{count, thousands};
+
+/// Where a value is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
     pub path: PathBuf,
@@ -37,10 +39,10 @@ pub enum DataError {
         tried: Option<PathBuf>,
     },
 
-    #[error("{}: not a file but a folder; name a file in it", path.display())]
+    #[error("{}: expected a file, found a folder", path.display())]
     NotAFile { path: PathBuf },
 
-    #[error("{}: not a folder but a file; name the folder that it is in", path.display())]
+    #[error("{}: expected a folder, found a file", path.display())]
     NotAFolder { path: PathBuf },
 
     /// Of a folder with one for each class.
@@ -55,26 +57,26 @@ pub enum DataError {
     },
 
     #[error("{}: {}", path.display(), if *truncated {
-        "the gzip stream ends too early: the file is cut off"
+        "the gzip stream ends too early: the file is truncated"
     } else {
         "the gzip stream is corrupt"
     })]
     Gzip { path: PathBuf, truncated: bool },
 
-    #[error("{url}: cannot reach it: {reason}")]
+    #[error("{url}: cannot connect: {reason}")]
     Unreachable { url: String, reason: String },
 
-    #[error("{url}: the server answers {}", http_status(*status))]
+    #[error("{url}: the server returned {}", http_status(*status))]
     Status { url: String, status: u16 },
 
-    #[error("{url}: the connection ended after {found} of {expected} bytes")]
+    #[error("{url}: the connection closed after {} of {}", thousands(*found), count(*expected, "byte"))]
     CutShort {
         url: String,
         found: u64,
         expected: u64,
     },
 
-    #[error("{url}: nothing came for {waited}, after {found} of {expected} bytes")]
+    #[error("{url}: no data for {waited}, after {} of {}", thousands(*found), count(*expected, "byte"))]
     Stalled {
         url: String,
         waited: String,
@@ -82,10 +84,10 @@ pub enum DataError {
         expected: u64,
     },
 
-    #[error("{url}: the server {}, and the file has {expected} bytes", if *sent {
-        format!("goes on after {expected} bytes")
+    #[error("{url}: expected {}, but the server {}", count(*expected, "byte"), if *sent {
+        "sends more".into()
     } else {
-        format!("says that it has {found} bytes")
+        format!("reports {}", count(*found, "byte"))
     })]
     OtherSize {
         url: String,
@@ -95,14 +97,14 @@ pub enum DataError {
         sent: bool,
     },
 
-    #[error("{url}: not the file that it should be: its sha256 is {found}, expected {expected}")]
+    #[error("{url}: checksum mismatch: the sha256 is {found}, expected {expected}")]
     Checksum {
         url: String,
         expected: String,
         found: String,
     },
 
-    #[error("{}: there are no rows in it", path.display())]
+    #[error("{}: the file has no rows", path.display())]
     Empty { path: PathBuf },
 
     #[error("{}: not {format}: it starts with {}, expected {expected}", path.display(), hex(found))]
@@ -120,7 +122,8 @@ pub enum DataError {
         expected: &'static str,
     },
 
-    #[error("{}: the {part} should take {declared} bytes, but the file ends after {found}", path.display())]
+    #[error("{}: the {part} should have {}, but the file ends after {}", path.display(),
+        count(*declared, "byte"), thousands(*found))]
     Truncated {
         path: PathBuf,
         part: String,
@@ -128,10 +131,10 @@ pub enum DataError {
         found: u64,
     },
 
-    #[error("{}: bytes follow after the {declared} that its header declares", path.display())]
+    #[error("{}: the file is longer than the {} that its header declares", path.display(), count(*declared, "byte"))]
     TrailingBytes { path: PathBuf, declared: u64 },
 
-    #[error("{}: its header declares {} bytes, but the file can hold {limit} at most", path.display(), counted(*declared))]
+    #[error("{}: its header declares {} bytes, but the file can hold at most {}", path.display(), counted(*declared), thousands(*limit))]
     TooLarge {
         path: PathBuf,
         declared: u128,
@@ -142,7 +145,7 @@ pub enum DataError {
     NotUtf8 { place: Box<Place> },
 
     #[error("{}:{line}: row {row} has {found}, expected {expected}{}", path.display(), spread(*lines),
-        found = fields(*found), expected = fields(*expected))]
+        found = count(*found, "field"), expected = thousands(*expected))]
     Ragged {
         path: PathBuf,
         line: u64,
@@ -161,15 +164,15 @@ pub enum DataError {
         suggestion: Option<String>,
     },
 
-    #[error("{}: there is no column {index}: it has {columns}, counted from 0", path.display(),
-        columns = columns_count(*columns))]
+    #[error("{}: there is no column {index}: it has {}, numbered from 0", path.display(),
+        count(*columns, "column"))]
     ColumnIndex {
         path: PathBuf,
         index: usize,
         columns: usize,
     },
 
-    #[error("{}: columns {first} .. {last} are the wrong way round", path.display())]
+    #[error("{}: columns {first} .. {last} are in the wrong order", path.display())]
     ColumnRange {
         path: PathBuf,
         first: String,
@@ -207,14 +210,14 @@ pub enum DataError {
         reason: String,
     },
 
-    #[error("{place}: {value}, but class[{classes}] takes 0..{}", classes.saturating_sub(1))]
+    #[error("{place}: {value} is outside class[{classes}], which takes 0..{}", classes.saturating_sub(1))]
     ClassRange {
         place: Box<Place>,
         value: i64,
         classes: u32,
     },
 
-    #[error("{}:{line}: a {what} that starts here is longer than {} MB{}", path.display(), limit >> 20, quote(what))]
+    #[error("{}:{line}: the {what} that starts here is longer than {} MB{}", path.display(), limit >> 20, quote(what))]
     FieldTooLong {
         path: PathBuf,
         line: u64,
@@ -222,13 +225,13 @@ pub enum DataError {
         limit: u64,
     },
 
-    #[error("{}:{line}: a quote is opened in the row that starts here and never closed", path.display())]
+    #[error("{}:{line}: the row that starts here opens a quote that is never closed", path.display())]
     OpenQuote { path: PathBuf, line: u64 },
 
     #[error("{}: {reason}", path.display())]
     BadHeader { path: PathBuf, reason: String },
 
-    #[error("{}: column `{column}` has shape {} a row, expected {}", path.display(), shape(found), shape(expected))]
+    #[error("{}: column `{column}` has shape {} per row, expected {}", path.display(), shape(found), shape(expected))]
     Shape {
         path: PathBuf,
         column: String,
@@ -237,7 +240,9 @@ pub enum DataError {
     },
 
     #[error(
-        "columns have different numbers of rows: `{first}` {first_rows}, `{second}` {second_rows}"
+        "columns have different numbers of rows: `{first}` has {}, `{second}` has {}",
+        thousands(*first_rows),
+        thousands(*second_rows)
     )]
     RowCount {
         first: String,
@@ -246,30 +251,30 @@ pub enum DataError {
         second_rows: usize,
     },
 
-    #[error("{}: two columns are called `{name}`; choose by index", path.display())]
+    #[error("{}: two columns are named `{name}`; select one by its index", path.display())]
     AmbiguousColumn { path: PathBuf, name: String },
 
-    #[error("two columns are called `{name}`")]
+    #[error("two columns are named `{name}`")]
     DuplicateColumn { name: String },
 
-    #[error("the part `{part}` of the split would be empty: {share} of {rows} rows")]
+    #[error("the split leaves `{part}` empty: {share} of {}", count(*rows, "row"))]
     EmptyPart {
         part: String,
         share: String,
         rows: usize,
     },
 
-    #[error("the parts of the split take {asked}; together they must take all of the {rows} rows")]
+    #[error("the split uses {asked}; together its parts must use all of the {}", count(*rows, "row"))]
     SplitSum { asked: String, rows: usize },
 
-    #[error("the part `{part}` takes {share}: {expected}")]
+    #[error("the split gives `{part}` {share}: {expected}")]
     SplitShare {
         part: String,
         share: String,
         expected: &'static str,
     },
 
-    #[error("column `{column}` holds {found}; {doing} needs {expected}")]
+    #[error("column `{column}` holds {found}, but {doing} needs {expected}")]
     ColumnKind {
         column: String,
         found: &'static str,
@@ -277,26 +282,28 @@ pub enum DataError {
         expected: &'static str,
     },
 
-    #[error("nothing to {doing}: no rows are chosen")]
+    #[error("nothing to {doing}: no rows are selected")]
     NoRows { doing: &'static str },
 
-    #[error("row {row} is out of range: the table has {rows} rows")]
+    #[error("row {row} is out of range: the table has {}", count(*rows, "row"))]
     RowIndex { row: usize, rows: usize },
 
-    #[error("a batch must hold at least one row")]
+    #[error("a batch must have at least one row")]
     BatchSize,
 
-    #[error("the out-of-vocabulary token `{token}` is a word of the texts; choose another")]
+    #[error(
+        "the out-of-vocabulary token `{token}` also occurs as a word in the texts; choose another token"
+    )]
     OovIsAWord { token: String },
 
-    #[error("the fitted `{name}` is {value}, and a size is at least 1{}", if *value > 1.0 {
-        " and fits 32 bits"
+    #[error("the fitted `{name}` is {value}, but a size must be at least 1{}", if *value > 1.0 {
+        " and fit into 32 bits"
     } else {
         ""
     })]
     FittedSize { name: String, value: f64 },
 
-    #[error("column `{column}` has {found} different texts in the training rows, not {expected}")]
+    #[error("column `{column}` has {} in the training set, expected {expected}", count(*found, "distinct label"))]
     Labels {
         column: String,
         found: usize,
@@ -304,7 +311,7 @@ pub enum DataError {
     },
 
     #[error(
-        "row {row}, column `{column}`: {} is none of the labels of the training rows",
+        "row {row}, column `{column}`: {} is not among the labels of the training set",
         shown(value)
     )]
     NoLabel {
@@ -314,29 +321,29 @@ pub enum DataError {
     },
 
     #[error(
-        "column `{column}` has numbers that are not above 0, and Box and Cox' transform takes no others"
+        "column `{column}` has numbers that are not positive: the Box-Cox transform needs positive numbers"
     )]
     NotPositive { column: String },
 
-    #[error("the byte pairs of a text do not go together: {reason}")]
+    #[error("inconsistent BPE merges: {reason}")]
     BytePairs { reason: String },
 
-    #[error("{}: none of the vocabulary's words is in it", path.display())]
+    #[error("{}: the file has a vector for none of the words in the vocabulary", path.display())]
     NoVectors { path: PathBuf },
 
     #[error("{}: cannot be used: {reason}", path.display())]
     Cache { path: PathBuf, reason: String },
 
-    #[error("{}: it changed while it was read", path.display())]
+    #[error("{}: the file changed while it was read", path.display())]
     Changed { path: PathBuf },
 
-    #[error("{}: no PNG or JPEG image: {reason}", path.display())]
+    #[error("{}: not a readable PNG or JPEG image: {reason}", path.display())]
     BadImage { path: PathBuf, reason: String },
 
-    #[error("there is no room for {rows} rows of {each} values")]
+    #[error("not enough memory for {} of {}", count(*rows, "row"), count(*each, "value"))]
     NoRoom { rows: usize, each: usize },
 
-    #[error("row {row}, column `{column}`: {} is none of the parts of the split: {}", shown(value), expected.join(", "))]
+    #[error("row {row}, column `{column}`: {} does not name a part of the split; expected {}", shown(value), expected.join(", "))]
     NoPart {
         column: String,
         row: u64,
@@ -345,19 +352,17 @@ pub enum DataError {
         expected: Vec<String>,
     },
 
-    #[error(
-        "class {class} of column `{column}` has no training row, so nothing says what it weighs"
-    )]
+    #[error("class {class} of column `{column}` has no training rows, so its weight is undefined")]
     EmptyClass { column: String, class: usize },
 
-    #[error("the {rows} rows of `{part}` are too few: a row is made of {span}, one after another")]
+    #[error("`{part}` has {}, but each sample needs {span} consecutive rows", count(*rows, "row"))]
     TooShort {
         part: String,
         rows: usize,
         span: usize,
     },
 
-    #[error("{} has no value in the training rows: nothing says what to put where one is missing",
+    #[error("{} has no values in the training set, so there is nothing to fill its missing values with",
         feature(column, *feature_of))]
     NothingToFill {
         column: String,
@@ -366,7 +371,7 @@ pub enum DataError {
     },
 
     #[error(
-        "row {row}, column `{column}`: {} is no time; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z",
+        "row {row}, column `{column}`: {} is not a date; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z",
         shown(value)
     )]
     NotATime {
@@ -533,7 +538,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn spread(lines: u64) -> String {
     if lines > 1 {
-        format!(" (it runs over {lines} lines: is a quote left open?)")
+        format!(" (it spans {lines} lines: is a quote left open?)")
     } else {
         String::new()
     }
@@ -546,22 +551,6 @@ fn feature(column: &str, feature: Option<usize>) -> String {
     }
 }
 
-fn fields(n: usize) -> String {
-    if n == 1 {
-        "1 field".into()
-    } else {
-        format!("{n} fields")
-    }
-}
-
-fn columns_count(n: usize) -> String {
-    if n == 1 {
-        "1 column".into()
-    } else {
-        format!("{n} columns")
-    }
-}
-
 fn did_you_mean(suggestion: &Option<String>) -> String {
     suggestion
         .as_ref()
@@ -570,9 +559,9 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 
 fn list(names: &[String]) -> String {
     match names.len() {
-        0 => "its columns have no names: choose them by index".into(),
+        0 => "its columns have no names: select them by index".into(),
         _ if names.iter().all(|n| n.trim().parse::<f64>().is_ok()) => format!(
-            "it has {}: if this is a row and no header, say `header = false`",
+            "it has {}: if the first line is a row, not a header, set `header = false`",
             list_of(names)
         ),
         _ => format!("it has {}", list_of(names)),
@@ -583,7 +572,7 @@ fn list(names: &[String]) -> String {
 fn counted(bytes: u128) -> String {
     match bytes {
         u128::MAX => "more than 10^38".into(),
-        n => n.to_string(),
+        n => thousands(n),
     }
 }
 

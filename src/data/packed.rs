@@ -61,7 +61,7 @@ pub struct Packed {
 pub enum Broken {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("it is damaged")]
+    #[error("it is corrupt")]
     Damaged,
 }
 

@@ -19,7 +19,7 @@ pub fn replace_durably(
     {
         // the new name is in the folder's own data
         let synced = File::open(folder_of(path)).and_then(|f| f.sync_all());
-        synced.map_err(|e| DataError::io(path, "write it", &e))?;
+        synced.map_err(|e| DataError::io(path, "write the file", &e))?;
     }
     Ok(())
 }
@@ -44,10 +44,10 @@ pub fn replace(
     let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file());
     let written = write(&mut out).and_then(|()| out.flush());
     drop(out);
-    written.map_err(|e| DataError::io(path, "write it", &e))?;
+    written.map_err(|e| DataError::io(path, "write the file", &e))?;
     temporary
         .persist(path)
-        .map_err(|e| DataError::io(path, "write it", &e.error))?;
+        .map_err(|e| DataError::io(path, "write the file", &e.error))?;
     Ok(())
 }
 

@@ -167,6 +167,15 @@ impl Part {
             Part::Test => "test",
         }
     }
+
+    /// What people call it: `training` (set, rows), `validation`, `test`.
+    pub fn adjective(self) -> &'static str {
+        match self {
+            Part::Train => "training",
+            Part::Val => "validation",
+            Part::Test => "test",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

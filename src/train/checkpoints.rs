@@ -74,7 +74,7 @@ impl Checkpoints {
         }
         let began = Instant::now();
         std::fs::create_dir_all(&self.folder)
-            .map_err(|e| RunError::file(&self.folder, "make this folder", &e))?;
+            .map_err(|e| RunError::file(&self.folder, "create the folder", &e))?;
         let path = self.folder.join(name(outcome.position));
         save_state(&path, session, callbacks, outcome, identity)?;
         let keep = if self.set.double_checkpoint { 2 } else { 1 };

@@ -2,6 +2,7 @@
 //! code; unlike them, the fault is in the data, the numbers or the machine.
 
 use crate::diag::Code;
+use crate::plural::count;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
@@ -25,7 +26,7 @@ pub enum RunError {
         step: u64,
     },
 
-    #[error("a batch of {rows} rows does not fit the model: {reason}")]
+    #[error("a batch of {} does not fit the model: {reason}", count(*rows, "row"))]
     Size { rows: usize, reason: String },
 
     #[error("cannot compile for this device: {reason}")]
@@ -38,20 +39,20 @@ pub enum RunError {
         reason: String,
     },
 
-    #[error("column `{column}` holds {found} a row, but the model takes {expected}")]
+    #[error("column `{column}` has {found} per row, but the model takes {expected}")]
     Column {
         column: String,
         found: String,
         expected: String,
     },
 
-    #[error("{}: not a place to go on from: {reason}", path.display())]
+    #[error("{}: cannot resume: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
 
-    #[error("{}: not the sweep that was begun: {reason}", folder.display())]
+    #[error("{}: cannot resume the sweep: {reason}", folder.display())]
     Sweep { folder: PathBuf, reason: String },
 
-    #[error("{}: {}", folder.display(), if *running { "a run is writing to it" } else { "it holds a run already" })]
+    #[error("{} {}", folder.display(), if *running { "is in use by another run" } else { "already holds a run" })]
     Taken {
         folder: PathBuf,
         /// By another process, at this moment.
@@ -59,7 +60,8 @@ pub enum RunError {
     },
 
     #[error(
-        "a step of {rows} rows takes {} of memory, and {} are left",
+        "a training step of {} needs {} of memory, but only {} is available",
+        count(*rows, "row"),
         megabytes(*needs),
         megabytes(*left)
     )]
@@ -104,33 +106,32 @@ impl RunError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             RunError::Data(DataError::NotFound { .. }) => {
-                "give the folder of the data files with --data DIR".into()
+                "pass the folder that holds the data with --data DIR".into()
             }
             RunError::Data(
                 DataError::BadValue { value: x, .. } | DataError::Kind { found: x, .. },
             ) if is_missing(x.trim()) || x == "nothing" => {
-                "say what stands for a missing value: `missing = mean` behind the column, or \
+                "choose how to fill missing values: `missing = mean` after the column, or \
                  `drop`, `median`, `most_frequent` or a number"
                     .into()
             }
             RunError::NotFinite { .. } => {
-                "a smaller learning rate, scaled inputs or a clipped gradient usually mend it"
-                    .into()
+                "a smaller learning rate, scaled inputs or gradient clipping usually helps".into()
             }
             RunError::Resume { .. } => {
-                "a new run may start from these weights: --weights FILE".into()
+                "start a new run from these weights with --weights FILE".into()
             }
             RunError::Sweep { .. } => {
-                "go on with the same file and options, or begin anew with another --out".into()
+                "use the same file and options, or start a new sweep with another --out".into()
             }
             RunError::Memory { fits, .. } => match fits {
-                Some(rows) => format!("a batch that fits: --batch {rows}"),
-                None => "not even a batch of one row fits: make the model smaller".into(),
+                Some(rows) => format!("use a smaller batch: --batch {rows}"),
+                None => "even a batch of one row does not fit: make the model smaller".into(),
             },
             RunError::Taken { folder, running } => match running {
-                true => "wait for it, or give another --out".into(),
+                true => "wait for that run to finish, or choose another --out".into(),
                 false => format!(
-                    "give another --out, remove it, or go on with --resume {}",
+                    "choose another --out, remove the folder, or resume the run with --resume {}",
                     folder.display()
                 ),
             },
@@ -145,7 +146,7 @@ impl RunError {
         RunError::File {
             path: path.to_owned(),
             doing,
-            reason: error.to_string(),
+            reason: crate::data::error::reason(error),
         }
     }
 }

@@ -514,7 +514,7 @@ fn texts<'t>(table: &'t Table, column: &str) -> Result<&'t TextColumn, DataError
             column: column.name.clone(),
             found: other.storage().name(),
             doing: "a tokenizer",
-            expected: "texts",
+            expected: "text",
         }),
     }
 }

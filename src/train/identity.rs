@@ -45,31 +45,33 @@ impl Identity {
         let now = self.metadata();
         for key in ["nnc", "program", "seed", "batch"] {
             if then(key).is_none() {
-                return Some(format!("it does not say its `{key}`"));
+                return Some(format!("it does not record its `{key}`"));
             }
         }
         for key in ["seed", "batch"] {
             let (then, now) = (then(key)?, now.get(key)?);
             if then != now {
-                return Some(format!("its {key} is {then}, now {now}"));
+                return Some(format!("it was trained with {key} {then}, not {now}"));
             }
         }
         if let (Some(then), Some(now)) = (then("fold"), now.get("fold"))
             && then != now
         {
-            return Some(format!("it holds out fold {then}, this run fold {now}"));
+            return Some(format!(
+                "it holds out fold {then}, but this run holds out fold {now}"
+            ));
         }
         if then("program") != Some(&self.program) {
             return Some(
                 match (first_change(then("text")?, &self.text), then("nnc")?) {
-                    (Some(change), _) => format!("the program has changed: {change}"),
+                    (Some(change), _) => format!("the program changed: {change}"),
                     (None, version) if version != env!("CARGO_PKG_VERSION") => {
                         format!(
-                            "nnc {version} saved it, and this is {}",
+                            "it was saved by nnc {version}, but this is nnc {}",
                             env!("CARGO_PKG_VERSION")
                         )
                     }
-                    _ => "what the program imports has changed".into(),
+                    _ => "an imported file changed".into(),
                 },
             );
         }
@@ -82,7 +84,7 @@ impl Identity {
             let before = then.iter().find(|(n, _)| n == name);
             before.is_none_or(|(_, h)| h != hash)
         });
-        changed.map(|(name, _)| format!("the data have changed: {name} differs"))
+        changed.map(|(name, _)| format!("the data changed ({name})"))
     }
 }
 
@@ -98,10 +100,10 @@ fn first_change(then: &str, now: &str) -> Option<String> {
         .find(|&i| then.get(i).map(|l| &l.1) != now.get(i).map(|l| &l.1))?;
     Some(match (then.get(at), now.get(at)) {
         (Some((n, before)), Some((_, after))) => {
-            format!("its line {n} was `{before}`, now it is `{after}`")
+            format!("line {n} was `{before}`, but is now `{after}`")
         }
-        (Some((n, before)), None) => format!("its line {n}, `{before}`, is gone"),
-        (None, Some((n, after))) => format!("line {n}, `{after}`, is new"),
+        (Some((n, before)), None) => format!("line {n}, `{before}`, was removed"),
+        (None, Some((n, after))) => format!("line {n}, `{after}`, was added"),
         (None, None) => return None,
     })
 }
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(text, "the program has changed: its line 3, `b 2`, is gone");
         assert_eq!(
             changed(|i| i.program = "2".into()),
-            "what the program imports has changed"
+            "an imported file changed"
         );
         let text = changed(|i| i.data[0].1 = "12".into());
         assert_eq!(text, "the data have changed: column x differs");

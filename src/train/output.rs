@@ -37,7 +37,7 @@ impl Output {
     /// `runs/NAME-1`, `-2`, ...
     pub fn create(asked: Option<&Path>, name: &str) -> Result<Output, RunError> {
         let made = |path: &Path, result: std::io::Result<()>| {
-            result.map_err(|e| RunError::file(path, "make this folder", &e))
+            result.map_err(|e| RunError::file(path, "create the folder", &e))
         };
         if let Some(folder) = asked {
             let missing = folder.ancestors().take_while(|f| !f.exists());
@@ -69,7 +69,7 @@ impl Output {
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).open(&path);
-        let lock = lock.map_err(|e| RunError::file(&path, "open it", &e))?;
+        let lock = lock.map_err(|e| RunError::file(&path, "open the file", &e))?;
         let output = Output {
             folder: folder.to_owned(),
             made: Vec::new(),
@@ -99,7 +99,7 @@ impl Output {
                 folder,
                 running: false,
             }),
-            Err(e) => Err(RunError::file(&path, "create it", &e)),
+            Err(e) => Err(RunError::file(&path, "create the file", &e)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Output {
         }
         let path = self.folder.join(LOCK);
         let written = self.lock.write_all(format!("{lock:#}\n").as_bytes());
-        written.map_err(|e| RunError::file(&path, "write it", &e))?;
+        written.map_err(|e| RunError::file(&path, "write the file", &e))?;
         replace(&self.program(), |out| out.write_all(program.as_bytes()))?;
         Ok(())
     }

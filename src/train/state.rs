@@ -91,7 +91,7 @@ pub fn resume(
         let value = file.metadata().get(key);
         value
             .cloned()
-            .ok_or_else(|| reason(format!("it does not say its `{key}`")))
+            .ok_or_else(|| reason(format!("it does not record its `{key}`")))
     };
     let number = |key: &str| {
         let value = text(key)?;
@@ -108,7 +108,7 @@ pub fn resume(
         step: number("epoch_step")? as usize,
     };
     let mut history = match file.metadata().get("history") {
-        Some(text) => history_of(text).ok_or_else(|| reason("its history is broken".into()))?,
+        Some(text) => history_of(text).ok_or_else(|| reason("its history is corrupt".into()))?,
         None => Vec::new(),
     };
     // the epoch that was cut short is told again, whole

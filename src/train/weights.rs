@@ -12,6 +12,7 @@ use crate::data::error::{nearest, shape as shown_shape};
 use crate::data::write::replace_durably;
 use crate::diag::Code;
 use crate::ir::Elem;
+use crate::plural::count;
 use crc32c::crc32c_append;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::collections::BTreeMap;
@@ -61,22 +62,23 @@ pub enum WeightsError {
     #[error("{}: not a safetensors file: {reason}", path.display())]
     Format { path: PathBuf, reason: String },
 
-    #[error("{}: tensor `{name}` holds {found}; weights are f32, f64, i32, u8 or bool", path.display())]
+    #[error("{}: tensor `{name}` has type {found}; weights must be f32, f64, i32, u8 or bool", path.display())]
     ElementType {
         path: PathBuf,
         name: String,
         found: String,
     },
 
-    #[error("{}: these weights are not this model's{}", path.display(), differences(mismatches))]
+    #[error("{}: the weights do not match the model{}", path.display(), differences(mismatches))]
     Mismatch {
         path: PathBuf,
         mismatches: Vec<Mismatch>,
     },
 
     #[error(
-        "tensor `{name}` {}: {bytes} bytes are not its size",
-        shown_shape(shape)
+        "tensor `{name}` {}: {} do not match its shape",
+        shown_shape(shape),
+        count(*bytes, "byte")
     )]
     Size {
         name: String,
@@ -84,7 +86,7 @@ pub enum WeightsError {
         bytes: usize,
     },
 
-    #[error("two tensors are called `{name}`")]
+    #[error("two tensors are named `{name}`")]
     DuplicateName { name: String },
 }
 
@@ -96,7 +98,7 @@ pub enum Mismatch {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("`{name}` is in the file, but the model has no such weights")]
+    #[error("`{name}` is in the file, but not in the model")]
     Unexpected { name: String },
     #[error("`{name}` is {} {} in the file, {} {} in the model", found.elem.name(), shown_shape(&found.shape),
         expected.elem.name(), shown_shape(&expected.shape))]
@@ -131,22 +133,22 @@ pub fn save(
 impl WeightsFile {
     /// Reads the header; the tensors stay in the file.
     pub fn open(path: &Path) -> Result<WeightsFile, WeightsError> {
-        let read = |e: std::io::Error| io(path, "read it", &e);
+        let read = |e: std::io::Error| io(path, "read the file", &e);
         let format = |reason: String| WeightsError::Format {
             path: path.to_owned(),
             reason,
         };
-        let mut file = File::open(path).map_err(|e| io(path, "open it", &e))?;
+        let mut file = File::open(path).map_err(|e| io(path, "open the file", &e))?;
         let size = file.metadata().map_err(read)?.len();
         let mut len = [0; 8];
         if size < 8 {
-            return Err(format(format!("it has {size} bytes")));
+            return Err(format(format!("it has only {}", count(size, "byte"))));
         }
         file.read_exact(&mut len).map_err(read)?;
         let len = u64::from_le_bytes(len);
         if len > MAX_HEADER || len > size - 8 {
             return Err(format(format!(
-                "its header would take {len} bytes of {size}"
+                "its header declares {len} bytes, but the file has {size}"
             )));
         }
         let mut header = vec![0; len as usize];
@@ -156,7 +158,7 @@ impl WeightsFile {
         let start = 8 + len;
         if parsed.data_len() as u64 != size - start {
             return Err(format(format!(
-                "its header declares {} bytes of weights, but {} follow",
+                "its header declares {} bytes of weights, but the file has {}",
                 parsed.data_len(),
                 size - start
             )));
@@ -214,13 +216,13 @@ impl WeightsFile {
                 }
             }
         };
-        let found = read().map_err(|e| io(&self.path, "read it", &e))?;
+        let found = read().map_err(|e| io(&self.path, "read the file", &e))?;
         if format!("{found:08x}") == *expected {
             return Ok(());
         }
         Err(WeightsError::Format {
             path: self.path.clone(),
-            reason: "its tensors are damaged: their checksum differs".into(),
+            reason: "the file is corrupt: its checksum does not match".into(),
         })
     }
 
@@ -288,7 +290,7 @@ impl WeightsFile {
         self.file
             .seek(SeekFrom::Start(self.start + offset))
             .and_then(|_| self.file.read_exact(to))
-            .map_err(|e| io(&self.path, "read it", &e))?;
+            .map_err(|e| io(&self.path, "read the file", &e))?;
         if spec.elem == Elem::Bool && to.iter().any(|&b| b > 1) {
             let reason = format!("tensor `{name}` holds a bool that is neither 0 nor 1");
             return Err(WeightsError::Format {

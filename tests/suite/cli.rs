@@ -141,10 +141,10 @@ fn exit_codes_say_whose_fault_it_is() {
         ("", 2, "Usage"),
         ("frobnicate", 2, "frobnicate"),
         ("run", 2, "FILE.nn"),
-        ("run toy.nn --set width", 2, "name=value"),
+        ("run toy.nn --set width", 2, "NAME=VALUE"),
         ("run toy.nn --batch 0", 2, "--batch"),
         ("check absent.nn", 2, "absent.nn"),
-        ("run toy.nn --device cuda", 2, "no CUDA"),
+        ("run toy.nn --device cuda", 2, "does not support CUDA"),
         ("explain E9999", 2, "E9999"),
         ("run nodata.nn", 3, "--data DIR"),
         ("run badrow.nn", 3, "badrow.csv:3: row 2, column `b`"),
@@ -405,7 +405,7 @@ fn ctrl_c_saves_and_the_run_goes_on() {
         place.nnc("run toy.nn --resume cut/weights.safetensors --seed 1 --epochs 2000000");
     assert_eq!(refused.status.code(), Some(3));
     assert!(
-        err(&refused).contains("its seed is 7, now 1"),
+        err(&refused).contains("it was trained with seed 7, not 1"),
         "{}",
         err(&refused)
     );
@@ -470,7 +470,7 @@ fn summary_counts_parameters_and_memory() {
     assert_eq!(memory["peak"], sum);
     assert!(summary["step_flops"].as_u64() > summary["predict_flops"].as_u64());
     let people = out(&place.nnc("summary toy.nn"));
-    for part in ["dense_1", "25 trained", "peak"] {
+    for part in ["dense_1", "25 trainable", "peak"] {
         assert!(people.contains(part), "{people}");
     }
 }
@@ -535,23 +535,40 @@ fn formatting_changes_layout_alone_and_once() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "model {{{");
 }
 
+/// The commands that `nnc --help` lists.
+fn commands(place: &Place) -> Vec<String> {
+    let help = out(&place.nnc("--help"));
+    let listed = help.lines().skip_while(|l| *l != "Commands:").skip(1);
+    let listed = listed.take_while(|l| l.starts_with("  "));
+    let commands: Vec<String> = listed
+        .filter_map(|l| l.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(commands.len(), 11, "{commands:?}");
+    commands
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    let place = Place::new();
+    let mut asked = vec!["-h".to_owned(), "--help".to_owned()];
+    for name in commands(&place) {
+        asked.extend([format!("{name} -h"), format!("{name} --help")]);
+    }
+    for args in asked {
+        let help = out(&place.nnc(&args));
+        assert!(help.contains("Usage: nnc"), "nnc {args}: {help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "nnc {args}: {line}");
+        }
+    }
+}
+
 #[test]
 fn every_option_is_documented() {
     let place = Place::new();
     let page = include_str!("../../docs/cli.md");
-    let mut commands = Vec::new();
-    for line in out(&place.nnc("--help"))
-        .lines()
-        .skip_while(|l| *l != "Commands:")
-        .skip(1)
-    {
-        match line.split_whitespace().next() {
-            Some(name) if line.starts_with("  ") => commands.push(name.to_owned()),
-            _ => break,
-        }
-    }
-    assert_eq!(commands.len(), 11, "{commands:?}");
-    for name in commands {
+    for name in commands(&place) {
         assert!(page.contains(&format!("nnc {name}")), "{name}");
         let help = out(&place.nnc(&format!("{name} --help")));
         let options = help.split(|c: char| !c.is_alphanumeric() && c != '-');

@@ -140,7 +140,7 @@ fn broken_idx_is_refused() {
     let at = flipped.len() - 6; // in the checksum
     flipped[at] ^= 1;
     let cases: [(&[u8], &str); 15] = [
-        (b"", "E0905 x: there are no rows in it"),
+        (b"", "E0905 x: the file has no rows"),
         (
             b"\0\0",
             "E0906 x: not an IDX file: it starts with 00 00, expected 00 00, a type and a rank",
@@ -155,43 +155,43 @@ fn broken_idx_is_refused() {
         ),
         (
             &good[..10],
-            "E0908 x: the header should take 12 bytes, but the file ends after 10",
+            "E0908 x: the header should have 12 bytes, but the file ends after 10",
         ),
         (
             &good[..15],
-            "E0908 x: the file should take 16 bytes, but the file ends after 15",
+            "E0908 x: the file should have 16 bytes, but the file ends after 15",
         ),
         (
             &[&good[..], &[5]].concat(),
-            "E0909 x: bytes follow after the 16 that its header declares",
+            "E0909 x: the file is longer than the 16 bytes that its header declares",
         ),
         (
             &huge,
-            "E0908 x: the file should take 3367254359296 bytes, but the file ends after 19",
+            "E0908 x: the file should have 3,367,254,359,296 bytes, but the file ends after 19",
         ),
         (
             &gz(&huge),
-            "E0910 x: its header declares 3367254359296 bytes, but the file can hold",
+            "E0910 x: its header declares 3,367,254,359,296 bytes, but the file can hold",
         ),
         (
             &idx(0x0E, &[u32::MAX; 200], &[]),
-            "E0910 x: its header declares more than 10^38 bytes, but the file can hold 804 at most",
+            "E0910 x: its header declares more than 10^38 bytes, but the file can hold at most 804",
         ),
         (
             &idx(0x08, &[0, 28, 28], &[]),
-            "E0905 x: there are no rows in it",
+            "E0905 x: the file has no rows",
         ),
         (
             &idx(0x08, &[3, 0], &[]),
-            "E0920 x: its rows have shape [0]: no elements",
+            "E0920 x: its rows have shape [0] and so no elements",
         ),
         (
             &idx(0x08, &[], &[]),
-            "E0920 x: it is a single number: it has no rows",
+            "E0920 x: it holds a single number and has no rows",
         ),
         (
             &bomb,
-            "E0909 x: bytes follow after the 12 that its header declares",
+            "E0909 x: the file is longer than the 12 bytes that its header declares",
         ),
         (&flipped, "E0904 x: the gzip stream is corrupt"),
     ];
@@ -205,7 +205,7 @@ fn broken_idx_is_refused() {
     let error = refused(&path, 48 << 20, |p| read_idx(p, "image", None));
     assert_eq!(
         error,
-        "E0904 x: the gzip stream ends too early: the file is cut off"
+        "E0904 x: the gzip stream ends too early: the file is truncated"
     );
 }
 
@@ -218,28 +218,28 @@ fn idx_values_that_do_not_fit_are_named() {
             &[3],
             &[0, 9, 12],
             ElementType::Class(10),
-            "E0917 x: row 3, column `label`: 12, but class[10] takes 0..9",
+            "E0917 x: row 3, column `label`: 12 is outside class[10], which takes 0..9",
         ),
         (
             0x09,
             &[2],
             &[0, 255],
             ElementType::Class(2),
-            "E0917 x: row 2, column `label`: -1, but class[2] takes 0..1",
+            "E0917 x: row 2, column `label`: -1 is outside class[2], which takes 0..1",
         ),
         (
             0x0B,
             &[1, 2],
             &[0, 5, 1, 0],
             ElementType::U8,
-            "E0916 x: row 1, column `label`: found `256`, expected a whole number 0..255",
+            "E0916 x: row 1, column `label`: found `256`, expected an integer 0..255",
         ),
         (
             0x0C,
             &[2, 1],
             &[0, 0, 0, 5, 1, 0, 0, 1],
             ElementType::F32,
-            "E0916 x: row 2, column `label`: found `16777217`, expected a whole number that f32 holds exactly",
+            "E0916 x: row 2, column `label`: found `16777217`, expected an integer that f32 represents exactly",
         ),
         (
             0x0D,
@@ -283,7 +283,7 @@ fn missing_files_and_folders_are_told_apart() {
         "E0901 x: no such file, nor x.gz"
     );
     std::fs::create_dir(&missing).unwrap();
-    let expected = "E0902 x: not a file but a folder; name a file in it";
+    let expected = "E0902 x: expected a file, found a folder";
     assert_eq!(
         refused(&missing, LITTLE, |p| read_idx(p, "x", None)),
         expected
@@ -412,9 +412,9 @@ fn broken_csv_is_refused() {
     let long = [b"a,b\n1,\"".as_slice(), &vec![b'x'; 17 << 20], b"\"\n"].concat();
     let open = [b"a,b\n1,2\n3,\"".as_slice(), &b"4,5\n".repeat(10 << 20)].concat();
     let cases: Vec<(&[u8], Vec<ColumnSpec>, &str)> = vec![
-        (b"", vec![], "E0905 x.csv: there are no rows in it"),
-        (b"\n\n\r\n", vec![], "E0905 x.csv: there are no rows in it"),
-        (b"a,b\n", f32s("a"), "E0905 x.csv: there are no rows in it"),
+        (b"", vec![], "E0905 x.csv: the file has no rows"),
+        (b"\n\n\r\n", vec![], "E0905 x.csv: the file has no rows"),
+        (b"a,b\n", f32s("a"), "E0905 x.csv: the file has no rows"),
         (
             b"a,b\n1,2\n3,abc\n",
             f32s("b"),
@@ -453,7 +453,7 @@ fn broken_csv_is_refused() {
         (
             b"a\n1e39\n",
             f32s("a"),
-            "E0916 x.csv:2: row 1, column `a`: found `1e39`, expected a number that fits f32",
+            "E0916 x.csv:2: row 1, column `a`: found `1e39`, expected a number in the range of f32",
         ),
         (
             b"a\n1_000\n",
@@ -463,37 +463,37 @@ fn broken_csv_is_refused() {
         (
             b"a\n256\n",
             vec![named("a", U8)],
-            "E0916 x.csv:2: row 1, column `a`: found `256`, expected a whole number 0..255",
+            "E0916 x.csv:2: row 1, column `a`: found `256`, expected an integer 0..255",
         ),
         (
             b"a\n2.5\n",
             vec![named("a", I32)],
-            "E0916 x.csv:2: row 1, column `a`: found `2.5`, expected a whole number that fits i32",
+            "E0916 x.csv:2: row 1, column `a`: found `2.5`, expected an integer in the range of i32",
         ),
         (
             b"a\n3000000000\n",
             vec![named("a", I32)],
-            "E0916 x.csv:2: row 1, column `a`: found `3000000000`, expected a whole number that fits i32",
+            "E0916 x.csv:2: row 1, column `a`: found `3000000000`, expected an integer in the range of i32",
         ),
         (
             b"label\n0\n9\n12\n",
             vec![named("label", Class(10))],
-            "E0917 x.csv:4: row 3, column `label`: 12, but class[10] takes 0..9",
+            "E0917 x.csv:4: row 3, column `label`: 12 is outside class[10], which takes 0..9",
         ),
         (
             b"label\n-1\n",
             vec![named("label", Class(2))],
-            "E0917 x.csv:2: row 1, column `label`: -1, but class[2] takes 0..1",
+            "E0917 x.csv:2: row 1, column `label`: -1 is outside class[2], which takes 0..1",
         ),
         (
             b"label\nsetosa\n",
             vec![named("label", Class(3))],
-            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class number 0..2 (classes in words are a `text` column, which `fit labels` numbers)",
+            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class index 0..2 (read class names as a `text` column and number them with `fit labels`)",
         ),
         (
             b"label\n1.5\n",
             vec![named("label", Class(3))],
-            "E0916 x.csv:2: row 1, column `label`: found `1.5`, expected a class number 0..2",
+            "E0916 x.csv:2: row 1, column `label`: found `1.5`, expected a class index 0..2",
         ),
         (
             b"a,b\n1,2\n3\n",
@@ -508,17 +508,17 @@ fn broken_csv_is_refused() {
         (
             b"a,b\n1,2\n\"3,4\n5,6\n",
             f32s("a"),
-            "E0919 x.csv:3: a quote is opened in the row that starts here and never closed",
+            "E0919 x.csv:3: the row that starts here opens a quote that is never closed",
         ),
         (
             b"a,t\n1,2\n3,\"4\n5,6",
             vec![named("t", Text)],
-            "E0919 x.csv:3: a quote is opened in the row that starts here and never closed",
+            "E0919 x.csv:3: the row that starts here opens a quote that is never closed",
         ),
         (
             b"a,b\n1,2\n\"3,4\n5\",6,7\n8,9\n",
             f32s("a"),
-            "E0912 x.csv:3: row 2 has 3 fields, expected 2 fields (it runs over 2 lines: is a quote left open?)",
+            "E0912 x.csv:3: row 2 has 3 fields, expected 2 (it spans 2 lines: is a quote left open?)",
         ),
         (
             b"age,mass\n1,2\n",
@@ -528,32 +528,32 @@ fn broken_csv_is_refused() {
         (
             b"1,2\n",
             f32s("mass"),
-            "E0913 x.csv: there is no column `mass`; its columns have no names: choose them by index",
+            "E0913 x.csv: there is no column `mass`; its columns have no names: select them by index",
         ),
         (
             b"1,2\n",
             at(2),
-            "E0914 x.csv: there is no column 2: it has 2 columns, counted from 0",
+            "E0914 x.csv: there is no column 2: it has 2 columns, numbered from 0",
         ),
         (
             b"1,2\n",
             range(0, 5),
-            "E0914 x.csv: there is no column 5: it has 2 columns, counted from 0",
+            "E0914 x.csv: there is no column 5: it has 2 columns, numbered from 0",
         ),
         (
             b"1,2\n",
             range(1, 0),
-            "E0915 x.csv: columns 1 .. 0 are the wrong way round",
+            "E0915 x.csv: columns 1 .. 0 are in the wrong order",
         ),
         (
             b"a,b\n1,2\n",
             names("b", "a"),
-            "E0915 x.csv: columns `b` .. `a` are the wrong way round",
+            "E0915 x.csv: columns `b` .. `a` are in the wrong order",
         ),
         (
             b"a,a\n1,2\n",
             f32s("a"),
-            "E0923 x.csv: two columns are called `a`; choose by index",
+            "E0923 x.csv: two columns are named `a`; select one by its index",
         ),
         (
             b"1,2,3\n",
@@ -561,12 +561,12 @@ fn broken_csv_is_refused() {
                 shape: Some(vec![2, 2]),
                 ..spec("x", Select::Indices(0, 2), F32)
             }],
-            "E0921 x.csv: column `x` has shape [3] a row, expected [2, 2]",
+            "E0921 x.csv: column `x` has shape [3] per row, expected [2, 2]",
         ),
         (
             b"a,b\n1,2\n",
             vec![spec("x", Select::Indices(0, 1), Text)],
-            "E0921 x.csv: column `x` has shape [2] a row, expected []",
+            "E0921 x.csv: column `x` has shape [2] per row, expected []",
         ),
         (
             b"t,n\ncaf\xe9,1\n",
@@ -576,12 +576,12 @@ fn broken_csv_is_refused() {
         (
             b"t\xff,n\ncaf,1\n",
             vec![],
-            "E0920 x.csv: the name of column 0, on the first line, is not valid UTF-8",
+            "E0920 x.csv: the name of column 0 on the first line is not valid UTF-8",
         ),
         (
             &long,
             f32s("a"),
-            "E0918 x.csv:2: a field that starts here is longer than 16 MB: is a quote left open?",
+            "E0918 x.csv:2: the field that starts here is longer than 16 MB: is a quote left open?",
         ),
         (
             &open,
@@ -622,7 +622,7 @@ fn broken_csv_is_refused() {
     });
     assert_eq!(
         error,
-        "E0904 x.csv.gz: the gzip stream ends too early: the file is cut off"
+        "E0904 x.csv.gz: the gzip stream ends too early: the file is truncated"
     );
 }
 
@@ -814,34 +814,34 @@ fn broken_npy_is_refused() {
     let mut long = npy_of(2, b"\n", &[]);
     long[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
     let cases: [(&[u8], &str); 13] = [
-        (b"", "E0905 x.npy: there are no rows in it"),
+        (b"", "E0905 x.npy: the file has no rows"),
         (
             b"PK\x03\x04 and so on",
             "E0906 x.npy: not an npy array: it starts with 50 4b 03 04 20 61, expected 93 4e 55 4d 50 59",
         ),
         (
             &npy("<f4", false, "(3,)", &[0; 11])[..40],
-            "E0908 x.npy: the header should take 68 bytes, but the file ends after 40",
+            "E0908 x.npy: the header should have 68 bytes, but the file ends after 40",
         ),
         (
             &npy("<f4", false, "(3,)", &[0; 11]),
-            "E0908 x.npy: the file should take 80 bytes, but the file ends after 79",
+            "E0908 x.npy: the file should have 80 bytes, but the file ends after 79",
         ),
         (
             &npy("<f4", false, "(3,)", &[0; 13]),
-            "E0909 x.npy: bytes follow after the 80 that its header declares",
+            "E0909 x.npy: the file is longer than the 80 bytes that its header declares",
         ),
         (
             &npy("<f8", false, "(4000000000, 1000)", &[0; 8]),
-            "E0908 x.npy: the file should take 320000000000",
+            "E0908 x.npy: the file should have 320,000,000,000",
         ),
         (
             &npy("|u1", false, "()", &[0]),
-            "E0920 x.npy: it is a single number: it has no rows",
+            "E0920 x.npy: it holds a single number and has no rows",
         ),
         (
             &npy("|u1", false, "(0, 4)", &[]),
-            "E0905 x.npy: there are no rows in it",
+            "E0905 x.npy: the file has no rows",
         ),
         (
             &npy("<c8", false, "(1,)", &[0; 8]),
@@ -857,11 +857,11 @@ fn broken_npy_is_refused() {
         ),
         (
             &npy_of(1, b"{'descr': '<f4'}\n", &[]),
-            "E0920 x.npy: its header is broken: ",
+            "E0920 x.npy: its header is corrupt: ",
         ),
         (
             &long,
-            "E0920 x.npy: its header would take 4294967295 bytes; 10000 are the most",
+            "E0920 x.npy: its header declares 4294967295 bytes; the maximum is 10000",
         ),
     ];
     for (bytes, expected) in cases {
@@ -874,25 +874,25 @@ fn broken_npy_is_refused() {
             "<i8",
             &[0, 0, 0, 0, 1, 0, 0, 0],
             ElementType::I32,
-            "found `4294967296`, expected a whole number that fits i32",
+            "found `4294967296`, expected an integer in the range of i32",
         ),
         (
             "<u8",
             &[255; 8],
             ElementType::F32,
-            "found `18446744073709551615`, expected a whole number that f32 holds exactly",
+            "found `18446744073709551615`, expected an integer that f32 represents exactly",
         ),
         (
             "<f8",
             &1e300f64.to_le_bytes(),
             ElementType::F32,
-            "expected a number that fits f32",
+            "expected a number in the range of f32",
         ),
         (
             "<f8",
             &2.5f64.to_le_bytes(),
             ElementType::Class(3),
-            "found `2.5`, expected a whole number that fits i32",
+            "found `2.5`, expected an integer in the range of i32",
         ),
     ];
     for (descriptor, element, want, expected) in cases {
@@ -932,12 +932,12 @@ fn broken_npz_is_refused() {
         (
             &whole[..whole.len() / 2],
             &[],
-            "E0920 d.npz: a broken npz file, perhaps cut off (",
+            "E0920 d.npz: a corrupt npz file, perhaps truncated (",
         ),
         (
             &whole,
             &[],
-            "E0922 columns have different numbers of rows: `x` 2, `y` 3",
+            "E0922 columns have different numbers of rows: `x` has 2, `y` has 3",
         ),
         (
             &whole,
@@ -947,14 +947,14 @@ fn broken_npz_is_refused() {
         (
             &damaged,
             &[],
-            "E0920 d.npz: its member `x` is damaged: Invalid checksum",
+            "E0920 d.npz: its member `x` is corrupt: Invalid checksum",
         ),
         (
             &huge,
             &[],
-            "E0910 d.npz/x.npy: its header declares 4000000077 bytes, but the file can hold",
+            "E0910 d.npz/x.npy: its header declares 4,000,000,077 bytes, but the file can hold",
         ),
-        (&bomb, &[], "E0909 d.npz/x.npy: bytes follow after the"),
+        (&bomb, &[], "E0909 d.npz/x.npy: the file is longer than the"),
     ];
     for (bytes, members, expected) in cases {
         let (_folder, path) = file("d.npz", bytes);

@@ -390,7 +390,7 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
             &[Act::Status(404)],
             "E0972",
             1,
-            "/toy/one.bin: the server answers 404 (Not Found)",
+            "/toy/one.bin: the server returned 404 (Not Found)",
         ),
         (
             &[Act::Status(500)],
@@ -408,21 +408,21 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
             &[Act::Stall(40_000)],
             "E0974",
             3,
-            "nothing came for 0.15 s, after 40000 of 100000",
+            "no data for 0.15 s, after 40,000 of 100,000",
         ),
         (&[Act::Stall(0)], "E0974", 3, "after 0 of 100000"),
         (
             &[Act::Short],
             "E0975",
             1,
-            "says that it has 99999 bytes, and the file has 100000",
+            "expected 100,000 bytes, but the server reports 99,999 bytes",
         ),
-        (&[Act::Long], "E0975", 1, "goes on after 100000 bytes"),
+        (&[Act::Long], "E0975", 1, "expected 100,000 bytes, but the server sends more"),
         (
             &[Act::Wrong],
             "E0976",
             1,
-            "not the file that it should be: its sha256 is",
+            "checksum mismatch: the sha256 is",
         ),
     ];
     for (acts, code, tries, part) in cases {

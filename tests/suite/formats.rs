@@ -152,7 +152,7 @@ fn parquet_of_pyarrow_is_read_whatever_its_encoding() {
         assert_eq!(i32s(&table, "wide"), wide);
         // most of these f32 does not hold exactly
         let error = read_parquet(&path, &specs[4..5]).unwrap_err().to_string();
-        assert!(error.ends_with("row 2, column `large`: found `2147483649`, expected a whole number that f32 holds exactly"), "{error}");
+        assert!(error.ends_with("row 2, column `large`: found `2147483649`, expected an integer that f32 represents exactly"), "{error}");
         let table = read_parquet(&path, &specs[5..]).unwrap();
         let x: Vec<f32> = each().map(|i| i as f32 / 8.0).collect();
         let y: Vec<f32> = each().map(|i| i as f32 / 16.0 - 3.0).collect();

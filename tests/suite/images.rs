@@ -484,7 +484,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
         fails(&at, wanted("label", ElementType::Class(3), &[])),
         (
             Code::E0946,
-            "/shapes: it holds 2 classes, `bars`, `dots`, but class[3] takes 3".into()
+            "/shapes: it has 2 classes, `bars`, `dots`, but class[3] takes 3".into()
         )
     );
     assert_eq!(fails(&at.join("bars"), image.clone()).0, Code::E0946);
@@ -509,7 +509,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     let (code, text) = fails(&at, image.clone());
     assert_eq!(code, Code::E0984);
     assert!(
-        text.starts_with("/shapes/dots/09.png: no PNG or JPEG image: "),
+        text.starts_with("/shapes/dots/09.png: not a readable PNG or JPEG image: "),
         "{text}"
     );
     fs::write(at.join("bars/02.png"), "").unwrap();
@@ -526,7 +526,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
     assert!(
         fails(&at, image.clone())
             .1
-            .starts_with("/shapes/bars/00.gif: no PNG or JPEG image")
+            .starts_with("/shapes/bars/00.gif: not a readable PNG or JPEG image")
     );
     fs::create_dir(at.join("empty")).unwrap();
     fs::remove_file(at.join("bars/00.gif")).unwrap();
@@ -534,7 +534,7 @@ fn what_is_wrong_with_a_folder_of_images_is_told_with_its_place() {
         fails(&at, image),
         (
             Code::E0946,
-            "/shapes/empty: there is no image in the folder of this class".into()
+            "/shapes/empty: the folder of this class has no images".into()
         )
     );
 }

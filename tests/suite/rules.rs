@@ -129,7 +129,7 @@ fn actions_act_on_a_run() {
         "{messages:?}"
     );
     assert!(
-        of(6).iter().any(|m| m.starts_with("took back")),
+        of(6).iter().any(|m| m.starts_with("restored the best weights")),
         "{messages:?}"
     );
     assert_eq!(of(8).last().unwrap(), &"stopped in epoch 8, after step 32");
@@ -174,7 +174,7 @@ fn a_rate_that_is_none_is_told_and_stays() {
     assert!(output.status.success());
     let told = err(&output) + &String::from_utf8_lossy(&output.stdout);
     assert!(
-        told.contains("inf is no learning rate: it stays 0.01"),
+        told.contains("inf is not a learning rate: kept 0.01"),
         "{told}"
     );
 }

@@ -457,12 +457,12 @@ fn a_changed_program_or_other_data_are_named() {
         fs::read_to_string(&rows).unwrap(),
     );
     fs::write(&program, text.replace("Dropout(0.1)", "Dropout(0.2)")).unwrap();
-    refused("was `x |> Dense(width, relu) |> Dropout(0.1) |> Dense(1, sigmoid)`, now it is");
+    refused("was `x |> Dense(width, relu) |> Dropout(0.1) |> Dense(1, sigmoid)`, but is now");
     fs::write(&program, text.replace("patience = 30", "patience = 31")).unwrap();
     refused("patience = 31");
     fs::write(&program, format!("# only a comment\n{text}")).unwrap();
     fs::write(&rows, table.replacen("-1.000", "-0.999", 1)).unwrap();
-    refused("the data have changed: column `x` differs");
+    refused("the data changed (column `x`)");
     fs::write(&rows, table).unwrap();
     place.events("run toy.nn --json --quiet --resume cut --limit-steps 2");
 }
@@ -491,7 +491,7 @@ fn two_runs_never_mix() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(
-        err(&output).contains("a run is writing to it"),
+        err(&output).contains("is in use by another run"),
         "{}",
         err(&output)
     );
@@ -521,7 +521,7 @@ fn a_damaged_state_is_set_aside_for_the_one_before() {
     fs::write(&names()[1], bytes).unwrap();
     let output = place.nnc("run toy.nn --json --resume cut");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("is damaged"), "{}", err(&output));
+    assert!(err(&output).contains("is corrupt"), "{}", err(&output));
     assert!(results(&place, "cut") == results(&place, "whole"));
 }
 
@@ -598,7 +598,7 @@ fn a_number_that_is_not_finite_is_traced_to_its_line() {
         log["labels"][0]
             .as_str()
             .unwrap()
-            .starts_with("`log` gives -inf in step 1"),
+            .starts_with("`log` returns -inf in step 1"),
         "{log}"
     );
     assert!(

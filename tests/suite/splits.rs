@@ -76,7 +76,7 @@ fn a_column_says_the_part() {
     });
     let failed = place.nnc("run toy.nn --out v");
     assert!(
-        err(&failed).contains("row 9, column `part`: `dev` is none"),
+        err(&failed).contains("row 9, column `part`: `dev` does not name a part"),
         "{}",
         err(&failed)
     );

@@ -106,7 +106,7 @@ fn threads_and_interruptions_make_no_difference_and_a_file_is_parsed_once() {
     let place = Place::new(&text(3000));
     let (_, told) = place.fine("run s.nn --out one --threads 1");
     assert!(
-        told.starts_with("parsed rows.csv: 3,000 rows, kept as 70.5"),
+        told.starts_with("parsed rows.csv: 3,000 rows, cached as 70.5"),
         "{told}"
     );
     let (out, told) = place.fine("run s.nn --out two --threads 2 --json");
@@ -179,7 +179,7 @@ fn what_is_wrong_with_the_cache_is_mended_or_told() {
     {
         fs::write(&entry, bytes).unwrap();
         let (_, told) = place.fine(&format!("run s.nn --out again{i}"));
-        assert!(told.contains("is damaged, and is made again"), "{told}");
+        assert!(told.contains("is corrupt; rebuilding it"), "{told}");
         assert!(fs::read(&entry).unwrap() == whole);
         assert!(place.weights(&format!("again{i}")) == place.weights("one"));
     }
@@ -190,7 +190,7 @@ fn what_is_wrong_with_the_cache_is_mended_or_told() {
     assert_eq!(output.status.code(), Some(3));
     let (_, told) = said(&output);
     assert!(
-        told.contains("error[E0903]") && told.contains("cannot make this folder"),
+        told.contains("error[E0903]") && told.contains("cannot create the folder"),
         "{told}"
     );
     assert!(!place.path("bad").exists());

@@ -72,7 +72,7 @@ fn data_that_no_trial_can_read_end_the_sweep() {
     let output = place.nnc("sweep toy.nn --out w --jobs 1");
     assert_eq!(output.status.code(), Some(3), "{}", out(&output));
     assert!(
-        err(&output).contains("no trial can read its data"),
+        err(&output).contains("the trials cannot read their data"),
         "{}",
         err(&output)
     );
@@ -95,7 +95,7 @@ fn the_best_program_comes_to_the_same_score() {
     // one line says how the sweep is run, and a run trains one configuration
     let plain = place.nnc("run toy.nn --out plain --epochs 1");
     assert!(
-        out(&plain).contains("to sweep over width, rate: nnc sweep toy.nn"),
+        out(&plain).contains("to search over width and rate:\n  nnc sweep toy.nn"),
         "{}",
         out(&plain)
     );
@@ -172,7 +172,7 @@ fn a_failing_trial_does_not_end_the_sweep() {
     let output = place.nnc("sweep toy.nn --out v --epochs 2");
     assert_eq!(output.status.code(), Some(3), "{}", out(&output));
     assert!(
-        err(&output).contains("no trial came to a score"),
+        err(&output).contains("no trial finished with a score"),
         "{}",
         err(&output)
     );
@@ -244,7 +244,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
     refused(
         "--epochs 4",
         &text.replace("Dropout(0.1)", "Dropout(0.2)"),
-        "the program has changed",
+        "the program changed",
     );
     refused("--epochs 5", &text, "its epochs was");
     let rows = place.path().join("toy.csv");
@@ -254,7 +254,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
     let kept = fs::read_to_string(place.path().join("a/trials.jsonl")).unwrap();
     let kept: String = kept.lines().take(1).map(|l| format!("{l}\n")).collect();
     fs::write(place.path().join("a/trials.jsonl"), kept).unwrap();
-    refused("--epochs 4", &text, "the data have changed");
+    refused("--epochs 4", &text, "the data changed");
 }
 
 #[test]
@@ -364,14 +364,14 @@ fn wrong_use_is_told() {
     fs::write(place.path().join("plain.nn"), PROGRAM).unwrap();
     let cases = [
         ("sweep plain.nn", 2, "has no `sweep` block"),
-        ("sweep toy.nn --set width=3", 2, "the sweep varies `width`"),
+        ("sweep toy.nn --set width=3", 2, "`width` is varied by the sweep"),
         ("sweep toy.nn --trials 0", 2, "0"),
         ("sweep toy.nn --jobs 0", 2, "0"),
         ("sweep toy.nn --resume", 2, "there is no sweep of `toy`"),
         (
             "sweep toy.nn --out . --resume",
             2,
-            "holds no sweep to go on with",
+            "does not hold a sweep to resume",
         ),
     ];
     for (args, code, said) in cases {
@@ -382,7 +382,7 @@ fn wrong_use_is_told() {
     place.events("sweep toy.nn --json --out w --trials 1 --epochs 1");
     let again = place.nnc("sweep toy.nn --out w --trials 1 --epochs 1");
     assert!(
-        err(&again).contains("it holds a sweep already"),
+        err(&again).contains("already holds a sweep"),
         "{}",
         err(&again)
     );

@@ -175,7 +175,7 @@ fn inspect_shows_what_the_model_is_fed() {
         "review",
         "text",
         "most frequent",
-        "ids a text",
+        "tokens per text",
         "fitted sizes: length = ",
         "input ids : token[",
     ] {
@@ -298,7 +298,7 @@ fn what_does_not_fit_the_data_is_told_with_its_place() {
     for part in [
         "error[E0310]: ids run to ",
         "kind.nn:17",
-        "the data say: length = ",
+        "sizes found in the data: length = ",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -337,7 +337,7 @@ fn broken_texts_are_refused_with_their_place() {
         ),
         (
             b"kind\treview\n".to_vec(),
-            "[E0905]: reviews.tsv: there are no rows in it",
+            "[E0905]: reviews.tsv: the file has no rows",
         ),
     ];
     for (bytes, expected) in cases {
@@ -357,7 +357,7 @@ fn broken_texts_are_refused_with_their_place() {
     let out = nnc(place.path(), &["run", "kind.nn"]);
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(
-        said.contains("[E0933]: the fitted `length` is 0, and a size is at least 1"),
+        said.contains("[E0933]: the fitted `length` is 0, but a size must be at least 1"),
         "{said}"
     );
 }

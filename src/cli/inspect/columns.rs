@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::pictures::{self, Ends, Shape};
 use super::short;
 use crate::cli::common::Failure;
-use crate::cli::run::progress::thousands;
 use crate::data::describe::{Facts, Histogram, describe, describe_pieces};
 use crate::data::stream::StreamPart;
 use crate::data::{Column, Table};
+use crate::plural::thousands;
 use crate::spec::{ColumnKind, ColumnSpec, DataSpec};
 
 /// Rows of more numbers are described as a whole.
@@ -165,7 +165,10 @@ impl Look<'_> {
             let (range, mean) = match &facts.range {
                 None => Default::default(),
                 Some(r) => (
-                    format!("{} .. {}{}", short(r.min), short(r.max), self.unit()),
+                    match r.min == r.max {
+                        true => format!("{}{}", short(r.min), self.unit()),
+                        false => format!("{} .. {}{}", short(r.min), short(r.max), self.unit()),
+                    },
                     match self.is_label() {
                         true => String::new(),
                         false => format!("{} ± {}", short(r.mean), short(r.std)),

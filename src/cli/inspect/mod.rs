@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::run::progress::thousands;
 use crate::cli::{console, fetch, load};
 use crate::data::cache::Told;
+use crate::plural::{self, thousands};
 use crate::spec::{DataSpec, Part};
 use crate::train::dataset::{Dataset, Places, Reading, Streaming};
 
@@ -39,16 +39,16 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// Show what a model is fed of the first N training rows
+    /// Show the model inputs of the first N training rows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
-    /// How many of the most and of the least frequent words to show
+    /// Number of most and least frequent words to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub words: usize,
-    /// Write histograms, pictures and a page with all of it, inspect.html, into this folder
+    /// Write inspect.html, histograms and images to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Seed of the split, in place of the file's
+    /// Seed of the split (overrides the file)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
@@ -126,7 +126,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
             let first = numbers.into_iter().enumerate().collect();
             (Source::Stream(rows), &streamed, first)
         }
-        (None, None) => return Err(Failure::usage("the data have no `train` part")),
+        (None, None) => return Err(Failure::usage("there is no training set")),
     };
     let columns = looks(spec, source, table, data_set.missing())?;
     let samples = match args.sample {
@@ -161,10 +161,10 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
     }
     console::line(&found.text())?;
     if let Some(page) = written.last() {
-        let others = written.len() - 1;
         console::note(&format!(
-            "written: {}, and what it shows as {others} files beside it",
-            page.display()
+            "wrote {} and {}",
+            page.display(),
+            plural::count(written.len() - 1, "image file")
         ));
     }
     Ok(exit::FINE)
@@ -181,7 +181,7 @@ impl Inspected<'_> {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "{}: {}; what follows is of the training rows\n{}",
+            "{}: {}; statistics below are for the training rows\n{}",
             self.spec.name,
             self.counted(),
             columns_text(&self.columns)
@@ -222,7 +222,7 @@ impl Inspected<'_> {
 
 fn data<'a>(checked: &'a Checked, common: &Common) -> Result<&'a DataSpec, Failure> {
     checked.data.as_ref().ok_or_else(|| Failure::Usage {
-        message: format!("{} has no `data` block to look at", common.file.display()),
+        message: format!("{} has no `data` block to inspect", common.file.display()),
         help: None,
     })
 }

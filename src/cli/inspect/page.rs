@@ -11,10 +11,10 @@ use super::sample::{Fed, Picture, Sample, Shown, split_padding};
 use super::words::Words;
 use super::{HEAD, Inspected, short};
 use crate::cli::common::Failure;
-use crate::cli::run::progress::thousands;
 use crate::data::describe::Facts;
 use crate::data::fitted::statistics::Lengths;
 use crate::data::write::replace;
+use crate::plural::{count, thousands};
 use crate::train::RunError;
 use crate::train::report::charts::{Histogram, bars, escape, histograms};
 use crate::train::report::page::{SHARED, table};
@@ -35,7 +35,7 @@ pub fn write(folder: &Path, found: &Inspected) -> Result<Vec<PathBuf>, Failure> 
     let mut files = Files::new();
     let page = page(found, &mut files)?;
     files.push(("inspect.html".into(), page.into_bytes()));
-    std::fs::create_dir_all(folder).map_err(|e| RunError::file(folder, "make this folder", &e))?;
+    std::fs::create_dir_all(folder).map_err(|e| RunError::file(folder, "create the folder", &e))?;
     let mut written = Vec::new();
     for (name, bytes) in files {
         let path = folder.join(name);
@@ -51,7 +51,7 @@ fn page(found: &Inspected, files: &mut Files) -> Result<String, Failure> {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{name}</title>\
          <link rel=\"icon\" href=\"data:,\"><style>{SHARED}{STYLE}</style></head><body><h1>{name}</h1>\
-         <p class=\"lead\">{}. What follows is of the training rows.</p>",
+         <p class=\"lead\">{}. Statistics are for the training rows.</p>",
         escape(&found.counted())
     );
     let links = found.columns.iter().map(|c| c.spec.name.as_str());
@@ -109,8 +109,8 @@ fn column(look: &Look, head: &[(usize, u64)], files: &mut Files) -> Result<Strin
         let png = pictures::grid(&all, shape, ends, PICTURES)?;
         let _ = write!(
             out,
-            "<p class=\"note\">The first {} rows.</p><img class=\"grid\" alt=\"rows of {name}\" src=\"{}\">",
-            all.len(),
+            "<p class=\"note\">The first {}.</p><img class=\"grid\" alt=\"rows of {name}\" src=\"{}\">",
+            count(all.len(), "row"),
             address(&png)
         );
         files.push((format!("{name}.png"), png));
@@ -133,7 +133,7 @@ fn chart(look: &Look) -> Result<Option<String>, RunError> {
     if look.features.is_empty() && look.facts.counts.len() > 1 {
         let counts = look.facts.counts.iter();
         let counts: Vec<_> = counts.map(|(v, n)| (v.to_string(), *n as f64)).collect();
-        return bars(&format!("How often each {name} is there"), &counts).map(Some);
+        return bars(&format!("Class counts of {name}"), &counts).map(Some);
     }
     let panel = |name: String, facts: &Facts| {
         let range = facts.range.as_ref()?;
@@ -183,13 +183,13 @@ fn words(w: &Words, most: usize, files: &mut Files) -> Result<String, RunError> 
         "<div class=\"beside\"><figure class=\"one\">{lengths}</figure>"
     );
     files.push((format!("{}-lengths.svg", w.name()), lengths.into_bytes()));
-    let heads = ["a length", "ids", "of the texts are not longer"];
+    let heads = ["percentile", "tokens", "texts covered"];
     out += &table(&heads, &w.cover(), "numbers");
     out += "</div><div class=\"beside\">";
     let (often, seldom) = w.ends(most);
     for (title, all) in [("most frequent", often), ("least frequent", seldom)] {
         if !all.is_empty() {
-            out += &table(&[title, "id", "times", "texts"], &all, "numbers");
+            out += &table(&[title, "id", "count", "texts"], &all, "numbers");
         }
     }
     Ok(out + "</div></section>")
@@ -207,18 +207,21 @@ fn length_chart(w: &Words) -> Result<String, RunError> {
         counts[(at as usize).min(count - 1)] += 1;
     }
     let panel = Histogram {
-        name: "ids a text".into(),
+        name: "tokens per text".into(),
         edges: (0..=count).map(|i| min + width * i as f64).collect(),
         counts,
         note: format!("mean {} ± {}", short(lengths.mean()), short(lengths.std())),
     };
-    histograms(&format!("Lengths of texts by {}", w.name()), &[panel])
+    histograms(
+        &format!("Lengths of texts in tokens of {}", w.name()),
+        &[panel],
+    )
 }
 
 fn samples(all: &[Sample], files: &mut Files) -> Result<String, RunError> {
     let mut out = String::from(
-        "<section id=\"sample\"><h2>What a model is fed</h2>\
-         <p class=\"note\">Rows as they stand in the file, and as inputs and targets after every transform.</p>",
+        "<section id=\"sample\"><h2>Model inputs</h2>\
+         <p class=\"note\">Rows as they are in the file, and the inputs and targets computed from them.</p>",
     );
     for (i, sample) in all.iter().enumerate() {
         let _ = write!(
@@ -249,7 +252,7 @@ fn samples(all: &[Sample], files: &mut Files) -> Result<String, RunError> {
             if let Shown::Picture(first) = &fed.shown {
                 let values: Vec<_> = all.iter().map(|s| s.fed[k].values.clone()).collect();
                 let png = pictures::grid(&values, first.shape, first.ends, PICTURES)?;
-                files.push((format!("fed-{}.png", fed.name), png));
+                files.push((format!("input-{}.png", fed.name), png));
             }
         }
     }

@@ -141,7 +141,7 @@ pub fn grid(
     }
     let mut png = Cursor::new(Vec::new());
     all.write_to(&mut png, ImageFormat::Png)
-        .map_err(|e| RunError::Program(format!("a picture cannot be written: {e}")))?;
+        .map_err(|e| RunError::Program(format!("cannot write an image: {e}")))?;
     Ok(png.into_inner())
 }
 

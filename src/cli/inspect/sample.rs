@@ -1,4 +1,4 @@
-//! Rows as they stand in the file, and as a model is fed them after every transform.
+//! Rows as they are in the file, and as a model is fed them after every transform.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use super::{Args, short};
 use crate::bytes::numbers_of;
 use crate::check::Checked;
 use crate::cli::common::Failure;
-use crate::cli::run::progress::thousands;
 use crate::data::text::Vocabulary;
 use crate::data::{ColumnData, Order};
 use crate::ir::{Elem, Graph, Type};
+use crate::plural::thousands;
 use crate::spec::Programs;
 use crate::spec::{Make, Part, Rows};
 use crate::train::dataset::Dataset;
@@ -138,7 +138,7 @@ pub fn samples(
 impl Sample {
     /// For a terminal.
     pub fn text(&self) -> String {
-        let mut text = format!("row {} of the data", self.row);
+        let mut text = format!("row {} of the data", thousands(self.row));
         let lines = |picture: &Picture| {
             let lines = blocks(&picture.values, picture.shape, picture.ends);
             let lines = lines.iter().map(|l| format!("\n    {l}"));
@@ -356,7 +356,7 @@ fn ids_text(all: &[(u32, Option<String>)]) -> String {
         None => id.to_string(),
     });
     parts.push(shown.collect::<Vec<_>>().join(" "));
-    parts.extend((words.len() > MOST).then(|| format!("… {} more", words.len() - MOST)));
+    parts.extend((words.len() > MOST).then(|| format!("… {} more", thousands(words.len() - MOST))));
     parts.extend((after > 0).then(|| padding(after)));
     parts.join(", ")
 }

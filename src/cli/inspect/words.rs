@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::short;
 use crate::cli::common::Failure;
-use crate::cli::run::progress::thousands;
 use crate::data::Table;
 use crate::data::fitted::statistics::Lengths;
 use crate::data::text::{Numbering, Vocabulary, Word};
+use crate::plural::{count, thousands};
 use crate::spec::{DataSpec, FitKind, Make, Rows};
 use crate::train::dataset::Dataset;
 
@@ -38,10 +38,10 @@ fn by_count(v: &Vocabulary) -> Vec<(u32, &Word)> {
 /// What one of its words is called.
 fn unit(v: &Vocabulary) -> &'static str {
     match v.rules.ids {
-        Numbering::BytePairs { .. } => "pieces",
-        Numbering::ByHash => "hashes",
-        Numbering::ByCount if v.rules.char_level => "characters",
-        Numbering::ByCount => "words",
+        Numbering::BytePairs { .. } => "piece",
+        Numbering::ByHash => "hash",
+        Numbering::ByCount if v.rules.char_level => "character",
+        Numbering::ByCount => "word",
     }
 }
 
@@ -114,14 +114,21 @@ impl<'a> Words<'a> {
         let v = self.vocabulary;
         let all: u64 = v.words.iter().map(|w| w.count).sum();
         let used: u64 = v.in_use().words.iter().map(|w| w.count).sum();
-        let unit = unit(v);
+        let there = by_count(v).len();
+        let kept = v.in_use().words.iter().filter(|w| w.count > 0).count();
+        let which = match kept == there {
+            true => "all are kept".to_owned(),
+            false => format!(
+                "the {} most frequent are kept: {:.1} % of all occurrences",
+                thousands(kept),
+                100.0 * used as f64 / all.max(1) as f64
+            ),
+        };
         format!(
-            "{} {unit} of {} in {} texts; ids below {}, which {:.1} % of the {unit} have",
-            thousands(by_count(v).len()),
-            self.column,
-            thousands(v.documents as usize),
-            thousands(v.size() as usize),
-            100.0 * used as f64 / all.max(1) as f64,
+            "{} in the {} of {}; {which}",
+            count(there, &format!("distinct {}", unit(v))),
+            count(v.documents, "text"),
+            self.column
         )
     }
 
@@ -131,11 +138,10 @@ impl<'a> Words<'a> {
         let ids = (v.size() as usize).saturating_sub(1).min(v.words.len());
         let line = |(name, found, share): &(&str, usize, f64)| {
             format!(
-                "{name} has vectors for {} of {} {unit}, which are {:.1} % of the {unit} with an id in the texts",
+                "{name} has vectors for {} of {}: {:.1} % of their occurrences",
                 thousands(*found),
-                thousands(ids),
+                count(ids, unit(v)),
                 share * 100.0,
-                unit = unit(v),
             )
         };
         self.vectors.iter().map(line).collect()
@@ -154,10 +160,11 @@ impl<'a> Words<'a> {
             ("95 %", l.percentile(95.0)),
             ("99 %", l.percentile(99.0)),
             ("mean + 2 std", l.mean() + 2.0 * l.std()),
-            ("the longest", l.max()),
+            ("max", l.max()),
         ];
         let padded = self.padded.iter();
-        let padded = padded.map(|(name, length, _)| row(format!("of {name}"), *length as f64));
+        let padded =
+            padded.map(|(name, length, _)| row(format!("length of {name}"), *length as f64));
         let usual = usual.map(|(name, x)| row(name.into(), x));
         usual.into_iter().chain(padded).collect()
     }
@@ -180,7 +187,7 @@ impl<'a> Words<'a> {
 pub fn words_text(w: &Words, most: usize) -> String {
     let list = |words: Vec<Vec<String>>| {
         let shown: Vec<String> = (words.iter())
-            .map(|w| format!("{} {} ({}; in {} texts)", w[0], w[2], w[1], w[3]))
+            .map(|w| format!("{} {} (id {}, in {})", w[0], w[2], w[1], w[3]))
             .collect();
         shown.join(", ")
     };
@@ -195,7 +202,7 @@ pub fn words_text(w: &Words, most: usize) -> String {
     let l = &w.lengths;
     let (mean, std) = (l.mean(), l.std());
     text += &format!(
-        "\n  ids a text      {} .. {}, mean {} ± {}, median {}, 95 % {}, 99 % {}, mean + 2 std {} ({:.1} % are not longer)",
+        "\n  tokens per text {} .. {}, mean {} ± {}, median {}, 95 % {}, 99 % {}, mean + 2 std {} ({:.1} % of texts are at most this long)",
         short(l.min()),
         short(l.max()),
         short(mean),
@@ -209,7 +216,8 @@ pub fn words_text(w: &Words, most: usize) -> String {
     text += &bars(l);
     for (name, length, share) in &w.padded {
         text += &format!(
-            "\n  {name} has {length} ids a text: {:.1} % of the texts are not cut",
+            "\n  {name} has {} per text: {:.1} % of texts are not truncated",
+            count(*length, "token"),
             share * 100.0
         );
     }
@@ -238,9 +246,13 @@ fn bars(lengths: &Lengths) -> String {
     for (i, n) in counts.iter().enumerate() {
         let from = lengths.min() + step * i as f64;
         let bar = "█".repeat((n * WIDTH).div_ceil(most));
-        let to = if i == BARS { "and more" } else { "..      " };
         let bar = if bar.is_empty() { bar } else { bar + " " };
-        text += &format!("\n  {from:>7} {to} {bar}{}", thousands(*n));
+        let range = match i {
+            BARS => format!(">= {}", short(from)),
+            _ if step == 1.0 => short(from),
+            _ => format!("{} .. {}", short(from), short(from + step - 1.0)),
+        };
+        text += &format!("\n  {range:>16}  {bar}{}", thousands(*n));
     }
     text
 }

@@ -9,6 +9,7 @@ use crate::data::formats::folder::Folder;
 use crate::data::formats::images::{self, ImageOptions, read_images};
 use crate::data::formats::{jsonl, npy, parquet, texts, wav};
 use crate::data::{Column, ColumnData, DataError, Table};
+use crate::plural::count;
 use crate::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
 use crate::train::RunError;
 use crate::train::dataset::{csv_columns, element, shaped};
@@ -144,10 +145,10 @@ fn read_folder(
     }
     Err(Failure::Usage {
         message: format!(
-            "{} is a folder, and the model's rows are not the files of one",
+            "{} is a folder, but the model does not read its rows from files in a folder",
             path.display()
         ),
-        help: Some(format!("give a file of rows with {}", names(specs))),
+        help: Some(format!("pass a file with the columns {}", names(specs))),
     })
 }
 
@@ -165,10 +166,10 @@ fn read_npy(path: &Path, specs: &[&ColumnSpec]) -> Result<Table, Failure> {
     let [spec] = specs else {
         return Err(Failure::Usage {
             message: format!(
-                "an npy file holds one array, the model takes {}",
+                "an npy file holds one array, but the model takes {}",
                 names(specs)
             ),
-            help: Some("give a CSV or an npz file".into()),
+            help: Some("pass a CSV or npz file".into()),
         });
     };
     let column = npy::read_npy(path, &spec.name, Some(element(spec.kind)))?;
@@ -226,7 +227,7 @@ fn open_text(path: &Path, specs: &[&ColumnSpec]) -> Result<CsvBlocks, Failure> {
         }
     } else if !by_name && width < fields {
         return Err(Failure::from(RunError::Usage {
-            what: format!("{} has {width} columns", path.display()),
+            what: format!("{} has {}", path.display(), count(width, "column")),
             reason: format!("the model takes {fields}: {}", names(specs)),
         }));
     }

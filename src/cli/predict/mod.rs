@@ -21,6 +21,7 @@ use crate::cli::{console, run};
 use crate::data::formats::{csv, npy};
 use crate::data::{Batches, Column, ColumnData, DataError, Order, Table};
 use crate::ir::Elem;
+use crate::plural;
 use crate::spec::{ColumnSpec, Meaning, OutputSpec};
 use crate::train::dataset::{extend, fill, indices, is_series};
 use crate::train::fitted::{Fitted, Made};
@@ -40,16 +41,17 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// What `nnc run` saved
+    /// Weights file written by `nnc run`
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Rows to predict: CSV, TSV, JSON lines, Parquet, npy or npz; or a folder of texts or sounds
+    /// Rows to predict: a CSV, TSV, JSON Lines, Parquet, npy or npz file, or a folder of text,
+    /// audio or image files
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
-    /// Where to write: a CSV or npy file, or - for CSV on stdout
+    /// Output file, CSV or npy; - prints CSV to stdout
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
-    /// Rows at a time, in place of the file's
+    /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
 }
@@ -62,16 +64,18 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
             let names: Vec<&str> = (loaded.train.outputs.iter()).map(|o| &*o.name).collect();
             return Err(Failure::Usage {
                 message: format!(
-                    "an npy file holds one array, the model has {}",
+                    "an npy file holds one array, but the model has several outputs: {}",
                     names.join(", ")
                 ),
-                help: Some("write a CSV file".into()),
+                help: Some("write a CSV file instead".into()),
             });
         }
         Kinds::Npy => true,
         Kinds::Text => false,
         Kinds::Npz | Kinds::Jsonl | Kinds::Parquet => {
-            return Err(Failure::usage("predictions are written as CSV or npy"));
+            return Err(Failure::usage(
+                "predictions can only be written as CSV or npy",
+            ));
         }
     };
     let mut file = WeightsFile::open(&args.weights)?;
@@ -121,7 +125,10 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
             let event = json!({"event": "predicted", "rows": count, "output": output});
             console::line(&event.to_string())?;
         } else if !args.machine.quiet {
-            console::note(&format!("{count} rows -> {output}"));
+            console::note(&format!(
+                "wrote {} to {output}",
+                plural::count(count, "prediction")
+            ));
         }
     }
     Ok(exit::FINE)
@@ -164,9 +171,8 @@ impl Predictor<'_> {
             Some((table, whole)) => {
                 let rows: Vec<u32> = all.into_iter().filter(|r| whole[*r as usize]).collect();
                 console::note(&format!(
-                    "{} rows have too few before them: there is a line for each of the other {}",
-                    table.rows() - rows.len(),
-                    rows.len()
+                    "skipped the first {} (not enough history)",
+                    plural::count(table.rows() - rows.len(), "row"),
                 ));
                 (table, rows)
             }

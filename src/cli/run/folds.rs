@@ -55,7 +55,7 @@ pub fn run(args: &Args, loaded: &mut Loaded) -> Result<u8, Failure> {
             && finished(&kept, loaded.train.epochs)
         {
             is_of_this_program(args, loaded, &folder)?;
-            progress.say(&format!("fold {fold} of {count}: done before"));
+            progress.say(&format!("fold {fold} of {count}: already done"));
             folds.push(kept);
             continue;
         }
@@ -96,12 +96,14 @@ fn place(args: &Args, loaded: &Loaded) -> Result<(Output, bool), Failure> {
     let single = output::is_run(&from) && from.join("history.csv").exists();
     if !from.is_dir() || single {
         return Err(Failure::Usage {
-            message: format!("{} is of one fold", from.display()),
-            help: Some("name the folder of all of them, or the fold: --fold N".into()),
+            message: format!("{} holds a single fold", from.display()),
+            help: Some(
+                "pass the folder that holds all folds, or choose a fold with --fold N".into(),
+            ),
         });
     }
     if !output::is_run(&from) {
-        let message = format!("{} holds no run to go on with", from.display());
+        let message = format!("{} does not hold a run to resume", from.display());
         return Err(Failure::usage(message));
     }
     Ok((Output::reopen(&from)?, true))

@@ -16,12 +16,13 @@ use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
 use crate::cli::run::not_finite::Again;
-use crate::cli::run::progress::{Progress, seconds, thousands};
+use crate::cli::run::progress::{Progress, seconds};
 use crate::cli::run::report::Ended;
 use crate::cli::run::run_state::Saver;
 use crate::cli::{console, fetch, interrupt, program};
 use crate::data::Order;
 use crate::data::cache::Told;
+use crate::plural::{count, listed, thousands};
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
 use crate::train::checkpoints::Checkpoints;
@@ -45,32 +46,32 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub machine: Machine,
-    /// Epochs to train for, in place of the file's
+    /// Number of epochs (overrides the file)
     #[arg(long, value_name = "N")]
     pub epochs: Option<u32>,
-    /// Rows a step, in place of the file's
+    /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Seed of everything random, in place of the file's
+    /// Random seed (overrides the file)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The run's folder, the only place it writes to [default: a new folder runs/NAME-N]
+    /// Output folder; nothing is written elsewhere [default: a new folder runs/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Start from these weights
+    /// Initial weights, from another run
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub weights: Option<PathBuf>,
-    /// Go on with a run that was stopped: its folder, or a state in it [default: --out, or the
-    /// last run of this program in runs/]
+    /// Resume a stopped run: its folder or a checkpoint [default: --out, or the last run of
+    /// this program in runs/]
     #[arg(long, value_name = "DIR|FILE", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
-    /// Stop after so many steps
+    /// Stop after N steps
     #[arg(long, value_name = "N")]
     pub limit_steps: Option<u64>,
-    /// Hold this fold out, of data that are split by `kfold`, and train no other
+    /// Train only fold N of a k-fold split
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub fold: Option<u32>,
-    /// Stop when so many epochs are done in all, to go on later
+    /// Stop once N epochs are done in total, to resume later
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit_epochs: Option<u32>,
 }
@@ -157,7 +158,7 @@ pub fn one(
             && states.newest(&out.weights()).0.is_some()
         {
             console::note(&format!(
-                "what was saved last is whole; to go on from it:\n  nnc run {} --resume {}",
+                "the last checkpoint is intact; resume from it with:\n  nnc run {} --resume {}",
                 arguments(args),
                 whole.unwrap_or(out.folder()).display()
             ));
@@ -210,9 +211,10 @@ fn train(
     let mut progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
     progress.record(&out.events(), from.position.epoch)?;
     introduce(&progress, args, loaded, &session, data, out);
-    for (folder, count) in samples {
+    for (folder, images) in samples {
         progress.say(&format!(
-            "{count} augmented images in {}",
+            "saved {} in {}",
+            count(images, "augmented image"),
             out.folder().join(folder).display()
         ));
     }
@@ -306,12 +308,12 @@ pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
             Ok(())
         }
         (Some(n), Some(count)) => {
-            let what = format!("there is no fold {n}: there are {count}, counted from 1");
+            let what = format!("there is no fold {n}: the folds are numbered 1 to {count}");
             Err(Failure::usage(what))
         }
         (Some(_), None) => Err(Failure::Usage {
-            message: "the data have no folds".into(),
-            help: Some("`split kfold(5)` makes five".into()),
+            message: "the data is not split into folds".into(),
+            help: Some("`split kfold(5)` makes 5 folds".into()),
         }),
     }
 }
@@ -341,14 +343,14 @@ fn refuse_what_is_done(from: &Resumed, epochs: usize, resumed: bool) -> Result<(
     let done = from.position.epoch;
     if let Some(callback) = &from.ended {
         return Err(Failure::Usage {
-            message: format!("this run was ended by {callback} after {done} epochs"),
-            help: Some("a new run may start from its weights: --weights FILE".into()),
+            message: format!("{callback} stopped this run after {}", count(done, "epoch")),
+            help: Some("start a new run from its weights with --weights FILE".into()),
         });
     }
     if resumed && done >= epochs {
         return Err(Failure::Usage {
-            message: format!("this run has done its {done} epochs"),
-            help: Some(format!("go on with --epochs {}", done + epochs)),
+            message: format!("this run is complete: {} done", count(done, "epoch")),
+            help: Some(format!("train longer with --epochs {}", done + epochs)),
         });
     }
     Ok(())
@@ -412,7 +414,7 @@ pub fn fitted(
 ) -> Result<Option<Fitted>, Failure> {
     let fitted = Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
         Failure::usage(format!(
-            "{}: what was fitted cannot be read: {reason}",
+            "{}: cannot read the fitted statistics: {reason}",
             path.display()
         ))
     })?;
@@ -440,7 +442,7 @@ pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts
     let held = |part| data.batches(part, &eval, spec.batch, Order::Sequential);
     let train = data.batches(Part::Train, &train, spec.batch, order)?;
     Ok(Parts {
-        train: train.ok_or_else(|| Failure::usage("the data have no `train` part"))?,
+        train: train.ok_or_else(|| Failure::usage("there is no training set"))?,
         val: held(Part::Val)?,
         test: held(Part::Test)?,
     })
@@ -465,20 +467,23 @@ fn introduce(
         .map(|(part, rows)| format!("{} {part}", thousands(*rows)))
         .collect();
     let parameters = session.store().parameters();
-    progress.say(&format!(
-        "{}: {} parameters, rows {}, batch {}, seed {}, {}",
-        spec.models.join(", "),
-        thousands(parameters),
-        shown.join(" / "),
-        spec.batch,
-        spec.seed,
+    let facts = [
+        format!(
+            "{}: {}",
+            spec.models.join(", "),
+            count(parameters, "parameter")
+        ),
+        format!("rows {}", shown.join(" / ")),
+        format!("batch {}", spec.batch),
+        format!("seed {}", spec.seed),
         args.machine.describe(),
-    ));
+    ];
+    progress.say(&console::wrapped(&facts, ", ", 2));
     if let Some(sweep) = &loaded.sweep {
-        let axes: Vec<&str> = sweep.axes.iter().map(|a| a.name.as_str()).collect();
+        let axes: Vec<String> = sweep.axes.iter().map(|a| a.name.clone()).collect();
         progress.say(&format!(
-            "one configuration; to sweep over {}: nnc sweep {}",
-            axes.join(", "),
+            "training one configuration; to search over {}:\n  nnc sweep {}",
+            listed(&axes),
             args.common.file.display()
         ));
     }
@@ -518,7 +523,7 @@ fn warn_of_overlaps(progress: &Progress, session: &Session, data: &Dataset) -> R
             }),
         );
         console::note(&format!(
-            "warning[{}]: {message}\n  = help: {}",
+            "warning[{}]: {message}\n  help: {}",
             Overlap::CODE,
             Overlap::HELP
         ));
@@ -560,15 +565,19 @@ fn conclude(
     if let Some(text) = batches_text(outcome) {
         progress.say(&text);
     }
+    let what = match outcome.stopped {
+        Some(Stopped::Interrupted) => "checkpoint ",
+        _ => "",
+    };
     progress.say(&format!(
-        "saved {}  ({} steps, {})",
+        "saved {what}{}  ({}, {})",
         weights.display(),
-        thousands(steps as usize),
+        count(steps, "step"),
         seconds(total)
     ));
     match outcome.stopped {
         Some(Stopped::Interrupted) => console::note(&format!(
-            "stopped in epoch {} of {}; go on with:\n  nnc run {} --resume {}",
+            "interrupted in epoch {} of {}; resume with:\n  nnc run {} --resume {}",
             outcome.position.epoch + 1,
             loaded.train.epochs,
             arguments(args),
@@ -593,7 +602,7 @@ fn batches_text(outcome: &Outcome) -> Option<String> {
         let waited = sum(|r| r.costs.waited);
         let training: f64 = outcome.history.iter().map(|r| r.train_seconds).sum();
         format!(
-            "augmenting took {} of the workers' time; training waited {} of {} for batches",
+            "augmentation: {} of worker time; training spent {} of {} waiting for batches",
             seconds(augmenting),
             seconds(waited),
             seconds(training)
@@ -622,7 +631,7 @@ fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Stri
         }
         if losses[losses.len() - 1] > losses[best] * 1.1 {
             return format!(
-                "nnc run {} --epochs {}  (val_loss was least then)",
+                "nnc run {} --epochs {}  (val_loss was lowest then)",
                 arguments(args),
                 outcome.history[best].epoch
             );
@@ -659,7 +668,7 @@ pub fn arguments(args: &Args) -> String {
 /// What is wrong with a run that has no such part.
 pub fn no_part(part: Part) -> RunError {
     RunError::Usage {
-        what: format!("the data have no `{}` part", part.name()),
-        reason: "give it a share in `split` or a source".into(),
+        what: format!("there is no {} set", part.adjective()),
+        reason: "add it to `split`, or give it a source of its own".into(),
     }
 }

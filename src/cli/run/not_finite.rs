@@ -85,12 +85,12 @@ fn diagnostic(error: &RunError, found: &Trace) -> Diagnostic {
     match &found.cause {
         Cause::Data { column, row } => d
             .note(format!(
-                "{place} the data hold it: column `{column}`, row {} of the batch",
+                "the data contain a value that is not finite {place}: column `{column}`, row {} of the batch",
                 row + 1
             ))
             .help("clean the file, or replace such values where the column is read"),
         Cause::Kept { name } => d
-            .note(format!("`{name}` is not finite before the step, {place}"))
+            .note(format!("`{name}` is already not finite before the update {place}"))
             .help("start from other weights"),
         Cause::Operation(o) => {
             let what = format!("{} {place}", made(o));
@@ -112,7 +112,7 @@ fn made(o: &Operation) -> String {
     } else {
         "in its gradient or update, "
     };
-    format!("{of}`{}` gives {}", o.prim, number(o.value))
+    format!("{of}`{}` returns {}", o.prim, number(o.value))
 }
 
 /// `element [3, 0] of [16, 1] (2 of 16 are not finite), of 0 (all from 0 to 0.98)`
@@ -135,7 +135,7 @@ fn argument(a: &Argument) -> String {
     let range = format!("{} to {}", number(a.least), number(a.most));
     match a.value {
         Some(x) if a.least == a.most => number(x),
-        Some(x) => format!("{} (all of it: {range})", number(x)),
+        Some(x) => format!("{} (range {range})", number(x)),
         None => format!("{:?} ({range})", a.shape),
     }
 }
@@ -143,28 +143,28 @@ fn argument(a: &Argument) -> String {
 fn advice(o: &Operation) -> &'static str {
     match o.fault {
         Fault::LogOfZero => {
-            "a logarithm of 0: keep its argument above it, as in log(clip(x, 1e-7, 1))"
+            "logarithm of 0: keep its argument positive, as in log(clip(x, 1e-7, 1))"
         }
         Fault::LogOfNegative => {
-            "a logarithm of a negative number: is a sign wrong, or a sigmoid missing?"
+            "logarithm of a negative number: is a sign wrong, or a sigmoid missing?"
         }
         Fault::RootOfNegative => {
-            "a root of a negative number: is a sign wrong, or rounding? maximum(x, 0) keeps it off"
+            "square root of a negative number: is a sign wrong, or is it rounding? maximum(x, 0) avoids it"
         }
         Fault::ExpTooLarge => {
-            "an exponential of a large number: subtract the largest first, or clip the argument"
+            "exponential of a large number: subtract the maximum first, or clip the argument"
         }
         Fault::DivisionByZero if o.forward => {
-            "a division by 0: add a small number below, as in a / (b + 1e-7)"
+            "division by 0: add a small number to the denominator, as in a / (b + 1e-7)"
         }
         Fault::DivisionByZero => {
-            "a division by 0 in a gradient (that of a root or a logarithm at 0): add a small number under it"
+            "division by 0 in a gradient (of a square root or logarithm at 0): add a small number to its argument"
         }
         Fault::Power => {
-            "a power without a value: 0 to a negative one, or a negative number to a fraction"
+            "undefined power: 0 to a negative exponent, or a negative base to a fractional exponent"
         }
         Fault::Overflow => {
-            "numbers grow beyond 3.4e38: a smaller learning rate, scaled inputs or a clipped gradient usually mend it"
+            "values overflow (above 3.4e38): a smaller learning rate, scaled inputs or gradient clipping usually helps"
         }
     }
 }

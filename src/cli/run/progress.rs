@@ -1,9 +1,9 @@
-//! A run as people and programs see it: a bar on a terminal, one line an epoch,
+//! A run as people and programs see it: a bar on a terminal, one line per epoch,
 //! events as JSON.
 //!
 //! ```text
-//! epoch 3/5 ━━━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.2 s left
-//! epoch 3/5  loss 0.0807  accuracy 0.9755  val_loss 0.0911  val_accuracy 0.9722  0.41 s
+//! epoch 3/5 ━━━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.20 s left
+//! epoch 3/5  loss 0.0807 (val 0.0911)  accuracy 0.9755 (val 0.9722)  0.41 s
 //! ```
 
 use std::cell::RefCell;
@@ -64,7 +64,7 @@ impl Progress {
     /// Writes every event from now on to a file as well; what a run that goes on had told
     /// there of epochs after `epochs` is told again, and so removed.
     pub fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
-        let fail = |e: std::io::Error| RunError::file(path, "write it", &e);
+        let fail = |e: std::io::Error| RunError::file(path, "write the file", &e);
         if path.exists() {
             let text = std::fs::read_to_string(path).map_err(fail)?;
             let stays = |line: &&str| {
@@ -115,7 +115,9 @@ impl Progress {
         if let Some(file) = &mut *log
             && let Err(e) = file.write_all(format!("{line}\n").as_bytes())
         {
-            console::note(&format!("warning: events.jsonl ends here: {e}"));
+            console::note(&format!(
+                "warning: cannot write further events to events.jsonl: {e}"
+            ));
             *log = None;
         }
         if self.json {
@@ -132,13 +134,9 @@ impl Progress {
             .collect()
     }
 
-    /// `loss 0.0807  accuracy 0.9755`
-    pub fn shown(&self, prefix: &str, values: &[f64]) -> String {
-        let named = self.names.iter().zip(values);
-        let parts: Vec<String> = named
-            .map(|(name, v)| format!("{prefix}{name} {:<6}", number(*v)))
-            .collect();
-        parts.join("  ").trim_end().to_owned()
+    /// `test  loss 0.0807  accuracy 0.9755`
+    pub fn shown(&self, head: &str, values: &[f64]) -> String {
+        laid_out(head, named(&self.names, values, None))
     }
 }
 
@@ -160,14 +158,9 @@ impl Watch for Progress {
         bar.drawn = now;
         let a_step = (now - bar.began).as_secs_f64() / (done - bar.first).max(1) as f64;
         let left = seconds(a_step * self.steps.saturating_sub(done) as f64);
-        let values = session.running()?.to_vec();
-        let text = format!(
-            "epoch {epoch}/{} {} {done}/{}  {}  {left} left",
-            self.last_epoch,
-            drawn_bar(done, self.steps),
-            self.steps,
-            self.shown("", &values),
-        );
+        let values = named(&self.names, session.running()?, None);
+        let head = format!("epoch {epoch}/{}", self.last_epoch);
+        let text = bar_line(&head, done, self.steps, values, &left);
         if let Some(bar) = &self.bar {
             bar.line.set_message(text);
         }
@@ -178,16 +171,8 @@ impl Watch for Progress {
         self.bar = None;
         let mut fields = Map::from_iter([("epoch".into(), json!(row.epoch))]);
         fields.extend(self.fields("", &row.train));
-        let mut line = format!(
-            "epoch {:>width$}/{}  {}",
-            row.epoch,
-            self.last_epoch,
-            self.shown("", &row.train),
-            width = self.last_epoch.to_string().len()
-        );
         if let Some(val) = &row.val {
             fields.extend(self.fields("val_", val));
-            line = format!("{line}  {}", self.shown("val_", val));
         }
         fields.insert("steps".into(), json!(row.steps));
         fields.insert("train_seconds".into(), json!(row.train_seconds));
@@ -195,7 +180,7 @@ impl Watch for Progress {
         let Costs { waited, augmenting } = row.costs;
         fields.insert("waited_seconds".into(), json!(waited.as_secs_f64()));
         fields.insert("augment_seconds".into(), json!(augmenting.as_secs_f64()));
-        self.say(&format!("{line}  {}", seconds(row.seconds)));
+        self.say(&epoch_line(&self.names, row, self.last_epoch));
         self.event("epoch", Value::Object(fields));
     }
 
@@ -209,7 +194,7 @@ impl Watch for Progress {
 
     fn test(&mut self, values: &[f64]) {
         let indent = 2 * self.last_epoch.to_string().len() + 3;
-        self.say(&format!("test{:indent$}  {}", "", self.shown("", values)));
+        self.say(&self.shown(&format!("test{:indent$}", ""), values));
         self.event("test", Value::Object(self.fields("", values)));
     }
 }
@@ -233,11 +218,48 @@ impl Drop for Bar {
     }
 }
 
-/// `━━━━━━━━───────`
-fn drawn_bar(done: usize, all: usize) -> String {
-    const WIDTH: usize = 20;
-    let full = (done * WIDTH / all.max(1)).min(WIDTH);
-    "━".repeat(full) + &"─".repeat(WIDTH - full)
+/// `loss 0.0807 (val 0.0911)`, for each metric.
+fn named(names: &[String], values: &[f64], val: Option<&[f64]>) -> Vec<String> {
+    let pair = |(i, (name, value)): (usize, (&String, &f64))| {
+        let shown = format!("{name} {:<6}", number(*value));
+        match val.and_then(|v| v.get(i)) {
+            // as wide as `(val 0.0911)`
+            Some(v) => format!("{shown} {:<12}", format!("(val {})", number(*v))),
+            None => shown,
+        }
+    };
+    names.iter().zip(values).enumerate().map(pair).collect()
+}
+
+/// Cells after a head; those that do not fit its line are below the first of them.
+fn laid_out(head: &str, cells: Vec<String>) -> String {
+    let indent = head.chars().count() + 2;
+    let items: Vec<String> = std::iter::once(head.to_owned()).chain(cells).collect();
+    console::wrapped(&items, "  ", indent)
+}
+
+fn epoch_line(names: &[String], row: &EpochRow, last: usize) -> String {
+    let width = last.to_string().len();
+    let mut cells = named(names, &row.train, row.val.as_deref());
+    cells.push(seconds(row.seconds));
+    laid_out(&format!("epoch {:>width$}/{last}", row.epoch), cells)
+}
+
+/// As much as fits one line: the bar shrinks first, then the last metrics are left out.
+fn bar_line(head: &str, done: usize, all: usize, mut cells: Vec<String>, left: &str) -> String {
+    let (narrow, wide) = (8, 20);
+    let width = |cells: &[String]| {
+        let metrics: usize = cells.iter().map(|c| c.chars().count() + 2).sum();
+        let rest = format!("{head}  {done}/{all}  {left} left");
+        // the last column stays free: some terminals wrap there
+        (console::WIDTH - 1).checked_sub(rest.chars().count() + metrics)
+    };
+    while width(&cells).is_none_or(|n| n < narrow) && cells.pop().is_some() {}
+    let width = width(&cells).unwrap_or(0).min(wide);
+    let full = (done * width / all.max(1)).min(width);
+    let bar = "━".repeat(full) + &"─".repeat(width - full);
+    cells.push(format!("{left} left"));
+    format!("{head} {bar} {done}/{all}  {}", cells.join("  "))
 }
 
 /// `0.41 s`, `12.3 s`, `2 min 05 s`
@@ -253,19 +275,6 @@ pub fn seconds(s: f64) -> String {
             }
         }
     }
-}
-
-/// `4,810`
-pub fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -289,9 +298,72 @@ mod tests {
             [0.4, 12.34, 125.0, 7300.0].map(seconds),
             ["0.40 s", "12.3 s", "2 min 05 s", "2 h 01 min"]
         );
+    }
+
+    fn row(values: usize, seconds: f64) -> EpochRow {
+        EpochRow {
+            epoch: 9,
+            train: vec![0.123456; values],
+            val: Some(vec![0.654321; values]),
+            rates: Vec::new(),
+            steps: 0,
+            train_seconds: 0.0,
+            seconds,
+            costs: Costs::default(),
+        }
+    }
+
+    fn names(all: &[&str]) -> Vec<String> {
+        all.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    #[test]
+    fn epoch_lines_fit_a_terminal() {
+        let two = names(&["loss", "accuracy"]);
         assert_eq!(
-            [7, 4810, 1234567].map(thousands),
-            ["7", "4,810", "1,234,567"]
+            epoch_line(&two, &row(2, 3.456), 10),
+            "epoch  9/10  loss 0.1235 (val 0.6543)  accuracy 0.1235 (val 0.6543)  3.46 s"
         );
+        let many = names(&["loss", "accuracy", "top_k_categorical_accuracy", "auc"]);
+        assert_eq!(
+            epoch_line(&many, &row(4, 3.456), 10),
+            "epoch  9/10  loss 0.1235 (val 0.6543)  accuracy 0.1235 (val 0.6543)\n             \
+             top_k_categorical_accuracy 0.1235 (val 0.6543)  auc 0.1235 (val 0.6543)\n             \
+             3.46 s"
+        );
+        for (names, took, last) in [(&two, 75.0, 100), (&two, 125.0, 1000), (&many, 0.01, 5)] {
+            let line = epoch_line(names, &row(names.len(), took), last);
+            assert!(
+                line.lines().all(|l| l.chars().count() <= console::WIDTH),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn bars_fit_a_terminal() {
+        let cells = |names: &[String]| named(names, &vec![0.123456; names.len()], None);
+        let two = cells(&names(&["loss", "accuracy"]));
+        assert_eq!(
+            bar_line("epoch 3/5", 234, 469, two.clone(), "0.20 s"),
+            "epoch 3/5 ━━━━━━━━━─────────── 234/469  loss 0.1235  accuracy 0.1235  0.20 s left"
+        );
+        let many = cells(&names(&[
+            "loss",
+            "accuracy",
+            "top_k_categorical_accuracy",
+            "auc",
+        ]));
+        for (head, done, cells, left) in [
+            ("epoch 10/10", 18_750, &two, "12 min 05 s"),
+            ("epoch 100/100", 1, &many, "3.47 s"),
+        ] {
+            let line = bar_line(head, done, 18_750, cells.clone(), left);
+            assert!(line.chars().count() < console::WIDTH, "{line}");
+            assert!(
+                line.ends_with(" left") && line.contains("loss 0.1235"),
+                "{line}"
+            );
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::load::Loaded;
 use crate::cli::run::progress::{Progress, number};
 use crate::data::write::replace;
 use crate::ir::Role;
+use crate::plural::{count, thousands};
 use crate::spec::{ColumnKind, Make, Meaning, Part, Report, ReportKind};
 use crate::train::dataset::Dataset;
 use crate::train::output::Output;
@@ -84,7 +85,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     }
     let folder = ended.out.folder().join("report");
     std::fs::create_dir_all(&folder)
-        .map_err(|e| RunError::file(&folder, "make this folder", &e))?;
+        .map_err(|e| RunError::file(&folder, "create the folder", &e))?;
     let mut written: Vec<String> = Vec::new();
     for (name, svg) in sections.iter().flat_map(|(_, s)| &s.pictures) {
         // a metric may have the name of a report
@@ -103,7 +104,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
 }
 
 fn tell(ended: &Ended, collected: Option<&Collected>, sections: Vec<(String, Shown)>) {
-    let of = collected.map(|c| format!(" ({} part, {} rows)", c.part.name(), c.rows));
+    let of = collected.map(|c| format!(" ({} set, {})", c.part.adjective(), count(c.rows, "row")));
     let mut event = Map::new();
     event.insert("page".into(), json!(ended.out.page().display().to_string()));
     if let Some(c) = collected {
@@ -185,7 +186,7 @@ fn of_rows(ended: &Ended, report: &Report, found: &Collected) -> Result<Option<S
                 .map(Ok)
         }
         ReportKind::Activations => {
-            let caption = subject.caption("What each layer gives, all values of all rows.");
+            let caption = subject.caption("Distribution of each layer's activations.");
             Some(tensors::activations(&found.layers, caption))
         }
         ReportKind::Curves | ReportKind::LearningRate | ReportKind::Weights => None,
@@ -242,7 +243,7 @@ fn head(ended: &Ended) -> Head {
     let rows: Vec<String> = Part::ALL
         .iter()
         .filter(|p| ended.data.rows(**p) > 0)
-        .map(|p| format!("{} {}", ended.data.rows(*p), p.name()))
+        .map(|p| format!("{} {}", thousands(ended.data.rows(*p)), p.name()))
         .collect();
     let parameters = ended.session.store().parameters();
     let past = &ended.outcome.history;
@@ -250,19 +251,16 @@ fn head(ended: &Ended) -> Head {
     let facts = [
         ("program", format!("{}.nn", ended.loaded.name)),
         ("rows", rows.join(" / ")),
-        (
-            "parameters",
-            crate::cli::run::progress::thousands(parameters),
-        ),
+        ("parameters", thousands(parameters)),
         ("epochs", ended.outcome.position.epoch.to_string()),
         ("batch", spec.batch.to_string()),
         ("seed", spec.seed.to_string()),
-        ("trained for", crate::cli::run::progress::seconds(trained)),
+        ("training time", crate::cli::run::progress::seconds(trained)),
     ];
     let last = past.last();
     let parts: Vec<(&str, Option<&Vec<f64>>)> = vec![
-        ("train, last epoch", last.map(|r| &r.train)),
-        ("val, last epoch", last.and_then(|r| r.val.as_ref())),
+        ("train (last epoch)", last.map(|r| &r.train)),
+        ("val (last epoch)", last.and_then(|r| r.val.as_ref())),
         ("test", ended.outcome.test.as_ref()),
     ];
     let parts: Vec<_> = parts

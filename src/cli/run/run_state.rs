@@ -64,8 +64,8 @@ pub fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<PathBuf>), 
     };
     let (state, home) = if from.is_dir() {
         let state = newest(loaded, &from)?.ok_or_else(|| Failure::Usage {
-            message: format!("{} holds no saved state to go on from", from.display()),
-            help: Some("it was stopped before its first epoch ended; start it anew".into()),
+            message: format!("{} holds no checkpoint to resume from", from.display()),
+            help: Some("the run stopped before its first epoch ended: start it again".into()),
         })?;
         (state, from)
     } else {
@@ -147,7 +147,7 @@ pub fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure
     let (state, damaged) = checkpoints.newest(&folder.join("weights.safetensors"));
     for path in damaged {
         console::note(&format!(
-            "warning: {} is damaged; the one before it is taken",
+            "warning: {} is corrupt; using the previous checkpoint",
             path.display()
         ));
         let _ = std::fs::remove_file(path);
@@ -165,7 +165,7 @@ pub fn latest(name: &str) -> Result<PathBuf, Failure> {
     let runs = entries.map(|e| e.path()).filter(|p| output::is_run(p));
     let last = runs.filter_map(|p| Some((number(&p)?, p))).max();
     last.map(|(_, path)| path).ok_or_else(|| Failure::Usage {
-        message: format!("there is no run of `{name}` in runs/ to go on with"),
-        help: Some("name its folder: --resume DIR".into()),
+        message: format!("there is no run of `{name}` in runs/ to resume"),
+        help: Some("pass its folder with --resume DIR".into()),
     })
 }

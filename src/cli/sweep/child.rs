@@ -68,7 +68,7 @@ impl Trials {
         apart(&mut command);
         let mut process = command
             .spawn()
-            .map_err(|e| RunError::file(&self.program, "start it", &e))?;
+            .map_err(|e| RunError::file(&self.program, "start the program", &e))?;
         let trial = work.trial;
         if let Some(out) = process.stdout.take() {
             let to = to.clone();
@@ -168,7 +168,7 @@ fn reason(status: ExitStatus, complaints: &str) -> String {
         use std::os::unix::process::ExitStatusExt;
         if let Some(signal) = status.signal() {
             return match signal {
-                libc::SIGKILL => "killed by signal 9, as when memory runs out".into(),
+                libc::SIGKILL => "killed by signal 9 (probably out of memory)".into(),
                 signal => format!("killed by signal {signal}"),
             };
         }

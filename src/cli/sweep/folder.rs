@@ -60,7 +60,7 @@ impl Folder {
     /// The folder `asked`, where nothing may be yet; else a new `sweeps/NAME-1`, `-2`, ...
     pub fn create(asked: Option<&Path>, name: &str) -> Result<Folder, Failure> {
         let made = |path: &Path, result: std::io::Result<()>| {
-            result.map_err(|e| RunError::file(path, "make this folder", &e))
+            result.map_err(|e| RunError::file(path, "create the folder", &e))
         };
         if let Some(path) = asked {
             made(path, std::fs::create_dir_all(path))?;
@@ -79,7 +79,7 @@ impl Folder {
                 }
             }
         }
-        Err(Failure::usage("sweeps/ holds too many sweeps"))
+        Err(Failure::usage("there are too many sweeps in sweeps/"))
     }
 
     fn claim(path: PathBuf) -> Result<Folder, Failure> {
@@ -94,13 +94,13 @@ impl Folder {
         match OpenOptions::new().create_new(true).write(true).open(&file) {
             Ok(lock) => Folder::locked(path, lock),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Failure::Usage {
-                message: format!("{}: it holds a sweep already", path.display()),
+                message: format!("{} already holds a sweep", path.display()),
                 help: Some(format!(
-                    "give another --out, remove it, or go on with --resume {}",
+                    "choose another --out, remove the folder, or resume the sweep with --resume {}",
                     path.display()
                 )),
             }),
-            Err(e) => Err(RunError::file(&file, "create it", &e).into()),
+            Err(e) => Err(RunError::file(&file, "create the file", &e).into()),
         }
     }
 
@@ -111,15 +111,15 @@ impl Folder {
             Ok(lock) => lock,
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 return Err(Failure::Usage {
-                    message: format!("{} holds no sweep to go on with", path.display()),
-                    help: Some("name its folder: --resume DIR".into()),
+                    message: format!("{} does not hold a sweep to resume", path.display()),
+                    help: Some("pass its folder with --resume DIR".into()),
                 });
             }
-            Err(e) => return Err(RunError::file(&file, "open it", &e).into()),
+            Err(e) => return Err(RunError::file(&file, "open the file", &e).into()),
         };
         let folder = Folder::locked(path.to_owned(), lock)?;
-        let text =
-            std::fs::read_to_string(&file).map_err(|e| RunError::file(&file, "read it", &e))?;
+        let text = std::fs::read_to_string(&file)
+            .map_err(|e| RunError::file(&file, "read the file", &e))?;
         let said = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok((folder, said))
     }
@@ -134,15 +134,15 @@ impl Folder {
         let there = entries.map(|e| e.path()).filter(|p| p.join(LOCK).is_file());
         let last = there.filter_map(|p| Some((number(&p)?, p))).max();
         last.map(|(_, path)| path).ok_or_else(|| Failure::Usage {
-            message: format!("there is no sweep of `{name}` in sweeps/ to go on with"),
-            help: Some("name its folder: --resume DIR".into()),
+            message: format!("there is no sweep of `{name}` in sweeps/ to resume"),
+            help: Some("pass its folder with --resume DIR".into()),
         })
     }
 
     fn locked(path: PathBuf, lock: File) -> Result<Folder, Failure> {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Failure::usage(format!(
-                "{}: a sweep is writing to it",
+                "{}: another sweep is writing to this folder",
                 path.display()
             ))),
             // some file systems have no locks
@@ -163,7 +163,7 @@ impl Folder {
         let said = json!({"sweep": space, "program": identity.metadata()});
         let written = self.lock.write_all(format!("{said:#}\n").as_bytes());
         let path = self.path.join(LOCK);
-        written.map_err(|e| RunError::file(&path, "write it", &e))?;
+        written.map_err(|e| RunError::file(&path, "write the file", &e))?;
         Ok(())
     }
 
@@ -173,13 +173,13 @@ impl Folder {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(RunError::file(&path, "read it", &e).into()),
+            Err(e) => return Err(RunError::file(&path, "read the file", &e).into()),
         };
         let whole = text.rfind('\n').map_or(0, |at| at + 1);
         if whole < text.len() {
             let cut = OpenOptions::new().write(true).open(&path);
             let cut = cut.and_then(|f| f.set_len(whole as u64));
-            cut.map_err(|e| RunError::file(&path, "mend its end", &e))?;
+            cut.map_err(|e| RunError::file(&path, "repair the file", &e))?;
         }
         let mut records = Vec::new();
         for (i, line) in text[..whole].lines().enumerate() {
@@ -197,7 +197,7 @@ impl Folder {
     /// Adds a line, which is there whole or not at all, and stays.
     pub fn add(&mut self, record: &Record) -> Result<(), Failure> {
         let path = self.path.join("trials.jsonl");
-        let fail = |e: std::io::Error| RunError::file(&path, "write it", &e);
+        let fail = |e: std::io::Error| RunError::file(&path, "write the file", &e);
         if self.trials.is_none() {
             let file = OpenOptions::new().create(true).append(true).open(&path);
             self.trials = Some(file.map_err(fail)?);
@@ -224,7 +224,7 @@ impl Folder {
 /// How what `sweep.json` says differs from what is swept now; a sentence.
 pub fn difference(said: &Value, identity: &Identity, space: &Map<String, Value>) -> Option<String> {
     let Some(then) = said["sweep"].as_object() else {
-        return Some("its sweep.json is damaged".into());
+        return Some("its sweep.json is corrupt".into());
     };
     let text = |v: Option<&Value>| match v {
         None => "nothing".to_owned(),
@@ -235,7 +235,7 @@ pub fn difference(said: &Value, identity: &Identity, space: &Map<String, Value>)
         let (before, after) = (then.get(key), space.get(key));
         if before != after {
             return Some(format!(
-                "its {key} was {}, now it is {}",
+                "its {key} was {}, but is now {}",
                 text(before),
                 text(after)
             ));

@@ -16,6 +16,7 @@ use crate::cli::sweep::Sweep;
 use crate::cli::sweep::child::Running;
 use crate::cli::sweep::folder::Record;
 use crate::cli::sweep::results::Written;
+use crate::plural::count;
 use crate::train::memory::peak_of_process;
 use crate::train::sweep::Work;
 
@@ -65,26 +66,26 @@ impl Board {
         let (works, _) = sweep.plan.extent();
         let rungs = match works == sweep.plan.planned() {
             true => String::new(),
-            false => format!(" in {works} rungs"),
+            false => format!(" in {}", count(works, "training run")),
         };
         let all = match sweep.plan.is_exhaustive() {
-            true => " (all there are)",
+            true => " (all combinations)",
             false => "",
         };
         self.say(&format!(
-            "{}, {} {}; {} trials{rungs}{all}, {} at a time, seed {}, in {}",
+            "{}, {} {}; {}{rungs}{all}, {} in parallel, seed {}, in {}",
             spec.search.method.text(),
             spec.goal.verb(),
             spec.goal.name,
-            sweep.plan.planned(),
+            count(sweep.plan.planned(), "trial"),
             self.jobs,
             spec.search.seed.unwrap_or(sweep.seed),
             sweep.folder.path().display(),
         ));
         if !sweep.records.is_empty() {
             self.say(&format!(
-                "{} trainings were done before",
-                sweep.records.len()
+                "resuming: {} already done",
+                count(sweep.records.len(), "training run")
             ));
         }
         let axes = spec

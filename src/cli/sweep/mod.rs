@@ -40,35 +40,35 @@ use live_table::Board;
 pub struct Args {
     #[command(flatten)]
     pub common: Common,
-    /// Trials in all, in place of the file's
+    /// Number of trials (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub trials: Option<u32>,
-    /// Trials at a time; results do not depend on it [default: cores / --threads]
+    /// Trials to run in parallel; does not change results [default: cores / --threads]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// The sweep's folder, the only place it writes to [default: a new folder sweeps/NAME-N]
+    /// Output folder; nothing is written elsewhere [default: a new folder sweeps/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with a sweep that was stopped or killed: its folder [default: --out, or the last
-    /// sweep of this program in sweeps/]
+    /// Resume a stopped sweep: its folder [default: --out, or the last sweep of this program in
+    /// sweeps/]
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
-    /// Seed of the search and of every trial, in place of the file's
+    /// Random seed of the search and of every trial (overrides the file)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Epochs of a whole trial, in place of the file's
+    /// Epochs per trial (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
-    /// Where the data files are [default: the folder of FILE.nn]
+    /// Folder with the data files [default: the folder of FILE.nn]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Threads of a trial
+    /// CPU threads per trial
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
-    /// What computes
+    /// Compute device
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
-    /// Show errors and warnings only
+    /// Print errors and warnings only
     #[arg(long)]
     pub quiet: bool,
 }
@@ -105,7 +105,7 @@ pub fn sweep(args: &Args) -> Result<u8, Failure> {
     board.conclude(&sweep, written.as_ref(), stopped, began.elapsed());
     if stopped {
         console::note(&format!(
-            "stopped; go on with:\n  nnc sweep {} --resume {}",
+            "interrupted; resume with:\n  nnc sweep {} --resume {}",
             arguments(args),
             sweep.folder.path().display()
         ));
@@ -116,8 +116,8 @@ pub fn sweep(args: &Args) -> Result<u8, Failure> {
         None => {
             let failed = sweep.records.iter().find_map(|r| r.failed.as_deref());
             Err(RunError::Usage {
-                what: "no trial came to a score".into(),
-                reason: failed.unwrap_or("there was none").into(),
+                what: "no trial finished with a score".into(),
+                reason: failed.unwrap_or("there are no trials").into(),
             }
             .into())
         }
@@ -130,17 +130,17 @@ fn prepare(args: &Args) -> Result<Sweep<'_>, Failure> {
     let file = args.common.file.display();
     let Some(spec) = &loaded.sweep else {
         return Err(Failure::Usage {
-            message: format!("{file} has no `sweep` block, so there is nothing to try"),
+            message: format!("{file} has no `sweep` block"),
             help: Some(
-                "as in `sweep Net { width in [16, 32]; search grid; minimize val_loss }`".into(),
+                "add one, such as `sweep Net { width in [16, 32]; search grid; minimize val_loss }`".into(),
             ),
         });
     };
     if let Some(axis) = fixed(spec, &args.common.set) {
         return Err(Failure::Usage {
-            message: format!("--set {axis}: the sweep varies `{axis}`"),
+            message: format!("--set {axis}: `{axis}` is varied by the sweep"),
             help: Some(format!(
-                "`nnc run {file} --set {axis}=..` trains one of them"
+                "`nnc run {file} --set {axis}=VALUE` trains one configuration"
             )),
         });
     }
@@ -353,7 +353,7 @@ impl Sweep<'_> {
         let failed = match (score, failed) {
             (Some(_), _) => None,
             (None, Some(reason)) => Some(reason),
-            (None, None) => Some(format!("{goal} is no number after epoch {epoch}")),
+            (None, None) => Some(format!("{goal} is not a number after epoch {epoch}")),
         };
         let ended = saved
             .and_then(|s| s.stopped.clone())
@@ -397,7 +397,7 @@ impl Sweep<'_> {
             return Err(RunError::Sweep {
                 folder: self.folder.path().to_owned(),
                 reason: format!(
-                    "the data have changed: trial {} saw others than those before it",
+                    "the data changed: trial {} read different data than the trials before it",
                     record.trial
                 ),
             }

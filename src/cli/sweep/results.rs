@@ -96,7 +96,7 @@ fn best_program(sweep: &Sweep, best: &Record) -> String {
 /// `leaderboard.csv`: a line a trial, the best first.
 fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
     let path = sweep.folder.path().join("leaderboard.csv");
-    let fail = |e: csv::Error| RunError::file(&path, "write it", &e.into());
+    let fail = |e: csv::Error| RunError::file(&path, "write the file", &e.into());
     let spec = sweep.plan.spec();
     let ranked = sweep.ranked();
     let mut metrics: Vec<&str> = Vec::new();
@@ -144,8 +144,8 @@ fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
 fn state(sweep: &Sweep, record: &Record) -> String {
     match (&record.failed, &record.ended) {
         (Some(reason), _) => format!("failed: {reason}"),
-        (None, Some(by)) => format!("ended by {by}"),
-        (None, None) if !sweep.is_whole(record) => "stopped".into(),
+        (None, Some(by)) => format!("stopped by {by}"),
+        (None, None) if !sweep.is_whole(record) => "pruned".into(),
         (None, None) => "done".into(),
     }
 }
@@ -194,7 +194,7 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
     }
     let folder = sweep.folder.path().join("report");
     std::fs::create_dir_all(&folder)
-        .map_err(|e| RunError::file(&folder, "make this folder", &e))?;
+        .map_err(|e| RunError::file(&folder, "create the folder", &e))?;
     for (name, svg) in &pictures {
         let path = folder.join(format!("{name}.svg"));
         replace(&path, |out| out.write_all(svg.as_bytes()))?;
@@ -211,20 +211,20 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
     };
     let mut leaderboard = section("leaderboard", "Leaderboard".into(), "", 0..0);
     leaderboard.1.body = html_table(sweep, &ranked);
-    let explained = "The share of the variation of the scores' ranks that goes with each axis \
-         alone (epsilon squared, as docs/language.md says).";
+    let explained = "How much of the variation of the scores' ranks each hyperparameter explains \
+         by itself (epsilon squared of a Kruskal-Wallis test).";
     let sections = [
         section("trials", "Trials".into(), KEY, 0..1),
-        section("history", format!("{goal} from trial to trial"), "", 1..2),
+        section("history", format!("{goal} by trial"), "", 1..2),
         section(
             "importance",
-            "Importance of the axes".into(),
+            "Hyperparameter importance".into(),
             explained,
             2..3,
         ),
         section(
             "axes",
-            format!("{goal} along each axis"),
+            format!("{goal} by hyperparameter"),
             "",
             3..pictures.len(),
         ),
@@ -241,8 +241,8 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
         ("seed", spec.search.seed.unwrap_or(sweep.seed).to_string()),
         ("best trial", best.trial.to_string()),
         ("best score", best.score.map_or_else(String::new, number)),
-        ("with", values_text(best)),
-        ("time of all trials", seconds(took)),
+        ("best values", values_text(best)),
+        ("total time", seconds(took)),
     ];
     let head = Head {
         title: format!("Sweep of {}", sweep.models),
@@ -254,9 +254,8 @@ fn report(sweep: &Sweep, best: &Record, written: &Written) -> Result<(), Failure
     Ok(())
 }
 
-const KEY: &str = "A line a trial: the best in orange, the others from dark (good) to pale \
-     (bad) by rank. Scores far worse than the rest stand at the edge, as hollow dots where there \
-     are dots.";
+const KEY: &str = "One line per trial; best in orange, others from dark (good) to pale (bad) by \
+     rank. Outliers are clipped to the edge and drawn hollow.";
 
 /// At most so many rows on the page.
 const ROWS: usize = 200;

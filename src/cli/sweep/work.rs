@@ -104,7 +104,7 @@ fn listen(
                 Ended::Well => None,
                 // it goes on when the sweep does
                 Ended::Interrupted if stopping => return Ok(()),
-                Ended::Interrupted => Some("it was asked to stop".to_owned()),
+                Ended::Interrupted => Some("terminated".to_owned()),
                 Ended::Badly(_) if one.resumed && !one.heard.started => {
                     // what there was is of no use: from the start
                     let _ = std::fs::remove_dir_all(sweep.folder.trial(trial));
@@ -115,7 +115,7 @@ fn listen(
             if let Some(reason) = failed.as_ref().filter(|r| sweep.is_hopeless(r)) {
                 running.values_mut().for_each(Running::stop);
                 return Err(RunError::Usage {
-                    what: "no trial can read its data".into(),
+                    what: "the trials cannot read their data".into(),
                     reason: reason.clone(),
                 }
                 .into());

@@ -114,7 +114,7 @@ fn members(
     path: &Path,
     name: impl Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, Vec<u8>>, DataError> {
-    let broken = |e: std::io::Error| DataError::io(path, "read this archive", &e);
+    let broken = |e: std::io::Error| DataError::io(path, "read the archive", &e);
     let mut archive = Archive::new(Source::open(path)?);
     let mut found = BTreeMap::new();
     for entry in archive.entries().map_err(broken)? {
@@ -164,7 +164,7 @@ fn table(
                     found: format!("{:?} of `{}`", spec.element, spec.name),
                     expected: match data {
                         ColumnData::Text(_) => "text",
-                        _ => "u8, or classes",
+                        _ => "u8 or class",
                     },
                 });
             }

@@ -232,7 +232,7 @@ impl Download<'_> {
                 Final(self.unreachable(error.to_string()))
             }
             ureq::Error::Io(e) => Passing(self.unreachable(reason(e))),
-            ureq::Error::HostNotFound => Passing(self.unreachable("there is no such host".into())),
+            ureq::Error::HostNotFound => Passing(self.unreachable("unknown host".into())),
             _ => Passing(self.unreachable(error.to_string())),
         }
     }
@@ -284,7 +284,7 @@ impl Download<'_> {
     }
 
     fn io(&self, error: &std::io::Error) -> DataError {
-        DataError::io(self.part, "write it", error)
+        DataError::io(self.part, "write the file", error)
     }
 }
 

@@ -102,17 +102,17 @@ impl Fetcher<'_> {
             return Ok(folder);
         }
         let io = |path: &Path, doing, e: std::io::Error| DataError::io(path, doing, &e);
-        fs::create_dir_all(&folder).map_err(|e| io(&folder, "make this folder", e))?;
+        fs::create_dir_all(&folder).map_err(|e| io(&folder, "create the folder", e))?;
         let lock = folder.join(".lock");
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&lock)
-            .map_err(|e| io(&lock, "write it", e))?;
+            .map_err(|e| io(&lock, "write the file", e))?;
         if file.try_lock().is_err() {
             (self.tell)(Told::Waiting { set: set.name });
-            file.lock().map_err(|e| io(&lock, "lock it", e))?;
+            file.lock().map_err(|e| io(&lock, "lock the file", e))?;
         }
         for remote in set.files {
             if !is_there(&folder, remote) {

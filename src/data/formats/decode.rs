@@ -75,7 +75,7 @@ impl Array<'_> {
         let Some((&rows, shape)) = self.dims.split_first() else {
             return Err(DataError::BadHeader {
                 path: path(),
-                reason: "it is a single number: it has no rows".into(),
+                reason: "it holds a single number and has no rows".into(),
             });
         };
         let count = self
@@ -113,7 +113,10 @@ impl Array<'_> {
             Some(n) if n > 0 => Ok(n),
             _ => Err(DataError::BadHeader {
                 path: path(),
-                reason: format!("its rows have shape {}: no elements", error::shape(shape)),
+                reason: format!(
+                    "its rows have shape {} and so no elements",
+                    error::shape(shape)
+                ),
             }),
         }
     }
@@ -170,7 +173,7 @@ impl Array<'_> {
             Fault::Memory => DataError::Io {
                 path,
                 doing: "keep it in memory",
-                reason: format!("{} bytes are not to be had", self.declared()),
+                reason: format!("cannot allocate {} bytes", self.declared()),
             },
         }
     }
@@ -361,23 +364,23 @@ fn convert_each<T, const N: usize>(
 pub fn to_u8(x: Number) -> Result<u8, &'static str> {
     whole(x)
         .and_then(|x| u8::try_from(x).ok())
-        .ok_or("a whole number 0..255")
+        .ok_or("an integer 0..255")
 }
 
 pub fn to_i32(x: Number) -> Result<i32, &'static str> {
     whole(x)
         .and_then(|x| i32::try_from(x).ok())
-        .ok_or("a whole number that fits i32")
+        .ok_or("an integer in the range of i32")
 }
 
 pub fn to_f32(x: Number) -> Result<f32, &'static str> {
     match x {
         Number::Whole(x) if (x as f32) as i128 == i128::from(x) => Ok(x as f32),
         Number::Huge(x) if (x as f32) as u128 == u128::from(x) => Ok(x as f32),
-        Number::Whole(_) | Number::Huge(_) => Err("a whole number that f32 holds exactly"),
+        Number::Whole(_) | Number::Huge(_) => Err("an integer that f32 represents exactly"),
         Number::Float(x) if !x.is_finite() => Err("a finite number"),
         Number::Float(x) if (x as f32).is_finite() => Ok(x as f32),
-        Number::Float(_) => Err("a number that fits f32"),
+        Number::Float(_) => Err("a number in the range of f32"),
     }
 }
 

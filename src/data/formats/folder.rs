@@ -8,6 +8,7 @@
 use super::decode::Number;
 use super::sink::{Refusal, Sink};
 use crate::data::error::{DataError, list_of, nearest};
+use crate::plural::count;
 use std::path::{Path, PathBuf};
 
 /// The files of a folder.
@@ -52,14 +53,11 @@ impl Folder {
                         path: path.to_owned(),
                         reason: match nearest(name, found.iter().map(String::as_str)) {
                             Some(near) => {
-                                format!(
-                                    "there is no folder `{name}` in it (did you mean `{near}`?)"
-                                )
+                                format!("it has no folder `{name}` (did you mean `{near}`?)")
                             }
-                            None => format!(
-                                "there is no folder `{name}` in it; it has {}",
-                                list_of(&found)
-                            ),
+                            None => {
+                                format!("it has no folder `{name}`; it has {}", list_of(&found))
+                            }
                         },
                     });
                 }
@@ -70,7 +68,7 @@ impl Folder {
         if classes.is_empty() {
             return Err(DataError::Classes {
                 path: path.to_owned(),
-                reason: "there are no folders in it; it must hold one for each class".into(),
+                reason: "it has no folders; expected one for each class".into(),
             });
         }
         let mut files = Vec::new();
@@ -97,7 +95,7 @@ impl Folder {
         if files.is_empty() {
             return Err(DataError::Classes {
                 path: path.to_owned(),
-                reason: format!("there is no {} file in it", endings.join(" or ")),
+                reason: format!("it has no {} files", endings.join(" or ")),
             });
         }
         Ok(Folder {
@@ -128,11 +126,8 @@ impl Folder {
         Err(DataError::Classes {
             path: self.path.clone(),
             reason: format!(
-                "it holds {}, {}, but class[{classes}] takes {classes}",
-                match self.classes.len() {
-                    1 => "1 class".into(),
-                    n => format!("{n} classes"),
-                },
+                "it has {}, {}, but class[{classes}] takes {classes}",
+                count(self.classes.len(), "class"),
                 list_of(&self.classes)
             ),
         })
@@ -149,7 +144,7 @@ fn items(root: &Path, folder: &Path) -> Result<Vec<(String, bool)>, DataError> {
         std::io::ErrorKind::NotADirectory => DataError::NotAFolder {
             path: folder.to_owned(),
         },
-        _ => DataError::io(folder, "read it", &e),
+        _ => DataError::io(folder, "read the file", &e),
     };
     let mut found = Vec::new();
     for item in std::fs::read_dir(folder).map_err(io)? {
@@ -157,10 +152,7 @@ fn items(root: &Path, folder: &Path) -> Result<Vec<(String, bool)>, DataError> {
         let Ok(name) = item.file_name().into_string() else {
             return Err(DataError::Classes {
                 path: root.to_owned(),
-                reason: format!(
-                    "the name {} in it is not valid UTF-8",
-                    item.path().display()
-                ),
+                reason: format!("the file name {} is not valid UTF-8", item.path().display()),
             });
         };
         // at the top a link to a folder is a class, as in Keras

@@ -145,7 +145,7 @@ fn read_header(
     };
     if len > MAX_HEADER {
         return Err(bad(format!(
-            "its header would take {len} bytes; {MAX_HEADER} are the most"
+            "its header declares {len} bytes; the maximum is {MAX_HEADER}"
         )));
     }
     let mut whole = start[..preamble].to_vec();
@@ -165,7 +165,7 @@ fn read_header(
     }
     let bytes = whole.len() as u64;
     let header = Header::from_reader(&mut Cursor::new(whole))
-        .map_err(|e| bad(format!("its header is broken: {e}")))?;
+        .map_err(|e| bad(format!("its header is corrupt: {e}")))?;
     let descriptor = match header.type_descriptor.as_string() {
         Some(text) => text.clone(),
         None => header.type_descriptor.to_string(),
@@ -265,9 +265,9 @@ fn open_zip(path: &Path) -> Result<Zip, DataError> {
     let path = source.path.clone();
     let mut file = source.into_file().ok_or_else(|| DataError::BadHeader {
         path: path.clone(),
-        reason: "an npz file is compressed already: gzip around it is not supported".into(),
+        reason: "an npz file is already compressed: a gzipped npz file is not supported".into(),
     })?;
-    let io = |e: io::Error| DataError::io(&path, "read it", &e);
+    let io = |e: io::Error| DataError::io(&path, "read the file", &e);
     let mut magic = [0; 4];
     let got = fill(&mut file, &mut magic).map_err(io)?;
     if got == 0 {
@@ -347,7 +347,7 @@ fn zip_fault(path: &Path, error: &ZipError) -> DataError {
         path: path.to_owned(),
         reason: match error {
             ZipError::InvalidArchive(what) => {
-                format!("a broken npz file, perhaps cut off ({what})")
+                format!("a corrupt npz file, perhaps truncated ({what})")
             }
             _ => format!("not a readable npz file: {error}"),
         },
@@ -357,7 +357,7 @@ fn zip_fault(path: &Path, error: &ZipError) -> DataError {
 fn member_fault(path: &Path, member: &str, error: &io::Error) -> DataError {
     DataError::BadHeader {
         path: path.to_owned(),
-        reason: format!("its member `{member}` is damaged: {error}"),
+        reason: format!("its member `{member}` is corrupt: {error}"),
     }
 }
 

@@ -7,6 +7,7 @@ use super::decode::{Number, to_f32, to_i32, to_u8, whole};
 use crate::data::error::{self, DataError, Place};
 use crate::data::missing;
 use crate::data::table::{Column, ColumnData, ElementType, TextColumn};
+use crate::plural::count;
 
 /// Collects the elements of one column.
 pub struct Sink {
@@ -110,7 +111,7 @@ impl Sink {
                 Ok(())
             }
             _ => Err(Refusal::Kind {
-                found: format!("the text {}", error::shown(x)),
+                found: format!("the string {}", error::shown(x)),
                 expected: expected(self.element, &[]),
             }),
         }
@@ -148,15 +149,15 @@ impl Refusal {
 /// What a row of a column holds, in words.
 pub fn expected(element: ElementType, shape: &[usize]) -> String {
     let one = match element {
-        ElementType::U8 => "a whole number 0..255".into(),
-        ElementType::I32 => "a whole number".into(),
+        ElementType::U8 => "an integer 0..255".into(),
+        ElementType::I32 => "an integer".into(),
         ElementType::F32 => "a number".into(),
-        ElementType::Class(n) => format!("a class number 0..{}", n.saturating_sub(1)),
-        ElementType::Text => "a text".into(),
+        ElementType::Class(n) => format!("a class index 0..{}", n.saturating_sub(1)),
+        ElementType::Text => "a string".into(),
     };
     match shape {
         [] => one,
-        [n] => format!("a list of {n} numbers"),
+        [n] => format!("a list of {}", count(*n, "number")),
         shape => format!("lists of numbers of shape {}", error::shape(shape)),
     }
 }

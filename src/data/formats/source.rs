@@ -31,7 +31,7 @@ enum Stream {
 impl Source {
     pub fn open(path: &Path) -> Result<Source, DataError> {
         let (path, mut file) = find(path)?;
-        let io = |e: io::Error| DataError::io(&path, "read it", &e);
+        let io = |e: io::Error| DataError::io(&path, "read the file", &e);
         let size = file.metadata().map_err(io)?.len();
         let mut magic = Vec::with_capacity(2);
         file.by_ref().take(2).read_to_end(&mut magic).map_err(io)?;
@@ -90,7 +90,7 @@ impl Source {
                     truncated: false,
                 }
             }
-            _ => DataError::io(&self.path, "read it", error),
+            _ => DataError::io(&self.path, "read the file", error),
         }
     }
 
@@ -136,7 +136,7 @@ pub fn refuse_utf16(path: &Path, text: &[u8]) -> Result<(), DataError> {
     }
     Err(DataError::BadHeader {
         path: path.to_owned(),
-        reason: "it is text in UTF-16; save it as UTF-8".into(),
+        reason: "it is encoded in UTF-16; save it as UTF-8".into(),
     })
 }
 
@@ -145,7 +145,7 @@ pub fn refuse_utf16(path: &Path, text: &[u8]) -> Result<(), DataError> {
 pub fn open(path: &Path) -> Result<Option<File>, DataError> {
     let io = |e: io::Error| match e.kind() {
         ErrorKind::NotFound => Ok(None),
-        _ => Err(DataError::io(path, "open it", &e)),
+        _ => Err(DataError::io(path, "open the file", &e)),
     };
     match path.metadata() {
         Ok(kind) if kind.is_dir() => Err(DataError::NotAFile {
@@ -153,7 +153,7 @@ pub fn open(path: &Path) -> Result<Option<File>, DataError> {
         }),
         Ok(kind) if !kind.is_file() => Err(DataError::Io {
             path: path.to_owned(),
-            doing: "read it",
+            doing: "read the file",
             reason: "it is a pipe or a device, not a file".into(),
         }),
         Ok(_) => File::open(path).map_or_else(io, |file| Ok(Some(file))),

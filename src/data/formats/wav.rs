@@ -42,7 +42,7 @@ pub fn read_wavs(
                 found: format!("{} Hz", sound.rate),
                 expected: match of.as_str() {
                     "" => format!("{expected} Hz"),
-                    of => format!("{expected} Hz, that of {of}"),
+                    of => format!("{expected} Hz, as in {of}"),
                 },
             });
         }
@@ -74,7 +74,7 @@ struct Sound<'a> {
 
 impl Sound<'_> {
     fn open(path: &Path) -> Result<Sound<'_>, DataError> {
-        let io = |e: std::io::Error| DataError::io(path, "read it", &e);
+        let io = |e: std::io::Error| DataError::io(path, "read the file", &e);
         let file = source::open(path)?.ok_or_else(|| DataError::NotFound {
             path: path.to_owned(),
             tried: None,
@@ -106,7 +106,7 @@ impl Sound<'_> {
         if reader.len() == 0 {
             return Err(DataError::BadHeader {
                 path: path.to_owned(),
-                reason: "there is no sound in it".into(),
+                reason: "it has no samples".into(),
             });
         }
         Ok(Sound {
@@ -173,17 +173,17 @@ impl Sound<'_> {
 fn broken(path: &Path, error: hound::Error, read: usize) -> DataError {
     let reason = match error {
         hound::Error::IoError(_) if read > 0 => {
-            format!("the sound should go on after {read} samples, but the file ends")
+            format!("the file ends after {read} samples, but its header declares more")
         }
         hound::Error::IoError(e) if e.kind() == std::io::ErrorKind::Other => {
             "the file ends in its header".into()
         }
-        hound::Error::IoError(e) => return DataError::io(path, "read it", &e),
-        hound::Error::FormatError(what) => format!("not a WAV file that can be read: {what}"),
+        hound::Error::IoError(e) => return DataError::io(path, "read the file", &e),
+        hound::Error::FormatError(what) => format!("not a readable WAV file: {what}"),
         hound::Error::Unsupported => {
             "its encoding is not supported; expected PCM or 32-bit floats".into()
         }
-        other => format!("not a WAV file that can be read: {other}"),
+        other => format!("not a readable WAV file: {other}"),
     };
     DataError::BadHeader {
         path: path.to_owned(),

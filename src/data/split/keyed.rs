@@ -35,7 +35,7 @@ pub fn by_value(rows: &[u32], names: &[&str], of: &Column) -> Result<Vec<Vec<u32
             column: of.name.clone(),
             found: of.storage().name(),
             doing: "a split given by a column",
-            expected: "texts",
+            expected: "text",
         });
     };
     let mut parts = vec![Vec::new(); names.len()];

@@ -21,6 +21,7 @@ pub use time::by_time;
 use super::error::DataError;
 use super::shuffle::shuffle;
 use super::table::{Column, ColumnData};
+use crate::plural::count;
 use crate::random::site_key;
 use std::collections::BTreeMap;
 
@@ -94,7 +95,7 @@ pub fn sizes(n: usize, parts: &[Part]) -> Result<Vec<usize>, DataError> {
         };
         exact.push(match part.share {
             Share::Fraction(f) if !(0.0..=1.0).contains(&f) => {
-                return refuse("a fraction is from 0% to 100%");
+                return refuse("a fraction must be between 0% and 100%");
             }
             Share::Fraction(f) => f * n as f64,
             Share::Count(c) if c > n => return refuse("there are not that many rows"),
@@ -134,8 +135,7 @@ impl std::fmt::Display for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Share::Fraction(x) => write!(f, "{}%", (x * 1e6).round() / 1e4),
-            Share::Count(1) => write!(f, "1 row"),
-            Share::Count(n) => write!(f, "{n} rows"),
+            Share::Count(n) => f.write_str(&count(*n, "row")),
             Share::Rest => write!(f, "the rest"),
         }
     }
@@ -169,7 +169,7 @@ pub(super) fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, Dat
         ColumnData::F32(_) | ColumnData::Sparse(_) => Some("f32"),
         ColumnData::Text(_) => Some("text"),
         ColumnData::U8(_) | ColumnData::U16(_) | ColumnData::I32(_) => {
-            (column.per_row() > 1).then_some("several numbers a row")
+            (column.per_row() > 1).then_some("several numbers per row")
         }
     };
     if let Some(found) = found {
@@ -177,7 +177,7 @@ pub(super) fn strata(rows: &[u32], column: &Column) -> Result<Vec<Vec<u32>>, Dat
             column: column.name.clone(),
             found,
             doing: "a split or balance by classes",
-            expected: "one whole number a row",
+            expected: "one integer per row",
         });
     }
     let mut strata: BTreeMap<i32, Vec<u32>> = BTreeMap::new();

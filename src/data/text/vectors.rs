@@ -128,7 +128,7 @@ pub fn read_vectors(path: &Path, vocabulary: &Vocabulary) -> Result<Vectors, Dat
     }
     if let Some(words) = promised.filter(|words| *words != all.lines) {
         let reason = format!(
-            "its first line promises {words} words, and {} follow",
+            "its first line declares {words} words, but the file has {}",
             all.lines
         );
         return Err(DataError::BadHeader { path, reason });

@@ -242,7 +242,7 @@ impl Callbacks {
                     if decision.stop {
                         let best = state.best_epoch + 1;
                         let text = format!(
-                            "stopped after epoch {}: {} was best in epoch {best}",
+                            "early stopping at epoch {} (best {} in epoch {best})",
                             epoch + 1,
                             set.monitor.name
                         );
@@ -268,7 +268,7 @@ impl Callbacks {
                     }
                     if !changed.is_empty() {
                         state.reduced(set);
-                        let text = format!("lowered the learning rate from {}", changed.join(", "));
+                        let text = format!("reduced the learning rate from {}", changed.join(", "));
                         scene.tell("ReduceLROnPlateau", &text, set.verbose);
                     }
                 }
@@ -327,7 +327,7 @@ impl Callbacks {
             if let Active::Early(_, state, Some(kept)) = active {
                 scene.session.store_mut().put_back(kept);
                 self.taken_back = Some(state.best_epoch + 1);
-                let text = format!("took back the weights of epoch {}", state.best_epoch + 1);
+                let text = format!("restored the weights of epoch {}", state.best_epoch + 1);
                 scene.tell("EarlyStopping", &text, true);
             }
         }
@@ -357,7 +357,7 @@ impl Callbacks {
     /// Puts back what [`Callbacks::state`] gave. The error says what does not fit.
     pub fn restore(&mut self, state: &Value) -> Result<(), String> {
         let states = state.as_array().filter(|s| s.len() == self.list.len());
-        let states = states.ok_or("its callbacks are others")?;
+        let states = states.ok_or("its callbacks have changed")?;
         for (active, state) in self.list.iter_mut().zip(states) {
             let read = match active {
                 Active::Early(_, s, _) => read(state, s),
@@ -370,7 +370,7 @@ impl Callbacks {
                     Ok(())
                 }
             };
-            read.map_err(|e| format!("its callbacks are others ({e})"))?;
+            read.map_err(|e| format!("its callbacks have changed ({e})"))?;
         }
         self.resumed = true;
         Ok(())
@@ -490,7 +490,7 @@ fn save_as(
     let path = folder.join(name);
     if let Some(folder) = path.parent() {
         let made = std::fs::create_dir_all(folder);
-        made.map_err(|e| RunError::file(folder, "make this folder", &e))?;
+        made.map_err(|e| RunError::file(folder, "create the folder", &e))?;
     }
     (scene.save)(scene.session, &path, weights_only)
 }

@@ -45,7 +45,7 @@ pub fn post(set: &Remote, epoch: usize, logs: &Logs) -> Result<Post, String> {
         let number = match value {
             x if x.is_finite() => repr(x),
             x if set.send_as_json => {
-                return Err(format!("{name} is {x}, which JSON has no word for"));
+                return Err(format!("{name} is {x}, which JSON cannot represent"));
             }
             x if x.is_nan() => "NaN".into(),
             x if x > 0.0 => "Infinity".into(),
@@ -132,7 +132,7 @@ impl Sender {
             }
         };
         if queue.try_send((root.into(), post)).is_err() {
-            self.fail(root, "it is slower than training: messages are left out");
+            self.fail(root, "it is slower than training: updates were dropped");
         }
     }
 
@@ -163,7 +163,7 @@ impl Sender {
                 Err(RecvTimeoutError::Timeout) => {
                     self.failed = None;
                     self.failures.push(format!(
-                        "gave up on messages that were not sent within {} s of the end",
+                        "dropped updates that could not be sent within {} s",
                         PATIENCE.as_secs()
                     ));
                 }

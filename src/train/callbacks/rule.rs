@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::exact::Exact;
 use super::{Logs, Scene, rates, remote, scheduled};
 use crate::backend::Executable;
+use crate::plural::count;
 use crate::spec::pattern::{Number, Pattern};
 use crate::spec::rules::{Action, Rule, Term, Test};
 use crate::train::RunError;
@@ -186,10 +187,10 @@ impl State {
             Action::RestoreBest(i) => {
                 if let Some(kept) = kept {
                     scene.session.store_mut().put_back(kept);
-                    let unit = if set.each_step { "steps" } else { "epochs" };
+                    let unit = if set.each_step { "step" } else { "epoch" };
                     let text = match self.seen[*i].since {
-                        0 => "the weights are the best so far, and stay".to_owned(),
-                        n => format!("took back the best weights, of {n} {unit} ago"),
+                        0 => "current weights are the best so far: kept".to_owned(),
+                        n => format!("restored the best weights, from {} ago", count(n, unit)),
                     };
                     scene.tell(NAME, &text, true);
                 }
@@ -217,7 +218,7 @@ impl State {
             };
             let new = new as f32;
             if !new.is_finite() || new < 0.0 {
-                texts.push(format!("{new} is no learning rate: it stays {old}"));
+                texts.push(format!("{new} is not a learning rate: kept {old}"));
             } else if new != old {
                 rates::set(store, &name, new);
                 texts.push(format!("set the learning rate from {old} to {new}"));

@@ -45,7 +45,7 @@ impl Table {
     /// Opens the file: from its start, or (`append`) from its end, or where a run that goes
     /// on had come to.
     pub fn begin(&mut self, set: &CsvLogger, resumed: bool) -> Result<(), RunError> {
-        let fail = |e: std::io::Error| RunError::file(&self.path, "write it", &e);
+        let fail = |e: std::io::Error| RunError::file(&self.path, "write the file", &e);
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(fail)?;
         }
@@ -100,7 +100,7 @@ impl Table {
         text += "\r\n";
         if let Some(file) = &mut self.file {
             let written = file.write_all(text.as_bytes());
-            written.map_err(|e| RunError::file(&self.path, "write it", &e))?;
+            written.map_err(|e| RunError::file(&self.path, "write the file", &e))?;
         }
         self.state.length += text.len() as u64;
         Ok(())

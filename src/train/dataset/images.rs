@@ -83,7 +83,7 @@ impl Augmented {
             };
             let folder = below.join(to);
             std::fs::create_dir_all(&folder)
-                .map_err(|e| DataError::io(&folder, "make this folder", &e))?;
+                .map_err(|e| DataError::io(&folder, "create the folder", &e))?;
             let taken = self.columns(table, &[&one.name])?;
             let mut batches = Batches::prepared(table.clone(), &taken, rows.to_vec(), 1, order, 1)?;
             let input = one.name.split(':').next().unwrap_or_default();

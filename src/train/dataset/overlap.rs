@@ -1,4 +1,4 @@
-//! Rows that stand in a part to be judged by and in the training part too, by what a model
+//! Rows of the validation or test set that are in the training set too, by what a model
 //! is fed. A row is told from others by 64 bits of XXH3 of its columns, and a row that is
 //! found is compared: nothing is counted that is not the same. 16 bytes a training row.
 
@@ -9,11 +9,12 @@ use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::data::{Column, ColumnData, DataError, Table};
+use crate::plural::{count, thousands};
 use crate::spec::Part;
 
 use super::{Dataset, indices};
 
-/// Rows of a part that stand in `train` too.
+/// Rows of a part that are in `train` too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Overlap {
     pub part: Part,
@@ -27,20 +28,19 @@ pub struct Overlap {
 
 impl Overlap {
     pub const CODE: Code = Code::W0901;
-    pub const HELP: &'static str = "what a model has seen says little of what it does with other data; \
-        `split hash(key)` keeps rows of one key in one part";
+    pub const HELP: &'static str = "scores on rows the model was trained on are too optimistic; \
+        `split hash(key)` keeps all rows of one key in the same set";
 }
 
 impl std::fmt::Display for Overlap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Overlap {
-            part, count, rows, ..
-        } = self;
+        let set = self.part.adjective();
         write!(
             f,
-            "{count} of the {rows} rows of `{}` {} in `train` too: row {} has the inputs of row {}",
-            part.name(),
-            if *count == 1 { "stands" } else { "stand" },
+            "{} of the {} also {} in the training set (e.g. row {} has the same inputs as row {})",
+            thousands(self.count),
+            count(self.rows, &format!("{set} row")),
+            if self.count == 1 { "appears" } else { "appear" },
             self.first + 1,
             self.again + 1
         )

@@ -7,6 +7,7 @@ use super::charts::{self, Axes, Cells, Series};
 use super::ranking::Curve;
 use super::scores::{Classification, HEAD, Predictions, Scores};
 use super::{Shown, Subject, page, terminal};
+use crate::plural::count;
 use crate::spec::Strategy;
 use crate::train::RunError;
 
@@ -17,10 +18,8 @@ pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let shares = format!("{}_shares", of.name);
     let names = of.class_names(counts.len());
     Ok(Shown {
-        caption: of.caption(
-            "Left: how many rows of each true class were predicted as which. \
-             Right: the same as shares of the true class.",
-        ),
+        caption: of
+            .caption("Left: counts. Right: each row normalized to 1 (recall on the diagonal)."),
         pictures: vec![
             (
                 of.name.clone(),
@@ -28,7 +27,12 @@ pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
             ),
             (
                 shares,
-                charts::matrix(&format!("{title}, shares"), &names, &counts, Cells::Shares)?,
+                charts::matrix(
+                    &format!("{title}, normalized"),
+                    &names,
+                    &counts,
+                    Cells::Shares,
+                )?,
             ),
         ],
         text: matrix_text(&names, &counts),
@@ -44,7 +48,7 @@ fn matrix_text(names: &[String], counts: &[Vec<usize>]) -> String {
     const MOST: usize = 16;
     const BOTH: usize = 6;
     if counts.len() > MOST {
-        return format!("  {} classes: see the page\n", counts.len());
+        return format!("  {}: see the report page\n", count(counts.len(), "class"));
     }
     // names as wide as theirs would be rows wider than a terminal
     let short: Vec<String> = names.iter().map(|n| n.chars().take(8).collect()).collect();
@@ -81,7 +85,7 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
     let classes = scores.classes.iter().enumerate();
     let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(of.class(c), s)).collect();
     rows.push(vec![
-        "all, accuracy".into(),
+        "accuracy".into(),
         String::new(),
         String::new(),
         format!("{:.2}", scores.accuracy),
@@ -94,8 +98,8 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
     Shown {
         title: of.title("Classification report"),
         caption: of.caption(
-            "Precision: how many of those predicted as a class are of it. Recall: how many of a \
-             class were found. F1: their harmonic mean.",
+            "Precision: fraction of predictions for a class that are correct. Recall: fraction of a \
+             class that was found. F1: their harmonic mean.",
         ),
         body: page::table(&heads, &rows, ""),
         text: scores.text(&of.class_names(scores.classes.len())),
@@ -114,11 +118,11 @@ pub fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         aside: true,
     }];
     let told = Told {
-        title: of.title("ROC"),
+        title: of.title("ROC curve"),
         axes: ["false positive rate", "true positive rate"],
         area: "ROC AUC",
-        caption: "Each class against the others, over all thresholds; in the legend the area \
-                  below, - where a class has no rows, or all of them.",
+        caption: "One-vs-rest, over all thresholds. AUC in the legend (\"-\": undefined, the class \
+                  has no or all rows).",
     };
     ranked(of, told, &curves, chance)
 }
@@ -137,11 +141,10 @@ pub fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError
         _ => Vec::new(),
     };
     let told = Told {
-        title: of.title("Precision and recall"),
-        axes: ["recall: share found", "precision: share right"],
+        title: of.title("Precision-recall curve"),
+        axes: ["recall", "precision"],
         area: "Average precision",
-        caption: "Each class against the others, over all thresholds; in the legend the \
-                  average precision.",
+        caption: "One-vs-rest, over all thresholds. Average precision in the legend.",
     };
     ranked(of, told, &curves, chance)
 }
@@ -195,7 +198,7 @@ fn ranked(
         })
         .collect();
     let more = match curves.len() > LINES {
-        true => format!(" The first {LINES} classes are drawn."),
+        true => format!(" Only the first {LINES} classes are drawn."),
         false => String::new(),
     };
     let bare: Vec<Vec<String>> = rows.iter().map(|r| r[..2].to_vec()).collect();
@@ -226,7 +229,7 @@ pub fn calibration(
     strategy: Strategy,
 ) -> Result<Shown, RunError> {
     let found = Calibration::of(p, bins, strategy);
-    let title = of.title("Calibration");
+    let title = of.title("Calibration curve");
     let points = found.bins.iter().map(|b| (b.predicted, b.observed));
     let series = [
         Series {
@@ -246,13 +249,13 @@ pub fn calibration(
         },
     ];
     let of_what = match p.classes {
-        2 => format!("probability of {}", one(of)),
-        _ => "probability of the predicted class".to_owned(),
+        2 => format!("predicted probability of {}", one(of)),
+        _ => "predicted probability".to_owned(),
     };
     let x = format!("mean {of_what}");
     let axes = Axes {
         x: &x,
-        y: "share that came true",
+        y: "observed frequency",
         whole: false,
         square: true,
     };
@@ -268,7 +271,7 @@ pub fn calibration(
             ]
         })
         .collect();
-    let heads = ["Predicted", "Came true", "Rows", ""];
+    let heads = ["Predicted", "Observed", "Rows", ""];
     let bare: Vec<Vec<String>> = rows.iter().map(|r| r[..3].to_vec()).collect();
     let sums = format!(
         "expected calibration error {:.4}, Brier score {:.4}",
@@ -276,8 +279,8 @@ pub fn calibration(
     );
     Ok(Shown {
         caption: of.caption(&format!(
-            "Rows are put into bins by the {of_what}; on the dashed line probabilities are \
-             frequencies, below it they are too sure. ECE: the mean distance from it.",
+            "Predictions binned by {of_what}. On the dashed line the model is perfectly \
+             calibrated; below it, over-confident. ECE: expected calibration error.",
         )),
         pictures: vec![(of.name.clone(), charts::lines(&title, &axes, &series)?)],
         body: page::table(&heads[..3], &bare, ""),

@@ -42,11 +42,15 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Shown, RunError>
             charts::lines(name, &over_epochs(name), &series)?,
         ));
     }
+    let caption = match history.iter().any(|row| row.val.is_some()) {
+        true => {
+            "Training (solid, averaged over the epoch) and validation (dashed, after each epoch)."
+        }
+        false => "Training, averaged over each epoch.",
+    };
     Ok(Shown {
-        title: "Curves".into(),
-        caption: "Over the epochs: of the training rows while they were learned, dashed of the \
-                  validation rows after each epoch."
-            .into(),
+        title: "Training curves".into(),
+        caption: caption.into(),
         pictures,
         text: table(&lines),
         numbers: json!({"epochs": history.len()}),
@@ -79,7 +83,7 @@ pub fn learning_rate(history: &[EpochRow]) -> Result<Shown, RunError> {
     let name = "learning_rate";
     Ok(Shown {
         title: "Learning rate".into(),
-        caption: "At the end of each epoch, before callbacks change it.".into(),
+        caption: "The learning rate at the end of each epoch, before callbacks change it.".into(),
         pictures: vec![(
             name.into(),
             charts::lines("learning rate", &over_epochs("learning rate"), &series)?,

@@ -31,6 +31,7 @@ pub mod worst;
 
 use serde_json::Value;
 
+use crate::plural::count;
 use crate::spec::Part;
 
 /// A report: for the page, for files, for a terminal, and for programs.
@@ -79,13 +80,10 @@ impl Subject {
         (0..count).map(|c| self.class(c)).collect()
     }
 
-    /// `359 rows of the test part. ` before what else there is to say.
+    /// `On the test set (359 rows). ` before what else there is to say.
     pub fn caption(&self, rest: &str) -> String {
-        let rows = match self.rows {
-            1 => "1 row".to_owned(),
-            n => format!("{n} rows"),
-        };
-        format!("{rows} of the {} part. {rest}", self.part.name())
+        let rows = count(self.rows, "row");
+        format!("On the {} set ({rows}). {rest}", self.part.adjective())
     }
 }
 

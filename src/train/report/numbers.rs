@@ -6,6 +6,7 @@ use super::charts::{self, Guide, Histogram};
 use super::regression::Quantities;
 use super::terminal::{self, heights};
 use super::{Shown, Subject, number, page};
+use crate::plural::count;
 use crate::train::RunError;
 
 /// Predicted against true, residuals against predicted, and how residuals are spread.
@@ -18,7 +19,7 @@ pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
     let left: Vec<(f64, f64)> = (q.predicted.iter().copied())
         .zip(residuals.iter().copied())
         .collect();
-    let mut spread = Histogram::of("predicted - true", residuals.iter().copied(), 30);
+    let mut spread = Histogram::of("predicted - actual", residuals.iter().copied(), 30);
     let errors = q.errors();
     let pairs = [
         ("R2", errors.r2),
@@ -36,19 +37,19 @@ pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
         heights(&spread.counts, 30),
         ends(spread.counts.len())
     );
-    spread.note = format!("{} numbers", residuals.len());
+    spread.note = count(residuals.len(), "value");
     let name = |of_what: &str| format!("{}_{of_what}", of.name);
     Ok(Shown {
         caption: of.caption(
-            "Predictions beside the truth (on the dashed line they are right), the residuals \
-             beside the predictions, and how the residuals are spread.",
+            "Predicted vs. actual (dashed: perfect), residuals vs. predicted, and the distribution \
+             of residuals.",
         ),
         pictures: vec![
             (
                 of.name.clone(),
                 charts::scatter(
-                    &format!("{title}: predicted against true"),
-                    ["true", "predicted"],
+                    &format!("{title}: predicted vs. actual"),
+                    ["actual", "predicted"],
                     &against,
                     Guide::Diagonal,
                 )?,
@@ -56,8 +57,8 @@ pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
             (
                 name("against_predicted"),
                 charts::scatter(
-                    &format!("{title} against predicted"),
-                    ["predicted", "predicted - true"],
+                    &format!("{title} vs. predicted"),
+                    ["predicted", "predicted - actual"],
                     &left,
                     Guide::Zero,
                 )?,

@@ -146,7 +146,7 @@ pub fn weights(store: &Store) -> Result<Shown, RunError> {
         tally.count(&values);
         tally
     });
-    let caption = "The values of each parameter at the end of the run.";
+    let caption = "Distribution of each parameter at the end of the run.";
     shown(
         "weights",
         "Weights",
@@ -165,15 +165,15 @@ fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Show
     let rows: Vec<Vec<String>> = all.iter().map(Tally::row).collect();
     let lines: Vec<Vec<String>> = rows.iter().take(LINES).map(|r| without(r, 1)).collect();
     let mut text = terminal::table(
-        &["", "least", "", "largest", "mean", "std", "zero"],
+        &["", "min", "", "max", "mean", "std", "zeros"],
         &lines,
         &[0, 2],
     );
     if all.len() > LINES {
-        text += &format!("  and {} more: see the page\n", all.len() - LINES);
+        text += &format!("  {} more: see the report page\n", all.len() - LINES);
     }
     let caption = match all.len() > PANELS {
-        true => format!("{caption} The first {PANELS} are drawn."),
+        true => format!("{caption} Only the first {PANELS} are drawn."),
         false => caption,
     };
     Ok(Shown {
@@ -181,7 +181,7 @@ fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Show
         caption,
         pictures: vec![(name.into(), charts::histograms(title, &panels)?)],
         body: page::table(
-            &["", "shape", "least", "largest", "mean", "std", "zero"],
+            &["", "shape", "min", "max", "mean", "std", "zeros"],
             &rows.iter().map(|r| without(r, 3)).collect::<Vec<_>>(),
             "",
         ),

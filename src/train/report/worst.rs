@@ -7,6 +7,7 @@ use super::collect::Collected;
 use super::picture::{data_uri, picture_shape};
 use super::{Shown, Subject, number, terminal};
 use crate::data::{Column, ColumnData, Table};
+use crate::plural::count;
 
 /// Letters of a text that are shown, and numbers of a row.
 const LETTERS: usize = 300;
@@ -83,7 +84,7 @@ pub fn worst(
     let heads = ["row", "loss", "true", "predicted", ""];
     Some(Shown {
         title: of.title("Worst predictions"),
-        caption: of.caption("Those with the largest losses, the worst first."),
+        caption: of.caption("The rows with the highest loss."),
         body: format!("<div class=\"cards\">{}</div>", cards.collect::<String>()),
         text: terminal::table(&heads, &lines, &[4]),
         numbers: Value::Array(
@@ -134,20 +135,17 @@ fn told(of: &Subject, values: &[f32], reading: Reading, predicted: bool) -> Stri
         }
         (Reading::Classes(n), rows) if predicted => {
             let rows = rows.chunks_exact(n.max(1));
-            (rows.map(|r| of.class(likeliest(r))).collect(), "positions")
+            (rows.map(|r| of.class(likeliest(r))).collect(), "position")
         }
         (Reading::Classes(_), all) => (
             all.iter().map(|c| of.class(*c as usize)).collect(),
-            "positions",
+            "position",
         ),
-        (Reading::Numbers, all) => (
-            all.iter().map(|x| short(f64::from(*x))).collect(),
-            "numbers",
-        ),
+        (Reading::Numbers, all) => (all.iter().map(|x| short(f64::from(*x))).collect(), "value"),
     };
     let shown = all[..all.len().min(SHOWN)].join(", ");
     match all.len() > SHOWN {
-        true => format!("{shown}, … ({} {what})", all.len()),
+        true => format!("{shown}, … ({})", count(all.len(), what)),
         false => shown,
     }
 }
@@ -200,7 +198,7 @@ fn values_of(column: &Column, row: usize) -> String {
         .map(|v| ((v * 1e4).round() / 1e4).to_string())
         .collect();
     if n > NUMBERS {
-        shown.push(format!("… ({n} numbers)"));
+        shown.push(format!("… ({})", count(n, "value")));
     }
     shown.join(", ")
 }

@@ -86,7 +86,7 @@ impl Plan {
         let enough = |factor: usize, least: usize| match factor.saturating_mul(least) <= epochs {
             true => Ok(()),
             false => Err(format!(
-                "{} stops trials between epochs: at least {} are needed, not {epochs}",
+                "{} stops trials between epochs: it needs at least {} epochs, not {epochs}",
                 spec.search.method.name(),
                 factor.saturating_mul(least)
             )),
@@ -116,7 +116,9 @@ impl Plan {
             } => {
                 enough(*factor, *least)?;
                 if trials < factor {
-                    return Err(format!("halving by {factor} needs as many trials at least"));
+                    return Err(format!(
+                        "halving by {factor} needs at least {factor} trials"
+                    ));
                 }
                 vec![halving::halving(*trials, *factor, *least, epochs)]
             }
@@ -338,7 +340,7 @@ fn set_trials(method: &mut Method, n: usize) -> Result<(), String> {
         }
         Method::Tpe(set) => set.trials = n,
         Method::Hyperband { .. } => {
-            return Err("how many trials hyperband makes follows from its epochs".into());
+            return Err("the number of hyperband trials follows from its epochs".into());
         }
     }
     Ok(())

@@ -227,6 +227,6 @@ fn what_may_not_be_read_is_told() {
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert_eq!(
         told,
-        "error[E0903]: a.csv: cannot open it: permission denied\n"
+        "error[E0903]: a.csv: cannot open the file: permission denied\n"
     );
 }

@@ -154,7 +154,7 @@ impl Rows {
                     None => Err(DataError::BadHeader {
                         path: rows.path().to_owned(),
                         reason: format!(
-                            "the name of column {i}, on the first line, is not valid UTF-8"
+                            "the name of column {i} on the first line is not valid UTF-8"
                         ),
                     }),
                 });

@@ -95,10 +95,10 @@ impl Sink {
             (ColumnData::U16(_) | ColumnData::Sparse(_), _) => {}
             (ColumnData::U8(v), _) => match whole(value).and_then(|x| u8::try_from(x).ok()) {
                 Some(x) => v.push(x),
-                None => return bad("a whole number 0..255".into()),
+                None => return bad("an integer 0..255".into()),
             },
             (ColumnData::F32(v), _) => match number(value) {
-                Some(x) if x.is_infinite() => return bad("a number that fits f32".into()),
+                Some(x) if x.is_infinite() => return bad("a number in the range of f32".into()),
                 Some(x) => v.push(x),
                 None => return bad("a finite number".into()),
             },
@@ -113,15 +113,15 @@ impl Sink {
                 }
                 None if number(value).is_none() && !value.is_empty() => {
                     return bad(format!(
-                        "a class number 0..{} (classes in words are a `text` column, which `fit labels` numbers)",
+                        "a class index 0..{} (read class names as a `text` column and number them with `fit labels`)",
                         classes.saturating_sub(1)
                     ));
                 }
-                None => return bad(format!("a class number 0..{}", classes.saturating_sub(1))),
+                None => return bad(format!("a class index 0..{}", classes.saturating_sub(1))),
             },
             (ColumnData::I32(v), _) => match whole(value).and_then(|x| i32::try_from(x).ok()) {
                 Some(x) => v.push(x),
-                None => return bad("a whole number that fits i32".into()),
+                None => return bad("an integer in the range of i32".into()),
             },
         }
         Ok(())

@@ -50,7 +50,7 @@ pub fn read_images(
     if let Some(class) = without {
         return Err(DataError::Classes {
             path: folder.path.join(&folder.classes[class]),
-            reason: "there is no image in the folder of this class".into(),
+            reason: "the folder of this class has no images".into(),
         });
     }
     let mut columns = Vec::new();

@@ -84,12 +84,12 @@ fn load(path: &Path, channels: usize, pixels: &mut Vec<f32>) -> Result<Size, Dat
         path: path.to_owned(),
         reason,
     };
-    let found = std::fs::metadata(path).map_err(|e| DataError::io(path, "read it", &e))?;
+    let found = std::fs::metadata(path).map_err(|e| DataError::io(path, "read the file", &e))?;
     if !found.is_file() {
-        return Err(bad("it is no file".into()));
+        return Err(bad("it is not a file".into()));
     }
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|e| DataError::io(path, "read it", &e))?;
+    let mut reader = reader.map_err(|e| DataError::io(path, "read the file", &e))?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
     limits.max_image_width = Some(MOST_PIXELS);

@@ -228,7 +228,7 @@ impl Lines {
             Some(kind) => format!("found {}", kind.replacen("sequence", "a list", 1)),
             None if error.is_data() => what.into(),
             None if error.is_eof() => {
-                "not JSON: the line ends too early (an object stands on one line)".into()
+                "not JSON: the line ends too early (each object must be on one line)".into()
             }
             None if std::str::from_utf8(&self.text).is_err() => "not valid UTF-8".into(),
             None if what == "recursion limit exceeded" => "JSON nested too deep".into(),

@@ -83,7 +83,7 @@ impl Field {
             Found::Other(_) if text && !self.dims.is_empty() => Err(refused("a list".into())),
             Found::Other(what) => Err(refused(what.into())),
             Found::Text if text || each == 1 => sink.text(&self.text),
-            Found::Text => Err(refused(format!("the text {}", error::shown(&self.text)))),
+            Found::Text => Err(refused(format!("the string {}", error::shown(&self.text)))),
             Found::Number if each != 1 => Err(refused(format!("the number {}", self.numbers[0]))),
             Found::List if text => Err(refused("a list".into())),
             Found::List => {
@@ -121,7 +121,7 @@ impl Field {
     }
 }
 
-const OBJECT: &str = "an object, one a line: {\"name\": value, ...}";
+const OBJECT: &str = "one object per line: {\"name\": value, ...}";
 
 /// Collects the names of an object's fields.
 pub struct Names<'a>(pub &'a mut Vec<String>);
@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Names<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, IgnoredAny)) = map.next_entry()? {
             if self.0.len() == MAX_FIELDS {
-                let more = format!("an object of more than {MAX_FIELDS} fields");
+                let more = format!("an object with more than {MAX_FIELDS} fields");
                 return Err(A::Error::custom(more));
             }
             self.0.push(name);
@@ -160,7 +160,7 @@ impl<'de> Visitor<'de> for &mut Row {
             };
             let field = &mut self.fields[at];
             if field.found != Found::Nothing {
-                let again = format!("the field `{}` is given twice", field.name);
+                let again = format!("duplicate field `{}`", field.name);
                 return Err(A::Error::custom(again));
             }
             map.next_value_seed(Value { field, depth: 0 })?;
@@ -243,7 +243,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_str<E>(self, x: &str) -> Result<(), E> {
         if self.depth > 0 {
-            return self.other("", "a list with a text in it");
+            return self.other("", "a list that contains a string");
         }
         self.field.found = Found::Text;
         self.field.text.push_str(x);
@@ -251,12 +251,12 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.other(NULL, "a list with null in it")
+        self.other(NULL, "a list that contains null")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.other("an object", "a list with an object in it")
+        self.other("an object", "a list that contains an object")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

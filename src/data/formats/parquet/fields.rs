@@ -9,7 +9,7 @@ use parquet::schema::types::ColumnDescPtr;
 use std::path::{Path, PathBuf};
 
 /// What can be read, in words.
-const READ: &str = "bool, a whole number, f32, f64, a string, or lists of numbers";
+const READ: &str = "bool, an integer, f32, f64, a string, or lists of numbers";
 
 /// A column of the file whose values are all of one type.
 pub struct Field {
@@ -141,8 +141,8 @@ fn of_leaf(name: &str, leaf: usize, descr: ColumnDescPtr) -> Result<Field, Strin
         return Err("decimal".into());
     }
     match physical {
-        Type::INT96 => return Err("a time of 96 bits".into()),
-        Type::FIXED_LEN_BYTE_ARRAY => return Err("bytes of a fixed length".into()),
+        Type::INT96 => return Err("a 96-bit timestamp".into()),
+        Type::FIXED_LEN_BYTE_ARRAY => return Err("fixed-length bytes".into()),
         Type::BYTE_ARRAY if descr.max_rep_level() > 0 => return Err("lists of strings".into()),
         _ => {}
     }

@@ -80,7 +80,10 @@ impl Parquet {
             reason,
         };
         let file = source.into_file().ok_or_else(|| {
-            bad("a Parquet file is compressed already: gzip around it is not supported".into())
+            bad(
+                "a Parquet file is already compressed: a gzipped Parquet file is not supported"
+                    .into(),
+            )
         })?;
         let file = file.into_inner();
         let size = check(&path, &file)?;
@@ -89,19 +92,18 @@ impl Parquet {
         }));
         let metadata = match opened {
             Ok(Ok(metadata)) => metadata,
-            Ok(Err(e)) => return Err(bad(format!("its footer is broken: {}", said(&e)))),
-            Err(_) => return Err(bad("its footer is broken".into())),
+            Ok(Err(e)) => return Err(bad(format!("its footer is corrupt: {}", said(&e)))),
+            Err(_) => return Err(bad("its footer is corrupt".into())),
         };
         let groups = metadata.row_groups().iter().map(|g| g.num_rows());
         let rows = groups.clone().try_fold(0i64, |n, rows| n.checked_add(rows));
         let (Some(rows), true) = (rows, groups.min().is_none_or(|n| n >= 0)) else {
-            return Err(bad("its numbers of rows cannot be".into()));
+            return Err(bad("its row counts are invalid".into()));
         };
         if rows == 0 {
             return Err(DataError::Empty { path });
         }
-        let rows =
-            usize::try_from(rows).map_err(|_| bad("its numbers of rows cannot be".into()))?;
+        let rows = usize::try_from(rows).map_err(|_| bad("its row counts are invalid".into()))?;
         Ok(Parquet {
             file: Arc::new(file),
             path,
@@ -140,7 +142,7 @@ impl Parquet {
         let depth = usize::try_from(field.max_rep()).unwrap_or(0);
         if depth > 1 && depth != shape.len() {
             return Err(self.bad(format!(
-                "column `{}` holds lists {depth} deep, which no shape of {} is made of",
+                "column `{}` holds lists nested {depth} deep, which does not match the shape {}",
                 field.name,
                 error::shape(shape)
             )));
@@ -180,7 +182,7 @@ impl Parquet {
                 Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) => {}
                 other => {
                     return Err(fault(&format!(
-                        "is compressed by {}; expected Snappy, gzip or nothing",
+                        "is compressed with {}; expected Snappy, gzip or no compression",
                         other.to_string().split('(').next().unwrap_or_default()
                     )));
                 }
@@ -225,7 +227,7 @@ impl Parquet {
             if rows.row != end {
                 let before = end - group.num_rows() as u64;
                 return Err(fault(&format!(
-                    "has {} rows, and the file says {}",
+                    "has {} rows, but the file declares {}",
                     rows.row - before,
                     group.num_rows()
                 )));
@@ -237,7 +239,7 @@ impl Parquet {
 
 /// Holds the start, the end and the footer of a file against its size, which it returns.
 fn check(path: &Path, mut file: &File) -> Result<u64, DataError> {
-    let io = |e: std::io::Error| DataError::io(path, "read it", &e);
+    let io = |e: std::io::Error| DataError::io(path, "read the file", &e);
     let bad = |reason: String| DataError::BadHeader {
         path: path.to_owned(),
         reason,
@@ -269,7 +271,7 @@ fn check(path: &Path, mut file: &File) -> Result<u64, DataError> {
     }
     if &tail[4..] != MAGIC {
         return Err(bad(
-            "it does not end as a Parquet file does: it is cut off, or was never finished".into(),
+            "it does not end like a Parquet file: it is truncated or was never finished".into(),
         ));
     }
     let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
@@ -285,8 +287,8 @@ fn check(path: &Path, mut file: &File) -> Result<u64, DataError> {
     file.seek(SeekFrom::End(-8 - length as i64)).map_err(io)?;
     file.take(length).read_to_end(&mut footer).map_err(io)?;
     thrift::check_footer(&footer).map_err(|e| match e.kind() {
-        ErrorKind::UnexpectedEof => bad("its footer is broken: it ends too early".into()),
-        _ => bad(format!("its footer is broken: {e}")),
+        ErrorKind::UnexpectedEof => bad("its footer is corrupt: it ends too early".into()),
+        _ => bad(format!("its footer is corrupt: {e}")),
     })?;
     Ok(size)
 }

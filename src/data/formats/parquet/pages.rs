@@ -36,9 +36,9 @@ impl Pages {
     /// The pages of `chunk`, a column of `rows` rows.
     pub fn open(file: &Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Pages> {
         let size = file.metadata()?.len();
-        let (at, left) = range(chunk).ok_or_else(|| wrong("is nowhere in the file"))?;
+        let (at, left) = range(chunk).ok_or_else(|| wrong("has no data in the file"))?;
         if at.checked_add(left).is_none_or(|end| end > size) {
-            return Err(wrong("is said to lie beyond the end of the file"));
+            return Err(wrong("is declared to lie beyond the end of the file"));
         }
         let descr = chunk.column_descr();
         let sections = [descr.max_rep_level(), descr.max_def_level()];
@@ -62,18 +62,18 @@ impl Pages {
         let mut file = &*self.file;
         file.seek(SeekFrom::Start(self.at))?;
         let header = page_header(BufReader::new(file).take(self.left))
-            .map_err(|e| wrong(&format!("has a broken page header: {e}")))?;
+            .map_err(|e| wrong(&format!("has a corrupt page header: {e}")))?;
         let sizes = (
             u64::try_from(header.compressed),
             u64::try_from(header.uncompressed),
         );
         let (Ok(compressed), Ok(uncompressed)) = sizes else {
-            return Err(wrong("has a page of a negative size"));
+            return Err(wrong("has a page with a negative size"));
         };
         self.left -= header.bytes;
         self.at += header.bytes;
         if compressed > self.left {
-            return Err(wrong("has a page that goes beyond its end"));
+            return Err(wrong("has a page that extends past its end"));
         }
         let most = match self.codec {
             Compression::SNAPPY => compressed.saturating_mul(MOST_SNAPPY),
@@ -82,7 +82,7 @@ impl Pages {
         };
         if uncompressed > most.saturating_add(64) {
             return Err(wrong(&format!(
-                "has a page of {compressed} bytes that is said to hold {uncompressed}"
+                "has a page of {compressed} bytes that is declared to hold {uncompressed}"
             )));
         }
         if matches!(self.codec, Compression::GZIP(_)) && compressed > LARGE {
@@ -106,7 +106,7 @@ impl Pages {
         match found <= size {
             true => Ok(()),
             false => Err(wrong(&format!(
-                "has a page that is said to hold {size} bytes and holds more"
+                "has a page that is declared to hold {size} bytes but holds more"
             ))),
         }
     }
@@ -120,13 +120,15 @@ impl Pages {
             };
             return match count.saturating_mul(least) <= bytes {
                 true => Ok(()),
-                false => Err(wrong("has a dictionary of more values than fit its page")),
+                false => Err(wrong(
+                    "has a dictionary with more values than fit into its page",
+                )),
             };
         }
         self.values = self
             .values
             .checked_sub(count)
-            .ok_or_else(|| wrong("has more values in its pages than it says"))?;
+            .ok_or_else(|| wrong("has more values in its pages than it declares"))?;
         let sections = match page.encoding() {
             Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
             Encoding::DELTA_BYTE_ARRAY => 2,
@@ -136,7 +138,11 @@ impl Pages {
             | Encoding::RLE
             | Encoding::DELTA_BINARY_PACKED
             | Encoding::BYTE_STREAM_SPLIT => return Ok(()),
-            other => return Err(wrong(&format!("has values encoded as {other}"))),
+            other => {
+                return Err(wrong(&format!(
+                    "has values in the unsupported encoding {other}"
+                )));
+            }
         };
         let mut at = self.values_at(page);
         for _ in 0..sections {
@@ -146,7 +152,7 @@ impl Pages {
         }
         match at {
             Some(_) => Ok(()),
-            None => Err(wrong("has a page whose lengths are broken")),
+            None => Err(wrong("has a page with corrupt lengths")),
         }
     }
 

@@ -4,6 +4,7 @@ use super::fields::Field;
 use crate::data::error::{DataError, Place};
 use crate::data::formats::decode::Number;
 use crate::data::formats::sink::{Refusal, Sink, expected};
+use crate::plural::count;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
@@ -92,7 +93,7 @@ impl Rows<'_> {
                 .find(begins)
                 .unwrap_or(self.shape.len());
             if level as i16 != rep {
-                return Err(self.refused("lists of other lengths".into()));
+                return Err(self.refused("lists of different lengths".into()));
             }
         }
         self.found += 1;
@@ -119,10 +120,7 @@ impl Rows<'_> {
         if !std::mem::take(&mut self.open) || found == self.each {
             return Ok(());
         }
-        Err(self.refused(match found {
-            1 => "a list of 1 number".into(),
-            n => format!("a list of {n} numbers"),
-        }))
+        Err(self.refused(format!("a list of {}", count(found, "number"))))
     }
 
     /// Something is not there, as far as the definition level `def` tells.
@@ -130,7 +128,7 @@ impl Rows<'_> {
         let lists = self.field.max_rep() > 0;
         self.refused(match lists && def + 1 < self.field.max_def() {
             true => "null or an empty list".into(),
-            false if lists => "a list with null in it".into(),
+            false if lists => "a list that contains null".into(),
             false => "null".into(),
         })
     }
@@ -139,7 +137,7 @@ impl Rows<'_> {
         let refusal = Refusal::Kind {
             found,
             expected: match (self.shape, self.field.max_rep()) {
-                ([_, ..], 1) => format!("a list of {} numbers", self.each),
+                ([_, ..], 1) => format!("a list of {}", count(self.each, "number")),
                 (shape, _) => expected(self.sink.element(), shape),
             },
         };

@@ -77,7 +77,7 @@ pub fn check_footer(footer: &[u8]) -> io::Result<()> {
 fn check_schema(thrift: &mut Thrift<impl Read>) -> io::Result<()> {
     let (count, kind) = thrift.list()?;
     if kind != STRUCT {
-        return Err(bad("its schema is no list of structures"));
+        return Err(bad("its schema is not a list of structures"));
     }
     // children that are still to come, of each group that is open
     let mut open: Vec<i64> = Vec::new();
@@ -95,7 +95,7 @@ fn check_schema(thrift: &mut Thrift<impl Read>) -> io::Result<()> {
         match open.last_mut() {
             Some(left) => *left -= 1,
             None if at == 0 => {}
-            None => return Err(bad("its schema has several roots")),
+            None => return Err(bad("its schema has more than one root")),
         }
         if children > 0 {
             open.push(children);
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(footer(&[2, 1, 0]).unwrap_err(), more);
         assert_eq!(
             footer(&[1, 0, 0]).unwrap_err(),
-            "its schema has several roots"
+            "its schema has more than one root"
         );
         let deep = [[1; 70].as_slice(), &[0]].concat();
         assert_eq!(footer(&deep).unwrap_err(), "its schema is nested too deep");

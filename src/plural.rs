@@ -1,0 +1,69 @@
+//! Numbers and nouns in what people read.
+
+/// `4,810`
+pub fn thousands(n: impl TryInto<u64>) -> String {
+    let digits = n.try_into().unwrap_or(u64::MAX).to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `1 thread`, `4,810 rows`: a number and what it counts, which is given in the singular.
+pub fn count(n: impl TryInto<u64>, noun: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{} {}", thousands(n), agreeing(n, noun))
+}
+
+/// `thread` of one, `threads` of any other number.
+pub fn agreeing(n: impl TryInto<u64>, noun: &str) -> String {
+    if n.try_into().is_ok_and(|n| n == 1) {
+        return noun.into();
+    }
+    let sibilant = ["s", "x", "z", "ch", "sh"];
+    if sibilant.iter().any(|end| noun.ends_with(end)) {
+        return format!("{noun}es");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{noun}s"),
+    }
+}
+
+/// `train`, `train and test`, `train, val and test`
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [front @ .., last] => format!("{} and {last}", front.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        let cases = [
+            (0, "row", "0 rows"),
+            (1, "thread", "1 thread"),
+            (2, "class", "2 classes"),
+            (12_345, "validation row", "12,345 validation rows"),
+            (3, "entry", "3 entries"),
+            (2, "array", "2 arrays"),
+            (1_234_567, "hash", "1,234,567 hashes"),
+        ];
+        for (n, noun, expected) in cases {
+            assert_eq!(count(n, noun), expected);
+        }
+        assert_eq!(
+            [7, 4810, 1_234_567].map(thousands),
+            ["7", "4,810", "1,234,567"]
+        );
+    }
+}
