@@ -575,7 +575,7 @@ pub(super) fn place(
         return Err(RunError::Column {
             column: name.into(),
             found: format!("{:?}", from.shape),
-            expected: format!("{} values a batch", bytes / elem.size()),
+            expected: format!("{} values per batch", bytes / elem.size()),
         });
     }
     let aligned = (from.as_ptr() as usize).is_multiple_of(crate::bytes::ALIGN);
