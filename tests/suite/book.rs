@@ -59,3 +59,36 @@ fn the_csv_of_the_readme_trains() {
     let history = std::fs::read_to_string(folder.path().join("runs/flowers-1/history.csv"));
     assert_eq!(history.unwrap().lines().count(), 101);
 }
+
+#[test]
+fn the_files_that_documents_name_exist() {
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/cli.md",
+        "docs/style.md",
+    ] {
+        let text = std::fs::read_to_string(document).unwrap();
+        let links = text.split("](").skip(1);
+        let links = links.filter_map(|l| l.split([')', '#']).next());
+        let codes = text.split('`').skip(1).step_by(2);
+        for code in codes.chain(links) {
+            let is_path = code.contains('/')
+                && !code.contains([' ', '*', '{', '<'])
+                && [".rs", ".nn", ".md", ".pest", ".sh"]
+                    .iter()
+                    .any(|e| code.ends_with(e));
+            if is_path && !code.contains("CODE") {
+                named += 1;
+                let here = |folder: &str| std::path::Path::new(folder).join(code).exists();
+                if !["", "src", "docs"].iter().any(|f| here(f)) {
+                    missing.push(format!("{document}: {code}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(named > 20, "{named}");
+}
