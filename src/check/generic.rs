@@ -72,9 +72,9 @@ impl Elab<'_> {
         for p in variadic.filter(|p| Some(p.span) != last || p.default.is_some()) {
             let d = Diagnostic::error(
                 Code::E0412,
-                format!("`...{}` takes all that is left", p.name.text),
+                format!("`...{}` takes all remaining arguments", p.name.text),
             )
-            .label(p.span, "so it comes last, and without a default");
+            .label(p.span, "it must come last, and have no default");
             self.report(d);
         }
         let one_list = matches!(
@@ -89,10 +89,10 @@ impl Elab<'_> {
             let kind = r.def.kind.keyword();
             let d = Diagnostic::error(
                 Code::E0412,
-                format!("{} {kind} has one list of parameters", article(kind)),
+                format!("{} {kind} can only have one list of parameters", article(kind)),
             )
-            .label(r.def.name.span, "two are declared")
-            .help("what it works on (`param`, `grad`, `step`, `shape`) is given by its kind");
+            .label(r.def.name.span, "this one has two")
+            .help("the values it works on (`param`, `grad`, `step`, `shape`) are in scope without being declared");
             self.report(d);
         }
         if matches!(r.def.kind, DefKind::Loss | DefKind::Metric) && lists(&r.def).1.len() != 2 {
@@ -198,7 +198,7 @@ impl Elab<'_> {
             let at = r.def.body.value.as_ref().map_or(ty.span, |e| e.span);
             let d = Diagnostic::error(
                 Code::E0213,
-                format!("`{}` gives {t}, but declares {written}", r.def.name.text),
+                format!("`{}` returns {t}, but declares {written}", r.def.name.text),
             )
             .label(at, format!("this is {t}"))
             .label(ty.span, "declared here");

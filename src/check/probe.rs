@@ -30,10 +30,10 @@ pub fn probe(
         let Some(first) = found.iter().find(|d| d.severity == Severity::Error) else {
             continue;
         };
-        let message = format!("the program cannot take `{} = {}`", p.name, p.text);
+        let message = format!("the program is not valid with `{} = {}`", p.name, p.text);
         let mut d = Diagnostic::error(Code::E0709, message)
-            .label(p.span, "a trial would have this value")
-            .note(format!("then {}: {}", first.code, first.message));
+            .label(p.span, "a trial would use this value")
+            .note(format!("it fails with {}: {}", first.code, first.message));
         // sources after the file itself may be others here
         let places = first.labels.iter().filter(|l| l.span.source == SourceId(0));
         d.labels.extend(places.cloned());

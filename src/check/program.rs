@@ -130,7 +130,7 @@ pub(super) fn check_decls(
             None => t.data.span,
         };
         diags.push(
-            Diagnostic::error(Code::E0611, "a file has one train block")
+            Diagnostic::error(Code::E0611, "a file can only have one train block")
                 .label(head(second), "a second one")
                 .label(head(first), "the first"),
         );
@@ -204,7 +204,7 @@ pub(super) fn check_decls(
     }
     if let [(first, _), (second, _), ..] = sweeps.as_slice() {
         diags.push(
-            Diagnostic::error(Code::E0712, "a file has one sweep")
+            Diagnostic::error(Code::E0712, "a file can only have one sweep")
                 .label(second.model.span, "a second one")
                 .label(first.model.span, "the first"),
         );
@@ -370,7 +370,7 @@ fn never_begun(begun: &FxHashSet<Arc<str>>, graphs: &[&Graph], span: Span) -> Op
     let d = Diagnostic::error(Code::E0410, format!("`{lost}` has no initial value"))
         .label(
             span,
-            "a training step never declares it, only evaluation does",
+            "it is declared only during evaluation, not in training",
         )
         .help("declare it before the `if training`");
     Some(d)

@@ -47,7 +47,9 @@ pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
         if !name.starts_with('_') {
             let d = Diagnostic::warning(Code::W0101, format!("`{name}` is never used"))
                 .label(span, "bound here")
-                .help(format!("remove it, or call it `_{name}` if that is meant"));
+                .help(format!(
+                    "remove it, or rename it to `_{name}` if this is intended"
+                ));
             diags.push(d);
         }
     }
@@ -85,7 +87,7 @@ pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
             )
             .label(name.span, "declared here")
             .help(format!(
-                "remove it, or call it `_{}` if that is meant",
+                "remove it, or rename it to `_{}` if this is intended",
                 name.text
             ));
             diags.push(d);
@@ -163,8 +165,8 @@ fn data(d: &Data, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
             )
             .label(name.span, "declared here")
             .help(match what {
-                "input" => "no model that is trained takes it; remove it",
-                _ => "no input or target is made of it; remove it",
+                "input" => "remove it, or use it in a trained model",
+                _ => "remove it, or use it in an input or target",
             });
             diags.push(d);
         }

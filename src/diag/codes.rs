@@ -1,7 +1,7 @@
 //! Every code, with the page `nnc explain CODE` prints.
 //!
 //! A page is `docs/errors/CODE.md`: a title line, a paragraph, a failing example
-//! in a fence opened by ```` ```nn fail ````, and the mended one in ```` ```nn ````.
+//! in a fence opened by ```` ```nn fail ````, and the repaired one in ```` ```nn ````.
 //! `tests/suite/explain.rs` runs both. Adding a code: its page, and its name in
 //! the list below. E0001..E0099 are syntax, E0100.. the checker's, E0900.. those of
 //! data and of a running program, which no nn example can show.

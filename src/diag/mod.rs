@@ -1,6 +1,6 @@
 //! Diagnostics: data, not prose. A [`Diagnostic`] has a stable code, a message,
 //! the place of the fault and of its cause, and where it can, the edit that
-//! mends it. `render` shows them to people, `json` to programs; `codes` lists
+//! fixes it. `render` shows them to people, `json` to programs; `codes` lists
 //! every code with its page for `nnc explain`.
 
 mod codes;
@@ -40,7 +40,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// An edit that mends the program: replace the text at `span`.
+/// An edit that fixes the program: replace the text at `span`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fix {
     pub span: Span,
@@ -93,7 +93,12 @@ impl Diagnostic {
     }
 }
 
-/// The known name nearest to `name`, near enough to be a slip.
+/// "1 error", "2 errors"
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The known name nearest to `name`, near enough to be a typo.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(name);
     known

@@ -1,5 +1,5 @@
 //! Diagnostics for people. miette draws the excerpts; the header, help, notes,
-//! the mended line and the summary are written here.
+//! the fixed line and the summary are written here.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use miette::{
     SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
-use super::{Diagnostic, Label, Severity};
+use super::{Diagnostic, Label, Severity, counted};
 use crate::span::{SourceId, SourceMap};
 
 /// How to draw.
@@ -52,7 +52,7 @@ pub fn render(diags: &[Diagnostic], map: &SourceMap, style: Style) -> String {
 pub fn summary(diags: &[Diagnostic], map: &SourceMap) -> String {
     let count = |severity, name: &str| {
         let n = diags.iter().filter(|d| d.severity == severity).count();
-        (n > 0).then(|| format!("{n} {name}{}", if n == 1 { "" } else { "s" }))
+        (n > 0).then(|| counted(n, name))
     };
     let counts: Vec<String> = [
         count(Severity::Error, "error"),
@@ -111,16 +111,14 @@ fn one(out: &mut String, diagnostic: &Diagnostic, map: &SourceMap, style: Style)
     }
     let fix = diagnostic.fix.as_ref().and_then(|fix| {
         let source = map.get(fix.span.source);
-        mended_line(&source.text, fix.span.range(), &fix.replacement)
+        fixed_line(&source.text, fix.span.range(), &fix.replacement)
     });
-    match (&diagnostic.help, &fix) {
-        (Some(help), _) => paragraph(out, "help", help, style),
-        (None, Some(_)) => paragraph(out, "help", "this would mend it", style),
-        (None, None) => {}
+    if let Some(help) = &diagnostic.help {
+        paragraph(out, "help", help, style);
     }
     if let Some(fix) = fix {
-        let painted = paint("write:", "36", style);
-        out.push_str(&format!("  {painted} `{fix}`\n"));
+        let painted = paint("fix:", "36", style);
+        out.push_str(&format!("  {painted} replace the line with `{fix}`\n"));
     }
     for note in &diagnostic.notes {
         paragraph(out, "note", note, style);
@@ -128,7 +126,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, map: &SourceMap, style: Style)
 }
 
 /// The lines that the edit touches, as they would read; none where they are many or long.
-fn mended_line(text: &str, range: std::ops::Range<usize>, replacement: &str) -> Option<String> {
+fn fixed_line(text: &str, range: std::ops::Range<usize>, replacement: &str) -> Option<String> {
     let start = text.get(..range.start)?.rfind('\n').map_or(0, |i| i + 1);
     let after = text.get(range.end..)?;
     let end = after.find('\n').unwrap_or(after.len());

@@ -31,7 +31,7 @@ pub enum TypeError {
         found: usize,
         expected: usize,
     },
-    #[error("axis {axis} is outside a tensor of rank {rank}")]
+    #[error("axis {axis} is out of range for a tensor of rank {rank}")]
     Axis { axis: usize, rank: usize },
     #[error("sizes {left} and {right} differ (axis {axis} of argument {argument})")]
     Size {
@@ -181,7 +181,7 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
             for &p in perm {
                 check_axis(p, perm.len())?;
                 if std::mem::replace(&mut seen[p], true) {
-                    return Err(TypeError::Attribute("an axis is named twice"));
+                    return Err(TypeError::Attribute("an axis appears twice"));
                 }
             }
             smallvec![Type::new(
@@ -285,7 +285,7 @@ pub fn infer(prim: &Prim, args: &[&Type]) -> Result<Types> {
                     i,
                     arg.elem,
                     arg.elem == result.elem,
-                    "of the first one's element type",
+                    "of the same element type as the first",
                 )?;
                 for a in 0..result.rank() {
                     if a == *axis {
@@ -497,11 +497,16 @@ fn convolution(c: &ConvDims, x: &Type, k: &Type) -> Result<Type> {
     rank(&[x, k], 1, n + 2)?;
     if [c.dilation.len(), c.low.len(), c.high.len()] != [n; 3] || c.groups == 0 {
         return Err(TypeError::Attribute(
-            "a convolution needs one stride, dilation and padding an axis",
+            "a convolution needs one stride, dilation and padding per axis",
         ));
     }
     want(0, x.elem, x.elem.is_float(), "a float")?;
-    want(1, k.elem, k.elem == x.elem, "of the input's element type")?;
+    want(
+        1,
+        k.elem,
+        k.elem == x.elem,
+        "of the same element type as the input",
+    )?;
     equal(
         1,
         n,
@@ -539,7 +544,7 @@ fn window(w: &WindowDims, x: &Type) -> Result<Type> {
     rank(&[x], 0, n + 2)?;
     if [w.strides.len(), w.low.len(), w.high.len()] != [n; 3] {
         return Err(TypeError::Attribute(
-            "a window needs one stride and padding an axis",
+            "a window needs one stride and padding per axis",
         ));
     }
     want(0, x.elem, x.elem.is_float(), "a float")?;
@@ -567,14 +572,14 @@ fn dot(dims: &DotDims, a: &Type, b: &Type) -> Result<Type> {
         1,
         b.elem,
         a.elem == b.elem,
-        "of the left one's element type",
+        "of the same element type as the left one",
     )?;
     let mut used = [vec![false; a.rank()], vec![false; b.rank()]];
     for &(i, j) in dims.batch.iter().chain(&dims.contract) {
         check_axis(i, a.rank())?;
         check_axis(j, b.rank())?;
         if std::mem::replace(&mut used[0][i], true) || std::mem::replace(&mut used[1][j], true) {
-            return Err(TypeError::Attribute("an axis is named twice"));
+            return Err(TypeError::Attribute("an axis appears twice"));
         }
         equal(1, j, &a.shape[i], &b.shape[j])?;
     }

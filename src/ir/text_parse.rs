@@ -183,7 +183,8 @@ impl Parser {
             .map_err(|e| at.error(format!("{prim_name}: {e}")))?;
         if results.len() != names.len() {
             let (gives, named) = (results.len(), names.len());
-            let message = format!("{prim_name} gives {gives} results, {named} are named");
+            let message =
+                format!("{prim_name}: the number of results is {gives}, of names {named}");
             return Err(at.error(message));
         }
         for ((name, at, written), value) in names.into_iter().zip(results) {
@@ -191,7 +192,7 @@ impl Parser {
                 && ty != *graph.ty(value)
             {
                 let found = graph.ty(value);
-                return Err(ty_at.error(format!("{prim_name} gives {found}, not {ty}")));
+                return Err(ty_at.error(format!("{prim_name} returns {found}, not {ty}")));
             }
             define(scope, name, value, at)?;
         }
@@ -339,7 +340,7 @@ impl Parser {
             (Token::Number(digits), at) => {
                 let value = digits.parse::<i128>().ok().map(|v| v * i128::from(sign));
                 let value = value.and_then(|v| i64::try_from(v).ok());
-                value.ok_or_else(|| at.error(format!("`{digits}` is no 64-bit integer")))
+                value.ok_or_else(|| at.error(format!("`{digits}` is not a 64-bit integer")))
             }
             (found, at) => Err(expected("an integer", &found, at)),
         }
@@ -358,7 +359,7 @@ impl Parser {
                 let value = text.parse::<f64>();
                 value
                     .map(|v| sign * v)
-                    .map_err(|_| at.error(format!("`{text}` is no number")))
+                    .map_err(|_| at.error(format!("`{text}` is not a number")))
             }
             (found, at) => Err(expected("a number", &found, at)),
         }
@@ -432,7 +433,7 @@ impl Parser {
         inner: impl FnOnce(&mut Parser) -> Result<T, TextError>,
     ) -> Result<T, TextError> {
         if self.depth == MAX_DEPTH {
-            return Err(self.at().error("nested too deep"));
+            return Err(self.at().error("nested too deeply"));
         }
         self.depth += 1;
         let result = inner(self);
@@ -466,7 +467,7 @@ impl Parser {
 
 fn define(scope: &mut Scope, name: String, value: Value, at: Position) -> Result<(), TextError> {
     if scope.contains_key(&name) {
-        return Err(at.error(format!("`%{name}` is defined already")));
+        return Err(at.error(format!("`%{name}` is already defined")));
     }
     scope.insert(name, value);
     Ok(())

@@ -60,7 +60,7 @@ pub enum Place {
 
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("defines %{}, which is defined already", .0.0)]
+    #[error("defines %{}, which is already defined", .0.0)]
     DefinedTwice(Value),
     #[error("defines %{}, which has no type", .0.0)]
     Untyped(Value),
@@ -70,19 +70,19 @@ pub enum Problem {
     UseBeforeDefinition(Value),
     #[error("{0}")]
     Type(TypeError),
-    #[error("%{} is {found}, but the primitive gives {expected}", .value.0)]
+    #[error("%{} is {found}, but the primitive returns {expected}", .value.0)]
     ResultType {
         value: Value,
         found: Type,
         expected: Type,
     },
-    #[error("has {found} results, but the primitive gives {expected}")]
+    #[error("has {found} results, but the primitive returns {expected}")]
     ResultCount { found: usize, expected: usize },
-    #[error("{value} is no {}", .elem.name())]
+    #[error("{value} is not a valid {}", .elem.name())]
     Constant { value: f64, elem: Elem },
     #[error("there is no origin {0}")]
     Origin(u32),
-    #[error("the name is taken")]
+    #[error("the name is already used")]
     NameTaken,
     #[error("has no name")]
     NoName,
@@ -90,19 +90,19 @@ pub enum Problem {
     Role { role: &'static str, found: Type },
     #[error("there is no input {0}")]
     NoInput(usize),
-    #[error("updates input `{0}`, whose name it does not have")]
+    #[error("updates input `{0}`, but has a different name")]
     UpdateName(Arc<str>),
     #[error("is {found}, but updates an input that is {expected}")]
     UpdateType { found: Type, expected: Type },
-    #[error("updates an input that has an update already")]
+    #[error("updates an input that already has an update")]
     UpdatedTwice,
-    #[error("updates a {0}, which no graph changes")]
+    #[error("updates a {0}, which a graph cannot change")]
     UpdateRole(&'static str),
-    #[error("a region's inputs are plain and its outputs results")]
+    #[error("a region has plain inputs, and its outputs are results")]
     RegionRole,
-    #[error("a gradient is left")]
+    #[error("a gradient remains")]
     Gradient,
-    #[error("the size {0} is left")]
+    #[error("the size {0} remains")]
     Symbol(Dim),
     #[error("the size {0} is negative")]
     Negative(i64),
@@ -445,7 +445,7 @@ mod tests {
         let (mut g, x, _) = double();
         g.nodes[0].first = x;
         let twice = [
-            "node 0 (add): defines %0, which is defined already",
+            "node 0 (add): defines %0, which is already defined",
             "output `y`: no node defines %1",
         ];
         expect(&g, Stage::Built, &twice);
@@ -482,9 +482,9 @@ mod tests {
         let b = g.constant(1.0, Elem::Bool);
         g.push_typed(neg(), &[b], smallvec![scalar(Elem::Bool)], OriginId(0));
         let wrong = [
-            "node 0 (neg): %1 is f32[], but the primitive gives f32[2]",
+            "node 0 (neg): %1 is f32[], but the primitive returns f32[2]",
             "node 1 (neg): there is no origin 4",
-            "node 1 (neg): has 0 results, but the primitive gives 1",
+            "node 1 (neg): has 0 results, but the primitive returns 1",
             "node 3 (neg): argument 0 is bool, but must be a signed number",
         ];
         expect(&g, Stage::Built, &wrong);
@@ -499,10 +499,10 @@ mod tests {
         }
         g.constant(f64::NAN, Elem::I32);
         let wrong = [
-            "node 1 (const): 0.5 is no i32",
-            "node 2 (const): 256 is no u8",
-            "node 3 (const): 2 is no bool",
-            "node 4 (const): NaN is no i32",
+            "node 1 (const): 0.5 is not a valid i32",
+            "node 2 (const): 256 is not a valid u8",
+            "node 3 (const): 2 is not a valid bool",
+            "node 4 (const): NaN is not a valid i32",
         ];
         expect(&g, Stage::Built, &wrong);
     }
@@ -516,9 +516,9 @@ mod tests {
         g.output("x", OutputRole::Result, y);
         g.output("", OutputRole::Result, y);
         let wrong = [
-            "input `x`: the name is taken",
+            "input `x`: the name is already used",
             "input ``: has no name",
-            "output `y`: the name is taken",
+            "output `y`: the name is already used",
             "output ``: has no name",
         ];
         expect(&g, Stage::Built, &wrong);
@@ -566,10 +566,10 @@ mod tests {
         g.output("s", OutputRole::Update(1), s);
         let wrong = [
             "output `x`: is f32[], but updates an input that is f32[2]",
-            "output `z`: updates an input that has an update already",
-            "output `z`: updates input `x`, whose name it does not have",
+            "output `z`: updates an input that already has an update",
+            "output `z`: updates input `x`, but has a different name",
             "output `none`: there is no input 3",
-            "output `s`: updates a step, which no graph changes",
+            "output `s`: updates a step, which a graph cannot change",
         ];
         expect(&g, Stage::Built, &wrong);
     }
@@ -593,11 +593,11 @@ mod tests {
         push(&mut g, scan, &[x]);
         let mut wrong = vec![
             "in the region of node 0: node 0 (neg): no node defines %5",
-            "in the region of node 0: input `h`: a region's inputs are plain and its outputs results",
-            "in the region of node 0: output `h`: a region's inputs are plain and its outputs results",
+            "in the region of node 0: input `h`: a region has plain inputs, and its outputs are results",
+            "in the region of node 0: output `h`: a region has plain inputs, and its outputs are results",
         ];
         expect(&g, Stage::Differentiated, &wrong);
-        wrong.push("node 0 (scan): the size T is left");
+        wrong.push("node 0 (scan): the size T remains");
         expect(&g, Stage::Specialized, &wrong);
     }
 
@@ -614,13 +614,13 @@ mod tests {
         let c = g.constant(1.0, Elem::F32);
         push(&mut g, Prim::Gradient, &[c, c]);
         expect(&g, Stage::Built, &[]);
-        let gradient = "node 2 (gradient): a gradient is left";
+        let gradient = "node 2 (gradient): a gradient remains";
         expect(&g, Stage::Differentiated, &[gradient]);
         let symbols = [
-            "input `x`: the size B is left",
+            "input `x`: the size B remains",
             "input `y`: the size -1 is negative",
-            "node 0 (reshape): the size B is left",
-            "node 0 (reshape): the size B is left",
+            "node 0 (reshape): the size B remains",
+            "node 0 (reshape): the size B remains",
             gradient,
         ];
         expect(&g, Stage::Specialized, &symbols);

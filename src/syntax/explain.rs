@@ -202,7 +202,7 @@ pub fn describe(kind: Option<Kind>, text: &str) -> String {
         Some(Kind::String { .. }) => {
             let short: String = text.chars().take(24).collect();
             let dots = if short.len() < text.len() { "…" } else { "" };
-            format!("the text {short}{dots}")
+            format!("the string {short}{dots}")
         }
         Some(Kind::Word) if keywords::RESERVED.contains(&text) => format!("the keyword `{text}`"),
         Some(Kind::Word) => format!("the name `{text}`"),
@@ -238,7 +238,7 @@ fn generic(failure: &Failure<'_>) -> Diagnostic {
     if expected == ["`=`"] && failure.at > 0 && !failure.at_line_end() {
         let gap = failure.span(failure.at - 1).after().to(span.before());
         diagnostic = diagnostic
-            .help("put `=` between the name and its value")
+            .help("write `=` between the name and its value")
             .fix(gap, " = ");
     }
     diagnostic
@@ -254,7 +254,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
         let phrase = match rule {
             ident | word | setting_key => "a name",
             decl_name => "a name",
-            string if !failure.expects(number) => "a text in double quotes",
+            string if !failure.expects(number) => "a string in double quotes",
             type_expr | plain_type | tuple_type => "a type",
             dims => "`[`",
             dim => "a size",
@@ -280,7 +280,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
             scan_pair => "`name in value`",
             carry => "`name = value`",
             named_arg => "`name = value`",
-            split_part => "a part and its share, as in `train 80%`",
+            split_part => "a set and its fraction, as in `train 80%`",
             state_decl => "`name = value`",
             data_item => "an item of a data block",
             kw_source | source_item => "`source`",
@@ -380,12 +380,12 @@ fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<
     let span = Span::new(source, token.start, token.end);
     if word == "@" {
         return Some(
-            Diagnostic::error(Code::E0002, "an attribute without a declaration")
+            Diagnostic::error(Code::E0002, "attribute without a declaration")
                 .label(
                     Span::new(source, token.start, text[..end].trim_end().len()),
-                    "nothing follows it",
+                    "no declaration follows",
                 )
-                .help("write the declaration it belongs to on the next line"),
+                .help("write its declaration on the next line"),
         );
     }
     if token.kind != Kind::Word {
@@ -399,12 +399,12 @@ fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<
         Code::E0002,
         format!("`{word}` does not start a declaration"),
     )
-    .label(span, "this line belongs to no declaration");
+    .label(span, "this line is not part of a declaration");
     if rest.starts_with('=') && !rest.starts_with("==") {
         return Some(
             diagnostic
                 .help(format!(
-                    "a value for the whole file is a `const`: `const {word} = ...`"
+                    "write `const {word} = ...` for a value of the whole file"
                 ))
                 .fix(span.before(), "const "),
         );
@@ -421,7 +421,7 @@ fn known_line(source: SourceId, text: &str, token: Token, end: usize) -> Option<
     let item = DATA_ITEMS.contains(&word) || STATEMENTS.contains(&word);
     item.then(|| {
         diagnostic.help(format!(
-            "`{word}` belongs inside the braces of a declaration; is a `}}` too early?"
+            "`{word}` belongs inside the braces of a declaration; is there a `}}` too early?"
         ))
     })
 }
@@ -433,16 +433,13 @@ fn unknown_line(source: SourceId, text: &str, token: Token, lines: usize) -> Dia
         describe(Some(token.kind), word)
     );
     let label = if lines > 1 {
-        format!("this and {} more lines belong to no declaration", lines - 1)
+        format!("these {lines} lines are not part of a declaration")
     } else {
-        "this line belongs to no declaration".to_owned()
+        "this line is not part of a declaration".to_owned()
     };
     Diagnostic::error(Code::E0002, message)
         .label(Span::new(source, token.start, token.end), label)
-        .help(format!(
-            "at the top of a file stand {}",
-            list_words(DECLARATIONS)
-        ))
+        .help(format!("start the line with {}", list_words(DECLARATIONS)))
 }
 
 /// A declaration that needs a body and has none.
@@ -455,10 +452,10 @@ pub fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diag
     match found {
         Some(found) => diagnostic
             .label(at, format!("expected `{{` here, found {found}"))
-            .help("the body stands in braces: `{ ... }`"),
+            .help("write the body in braces: `{ ... }`"),
         None => diagnostic
             .label(at, "expected `{` here")
-            .help("the body stands in braces, and its `{` on this line"),
+            .help("write the body in braces, with its `{` on this line"),
     }
 }
 
@@ -472,7 +469,7 @@ pub fn after_body(source: SourceId, text: &str, close: usize, at: usize) -> Diag
     )
     .label(
         Span::new(source, at, at + word.len()),
-        "this belongs to no declaration",
+        "this is not part of a declaration",
     )
     .label(
         Span::new(source, close, close + 1),

@@ -215,7 +215,7 @@ impl Builder {
                     self.error(
                         Diagnostic::error(Code::E0021, "a range has two ends")
                             .label(self.span(op), "a second `..`")
-                            .label(left.span, "this is a range already"),
+                            .label(left.span, "this is already a range"),
                     );
                 }
                 return Expr {
@@ -232,7 +232,7 @@ impl Builder {
             self.error(
                 Diagnostic::error(Code::E0021, "comparisons do not chain")
                     .label(span, "two comparisons in a row")
-                    .label(middle.span, "compare this twice")
+                    .label(middle.span, "use this in both comparisons")
                     .help("join two comparisons with `and`, as in `0 < x and x < 1`"),
             );
         }
@@ -319,7 +319,7 @@ impl Builder {
         self.error(
             Diagnostic::error(Code::E0018, format!("`{name}` is written `{ours}` here"))
                 .label(span, "unknown spelling")
-                .help("write it in small letters")
+                .help("write it in lower case")
                 .fix(span, ours),
         );
     }
@@ -332,7 +332,7 @@ impl Builder {
             if value.is_infinite() {
                 self.error(
                     Diagnostic::error(Code::E0014, "this number is too large")
-                        .label(span, "beyond the range of 64-bit floats, about 1.8e308"),
+                        .label(span, "64-bit floats go up to about 1.8e308"),
                 );
             }
             return if text.ends_with('%') {
@@ -346,7 +346,7 @@ impl Builder {
             Err(_) => {
                 self.error(
                     Diagnostic::error(Code::E0014, "this number is too large")
-                        .label(span, format!("whole numbers go up to {}", i64::MAX))
+                        .label(span, format!("integers go up to {}", i64::MAX))
                         .help("write it as a real number, as in `1e20`"),
                 );
                 ExprKind::Int(0)

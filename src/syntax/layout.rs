@@ -200,7 +200,7 @@ impl Scanner<'_> {
                 self.diagnostics.push(
                     Diagnostic::error(Code::E0010, format!("`{marker}` does not start a comment"))
                         .label(self.span(start, start + 2), "comments start with `#`")
-                        .help("write `#`, or `##` to document the declaration below; there is no `//` operator either")
+                        .help("replace it with `#`, or with `##` to document the declaration below; there is no `//` operator either")
                         .fix(self.span(start, start + 2), "#"),
                 );
             }
@@ -376,14 +376,14 @@ impl Scanner<'_> {
             self.diagnostics.push(
                 Diagnostic::error(
                     Code::E0011,
-                    format!("brackets are nested more than {MAX_DEPTH} deep"),
+                    format!("brackets are nested more than {MAX_DEPTH} levels deep"),
                 )
-                .label(self.span(at, at + 1), "this one is one too many")
+                .label(self.span(at, at + 1), "this one is too deep")
                 .label(
                     self.span(self.stack[0].at, self.stack[0].at + 1),
-                    "the outermost",
+                    "the outermost bracket",
                 )
-                .help("give the inner parts names of their own"),
+                .help("bind inner expressions to names"),
             );
             self.damage();
             return false;

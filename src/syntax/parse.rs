@@ -12,7 +12,7 @@ use super::explain::{self, Failure, Place};
 use super::expr::Builder;
 use super::grammar::{Grammar, Rule};
 use super::layout::{self, Body, Layout, Piece};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::span::{SourceId, Span};
 
 /// A source file may be this long, in bytes.
@@ -355,16 +355,13 @@ fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
 fn too_large(source: SourceId, len: usize) -> Diagnostic {
     Diagnostic::error(
         Code::E0013,
-        format!(
-            "this file is too large for a program: {:.1} MB",
-            len as f64 / 1048576.0
-        ),
+        format!("this file is too large: {:.1} MB", len as f64 / 1048576.0),
     )
     .label(
         Span::new(source, 0, 0),
-        format!("at most {} MB are read", MAX_SOURCE / (1024 * 1024)),
+        format!("the limit is {} MB", MAX_SOURCE / (1024 * 1024)),
     )
-    .help("keep data in files of its own and read them with a `source`")
+    .help("keep data in separate files and read them with a `source`")
 }
 
 fn capped(source: SourceId, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
@@ -382,9 +379,12 @@ fn capped(source: SourceId, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic>
         .unwrap_or(Span::new(source, 0, 0));
     diagnostics.truncate(MAX_SHOWN);
     diagnostics.push(
-        Diagnostic::error(Code::E0030, format!("and {least}{more} more syntax errors"))
-            .label(place.before(), "the first of them is here")
-            .help("mend the ones above first"),
+        Diagnostic::error(
+            Code::E0030,
+            format!("and {least}{}", counted(more, "more syntax error")),
+        )
+        .label(place.before(), "the first of them is here")
+        .help("fix the errors above first"),
     );
     diagnostics
 }

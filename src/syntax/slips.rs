@@ -1,5 +1,5 @@
 //! The mistakes that have a name: another language's spelling, a forgotten
-//! comma, a type or body left out. Each gives its own code and, where the edit
+//! comma, a type or body left out. Each has its own code and, where the edit
 //! is certain, the fix.
 
 use super::explain::{Failure, Place, describe, list_words, no_body};
@@ -41,7 +41,7 @@ pub fn foreign_declaration(
     let (ours, help) = match word {
         "def" | "function" | "func" | "fun" | "proc" | "sub" => (
             "fn",
-            format!("a function is `fn {name}(x: [B, n]) -> [B, n] {{ ... }}`; its last line is its value"),
+            format!("write `fn {name}(x: [B, n]) -> [B, n] {{ ... }}`; the last line of a function is its value"),
         ),
         "class" | "struct" | "interface" | "enum" | "type" => (
             "layer",
@@ -49,20 +49,20 @@ pub fn foreign_declaration(
         ),
         "let" | "var" | "val" | "static" | "define" => (
             "const",
-            format!("a value for the whole file is `const {name} = ...`"),
+            format!("write `const {name} = ...` for a value of the whole file"),
         ),
         "from" | "using" | "include" | "require" | "use" | "package" | "module" => (
             "import",
-            "another file's definitions come with `import \"file.nn\" { names }`; the library needs no import".to_owned(),
+            "write `import \"file.nn\" { names }` for definitions of another file; the library needs no import".to_owned(),
         ),
-        "dataset" => ("data", format!("data is described by `data {name} {{ ... }}`")),
+        "dataset" => ("data", format!("write `data {name} {{ ... }}`")),
         "network" | "net" => (
             "model",
-            format!("a network is `model {name}(x: [784]) -> prob[10] {{ ... }}`"),
+            format!("write `model {name}(x: [784]) -> prob[10] {{ ... }}`"),
         ),
         "fit" | "compile" | "print" | "for" | "while" | "if" | "return" => (
             "",
-            "a file is made of declarations, it does not run line by line; training is `train Model on data { ... }`".to_owned(),
+            "a file consists of declarations and does not run line by line; training is `train Model on data { ... }`".to_owned(),
         ),
         _ => return None,
     };
@@ -74,7 +74,7 @@ pub fn foreign_declaration(
     let label = if ours.is_empty() {
         "this is from another language".to_owned()
     } else {
-        format!("the word here is `{ours}`")
+        format!("in nn this is `{ours}`")
     };
     Some(
         Diagnostic::error(Code::E0017, message)
@@ -94,16 +94,16 @@ fn import(f: &Failure<'_>) -> Option<Diagnostic> {
     );
     let help = if known {
         format!(
-            "remove the line: layers, losses, metrics and optimizers are there without an import; nothing of {word} is needed"
+            "remove the line: layers, losses, metrics and optimizers need no import, and nn does not use {word}"
         )
     } else {
-        "an import names a file: `import \"blocks.nn\"` or `import \"blocks.nn\" { Residual }`; the library needs none".to_owned()
+        "write `import \"blocks.nn\"` or `import \"blocks.nn\" { Residual }`; the library needs no import".to_owned()
     };
     Some(
         Diagnostic::error(Code::E0028, "an import names a file in double quotes")
             .label(
                 f.span(f.at),
-                format!("expected a text, found {}", f.described()),
+                format!("expected a string, found {}", f.described()),
             )
             .help(help),
     )
@@ -119,7 +119,7 @@ fn number(f: &Failure<'_>) -> Option<Diagnostic> {
     if f.found() == "." && f.kind(f.at + 1) == Some(Kind::Number) && f.expects_value() {
         let span = f.span(f.at).to(f.span(f.at + 1));
         let fixed = format!("0.{}", f.word(f.at + 1));
-        return Some(malformed(span, format!("write `{fixed}`")).fix(span, fixed));
+        return Some(malformed(span, format!("replace it with `{fixed}`")).fix(span, fixed));
     }
     // `1.`
     let dot = if f.previous() == "." {
@@ -130,7 +130,7 @@ fn number(f: &Failure<'_>) -> Option<Diagnostic> {
     if f.word(dot) == "." && dot > 0 && f.kind(dot - 1) == Some(Kind::Number) {
         let span = f.span(dot - 1).to(f.span(dot));
         let fixed = format!("{}.0", f.word(dot - 1));
-        return Some(malformed(span, format!("write `{fixed}`")).fix(span, fixed));
+        return Some(malformed(span, format!("replace it with `{fixed}`")).fix(span, fixed));
     }
     // `3x`, `0x1f`
     let text = f.found();
@@ -139,15 +139,15 @@ fn number(f: &Failure<'_>) -> Option<Diagnostic> {
     if f.kind(f.at) == Some(Kind::Number) && letters && !plain {
         let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
         let help = match &text[digits..] {
-            "f" | "L" | "l" | "u" | "j" => format!("write `{}`", &text[..digits]),
+            "f" | "L" | "l" | "u" | "j" => format!("replace it with `{}`", &text[..digits]),
             hex if hex.starts_with(['x', 'X']) && text.starts_with('0') => {
                 "numbers are decimal".to_owned()
             }
             name if f.expects_value() && !name.starts_with(['e', 'E']) => format!(
-                "for a product write `{} * {name}`; names do not start with a digit",
+                "write `{} * {name}` for a product; a name cannot start with a digit",
                 &text[..digits]
             ),
-            _ => "names do not start with a digit".to_owned(),
+            _ => "a name cannot start with a digit".to_owned(),
         };
         return Some(malformed(f.span(f.at), help));
     }
@@ -172,26 +172,24 @@ fn foreign_statement(f: &Failure<'_>) -> Option<Diagnostic> {
     }
     let help = match word {
         "return" => "a body's last line is its value; there is no `return`",
-        "let" | "var" | "val" | "auto" => "a name is bound by `name = value` alone",
+        "let" | "var" | "val" | "auto" => "write `name = value` to bind a name",
         "for" | "while" | "do" | "loop" => {
-            "there are no loops: operations work on whole tensors; over time use `scan x in xs from h = h0 { ... }`"
+            "there are no loops: operations apply to whole tensors; to iterate over time, use `scan x in xs from h = h0 { ... }`"
         }
         "def" | "function" | "func" | "class" => {
-            "definitions stand at the top of the file, as `fn` or `layer`, not inside another"
+            "definitions (`fn` or `layer`) belong at the top level of the file, not inside another definition"
         }
-        "lambda" => {
-            "there are no anonymous functions: give it a name with `fn` at the top of the file"
-        }
-        "elif" | "elsif" | "elseif" => "write `else if`",
+        "lambda" => "there are no anonymous functions: define a `fn` at the top level of the file",
+        "elif" | "elsif" | "elseif" => "replace it with `else if`",
         "match" | "switch" | "case" => {
-            "choose with `if a { ... } else { ... }`, or by element with `select(cond, a, b)`"
+            "use `if a { ... } else { ... }`, or `select(cond, a, b)` element by element"
         }
         "try" | "except" | "raise" | "throw" | "assert" => {
-            "a condition that must hold is `require cond, \"message\"`"
+            "write `require cond, \"message\"` for a condition that must hold"
         }
-        "import" | "from" => "imports stand at the top of the file",
-        "self" => "there is no `self`: parameters of a layer are names in its body",
-        _ => "a file is made of declarations and expressions; nothing is printed while it runs",
+        "import" | "from" => "imports belong at the top level of the file",
+        "self" => "there is no `self`: use the parameters of a layer by their names",
+        _ => "a file consists of declarations and expressions; it cannot print",
     };
     let mut diagnostic = Diagnostic::error(Code::E0017, format!("there is no `{word}` in nn"))
         .label(f.span(near), "this is from another language")
@@ -273,15 +271,14 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
     }
     let mut diagnostic = Diagnostic::error(
         Code::E0018,
-        format!("`{written}` is written `{}` here", ours.trim()),
+        format!("`{written}` is written `{}` in nn", ours.trim()),
     )
     .label(span, "unknown operator");
     if written == "|" {
-        diagnostic =
-            diagnostic.help("a value is handed on with `|>`; either of two conditions is `or`");
+        diagnostic = diagnostic.help("write `|>` to pipe a value, or `or` between two conditions");
     } else {
         diagnostic = diagnostic
-            .help(format!("write `{}`", ours.trim()))
+            .help(format!("replace it with `{}`", ours.trim()))
             .fix(span, ours);
     }
     Some(diagnostic)
@@ -327,8 +324,8 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
         || f.expects(Rule::block);
     if opens && f.open_bracket().is_none_or(|b| f.word(b) == "{") {
         return Some(
-            Diagnostic::error(Code::E0020, "blocks stand in braces")
-                .label(span, "a `:` opens no block")
+            Diagnostic::error(Code::E0020, "blocks are written in braces")
+                .label(span, "a `:` does not open a block")
                 .help("write `{` here and `}` after the block; indentation has no meaning")
                 .fix(span, " {"),
         );
@@ -350,7 +347,7 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
             Diagnostic::error(Code::E0019, format!("`{name}` takes no type here"))
                 .label(
                     span,
-                    "a type follows only `param`, `state`, parameters and data items",
+                    "only `param`, `state`, parameters and data items have types",
                 )
                 .help(format!(
                     "write `{name} = value`; a weight is `param {name}: [shape] = initializer`"
@@ -363,8 +360,8 @@ fn colon(f: &Failure<'_>) -> Option<Diagnostic> {
 /// `epochs = 5`, `epochs: 5`, `train: 80%`
 fn setting(f: &Failure<'_>, key: &str) -> Diagnostic {
     let gap = f.span(f.at - 1).after().to(f.span(f.at + 1).before());
-    Diagnostic::error(Code::E0025, "a setting is its name and its value, no more")
-        .label(f.span(f.at), format!("no `{}` here", f.found()))
+    Diagnostic::error(Code::E0025, "a setting is a name followed by a value")
+        .label(f.span(f.at), format!("remove this `{}`", f.found()))
         .help(format!("write `{key} value`"))
         .fix(gap, " ")
 }
@@ -397,15 +394,15 @@ fn missing_type(f: &Failure<'_>) -> Option<Diagnostic> {
     };
     let at = if item { f.span(f.at - 1) } else { f.span(f.at) };
     let label = if item {
-        format!("`{}` has none", f.previous())
+        format!("`{}` has no type", f.previous())
     } else {
         format!("expected a type, found {}", f.described())
     };
     Some(
-        Diagnostic::error(Code::E0027, format!("{what} has a type"))
+        Diagnostic::error(Code::E0027, format!("{what} needs a type"))
             .label(at, label)
             .help(format!(
-                "as in `{example}`; types are sizes in brackets, `class[10]`, `prob[10]`, `token[V][L]`, `real`, `int`, `text`"
+                "for example, `{example}`; types are sizes in brackets, `class[10]`, `prob[10]`, `token[V][L]`, `real`, `int`, `text`"
             )),
     )
 }
@@ -416,7 +413,7 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
         return Some(
             Diagnostic::error(Code::E0019, "a name is bound with a single `=`")
                 .label(span, "`==` compares")
-                .help("write `=`")
+                .help("replace it with `=`")
                 .fix(span, "="),
         );
     }
@@ -454,7 +451,7 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
             )
             .label(operator_span, "expected a value after this")
             .label(f.span(f.at - 1), "the next statement starts here")
-            .help("an operator at the end of a line joins it to the next"),
+            .help("an operator at the end of a line continues on the next line"),
         );
     }
     let condition = (0..f.at)
@@ -468,14 +465,14 @@ fn equals(f: &Failure<'_>) -> Option<Diagnostic> {
         return Some(
             Diagnostic::error(Code::E0019, "only a name can be bound")
                 .label(target, format!("`{text}` is not a name"))
-                .label(span, "so it cannot stand before `=`")
-                .help("values do not change; bind the result to a new name, or compare with `==`"),
+                .label(span, "so it cannot come before `=`")
+                .help("values do not change: bind the result to a new name, or compare with `==`"),
         );
     }
     Some(
         Diagnostic::error(Code::E0019, "`=` binds a name, `==` compares")
-            .label(span, "a comparison is meant here")
-            .help("write `==`")
+            .label(span, "expected a comparison")
+            .help("replace it with `==`")
             .fix(span, "=="),
     )
 }
@@ -499,12 +496,9 @@ fn keyword_as_name(f: &Failure<'_>) -> Option<Diagnostic> {
     let next = f.word(f.at + 1);
     if word == "else" {
         return Some(
-            Diagnostic::error(
-                Code::E0001,
-                format!("`else` without an `if` {}", f.context()),
-            )
-            .label(span, "no `if { ... }` ends just before it")
-            .help("an `else` follows the `}` of its `if`"),
+            Diagnostic::error(Code::E0001, format!("`else` without `if` {}", f.context()))
+                .label(span, "no `if { ... }` ends just before it")
+                .help("an `else` follows the `}` of its `if`"),
         );
     }
     if f.expects_value()
@@ -522,7 +516,7 @@ fn keyword_name(word: &str, span: Span) -> Diagnostic {
         format!("`{word}` is a keyword and cannot be a name"),
     )
     .label(span, "a name is expected here")
-    .help(format!("choose another name, for instance `{word}_`"))
+    .help(format!("choose a different name, such as `{word}_`"))
 }
 
 fn head(f: &Failure<'_>) -> Option<Diagnostic> {
@@ -571,12 +565,12 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
     }
     if keyword == "train" && f.expects(Rule::kw_on) {
         return say(
-            "a train block names its model and its data".to_owned(),
+            "a train block needs a model and its data".to_owned(),
             "expected `on` and the name of a data block",
         );
     }
     if keyword == "model" && (f.expects(Rule::params) || f.expects(Rule::lparen)) {
-        return say("a model names its inputs".to_owned(), "expected `(`");
+        return say("a model needs its inputs".to_owned(), "expected `(`");
     }
     if f.found() == "(" && f.expects(Rule::EOI) {
         let message = match keyword {
@@ -584,7 +578,7 @@ fn head(f: &Failure<'_>) -> Option<Diagnostic> {
             "model" => "a model has one list of inputs".to_owned(),
             _ => format!("a {keyword} has at most two lists of parameters"),
         };
-        return say(message, "one list too many");
+        return say(message, "unexpected list");
     }
     if f.at_line_end() && f.expects(Rule::EOI) {
         return Some(no_body(keyword, f.word(1), span, None));
@@ -627,7 +621,7 @@ fn after_pipe(f: &Failure<'_>) -> Option<Diagnostic> {
     )
     .label(
         f.span(f.at),
-        "does this take the pipe's result, or belong to its last stage?",
+        "applies to the result of the pipe, or to its last stage?",
     )
     .label(span, "the pipe");
     Some(if pipe.contains('\n') || pipe.len() > 60 {
@@ -707,7 +701,7 @@ fn missing_value(f: &Failure<'_>) -> Option<Diagnostic> {
         diagnostic = diagnostic.help("one comma at the end of a list is allowed, two are not");
     } else if previous == "|>" {
         diagnostic =
-            diagnostic.help("a pipe goes on with a layer or function, as in `|> Dense(10)`");
+            diagnostic.help("a pipe continues with a layer or function, as in `|> Dense(10)`");
     }
     Some(diagnostic)
 }
@@ -728,8 +722,8 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
     let (before, here) = (f.span(f.at - 1), f.span(f.at));
     if DECLARATIONS.contains(&found) && matches!(f.place, Place::Head(_)) {
         return Some(
-            Diagnostic::error(Code::E0002, "a declaration starts on a line of its own")
-                .label(here, "this is on the line of another"),
+            Diagnostic::error(Code::E0002, "a declaration must start on a new line")
+                .label(here, "this is on the same line as another declaration"),
         );
     }
     let in_list = f
@@ -750,16 +744,13 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
             Diagnostic::error(Code::E0024, "a comma is missing")
                 .label(before.after(), "between this")
                 .label(here, "and this")
-                .help("put a `,` between the two")
+                .help("put a `,` between them")
                 .fix(before.after(), ","),
         );
     }
     let diagnostic = Diagnostic::error(
         Code::E0024,
-        format!(
-            "{} follows a value with nothing between them",
-            f.described()
-        ),
+        format!("{} follows a value without an operator", f.described()),
     )
     .label(here, "expected an operator or the end of the line")
     .label(before, "after this");
@@ -774,6 +765,6 @@ fn side_by_side(f: &Failure<'_>) -> Option<Diagnostic> {
             "to call `{name}`, write `{name}({found})`; settings such as `epochs 5` belong in a train block"
         ))
     } else {
-        diagnostic.help("statements end with the line; two on a line are separated by `;`")
+        diagnostic.help("a statement ends with its line; separate two on the same line by `;`")
     })
 }

@@ -180,20 +180,23 @@ fn what_cannot_be_read_is_said_with_its_place() {
             "3:1: expected a node, `update`, `result` or `}`, found the end",
         ),
         ("%y = neg %z", "2:12: `%z` is not defined"),
-        ("%x = neg %x", "2:3: `%x` is defined already"),
+        ("%x = neg %x", "2:3: `%x` is already defined"),
         ("%y = neg", "2:8: neg: takes 1 arguments, got 0"),
         (
             "%y = neg\n  %z = neg %x",
             "2:8: neg: takes 1 arguments, got 0",
         ),
         ("%y = negate %x", "2:8: there is no primitive `negate`"),
-        ("%y: f32[3] = neg %x", "2:7: neg gives f32[2], not f32[3]"),
+        ("%y: f32[3] = neg %x", "2:7: neg returns f32[2], not f32[3]"),
         ("%y: f16[3] = neg %x", "2:7: there is no element type `f16`"),
         (
             "%y = add %x, %i",
             "2:8: add: argument 1 is i32[], but must be f32[2]",
         ),
-        ("%y, %z = neg %x", "2:12: neg gives 1 results, 2 are named"),
+        (
+            "%y, %z = neg %x",
+            "2:12: neg: the number of results is 1, of names 2",
+        ),
         (
             "%y = reshape %x",
             "2:8: `reshape` needs the attribute `shape`",
@@ -223,16 +226,16 @@ fn what_cannot_be_read_is_said_with_its_place() {
         ),
         (
             "%y = reshape %x shape=[99999999999999999999]",
-            "2:26: `99999999999999999999` is no 64-bit integer",
+            "2:26: `99999999999999999999` is not a 64-bit integer",
         ),
-        (&deep, "2:89: nested too deep"),
+        (&deep, "2:89: nested too deeply"),
         (
             "%y = const value=1.2.3 elem=f32",
-            "2:20: `1.2.3` is no number",
+            "2:20: `1.2.3` is not a number",
         ),
         (
             "%y = const value=fine elem=f32",
-            "2:20: `fine` is no number",
+            "2:20: `fine` is not a number",
         ),
         (
             "%e = slice %x starts=[2] ends=[2] steps=[1]\n  %y = gather %e, %i axis=0",

@@ -1,6 +1,6 @@
 //! What a primitive's arguments are: found by name or place, and held to what is expected.
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, counted, did_you_mean};
 use crate::ir::{Dim, Elem, Shape};
 use crate::span::Span;
 
@@ -18,9 +18,9 @@ impl Elab<'_> {
             None => {
                 let d =
                     Diagnostic::error(Code::E0106, format!("`{}` needs `{param}`", a.builtin.name))
-                        .label(a.span, format!("`{param}` is not given"))
+                        .label(a.span, format!("missing `{param}`"))
                         .note(format!(
-                            "it takes: {}",
+                            "its arguments are: {}",
                             a.builtin.params.join(", ").replace('?', "")
                         ));
                 self.report(d);
@@ -80,9 +80,13 @@ impl Elab<'_> {
         if !params.contains(&"...") && positional > params.len() {
             let d = Diagnostic::error(
                 Code::E0107,
-                format!("`{}` takes {} arguments", a.builtin.name, params.len()),
+                format!(
+                    "`{}` takes {}",
+                    a.builtin.name,
+                    counted(params.len(), "argument")
+                ),
             )
-            .label(a.span, format!("{positional} are given"));
+            .label(a.span, format!("found {positional}"));
             self.report(d);
         }
         for arg in &a.args {
@@ -117,7 +121,7 @@ impl Elab<'_> {
                 let at = self.arg(a, param).map_or(a.span, |x| x.span);
                 let d = Diagnostic::error(
                     Code::E0312,
-                    format!("`{param}` of `{}` takes a tensor", a.builtin.name),
+                    format!("`{param}` of `{}` must be a tensor", a.builtin.name),
                 )
                 .label(at, format!("this is {}", other.describe()));
                 self.report(d);
@@ -240,11 +244,11 @@ impl Elab<'_> {
                 self.error(
                     Code::E0207,
                     at,
-                    format!("there is no axis {i} in a tensor of {have}"),
+                    format!("axis {i} is out of range for a tensor of {have}"),
                     match rank {
-                        0 => "a scalar has none".to_owned(),
-                        1 => "the one axis is 0, or -1".to_owned(),
-                        _ => format!("axes are 0 to {}, or -1 from the end", rank - 1),
+                        0 => "a scalar has no axes".to_owned(),
+                        1 => "the only axis is 0, or -1".to_owned(),
+                        _ => format!("axes are 0 to {}; -1 is the last", rank - 1),
                     },
                 );
                 None
@@ -256,7 +260,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0301,
                     at,
-                    "an axis is an integer",
+                    "an axis must be an integer",
                     format!("this is {}", other.describe()),
                 );
                 None

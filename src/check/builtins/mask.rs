@@ -27,11 +27,14 @@ impl Elab<'_> {
             Val::None => return Val::Tensor(Tensor { mask: None, ..x }),
             Val::Tensor(m) if m.ty.elem == Elem::Bool => m,
             Val::Error => return Val::Error,
-            other => return self.wrong(a, "mask", "a tensor of truth values, or none", &other),
+            other => return self.wrong(a, "mask", "a tensor of booleans, or none", &other),
         };
         if m.ty.rank() == 0 || !self.leads(&m.ty.shape, &x.ty.shape) {
-            let d = Diagnostic::error(Code::E0203, "a mask has the leading axes of its tensor")
-                .label(a.span, format!("this masks {x} by {m}"));
+            let d = Diagnostic::error(
+                Code::E0203,
+                "a mask must have the leading axes of its tensor",
+            )
+            .label(a.span, format!("the tensor is {x}, the mask is {m}"));
             return self.report(d);
         }
         let mask = Some(Rc::new(Tensor { mask: None, ..m }));

@@ -234,7 +234,7 @@ impl Elab<'_> {
             return Val::Error;
         };
         if c.ty.elem != Elem::Bool {
-            return self.wrong(a, "condition", "made of truth values", &Val::Tensor(c));
+            return self.wrong(a, "condition", "a tensor of booleans", &Val::Tensor(c));
         }
         let same = |x: &Val, y: &Val| match (x, y) {
             (Val::Tensor(x), Val::Tensor(y)) if x.meaning == y.meaning => x.meaning.clone(),

@@ -36,7 +36,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "BPE",
         &["column", "vocab_size", "min_frequency?", "lower?"],
-        "byte pairs of a text column of the training rows, as GPT-2's: `fit vocab = BPE(train.text, vocab_size = 8000)`",
+        "byte-pair encoding of a text column, fitted to the training rows, as GPT-2's: `fit vocab = BPE(train.text, vocab_size = 8000)`",
         |el, a| el.of_rows_only(a),
     ),
     b(
@@ -50,7 +50,7 @@ pub const BUILTINS: &[Builtin] = &[
             "char_level?",
             "ngrams?",
         ],
-        "words of a text column numbered by their hash: `fit vocab = Hashing(train.text, num_words = 5000)`",
+        "vocabulary of a text column, with words numbered by their hash: `fit vocab = Hashing(train.text, num_words = 5000)`",
         |el, a| el.of_rows_only(a),
     ),
     b(
@@ -65,7 +65,7 @@ pub const BUILTINS: &[Builtin] = &[
             "oov_token?",
             "ngrams?",
         ],
-        "the words of a text column of the training rows, by frequency: `fit vocab = Tokenizer(train.text)`",
+        "vocabulary of a text column, fitted to the training rows, most frequent words first: `fit vocab = Tokenizer(train.text)`",
         |el, a| el.of_rows_only(a),
     ),
     b("abs", &["x"], "|x|", |el, a| {
@@ -74,25 +74,25 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "ahead",
         &["column", "k"],
-        "a column's value `k` rows later, in a data block; rows that have none are left out",
+        "value of a column `k` rows later, in a data block; rows without one are dropped",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "argmax",
         &["x", "axis?"],
-        "index of the largest along `axis`, the first of equals",
+        "index of the maximum along `axis`, the first of equal ones",
         |el, a| el.argmax(a),
     ),
     b(
         "argsort",
         &["x", "axis?"],
-        "indices along `axis` in rising order of `x`, equals in theirs",
+        "indices that sort `x` along `axis` in ascending order; equal elements keep their order",
         |el, a| el.argsort(a),
     ),
     b(
         "augment",
         PARAMS,
-        "the images of a column changed at random while a model trains, as they are elsewhere: `input x : [28, 28] = image |> augment(rotation_range = 10)`",
+        "images of a column, changed at random during training only: `input x : [28, 28] = image |> augment(rotation_range = 10)`",
         |el, a| el.augment(a),
     ),
     b(
@@ -104,33 +104,33 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "bag",
         &["rows", "vocab", "mode?"],
-        "a number for each word of a vocabulary, in a data block: `binary`, `count`, `freq` or `tfidf`",
+        "bag of words: one number per word of a vocabulary, in a data block: `binary`, `count`, `freq` or `tfidf`",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "broadcast",
         &["x", "shape", "axes?"],
-        "`x` stretched to `shape`; its axes become the last ones, or `axes`",
+        "`x` broadcast to `shape`; its axes become the last ones, or `axes`",
         |el, a| el.broadcast_to(a),
     ),
     b(
         "cast",
         &["x", "to"],
-        "`x` as `real`, `int` or `bool`",
+        "`x` converted to `real`, `int` or `bool`",
         |el, a| el.cast_to(a),
     ),
-    b("ceil", &["x"], "the whole number above", |el, a| {
+    b("ceil", &["x"], "smallest integer not below `x`", |el, a| {
         el.unary(a, Unary::Ceil, Some(f64::ceil))
     }),
     b(
         COLLECTED,
         &["x"],
-        "every row of `x` in the epoch: what a metric's state may begin with",
+        "every row of `x` in the epoch, as the initial value of a metric's state",
         |el, a| {
             el.error(
                 Code::E0415,
                 a.span,
-                "rows are collected by a metric's state",
+                "`collected` must be the initial value of a metric's state",
                 "write `state all = ` before it",
             )
         },
@@ -138,7 +138,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "concat",
         &["...", "axis?"],
-        "tensors, or a list of them, one after the other along `axis`",
+        "concatenation of tensors, or of a list of them, along `axis`",
         |el, a| el.concat(a),
     ),
     b(
@@ -181,10 +181,10 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "filled",
         &["list", "by"],
-        "`list` with the item of `by` at its place for each `none`",
+        "`list`, with each `none` replaced by the item of `by` at the same index",
         |el, a| el.filled(a),
     ),
-    b("floor", &["x"], "the whole number below", |el, a| {
+    b("floor", &["x"], "largest integer not above `x`", |el, a| {
         el.unary(a, Unary::Floor, Some(f64::floor))
     }),
     b(
@@ -214,7 +214,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "index",
         &["text", "labels", "unseen?"],
-        "the number of a text among fitted labels, in a data block; `unseen` is `error` or `other`",
+        "index of a text among fitted labels, in a data block; `unseen` is `error` or `other`",
         |el, a| el.of_rows_only(a),
     ),
     b(
@@ -235,13 +235,13 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "lag",
         &["column", "k"],
-        "a column's value `k` rows before, in a data block; rows that have none are left out",
+        "value of a column `k` rows earlier, in a data block; rows without one are dropped",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "len",
         &["x"],
-        "number of items of a list or a tuple; of ids, in a data block, how many each row has",
+        "number of items of a list or a tuple; for ids, in a data block, the number of ids per row",
         |el, a| match el.at(a, "x") {
             Some(Val::List(l)) => Val::Int(Dim::from(l.len())),
             Some(Val::Tuple(t)) => Val::Int(Dim::from(t.len())),
@@ -258,24 +258,18 @@ pub const BUILTINS: &[Builtin] = &[
     b("logistic", &["x"], "1 / (1 + exp(-x))", |el, a| {
         el.unary(a, Unary::Logistic, None)
     }),
-    b(
-        "mask",
-        &["x"],
-        "the mask that `x` carries, or none",
-        |el, a| el.mask_of(a),
-    ),
+    b("mask", &["x"], "mask of `x`, or none", |el, a| {
+        el.mask_of(a)
+    }),
     b(
         "max",
         &["x", "axis?", "keepdims?"],
-        "largest along axes",
+        "maximum along axes",
         |el, a| el.reduce(a, Reduce::Max),
     ),
-    b(
-        "maximum",
-        &["x", "y"],
-        "the larger, element by element",
-        |el, a| el.extreme(a, Binary::Max),
-    ),
+    b("maximum", &["x", "y"], "elementwise maximum", |el, a| {
+        el.extreme(a, Binary::Max)
+    }),
     b(
         "mean",
         &["x", "axis?", "keepdims?"],
@@ -285,37 +279,34 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "min",
         &["x", "axis?", "keepdims?"],
-        "smallest along axes",
+        "minimum along axes",
         |el, a| el.reduce(a, Reduce::Min),
     ),
-    b(
-        "minimum",
-        &["x", "y"],
-        "the smaller, element by element",
-        |el, a| el.extreme(a, Binary::Min),
-    ),
+    b("minimum", &["x", "y"], "elementwise minimum", |el, a| {
+        el.extreme(a, Binary::Min)
+    }),
     b(
         "missing",
         &["column"],
-        "where a column of a data block has no value in the file; the column says `missing = mean` or the like",
+        "where a column of a data block has no value in the file; the column must declare `missing`, such as `missing = mean`",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "other_axes",
         &["x", "axis"],
-        "the axes of `x` that `axis`, a number or a list, leaves, as a list",
+        "list of the axes of `x` that are not in `axis`, a number or a list",
         |el, a| el.axes_of(a, true),
     ),
     b(
         "pad",
         &["x", "low", "high", "value?"],
-        "`x` with `low` and `high` elements added to each axis; of ids, in a data block: `pad(length, side = pre, truncate = pre)`",
+        "`x` with `low` and `high` elements added to each axis; for ids, in a data block: `pad(length, side = pre, truncate = pre)`",
         |el, a| el.pad(a),
     ),
     b(
         "percentile",
         &["lengths", "q"],
-        "the length that `q` percent of the rows do not exceed, in a fit",
+        "length that `q` percent of the rows do not exceed, in a fit",
         |el, a| el.of_rows_only(a),
     ),
     b(
@@ -346,31 +337,31 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "reshape",
         &["x", "shape"],
-        "the same elements in another shape; one size may be -1: what is left",
+        "the same elements in a different shape; one size may be -1, which is computed from the others",
         |el, a| el.reshape(a),
     ),
     b(
         "reverse",
         &["x", "axis"],
-        "back to front along `axis`",
+        "`x` reversed along `axis`",
         |el, a| el.reverse(a),
     ),
     b(
         "round",
         &["x"],
-        "the nearest whole number, halves to even",
+        "nearest integer; halves are rounded to even",
         |el, a| el.unary(a, Unary::Round, Some(f64::round_ties_even)),
     ),
     b(
         "scatter_add",
         &["indices", "updates", "size", "axis?"],
-        "`updates` added up at `indices`",
+        "sum of `updates` at `indices`",
         |el, a| el.scatter(a),
     ),
     b(
         "select",
         &["condition", "x", "y"],
-        "`x` where the condition holds, else `y`",
+        "`x` where the condition is true, `y` elsewhere",
         |el, a| el.select(a),
     ),
     b("shape", &["x"], "the sizes, as a list", |el, a| {
@@ -396,7 +387,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "split",
         &["x", "n", "axis?"],
-        "`n` equal parts along `axis`, as a tuple",
+        "`n` equal pieces along `axis`, as a tuple",
         |el, a| el.split(a),
     ),
     b("sqrt", &["x"], "square root", |el, a| {
@@ -411,7 +402,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "stop_gradient",
         &["x"],
-        "`x`, seen as a constant by gradients",
+        "`x`, treated as a constant by gradients",
         |el, a| match el.tensor_at(a, "x") {
             Some(t) => el.emit(Prim::StopGradient, &[&t], t.meaning.clone(), a.span),
             None => Val::Error,
@@ -429,13 +420,13 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "tokens",
         &["text", "vocab"],
-        "the ids of the words of a text column, in a data block",
+        "ids of the words of a text column, in a data block",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "transpose",
         &["x", "axes"],
-        "axes in another order",
+        "`x` with its axes in a different order",
         |el, a| el.transpose(a),
     ),
     b(
@@ -447,7 +438,7 @@ pub const BUILTINS: &[Builtin] = &[
     b(
         "window_max",
         &["x", "window", "strides", "padding"],
-        "largest in each window of the middle axes",
+        "maximum of each window of the middle axes",
         |el, a| el.window(a, WindowOp::Max),
     ),
     b(
@@ -464,19 +455,19 @@ pub const BUILTINS: &[Builtin] = &[
             "sampling_rate?",
             "sequence_stride?",
         ],
-        "the values of a column at this row and those before it, in a data block, as Keras' `timeseries_dataset_from_array` has them",
+        "values of a column at this row and the rows before it, in a data block, like Keras' `timeseries_dataset_from_array`",
         |el, a| el.of_rows_only(a),
     ),
     b(
         "with_mask",
         &["x", "mask"],
-        "`x` carrying a mask, a truth value for each position of its leading axes; none removes it",
+        "`x` with a mask: a boolean for each position of its leading axes; none removes the mask",
         |el, a| el.with_mask(a),
     ),
     b(
         "word_vectors",
         &["file", "vocab"],
-        "vectors for the words of a vocabulary, of a file in GloVe's or word2vec's text form: `fit vectors = word_vectors(\"glove.txt\", vocab)`",
+        "vectors for the words of a vocabulary, read from a file in the text format of GloVe or word2vec: `fit vectors = word_vectors(\"glove.txt\", vocab)`",
         |el, a| el.of_rows_only(a),
     ),
 ];

@@ -40,11 +40,8 @@ impl Elab<'_> {
             return Some(shape);
         };
         if items[place + 1..].iter().any(open) {
-            let d = Diagnostic::error(
-                Code::E0210,
-                "only one size can be -1, what the others leave",
-            )
-            .label(at, "here are several");
+            let d = Diagnostic::error(Code::E0210, "only one size can be -1")
+                .label(at, "more than one is -1");
             self.report(d);
             return None;
         }
@@ -71,7 +68,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0206,
                     a.span,
-                    format!("{t} does not divide into [{}]", text.join(", ")),
+                    format!("{t} cannot be reshaped to [{}]", text.join(", ")),
                     "reshaped here",
                 );
                 return None;
@@ -112,8 +109,8 @@ impl Elab<'_> {
                 self.error(
                     Code::E0204,
                     a.span,
-                    format!("{t} does not stretch to {text}"),
-                    "only a suffix of the shape, or axes of 1, can be stretched",
+                    format!("{t} cannot be broadcast to {text}"),
+                    "only leading axes can be added, and only axes of size 1 stretched",
                 )
             }
         }
@@ -254,7 +251,7 @@ impl Elab<'_> {
                 }
                 Val::Error => return Val::Error,
                 other => {
-                    let d = Diagnostic::error(Code::E0312, "`concat` joins tensors")
+                    let d = Diagnostic::error(Code::E0312, "`concat` needs tensors")
                         .label(arg.span, format!("this is {}", other.describe()));
                     return self.report(d);
                 }
@@ -265,7 +262,7 @@ impl Elab<'_> {
                 Code::E0106,
                 a.span,
                 "`concat` needs at least one tensor",
-                "none is given",
+                "there are none",
             );
         };
         let rank = first.ty.rank();
@@ -279,10 +276,10 @@ impl Elab<'_> {
             if !agree && !self.mode.generic {
                 let d = Diagnostic::error(
                     Code::E0216,
-                    format!("cannot join {first} and {p} along axis {axis}"),
+                    format!("cannot concatenate {first} and {p} along axis {axis}"),
                 )
-                .label(a.span, "joined here")
-                .help("all sizes but that of the joined axis must agree");
+                .label(a.span, "concatenated here")
+                .help("all other sizes must be the same");
                 return self.report(d);
             }
         }
@@ -315,7 +312,7 @@ impl Elab<'_> {
             return self.error(
                 Code::E0206,
                 a.span,
-                format!("axis {axis} of {t} does not divide into {n} equal parts"),
+                format!("axis {axis} of {t} cannot be divided into {n} equal pieces"),
                 "split here",
             );
         };
@@ -414,7 +411,7 @@ impl Elab<'_> {
             return Val::Error;
         };
         if i.ty.elem != Elem::I32 {
-            return self.wrong(a, "indices", "made of integers", &Val::Tensor(i));
+            return self.wrong(a, "indices", "a tensor of integers", &Val::Tensor(i));
         }
         let meaning = t.meaning.clone();
         self.emit(Prim::Gather { axis }, &[&t, &i], meaning, a.span)
@@ -435,7 +432,7 @@ impl Elab<'_> {
             return Val::Error;
         };
         if i.ty.elem != Elem::I32 {
-            return self.wrong(a, "indices", "made of integers", &Val::Tensor(i));
+            return self.wrong(a, "indices", "a tensor of integers", &Val::Tensor(i));
         }
         self.emit(
             Prim::ScatterAdd { axis, size },

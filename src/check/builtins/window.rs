@@ -92,12 +92,12 @@ impl Elab<'_> {
             .iter()
             .position(|s| s.sign().is_some_and(|s| s.is_le()))
         {
-            let message = format!("nothing is left of axis {} of {}", axis + 1, g.x);
+            let message = format!("axis {} of {} would be empty", axis + 1, g.x);
             return self.error(
                 Code::E0209,
                 a.span,
                 message,
-                "by this transposed convolution",
+                "after this transposed convolution",
             );
         }
         let conv = ConvDims {
@@ -212,7 +212,7 @@ impl Elab<'_> {
             "same" => Some(Padding::Same),
             "causal" if causal => Some(Padding::Causal),
             _ => {
-                let v = arg.expect("a word was given").val;
+                let v = arg.expect("this is a word").val;
                 self.wrong(a, "padding", "`valid` or `same`", &v);
                 None
             }

@@ -69,7 +69,9 @@ pub fn stage_for(builtin: &Builtin, argument: &str) -> Option<String> {
     let behind = || crate::library::names().any(|n| n == argument);
     match stage {
         Some((_, stage)) => Some(format!("write `{stage}`")),
-        None if behind() => Some(format!("write it behind, as a stage: `|> {argument}`")),
+        None if behind() => Some(format!(
+            "write it after the augmentation, as a stage: `|> {argument}`"
+        )),
         None => None,
     }
 }
@@ -150,16 +152,15 @@ impl Elab<'_> {
             el.report(d);
             None
         };
-        let usage = "such as `input x : [28, 28] = image |> augment(rotation_range = 10)`";
+        let usage = "for example, `input x : [28, 28] = image |> augment(rotation_range = 10)`";
         if self.feeds_target {
-            let what = "a target stays as it is";
-            let label =
-                "what a model should give for a changed image is what it should give for the image";
+            let what = "a target cannot be augmented";
+            let label = "the target of a changed image is that of the original";
             return refuse(self, what, label.into(), usage);
         }
         if let Some(stream) = self.feeds_stream {
-            let d = Diagnostic::error(Code::E0530, "streamed images are not augmented")
-                .label(at, "these are read some at a time")
+            let d = Diagnostic::error(Code::E0530, "streamed images cannot be augmented")
+                .label(at, "these rows are streamed")
                 .label(stream, "here")
                 .help("read the file without `stream`");
             self.report(d);
@@ -169,19 +170,19 @@ impl Elab<'_> {
         let input = inputs.find(|i| i.role == Role::Data && i.value == t.value);
         let column = input.filter(|i| self.data_columns.contains(&i.name));
         let (Some(column), Home::Step) = (column, t.home) else {
-            let what = "the images of a column are changed, before anything else is done with them";
-            return refuse(self, what, format!("this is {t}, and no column"), usage);
+            let what = "`augment` must come first, directly after a column of images";
+            return refuse(self, what, format!("this is {t}, not a column"), usage);
         };
         let column = column.name.to_string();
         let held = matches!(t.ty.elem, Elem::U8 | Elem::F32) && t.meaning == Meaning::Real;
         if !held {
-            let what = "images are of bytes or of real numbers";
+            let what = "images must be bytes or real numbers";
             return refuse(self, what, format!("this is {t}"), usage);
         }
         if !matches!(t.ty.shape.len(), 3 | 4) {
-            let what = "an image is [height, width] or [height, width, channels]";
+            let what = "an image must be [height, width] or [height, width, channels]";
             let label = format!("a row of `{column}` is {}", per_sample_text(t));
-            let help = "declare the column so: `column image : u8[28, 28]`";
+            let help = "for example, `column image : u8[28, 28]`";
             return refuse(self, what, label, help);
         }
         Some(column)
@@ -196,7 +197,7 @@ impl Elab<'_> {
         {
             let at = self.arg(a, "crop_size").map_or(a.span, |x| x.span);
             let text = per_sample_text(t);
-            let what = format!("no {height} by {width} can be cut out of a smaller image");
+            let what = format!("a crop of {height} by {width} is larger than the image");
             let d = Diagnostic::error(Code::E0526, what)
                 .label(at, format!("a row of `{column}` is {text}"));
             self.report(d);
@@ -210,15 +211,15 @@ impl Elab<'_> {
             ] {
                 if !byte.contains(&value) {
                     let found = Val::Float(value);
-                    self.wrong(a, param, "within 0 .. 255, as bytes are", &found);
+                    self.wrong(a, param, "a number from 0 to 255, as in bytes", &found);
                     return false;
                 }
             }
         } else if ranges.brightness.is_some() {
             let at = self.arg(a, "brightness_range").map_or(a.span, |x| x.span);
-            let d = Diagnostic::error(Code::E0526, "brightness is that of bytes")
+            let d = Diagnostic::error(Code::E0526, "brightness needs bytes")
                 .label(at, format!("`{column}` holds real numbers"))
-                .note("as in Keras, an image becomes whole numbers of 0 to 255 here, and one of 0 to 1 would turn black")
+                .note("as in Keras, brightness produces integers from 0 to 255, so an image with values from 0 to 1 would turn black")
                 .help("declare the column as bytes: `u8[28, 28]`");
             self.report(d);
             return false;
@@ -280,7 +281,13 @@ impl Elab<'_> {
         let cval = self.amount(a, "cval", "a number", 0.0, any);
         let noise = self.amount(a, "noise_stddev", "a number from 0", 0.0, not_below);
         let share = |x: f64| (0.0..=1.0).contains(&x);
-        let erased = self.amount(a, "erasing", "the share of images, 0 to 1", 0.0, share);
+        let erased = self.amount(
+            a,
+            "erasing",
+            "a fraction of the images, from 0 to 1",
+            0.0,
+            share,
+        );
         let area = self.factors(a, "erasing_area", share);
         let value = self.amount(a, "erasing_value", "a number", 0.0, any);
         let crop = match self.arg(a, "crop_size").is_some() {
@@ -358,7 +365,7 @@ impl Elab<'_> {
                 Some(Some([low, high]))
             }
             _ => {
-                let expected = "a list of the least and the greatest, such as [0.2, 0.8]";
+                let expected = "a list of the minimum and the maximum, such as [0.2, 0.8]";
                 self.wrong(a, param, expected, &found);
                 None
             }
@@ -376,7 +383,7 @@ impl Elab<'_> {
             (_, Some([low, high])) if 0.0 < low && low <= high => Some([low, high]),
             _ if found.is_error() => None,
             _ => {
-                let expected = "a number from 0 and below 1, or the least and the greatest factor";
+                let expected = "a number of at least 0 and below 1, or a list of the minimum and the maximum factor";
                 self.wrong(a, "zoom_range", expected, &found);
                 None
             }
@@ -404,7 +411,7 @@ impl Elab<'_> {
             (Val::Float(x), _) if *x >= 1.0 => Some(Shift::Pixels(*x)),
             (_, Some(all)) if !all.is_empty() => Some(Shift::OneOf(all)),
             _ => {
-                let expected = "a share of the size, a number of pixels, or a list of either";
+                let expected = "a fraction of the size, a number of pixels, or a list of either";
                 self.wrong(a, param, expected, &found);
                 None
             }
@@ -424,8 +431,9 @@ impl Elab<'_> {
         let found = Fill::ALL.into_iter().find(|f| f.name() == word);
         if found.is_none() {
             let names = Fill::ALL.map(Fill::name);
-            let message = format!("`fill_mode` is one of {}", names.join(", "));
-            let mut d = Diagnostic::error(Code::E0307, message).label(arg.span, "none of them");
+            let message = format!("`fill_mode` must be one of {}", names.join(", "));
+            let mut d =
+                Diagnostic::error(Code::E0307, message).label(arg.span, "unknown fill mode");
             if let Some(near) = did_you_mean(&word, names.iter().map(String::as_str)) {
                 d = d
                     .help(format!("did you mean `{near}`?"))
@@ -440,9 +448,9 @@ impl Elab<'_> {
         let to = match self.arg(a, "save_to").map(|x| (x.val.clone(), x.span)) {
             None => {
                 if let Some(count) = self.arg(a, "save_count").map(|x| x.span) {
-                    let d = Diagnostic::error(Code::E0106, "`save_count` goes with `save_to`")
-                        .label(count, "saved where?")
-                        .help("write `save_to = \"augmented\"`");
+                    let d = Diagnostic::error(Code::E0106, "`save_count` needs `save_to`")
+                        .label(count, "there is no `save_to`")
+                        .help("add `save_to = \"augmented\"`");
                     self.report(d);
                     return None;
                 }

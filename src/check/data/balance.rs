@@ -28,16 +28,17 @@ impl Elab<'_> {
     ) -> Option<BalanceSpec> {
         let setting = setting?;
         let [a] = setting.values.as_slice() else {
-            let what = "`balance` goes by the classes of one target";
-            self.error(Code::E0605, setting.span, what, "one value");
+            let what = "`balance` uses the classes of a single target";
+            self.error(Code::E0605, setting.span, what, "expected one value");
             return None;
         };
         let sampling = match name_of(&a.value).map(|n| &*n.text) {
             Some("oversample") => Sampling::Over,
             Some("undersample") => Sampling::Under,
             word => {
-                let what = "`balance` is `oversample` or `undersample`";
-                let mut d = Diagnostic::error(Code::E0605, what).label(a.value.span, "neither");
+                let what = "`balance` must be `oversample` or `undersample`";
+                let mut d =
+                    Diagnostic::error(Code::E0605, what).label(a.value.span, "unknown method");
                 if let Some(near) = word.and_then(|w| did_you_mean(w, WORDS)) {
                     d = d
                         .help(format!("did you mean `{near}`?"))
@@ -63,7 +64,7 @@ impl Elab<'_> {
                 return None;
             }
             [(first, _), ..] => {
-                let d = Diagnostic::error(Code::E0605, "whose classes does this balance?")
+                let d = Diagnostic::error(Code::E0605, "which target does this balance?")
                     .label(a.span, "name the target")
                     .help(format!("write `{} = ..`", first.text));
                 self.report(d);
@@ -121,8 +122,8 @@ impl Elab<'_> {
     ) -> Option<String> {
         if env.spec.streams(Part::Train) {
             let d = Diagnostic::error(Code::E0530, format!("`{what}` needs all training rows at once"))
-                .label(span, "the rows are streamed")
-                .help("weigh by numbers, as in `class_weight [1.0, 2.5]`, or read the file without `stream`");
+                .label(span, "these rows are streamed")
+                .help("write the weights, as in `class_weight [1.0, 2.5]`, or read the file without `stream`");
             self.report(d);
             return None;
         }
@@ -135,7 +136,7 @@ impl Elab<'_> {
                 let message = format!("`{what}` counts the rows of each class of a column");
                 let d = Diagnostic::error(Code::E0605, message)
                     .label(span, format!("the target is {}", per_sample_text(target)))
-                    .help("give the target as a `class` column, or as `text |> index(labels)`");
+                    .help("declare the target as a `class` column, or as `text |> index(labels)`");
                 self.report(d);
                 None
             }

@@ -114,15 +114,15 @@ impl Elab<'_> {
         rest: &[Arg],
     ) -> Option<Type> {
         if let Some(a) = rest.first() {
-            let what = format!("`{}` takes a column and nothing else", f.text);
-            self.error(Code::E0107, a.span, what, "one too many");
+            let what = format!("`{}` takes only a column", f.text);
+            self.error(Code::E0107, a.span, what, "unexpected argument");
             return None;
         }
         if !numbers.may_miss {
-            let what = format!("no value of `{}` is missing", column.text);
+            let what = format!("no values of `{}` are missing", column.text);
             let d = Diagnostic::error(Code::E0515, what)
-                .label(column.span, "its column does not say `missing = ..`")
-                .help("such as `missing = mean` behind the column");
+                .label(column.span, "its column does not declare `missing = ..`")
+                .help("add `missing = mean`, for example, to the column");
             self.report(d);
             return None;
         }
@@ -159,8 +159,8 @@ impl Elab<'_> {
             let at = match &a.name {
                 None if i < N => i,
                 None => {
-                    let what = format!("`{}` takes no more", f.text);
-                    self.error(Code::E0107, a.span, what, "one too many");
+                    let what = format!("too many arguments for `{}`", f.text);
+                    self.error(Code::E0107, a.span, what, "unexpected argument");
                     continue;
                 }
                 Some(n) => match names.iter().position(|name| *name == &*n.text) {
@@ -186,7 +186,7 @@ impl Elab<'_> {
                 }
                 Val::Error => {}
                 other => {
-                    let what = format!("`{}` is a whole number from 1", names[at]);
+                    let what = format!("`{}` must be an integer from 1", names[at]);
                     let label = format!("this is {}", other.describe());
                     self.error(Code::E0301, a.span, what, label);
                 }
@@ -201,7 +201,7 @@ impl Elab<'_> {
                 Code::E0106,
                 f.span,
                 what,
-                format!("such as `{}(column, 3)`", f.text),
+                format!("for example, `{}(column, 3)`", f.text),
             );
             return None;
         }
@@ -231,27 +231,23 @@ impl Elab<'_> {
             return;
         };
         if let Some(s) = env.spec.sources.iter().find(|s| s.stream) {
-            let d = Diagnostic::error(Code::E0530, format!("`{name}` goes from row to row"))
+            let d = Diagnostic::error(Code::E0530, format!("`{name}` needs neighbouring rows"))
                 .label(span, "here")
-                .label(s.span, "these rows are read some at a time")
+                .label(s.span, "these rows are streamed")
                 .help("read the file without `stream`");
             self.report(d);
         }
         if let Some(split) = &env.spec.split
             && !matches!(split.method, Method::Time(_) | Method::Given { .. })
         {
-            let d = Diagnostic::warning(
-                Code::W0501,
-                "rows of a series are thrown into parts at random",
-            )
-            .label(split.span, "this split knows no order")
-            .label(
-                span,
-                "made of neighbouring rows, which are in other parts then",
-            )
-            .help(
-                "`split time(column)` keeps the parts apart, and nothing of one gets into another",
-            );
+            let d =
+                Diagnostic::warning(Code::W0501, "the rows of a time series are split at random")
+                    .label(split.span, "this split ignores the order of rows")
+                    .label(
+                        span,
+                        "this uses neighbouring rows, which can be in a different set",
+                    )
+                    .help("use `split time(column)`, which keeps the sets apart in time");
             self.report(d);
         }
     }

@@ -146,7 +146,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0507,
                     at,
-                    format!("`{}` must be made of columns", f.name.text),
+                    format!("`{}` must be computed from columns", f.name.text),
                     format!("this is {}", other.describe()),
                 );
                 None

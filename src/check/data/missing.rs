@@ -12,8 +12,7 @@ use super::DataEnv;
 
 const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
 
-const WHAT: &str =
-    "what stands for a missing value is `drop`, `mean`, `median`, `most_frequent` or a number";
+const WHAT: &str = "`missing` must be `drop`, `mean`, `median`, `most_frequent` or a number";
 
 impl Elab<'_> {
     /// What stands behind a column's selector.
@@ -26,7 +25,7 @@ impl Elab<'_> {
                         Code::E0105,
                         n.span,
                         "`missing` is given twice",
-                        "again here",
+                        "given again here",
                     );
                 }
                 Some((_, "missing")) => {
@@ -49,8 +48,8 @@ impl Elab<'_> {
                     self.report(d);
                 }
                 None => {
-                    let what = "what stands behind a column's selector is named";
-                    self.error(Code::E0107, a.span, what, "such as `missing = mean`");
+                    let what = "arguments after the selector of a column need a name";
+                    self.error(Code::E0107, a.span, what, "for example, `missing = mean`");
                 }
             }
         }
@@ -59,19 +58,19 @@ impl Elab<'_> {
     fn stand_in(&mut self, e: &Expr, column: &ColumnSpec) -> Option<Missing> {
         let refuse = |el: &mut Self, what: String, help: &str| {
             let d = Diagnostic::error(Code::E0515, what)
-                .label(e.span, "not here")
+                .label(e.span, "not possible here")
                 .help(help);
             el.report(d);
             None
         };
         match column.kind {
             ColumnKind::Text => {
-                let what = "texts are never missing: an empty text is one".into();
+                let what = "text is never missing: an empty field is empty text".into();
                 return refuse(self, what, "remove this");
             }
             ColumnKind::U8 => {
-                let what = "a column of bytes has no room for a missing value".into();
-                return refuse(self, what, "declare it `int`, or as plain numbers");
+                let what = "a column of bytes cannot hold a missing value".into();
+                return refuse(self, what, "declare it as `int` or as real numbers");
             }
             _ => {}
         }
@@ -82,7 +81,7 @@ impl Elab<'_> {
             Some("median") => Missing::Learnt(Imputed::Median),
             Some("most_frequent") => Missing::Learnt(Imputed::MostFrequent),
             Some(word) if self.is_unknown_name(word) => {
-                let mut d = Diagnostic::error(Code::E0515, WHAT).label(e.span, "none of them");
+                let mut d = Diagnostic::error(Code::E0515, WHAT).label(e.span, "unknown method");
                 if let Some(near) = did_you_mean(word, WORDS) {
                     d = d.help(format!("did you mean `{near}`?")).fix(e.span, near);
                 }
@@ -94,14 +93,10 @@ impl Elab<'_> {
         let between = matches!(found, Missing::Learnt(Imputed::Mean | Imputed::Median));
         if between && column.kind != ColumnKind::F32 {
             let what = match column.kind {
-                ColumnKind::I32 => "a mean or median of whole numbers need not be one",
-                _ => "there is nothing between classes, so no mean or median of them",
+                ColumnKind::I32 => "the mean or median of integers may not be an integer",
+                _ => "classes have no mean or median",
             };
-            return refuse(
-                self,
-                what.into(),
-                "take `most_frequent`, a number or `drop`",
-            );
+            return refuse(self, what.into(), "use `most_frequent`, a number or `drop`");
         }
         Some(found)
     }
@@ -127,7 +122,7 @@ impl Elab<'_> {
                 format!("this column holds 0..{}", n - 1)
             }
             (ColumnKind::I32, _) if value.fract() != 0.0 || value.abs() >= 2_147_483_648.0 => {
-                "this column holds whole numbers".into()
+                "this column holds integers".into()
             }
             _ => return Some(Missing::Constant(value)),
         };
@@ -148,9 +143,9 @@ impl Elab<'_> {
             return;
         }
         if let Some(c) = env.spec.columns.iter().find(|c| c.missing.is_some()) {
-            let d = Diagnostic::error(Code::E0515, "such a source has a value at every place")
-                .label(c.span, "nothing is missing in this column")
-                .help("remove `missing`; a NaN in an array is refused when it is read");
+            let d = Diagnostic::error(Code::E0515, "a source of this format has no missing values")
+                .label(c.span, "no values of this column are missing")
+                .help("remove `missing`; a NaN in an array is an error when it is read");
             self.report(d);
         }
     }

@@ -15,7 +15,7 @@ pub mod streams;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, counted, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
 use crate::span::Span;
 use crate::spec::*;
@@ -169,7 +169,7 @@ impl Elab<'_> {
         let tried = |i: &ast::DataItem| matches!(i.kind, DataItemKind::Source { .. });
         if !d.items.iter().any(tried) {
             let d = Diagnostic::error(Code::E0508, format!("`{}` has no source", d.name.text))
-                .label(d.name.span, "nothing says where the data are")
+                .label(d.name.span, "add the file that the data come from")
                 .help("add a line such as `source csv(\"file.csv\")`");
             self.report(d);
         }
@@ -183,8 +183,8 @@ impl Elab<'_> {
             "val" => Some(Part::Val),
             "test" => Some(Part::Test),
             other => {
-                let mut d = Diagnostic::error(Code::E0504, format!("unknown part `{other}`"))
-                    .label(p.span, "parts are train, val and test");
+                let mut d = Diagnostic::error(Code::E0504, format!("unknown set `{other}`"))
+                    .label(p.span, "the sets are `train`, `val` and `test`");
                 if let Some(near) = did_you_mean(other, ["train", "val", "test"]) {
                     d = d.help(format!("did you mean `{near}`?")).fix(p.span, near);
                 } else if matches!(other, "validation" | "valid" | "dev") {
@@ -223,7 +223,7 @@ impl Elab<'_> {
                         el.error(
                             Code::E0210,
                             e.span,
-                            "there must be at least one",
+                            "expected at least 1",
                             format!("this is {d}"),
                         );
                         None
@@ -234,7 +234,7 @@ impl Elab<'_> {
                     el.error(
                         Code::E0301,
                         e.span,
-                        "a number of classes or words is an integer",
+                        "a number of classes or words must be an integer",
                         format!("this is {}", other.describe()),
                     );
                     None
@@ -263,8 +263,8 @@ impl Elab<'_> {
             self.error(
                 Code::E0502,
                 ty.span,
-                "the sizes of a column are numbers",
-                "a size here is not known",
+                "the sizes of a column must be numbers",
+                "this size is not known",
             );
             return;
         };
@@ -278,8 +278,8 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0509,
                 format!(
-                    "{a} .. {b} selects {} fields, but the column holds {n}",
-                    b + 1 - a
+                    "{a} .. {b} selects {}, but the column holds {n}",
+                    counted(b + 1 - a, "field")
                 ),
             )
             .label(
@@ -324,8 +324,8 @@ impl Elab<'_> {
             self.error(
                 Code::E0502,
                 if plain { span } else { ty.span },
-                "a text column holds one text a row",
-                "several here",
+                "a text column holds one text per row",
+                "this selects several fields",
             );
             return;
         }
@@ -366,10 +366,10 @@ impl Elab<'_> {
         if found.is_none() {
             let d = Diagnostic::error(
                 Code::E0509,
-                "a column is a field's name, its number from 0, or a range of either",
+                "a column must be the name of a field, its number from 0, or a range of either",
             )
-            .label(e.span, "not one of these")
-            .help("such as `age`, `\"blood pressure\"`, `8`, `preg .. age` or `0 .. 63`");
+            .label(e.span, "invalid selector")
+            .help("for example, `age`, `\"blood pressure\"`, `8`, `preg .. age` or `0 .. 63`");
             self.report(d);
         }
         found

@@ -100,8 +100,8 @@ impl Elab<'_> {
                 _ => self.error(
                     Code::E0107,
                     span,
-                    "`len` takes nothing else",
-                    "more is given",
+                    "`len` takes no other arguments",
+                    "unexpected argument",
                 ),
             },
             ("pad", RowsKind::Ids(bound)) if columns => {
@@ -113,10 +113,10 @@ impl Elab<'_> {
             }
             ("index", RowsKind::Text) if columns => self.index_rows(rows, f, args, span),
             ("pad" | "bag" | "index", _) if !columns => {
-                let what = "a fit sees rows as they are";
+                let what = "a fit uses the rows as they are";
                 let d = Diagnostic::error(Code::E0513, what)
-                    .label(span, format!("`{}` makes a column for a model", f.text))
-                    .help("lengths are those of `train.text |> tokens(vocab) |> len`");
+                    .label(span, format!("`{}` computes a column for a model", f.text))
+                    .help("for lengths, write `train.text |> tokens(vocab) |> len`");
                 self.report(d)
             }
             (name, _) if is_row_function(name) => {
@@ -125,8 +125,8 @@ impl Elab<'_> {
                     "bag" => "a text column or ids",
                     _ => "ids, such as those of `tokens(vocab)`",
                 };
-                let d = Diagnostic::error(Code::E0513, format!("`{name}` takes {takes}"))
-                    .label(span, format!("this is given {}", rows.describe()));
+                let d = Diagnostic::error(Code::E0513, format!("`{name}` needs {takes}"))
+                    .label(span, format!("applied to {}", rows.describe()));
                 self.report(d)
             }
             _ => self.not_of_rows(rows, span),
@@ -137,20 +137,20 @@ impl Elab<'_> {
     pub(super) fn not_of_rows(&mut self, rows: &Rows, span: Span) -> Val {
         let (what, help) = match rows.kind {
             RowsKind::Text => (
-                "texts are not numbers yet",
-                "make ids of them: `text |> tokens(vocab) |> pad(length)`, or a bag: `text |> bag(vocab)`",
+                "text must be converted to numbers first",
+                "use ids, `text |> tokens(vocab) |> pad(length)`, or counts of words, `text |> bag(vocab)`",
             ),
             RowsKind::Ids(_) => (
-                "lists of ids have no one length yet",
-                "`pad(length)` makes them one, `bag(vocab)` counts them",
+                "lists of ids must be padded or counted first",
+                "use `pad(length)` for one length, or `bag(vocab)` to count them",
             ),
             RowsKind::Lengths => (
-                "lengths are an input of their own",
-                "name them in an `input`",
+                "lengths need an input of their own",
+                "declare an `input` for them",
             ),
         };
         let d = Diagnostic::error(Code::E0513, what)
-            .label(span, format!("this is given {}", rows.describe()))
+            .label(span, format!("applied to {}", rows.describe()))
             .help(help);
         self.report(d)
     }
@@ -168,14 +168,14 @@ impl Elab<'_> {
         let d = match name {
             "Tokenizer" | "Hashing" | "BPE" | "word_vectors" | "percentile" => Diagnostic::error(
                 Code::E0513,
-                format!("`{name}` stands in a `fit` of a data block"),
+                format!("`{name}` is only allowed in a `fit` of a data block"),
             )
-            .label(a.span, "not here"),
+            .label(a.span, "not allowed here"),
             _ => Diagnostic::error(
                 Code::E0513,
-                format!("`{name}` works on texts in a data block"),
+                format!("`{name}` needs a text column of a data block"),
             )
-            .label(a.span, "there are no texts here"),
+            .label(a.span, "this is not text"),
         };
         self.report(d)
     }
@@ -193,8 +193,8 @@ impl Elab<'_> {
             },
         ] = args
         else {
-            let label = format!("{} are given", args.len());
-            return self.error(Code::E0107, f.span, "`tokens` takes a vocabulary", label);
+            let label = format!("found {}", args.len());
+            return self.error(Code::E0107, f.span, "`tokens` needs a vocabulary", label);
         };
         let Some((vocabulary, bound)) = self.vocabulary(value) else {
             return Val::Error;
@@ -220,10 +220,10 @@ impl Elab<'_> {
             other => {
                 let d = Diagnostic::error(
                     Code::E0513,
-                    "a vocabulary is what a `Tokenizer` was fitted to",
+                    "expected a vocabulary fitted by `Tokenizer`, `Hashing` or `BPE`",
                 )
                 .label(e.span, format!("this is {}", other.describe()))
-                .help("`fit vocab = Tokenizer(train.text)`");
+                .help("for example, `fit vocab = Tokenizer(train.text)`");
                 self.report(d);
             }
         }
@@ -240,7 +240,7 @@ impl Elab<'_> {
                         return self.error(
                             Code::E0210,
                             a.value.span,
-                            "a length is at least 1",
+                            "a length must be at least 1",
                             label,
                         );
                     }
@@ -248,7 +248,7 @@ impl Elab<'_> {
                     Val::Error => return Val::Error,
                     other => {
                         let label = format!("this is {}", other.describe());
-                        let what = "a length is a whole number or a fitted one";
+                        let what = "a length must be an integer or a fitted number";
                         return self.error(Code::E0301, a.value.span, what, label);
                     }
                 },
@@ -265,7 +265,7 @@ impl Elab<'_> {
                         Code::E0107,
                         a.span,
                         "`pad` takes one length",
-                        "one too many",
+                        "unexpected argument",
                     );
                 }
                 Some(_) => return self.no_argument(f, a, &["length", "side", "truncate"]),
@@ -276,7 +276,7 @@ impl Elab<'_> {
                 Code::E0106,
                 span,
                 "`pad` needs a length",
-                "such as `pad(length)`",
+                "for example, `pad(length)`",
             );
         };
         let ty = Type::new(Elem::I32, [Dim::symbol("B"), length.clone()]);
@@ -295,7 +295,12 @@ impl Elab<'_> {
             ExprKind::Name(n) if &*n.text == "pre" => Some(End::Pre),
             ExprKind::Name(n) if &*n.text == "post" => Some(End::Post),
             _ => {
-                self.error(Code::E0307, e.span, "a side is `pre` or `post`", "neither");
+                self.error(
+                    Code::E0307,
+                    e.span,
+                    "a side must be `pre` or `post`",
+                    "unknown side",
+                );
                 None
             }
         }
@@ -325,7 +330,7 @@ impl Elab<'_> {
                 },
                 None => {
                     let what = "`bag` takes one vocabulary";
-                    return self.error(Code::E0107, a.span, what, "one too many");
+                    return self.error(Code::E0107, a.span, what, "unexpected argument");
                 }
                 Some("mode") => match &a.value.kind {
                     ExprKind::Name(n) => match &*n.text {
@@ -337,7 +342,7 @@ impl Elab<'_> {
                             let modes = ["binary", "count", "freq", "tfidf"];
                             let mut d =
                                 Diagnostic::error(Code::E0307, format!("unknown mode `{other}`"))
-                                    .label(n.span, "`binary`, `count`, `freq` or `tfidf`");
+                                    .label(n.span, "expected `binary`, `count`, `freq` or `tfidf`");
                             if let Some(near) = did_you_mean(other, modes) {
                                 d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                             }
@@ -345,8 +350,8 @@ impl Elab<'_> {
                         }
                     },
                     _ => {
-                        let what = "a mode is `binary`, `count`, `freq` or `tfidf`";
-                        return self.error(Code::E0307, a.value.span, what, "none of them");
+                        let what = "a mode must be `binary`, `count`, `freq` or `tfidf`";
+                        return self.error(Code::E0307, a.value.span, what, "unknown mode");
                     }
                 },
                 Some(_) => return self.no_argument(f, a, &["mode"]),
@@ -357,18 +362,18 @@ impl Elab<'_> {
                 Code::E0106,
                 span,
                 "`bag` needs a vocabulary",
-                "such as `bag(vocab)`",
+                "for example, `bag(vocab)`",
             );
         };
         let column = rows.rows.column().to_owned();
         if let RowsSpec::Ids { vocabulary: of, .. } = &rows.rows
             && *of != vocabulary
         {
-            let label = format!("the ids are those of `{of}`");
+            let label = format!("the ids are from the vocabulary `{of}`");
             return self.error(
                 Code::E0513,
                 at,
-                "a bag counts the ids of one vocabulary",
+                "a bag must use the vocabulary of its ids",
                 label,
             );
         }
@@ -391,28 +396,28 @@ impl Elab<'_> {
                     Some(Fit::Labels(size)) => labels = Some((n.text.to_string(), size)),
                     Some(Fit::Broken) => return Val::Error,
                     _ => {
-                        let what = "`index` takes what `labels` was fitted to";
+                        let what = "`index` needs fitted `labels`";
                         let d = Diagnostic::error(Code::E0513, what)
                             .label(n.span, "this is something else")
-                            .help("`fit names = labels(train.species)`");
+                            .help("for example, `fit names = labels(train.species)`");
                         return self.report(d);
                     }
                 },
                 (Some("unseen"), ExprKind::Name(n)) if &*n.text == "error" => {}
                 (Some("unseen"), ExprKind::Name(n)) if &*n.text == "other" => others = true,
                 (Some("unseen"), _) => {
-                    let what = "a text without a label is an `error` or `other`";
-                    return self.error(Code::E0307, a.value.span, what, "neither");
+                    let what = "`unseen` must be `error` or `other`";
+                    return self.error(Code::E0307, a.value.span, what, "unknown option");
                 }
                 (Some(_), _) => return self.no_argument(f, a, &["unseen"]),
                 (None, _) => {
                     let what = "`index` takes one set of labels";
-                    return self.error(Code::E0107, a.span, what, "not one");
+                    return self.error(Code::E0107, a.span, what, "unexpected argument");
                 }
             }
         }
         let Some((labels, size)) = labels else {
-            let label = "such as `index(names)`";
+            let label = "for example, `index(names)`";
             return self.error(Code::E0106, span, "`index` needs labels", label);
         };
         let bound = match size.add(&Dim::from(usize::from(others))) {

@@ -196,14 +196,14 @@ impl Reader {
             };
             if !files.iter().any(|(name, _)| of_column(name)) {
                 let message = format!("`{}` has no file for `{}`", self.name, column.name);
-                let label = format!("name it in the source: `{} = \"file\"`", column.name);
+                let label = format!("add it to the source: `{} = \"file\"`", column.name);
                 return Some((message, label));
             }
         }
         let fields = match self.holds {
             Holds::Numbers if column.kind == ColumnKind::Text => {
-                let message = format!("`{}` holds numbers, and no texts", self.name);
-                return Some((message, "a column of texts".into()));
+                let message = format!("`{}` holds numbers, not text", self.name);
+                return Some((message, "this is a column of text".into()));
             }
             Holds::Anything | Holds::Numbers => return None,
             Holds::Fields(fields) => fields,
@@ -215,14 +215,14 @@ impl Reader {
         match of_column {
             Some((_, field)) if field.takes(column) => None,
             Some((name, field)) => Some((
-                format!("`{name}` of `{}` is of type {}", self.name, field.types()),
-                "this column is of another type".into(),
+                format!("`{name}` of `{}` has the type {}", self.name, field.types()),
+                "this column has a different type".into(),
             )),
             None => {
                 let names: Vec<String> = fields.iter().map(|(n, _)| format!("`{n}`")).collect();
                 Some((
                     format!("`{}` has the columns {}", self.name, names.join(", ")),
-                    "this is none of them: name one behind `=`".into(),
+                    "this is not one of them: select one after `=`".into(),
                 ))
             }
         }
@@ -382,7 +382,7 @@ impl Elab<'_> {
             self.error(
                 Code::E0501,
                 value.span,
-                "a source is a call such as `csv(\"file.csv\")`",
+                "a source must be a call such as `csv(\"file.csv\")`",
                 "not a call",
             );
             return;
@@ -391,7 +391,7 @@ impl Elab<'_> {
             self.error(
                 Code::E0501,
                 callee.span,
-                "a source is a call such as `csv(\"file.csv\")`",
+                "a source must be a call such as `csv(\"file.csv\")`",
                 "not a reader's name",
             );
             return;
@@ -442,10 +442,9 @@ impl Elab<'_> {
             None => Some(vec![rows(Part::Train), rows(Part::Test)]),
             Some(part @ (Part::Train | Part::Test)) => Some(vec![rows(part)]),
             Some(Part::Val) => {
-                let d =
-                    Diagnostic::error(Code::E0501, format!("`{set}` has no rows for validation"))
-                        .label(span, "it has training and test rows")
-                        .help("take some of the training rows: `split { train 90%, val 10% }`");
+                let d = Diagnostic::error(Code::E0501, format!("`{set}` has no validation rows"))
+                    .label(span, "it has training and test rows")
+                    .help("split off some of the training rows: `split { train 90%, val 10% }`");
                 self.report(d);
                 None
             }
@@ -487,15 +486,15 @@ impl Elab<'_> {
         let d = Diagnostic::error(
             Code::E0512,
             format!(
-                "the same rows are given {} and {}",
+                "the same rows are used {} and {}",
                 name(first.part),
                 name(part)
             ),
         )
         .label(span, "the same file again")
         .label(first.span, format!("here {}", name(first.part)))
-        .note("what a model is fitted to or chosen by says nothing of how it does on other data")
-        .help("take the part from one file with `split { train 80%, val 20% }`");
+        .note("scores on rows that the model was fitted to or selected on are too good")
+        .help("take both sets from one file with `split { train 80%, val 20% }`");
         self.report(d);
     }
 
@@ -525,7 +524,7 @@ impl Elab<'_> {
                         Code::E0107,
                         a.span,
                         format!("`{}` takes no argument", name.text),
-                        "one too many",
+                        "unexpected argument",
                     );
                 }
                 (Some(n), Takes::One(_) | Takes::Nothing) => {
@@ -536,7 +535,7 @@ impl Elab<'_> {
                     if let Some(near) = did_you_mean(&n.text, options) {
                         d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                     } else if let Some(others) = readers_with(&n.text) {
-                        d = d.note(format!("readers that take it: {others}"));
+                        d = d.note(format!("readers with this argument: {others}"));
                     }
                     self.report(d);
                 }
@@ -546,11 +545,11 @@ impl Elab<'_> {
                         Code::E0107,
                         a.span,
                         format!("`{}` takes one path", name.text),
-                        "one too many",
+                        "unexpected argument",
                     );
                 }
                 (None, Takes::FilePerColumn) => {
-                    let d = Diagnostic::error(Code::E0106, "this reader takes one file a column")
+                    let d = Diagnostic::error(Code::E0106, "this reader takes one file per column")
                         .label(a.span, "which column is this?")
                         .help("write `column = \"file\"`");
                     self.report(d);
@@ -563,7 +562,7 @@ impl Elab<'_> {
                 Code::E0106,
                 name.span,
                 format!("`{}` needs a path", name.text),
-                format!("write `{}(\"{such}\")`", name.text),
+                format!("for example, `{}(\"{such}\")`", name.text),
             );
         }
         given.path = path.unwrap_or_default();
@@ -582,8 +581,8 @@ impl Elab<'_> {
                 _ => None,
             };
             if found.is_none() {
-                let what = "`interpolation` is `bilinear` or `nearest`";
-                self.error(Code::E0307, e.span, what, "neither");
+                let what = "`interpolation` must be `bilinear` or `nearest`";
+                self.error(Code::E0307, e.span, what, "unknown method");
             }
             return found.map(Choice::Interpolation);
         }
@@ -609,15 +608,15 @@ impl Elab<'_> {
             (Kind::Count, Val::Int(Dim::Const(n))) if (1..=i64::from(u32::MAX)).contains(n) => {
                 return Some(Choice::Count(*n as u32));
             }
-            (Kind::Count, _) => "a whole number from 1",
+            (Kind::Count, _) => "an integer from 1",
             (Kind::Names, Val::List(items)) => {
                 let names: Option<Vec<String>> = items.iter().map(text).collect();
                 match names {
                     Some(names) if !names.is_empty() => return Some(Choice::Names(names)),
-                    _ => "a list of texts",
+                    _ => "a list of strings",
                 }
             }
-            (Kind::Names, _) => "a list of texts",
+            (Kind::Names, _) => "a list of strings",
             (Kind::Size | Kind::Interpolation, _) => {
                 "a height and a width in pixels, such as [64, 64]"
             }
@@ -625,7 +624,7 @@ impl Elab<'_> {
         self.error(
             Code::E0301,
             e.span,
-            format!("`{name}` is {expected}"),
+            format!("`{name}` must be {expected}"),
             format!("this is {}", found.describe()),
         );
         None
@@ -656,7 +655,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0301,
                     e.span,
-                    "a path is a text in quotes",
+                    "a path must be a string in quotes",
                     format!("this is {}", other.describe()),
                 );
                 None

@@ -48,10 +48,13 @@ impl Elab<'_> {
             return;
         }
         if let Some(f) = env.spec.fits.first() {
-            let d = Diagnostic::error(Code::E0506, "the split comes before anything is fitted")
-                .label(span, "split here")
-                .label(f.span, "fitted before it")
-                .help("move `split` above `fit`: a statistic may see training rows only");
+            let d = Diagnostic::error(
+                Code::E0506,
+                "the data must be split before anything is fitted",
+            )
+            .label(span, "split here")
+            .label(f.span, "fitted before it")
+            .help("move `split` above `fit`: a fit uses only the training rows");
             self.report(d);
         }
         let before = self.diags.len();
@@ -90,8 +93,8 @@ impl Elab<'_> {
                 self.error(
                     Code::E0109,
                     p.span,
-                    format!("the part `{}` is given twice", p.text),
-                    "again here",
+                    format!("the set `{}` is given twice", p.text),
+                    "given again here",
                 );
                 continue;
             }
@@ -101,21 +104,21 @@ impl Elab<'_> {
                 (_, Val::Error) => continue,
                 (Method::Given { names, .. }, Val::Str(text)) => {
                     if let Some((other, _)) = names.iter().find(|(_, n)| **n == *text) {
-                        let label = format!("`{}` has this name already", other.name());
-                        self.error(Code::E0503, amount.span, "two parts of one name", label);
+                        let label = format!("`{}` already has this name", other.name());
+                        self.error(Code::E0503, amount.span, "two sets of the same name", label);
                         continue;
                     }
                     names.push((part, text.to_string()));
                     continue;
                 }
                 (Method::Given { .. }, _) => {
-                    "a part that a column gives is named as it stands there, such as `train \"train\"`"
+                    "in a split by a column, each set needs its name in the column, such as `train \"train\"`"
                 }
                 (Method::Folds(_), _) if part != Part::Test => {
-                    "folds are `train` and `val` in turn; only a `test` part can be set aside"
+                    "each fold is `train` and `val` in turn; only a `test` set can be held out"
                 }
                 (Method::Hash(_), Val::Int(_)) => {
-                    "a hash gives shares such as 80%, no numbers of rows"
+                    "a split by hash needs fractions such as 80%, not numbers of rows"
                 }
                 (_, Val::Int(Dim::Const(n))) if n > 0 => {
                     spec.parts.push((part, Amount::Rows(n as usize)));
@@ -125,11 +128,11 @@ impl Elab<'_> {
                     spec.parts.push((part, Amount::Fraction(x)));
                     continue;
                 }
-                _ => "a part is a share such as 80% or a number of rows",
+                _ => "the size of a set must be a fraction such as 80%, or a number of rows",
             };
             let label = match spec.method {
-                Method::Folds(_) => "not this one",
-                _ => "not so",
+                Method::Folds(_) => "not this set",
+                _ => "invalid size",
             };
             self.error(Code::E0503, amount.span, refused, label);
         }
@@ -157,20 +160,20 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0503,
                 format!(
-                    "the parts add up to {}%, not 100%",
+                    "the fractions add up to {}%, not 100%",
                     (total * 1e6).round() / 1e4
                 ),
             )
-            .label(spec.span, "these parts");
+            .label(spec.span, "these sets");
             self.report(d);
         }
         let everything = folds && total.is_some_and(|t| t >= 1.0);
         if !spec.made().contains(&Part::Train) || everything {
-            let what = "a split needs a `train` part";
+            let what = "a split needs a `train` set";
             let mut d = Diagnostic::error(Code::E0503, what)
-                .label(spec.span, "nothing is left to train on");
+                .label(spec.span, "there are no rows to train on");
             if parts.is_empty() {
-                d = d.help("such as `split { train 80%, test 20% }`");
+                d = d.help("for example, `split { train 80%, test 20% }`");
             }
             self.report(d);
         }
@@ -187,27 +190,27 @@ impl Elab<'_> {
         });
         if let Some(source) = twice {
             let name = source.part.map_or("", Part::name);
-            let d = Diagnostic::error(Code::E0503, format!("the part `{name}` is given twice"))
-                .label(split.span, format!("the split makes a `{name}` part"))
-                .label(source.span, format!("this source is the `{name}` part"))
-                .help("take it from one of them");
+            let d = Diagnostic::error(Code::E0503, format!("the set `{name}` is given twice"))
+                .label(split.span, format!("the split creates a `{name}` set"))
+                .label(source.span, format!("this source is the `{name}` set"))
+                .help("remove one of them");
             self.report(d);
         }
     }
 
     fn split_method(&mut self, m: &Expr, env: &DataEnv, spec: &mut SplitSpec) {
         let Some((name, args)) = stage_call(m) else {
-            let d = Diagnostic::error(Code::E0510, "this is no way to split")
-                .label(m.span, "not one")
-                .help(format!("write {FORMS}"));
+            let d = Diagnostic::error(Code::E0510, "invalid split method")
+                .label(m.span, "expected a method")
+                .help(format!("use {FORMS}"));
             self.report(d);
             return;
         };
         let method = &*name.text;
         if !METHODS.contains(&method) {
-            let mut d = Diagnostic::error(Code::E0510, format!("unknown way to split `{method}`"))
+            let mut d = Diagnostic::error(Code::E0510, format!("unknown split method `{method}`"))
                 .label(name.span, "unknown")
-                .note(format!("there are {FORMS}"));
+                .note(format!("the methods are {FORMS}"));
             if let Some(near) = did_you_mean(method, METHODS) {
                 d = d
                     .help(format!("did you mean `{near}`?"))
@@ -224,7 +227,12 @@ impl Elab<'_> {
                     Val::Int(Dim::Const(s)) if s >= 0 => spec.seed = Some(s as u64),
                     Val::Error => {}
                     _ => {
-                        self.error(Code::E0301, a.span, "a seed is a number from 0", "not one");
+                        self.error(
+                            Code::E0301,
+                            a.span,
+                            "a seed must be an integer from 0",
+                            "invalid seed",
+                        );
                     }
                 },
                 Some("stratify") if method == "kfold" => {
@@ -242,7 +250,7 @@ impl Elab<'_> {
                     if let Some(near) = did_you_mean(other, known.iter().copied()) {
                         d = d.help(format!("did you mean `{near}`?")).fix(at, near);
                     } else if other == "seed" {
-                        d = d.note("nothing about it is random");
+                        d = d.note("this method is not random");
                     }
                     self.report(d);
                 }
@@ -251,8 +259,8 @@ impl Elab<'_> {
                     column = self.split_column(method, a, env);
                 }
                 None => {
-                    let what = format!("`{method}` takes no more");
-                    self.error(Code::E0107, a.span, what, "one too many");
+                    let what = format!("too many arguments for `{method}`");
+                    self.error(Code::E0107, a.span, what, "unexpected argument");
                 }
             }
         }
@@ -296,7 +304,7 @@ impl Elab<'_> {
             Val::Int(Dim::Const(n)) if (2..=1 << 20).contains(&n) => Some(n as usize),
             Val::Error => None,
             other => {
-                let what = "a number of folds is a whole number from 2";
+                let what = "the number of folds must be an integer from 2";
                 let label = format!("this is {}", other.describe());
                 self.error(Code::E0301, a.span, what, label);
                 None
@@ -307,8 +315,8 @@ impl Elab<'_> {
     /// The column that a split goes by, if it is of the kind that this one takes.
     fn split_column(&mut self, method: &str, a: &Arg, env: &DataEnv) -> Option<String> {
         let ExprKind::Name(c) = &a.value.kind else {
-            let what = format!("`{method}` names a column");
-            self.error(Code::E0510, a.span, what, "not a column");
+            let what = format!("`{method}` needs the name of a column");
+            self.error(Code::E0510, a.span, what, "this is not a column");
             return None;
         };
         if !env.has_column(&c.text) {
@@ -323,16 +331,19 @@ impl Elab<'_> {
             ),
             ("hash", col) => (
                 col.is_none_or(|col| col.ty.elem != Elem::F32),
-                "a key is a text or whole numbers: `text`, `int`, `class[n]`",
+                "a key must be text or integers: `text`, `int`, `class[n]`",
             ),
             ("time", col) => (
                 col.is_none_or(|col| one(col) && !col.meaning.is_id()),
-                "a time is a number or a text a row",
+                "a time must be one number or text per row",
             ),
-            (_, col) => (col.is_none(), "the parts stand in a `text` column"),
+            (_, col) => (
+                col.is_none(),
+                "the names of the sets must be in a `text` column",
+            ),
         };
         if !fits {
-            let label = format!("`{}` is not one", c.text);
+            let label = format!("`{}` has a different type", c.text);
             self.error(Code::E0510, c.span, wanted, label);
             return None;
         }

@@ -26,27 +26,24 @@ impl Elab<'_> {
             found.push(
                 Diagnostic::error(
                     Code::E0531,
-                    "sources of the same rows are all streamed, or none is",
+                    "either all sources of the same rows are streamed, or none",
                 )
                 .label(held.span, "these rows are held in memory")
-                .label(first.span, "and these are not")
+                .label(first.span, "but these are streamed")
                 .help("write `stream = true` in both"),
             );
         }
         for column in &spec.columns {
             if column.kind == ColumnKind::Text {
-                let d = refused(
-                    "streamed rows hold numbers, no texts",
-                    column.span,
-                    first.span,
+                let d = refused("streamed rows cannot hold text", column.span, first.span);
+                found.push(
+                    d.help("convert the text to numbers first, or read the file without `stream`"),
                 );
-                found
-                    .push(d.help("make numbers of them before, or read the file without `stream`"));
             }
         }
         for column in spec.columns.iter().filter(|c| c.missing.is_some()) {
             let d = refused(
-                "streamed rows have a value at every place",
+                "streamed rows cannot have missing values",
                 column.span,
                 first.span,
             );
@@ -60,12 +57,12 @@ impl Elab<'_> {
             && split.method != Method::Random
         {
             let d = refused(
-                "streamed rows are split at random alone",
+                "streamed rows can only be split at random",
                 split.span,
                 pool.span,
             );
             found.push(
-                d.help("leave the method out: of many rows a random split nearly keeps the shares of classes too"),
+                d.help("remove the method: with many rows, a random split nearly keeps the proportions of classes too"),
             );
         }
         if spec.streams(Part::Train) {
@@ -93,7 +90,7 @@ impl Elab<'_> {
     /// A metric that collects rows keeps those of an epoch of every part.
     pub fn streamed_metric(&mut self, name: &str, span: Span, env: &DataEnv) {
         if env.spec.sources.iter().any(|s| s.stream) {
-            let message = format!("`{name}` keeps numbers of every row of an epoch");
+            let message = format!("`{name}` keeps values of every row of an epoch");
             self.keeps_rows(message, span);
         }
     }
@@ -111,15 +108,15 @@ impl Elab<'_> {
             return;
         }
         for report in reports.iter().filter(|r| r.kind.compares()) {
-            let message = format!("`{}` keeps a prediction of every row", report.kind.name());
+            let message = format!("`{}` keeps a prediction for every row", report.kind.name());
             self.keeps_rows(message, report.span);
         }
     }
 
     fn keeps_rows(&mut self, message: String, span: Span) {
         let d = Diagnostic::error(Code::E0530, message)
-            .label(span, "the rows are streamed")
-            .help("leave it out, or read the file without `stream`");
+            .label(span, "these rows are streamed")
+            .help("remove it, or read the file without `stream`");
         self.report(d);
     }
 }
@@ -127,5 +124,5 @@ impl Elab<'_> {
 fn refused(message: &str, at: Span, source: Span) -> Diagnostic {
     Diagnostic::error(Code::E0530, message)
         .label(at, "here")
-        .label(source, "these rows are read some at a time")
+        .label(source, "these rows are streamed")
 }

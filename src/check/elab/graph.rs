@@ -42,7 +42,7 @@ impl Elab<'_> {
                     Code::E0406,
                     span,
                     "an initial value cannot depend on the data",
-                    format!("this is {t}, known only during a step"),
+                    format!("this is {t}, only known during training"),
                 );
                 return None;
             }
@@ -208,7 +208,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0301,
                     span,
-                    "a tensor or a number is needed here",
+                    "expected a tensor or a number",
                     format!("this is {}", other.describe()),
                 );
                 None

@@ -22,9 +22,9 @@ impl Elab<'_> {
         if self.calls > MAX_CALLS {
             self.world.exhausted.set(true);
             let d = Diagnostic::error(Code::E0116, "the program is too large")
-                .label(span, "here it gave up")
+                .label(span, "the limit is reached here")
                 .note(format!(
-                    "each use of a definition is written out; the limit is {MAX_CALLS} uses"
+                    "each use of a definition is expanded; the limit is {MAX_CALLS} uses"
                 ));
             self.report(d);
             return false;
@@ -60,8 +60,10 @@ impl Elab<'_> {
             users.map(|(at, f)| (*at, f.what.clone())).collect()
         });
         if calls.is_empty() {
-            let d = Diagnostic::error(Code::E0111, "calls are nested too deeply")
-                .label(span, format!("this is more than {MAX_DEPTH} calls deep"));
+            let d = Diagnostic::error(Code::E0111, "calls are nested too deeply").label(
+                span,
+                format!("this is nested more than {MAX_DEPTH} calls deep"),
+            );
             self.report(d);
             return;
         }
@@ -69,8 +71,8 @@ impl Elab<'_> {
         calls.dedup();
         let names: Vec<String> = calls.iter().map(|(_, n)| format!("`{n}`")).collect();
         let message = match names.as_slice() {
-            [one] => format!("{one} calls itself without end"),
-            many => format!("{} call each other without end", many.join(" and ")),
+            [one] => format!("{one} calls itself endlessly"),
+            many => format!("{} call each other endlessly", many.join(" and ")),
         };
         let mut d = Diagnostic::error(Code::E0111, message);
         for (at, name) in calls {

@@ -79,7 +79,7 @@ impl Loader<'_> {
         for n in names.into_iter().flatten() {
             if !declared.contains(&n.text) {
                 let mut d =
-                    Diagnostic::error(Code::E0113, format!("{path} declares no `{}`", n.text))
+                    Diagnostic::error(Code::E0113, format!("there is no `{}` in {path}", n.text))
                         .label(n.span, "imported here");
                 if let Some(near) = did_you_mean(&n.text, declared.iter().map(|s| &**s)) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
@@ -99,10 +99,10 @@ impl Loader<'_> {
             if let Some(a) = decl.attributes.first() {
                 let d = Diagnostic::error(
                     Code::E0115,
-                    format!("`@{}` means nothing here", a.name.text),
+                    format!("the attribute `@{}` is not available here", a.name.text),
                 )
-                .label(a.span, "an attribute of the library")
-                .help("remove it; nothing is ignored silently");
+                .label(a.span, "only the standard library uses attributes")
+                .help("remove it");
                 self.diagnostics.push(d);
             }
             if let ast::DeclKind::Import(import) = &decl.kind {
@@ -187,7 +187,7 @@ impl Loader<'_> {
                 _ => {
                     self.diagnostics.push(Diagnostic::error(
                         Code::E0802,
-                        format!("--set {name}: `{value}` is not a value"),
+                        format!("--set {name}: cannot parse `{value}` as a value"),
                     ));
                     continue;
                 }
@@ -199,7 +199,7 @@ impl Loader<'_> {
             }
             let mut d = Diagnostic::error(
                 Code::E0801,
-                format!("--set {name}: the file has no `const {name}`"),
+                format!("--set {name}: there is no `const {name}` in the file"),
             );
             let known: Vec<&Arc<str>> = consts.keys().collect();
             d = match did_you_mean(name, known.iter().map(|k| &***k)) {

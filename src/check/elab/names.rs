@@ -28,7 +28,7 @@ impl Elab<'_> {
             "fn", "layer",
         ];
         let mut d = Diagnostic::error(Code::E0314, format!("unknown type `{}`", word.text))
-            .label(word.span, "not a type");
+            .label(word.span, "there is no such type");
         // Words of other languages.
         let meant = match &*word.text {
             "integer" | "int32" | "int64" | "i32" | "i64" => Some("int"),
@@ -39,14 +39,16 @@ impl Elab<'_> {
             _ => None,
         };
         if matches!(&*word.text, "class" | "token") {
-            d = d.help(format!("write `{}[n]`, with the number of them", word.text));
+            d = d.help(format!("write `{}[n]`, where n is their number", word.text));
         } else if let Some(meant) = meant {
-            d = d.help(format!("write `{meant}`")).fix(word.span, meant);
+            d = d
+                .help(format!("replace it with `{meant}`"))
+                .fix(word.span, meant);
         } else if matches!(
             &*word.text,
             "tensor" | "Tensor" | "vector" | "matrix" | "array"
         ) {
-            d = d.help("a tensor of numbers is its sizes alone, as in `[B, n]`");
+            d = d.help("write only the sizes for a tensor of numbers, as in `[B, n]`");
         } else if let Some(near) = did_you_mean(&word.text, known) {
             d = d
                 .help(format!("did you mean `{near}`?"))

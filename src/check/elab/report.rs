@@ -126,9 +126,9 @@ impl Elab<'_> {
         let made = self.made_at(input).filter(|m| *m != at);
         d = match made {
             Some(made) => d
-                .label(span, "does not fit")
-                .label(made, format!("this gives {input}")),
-            None => d.label(span, format!("works on {input}")),
+                .label(span, "this does not match")
+                .label(made, format!("this returns {input}")),
+            None => d.label(span, format!("applied to {input}")),
         };
         self.report(d)
     }

@@ -22,7 +22,7 @@ impl Elab<'_> {
         let mut parts = path.split('/');
         let first = parts.clone().next().unwrap_or_default();
         if path.starts_with(['/', '\\', '.']) || parts.any(|p| p.is_empty() || p == "..") {
-            return self.bad_path(at, "it must be a name below the folder of the run");
+            return self.bad_path(at, "it must be a name in the folder of the run");
         }
         if TAKEN.contains(&first) {
             return self.bad_path(at, &format!("the run itself writes `{first}`"));
@@ -34,7 +34,7 @@ impl Elab<'_> {
         self.error(
             Code::E0618,
             at,
-            "this is no place for what a run writes",
+            "a run cannot write to this path",
             reason.to_owned(),
         );
         None

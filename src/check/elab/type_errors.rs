@@ -46,14 +46,14 @@ pub fn describe(e: &TypeError) -> Diagnostic {
     match e {
         TypeError::Size { left, right, .. } => Diagnostic::error(
             Code::E0203,
-            format!("shapes do not agree: {left} meets {right}"),
+            format!("shapes do not match: {left} and {right}"),
         ),
         TypeError::Rank {
             found, expected, ..
         } => Diagnostic::error(
             Code::E0201,
             format!(
-                "a tensor of {} is needed here, and this has {}",
+                "expected a tensor of {}, found {}",
                 axes(*expected),
                 axes(*found)
             ),
@@ -73,13 +73,13 @@ pub fn describe(e: &TypeError) -> Diagnostic {
                 ),
             )
             .note(format!(
-                "the first has {from_count} elements, the second {to_count}"
+                "the first has {from_count} elements, the second has {to_count}"
             ));
             let batch = Dim::symbol("B");
             if to_count.mul(&batch).is_ok_and(|n| n == *from_count) {
                 let whole: Shape = std::iter::once(batch).chain(to.shape.clone()).collect();
                 d.help(format!(
-                    "the batch is the first axis: write `{}`",
+                    "the first axis is the batch: write `{}`",
                     ShapeText(&whole)
                 ))
             } else {
@@ -88,7 +88,10 @@ pub fn describe(e: &TypeError) -> Diagnostic {
         }
         TypeError::Axis { axis, rank } => Diagnostic::error(
             Code::E0207,
-            format!("there is no axis {axis} in a tensor of {}", axes(*rank)),
+            format!(
+                "axis {axis} is out of range for a tensor of {}",
+                axes(*rank)
+            ),
         ),
         TypeError::Slice {
             axis,
@@ -97,19 +100,19 @@ pub fn describe(e: &TypeError) -> Diagnostic {
             size,
         } => Diagnostic::error(
             Code::E0208,
-            format!("{start}:{end} reaches outside axis {axis}, which has size {size}"),
+            format!("{start}:{end} is out of bounds for axis {axis}, which has size {size}"),
         ),
         TypeError::Window { window, size, .. } => Diagnostic::error(
             Code::E0209,
-            format!("a window of {window} does not fit into an axis of {size}"),
+            format!("a window of {window} does not fit into an axis of size {size}"),
         )
         .help("use a smaller window, `padding = same`, or fewer pooling layers before it"),
         TypeError::Dim(DimError::Overflow) => {
             Diagnostic::error(Code::E0211, "a size overflows 64 bits")
-                .help("no tensor can be this large; check the factors")
+                .help("check the factors: a tensor cannot be this large")
         }
         TypeError::Dim(DimError::DivisionByZero) => {
-            Diagnostic::error(Code::E0211, "a size is divided by zero")
+            Diagnostic::error(Code::E0211, "division of a size by zero")
         }
         TypeError::TooLarge { elements } => Diagnostic::error(
             Code::E0212,
@@ -122,7 +125,7 @@ pub fn describe(e: &TypeError) -> Diagnostic {
             found, expected, ..
         } => Diagnostic::error(
             Code::E0203,
-            format!("shapes do not agree: {found} where {expected} is needed"),
+            format!("shapes do not match: expected {expected}, found {found}"),
         ),
         TypeError::Elem {
             found, expected, ..

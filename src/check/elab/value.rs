@@ -188,7 +188,7 @@ impl Val {
             Val::Float(x) => format!("the number {x}"),
             Val::Unknown(k) => k.describe().into(),
             Val::Bool(b) => format!("{b}"),
-            Val::Str(s) => format!("the text \"{s}\""),
+            Val::Str(s) => format!("the string \"{s}\""),
             Val::Symbol(s) => format!("the option `{s}`"),
             Val::Elem(e) => format!("the element type {}", e.name()),
             Val::Tensor(t) => format!("{t}"),
@@ -214,7 +214,7 @@ impl Kind {
             Kind::Int => "an integer",
             Kind::Float => "a number",
             Kind::Bool => "true or false",
-            Kind::Text => "a text",
+            Kind::Text => "a string",
         }
     }
 }
@@ -283,8 +283,8 @@ impl Rows {
     pub fn describe(&self) -> String {
         match &self.kind {
             RowsKind::Text => format!("the text column `{}`", self.rows.column()),
-            RowsKind::Ids(_) => "lists of ids of any length".into(),
-            RowsKind::Lengths => "a length a row".into(),
+            RowsKind::Ids(_) => "lists of ids of varying length".into(),
+            RowsKind::Lengths => "one length per row".into(),
         }
     }
 }

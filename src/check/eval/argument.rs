@@ -60,7 +60,7 @@ impl Elab<'_> {
                 .map_or_else(|| a.val.describe(), |s| format!("`{}`", s.text));
             let mut d = Diagnostic::error(
                 Code::E0313,
-                format!("`{}` is one of {}", p.name.text, names.join(", ")),
+                format!("`{}` must be one of {}", p.name.text, names.join(", ")),
             )
             .label(a.span, format!("this is {found}"));
             let near = a
@@ -99,7 +99,10 @@ impl Elab<'_> {
                     other => {
                         let d = Diagnostic::error(
                             Code::E0312,
-                            format!("`{}` of `{}` takes a tensor", p.name.text, r.def.name.text),
+                            format!(
+                                "`{}` of `{}` must be a tensor",
+                                p.name.text, r.def.name.text
+                            ),
                         )
                         .label(a.span, format!("this is {}", other.describe()));
                         self.report_call(d);

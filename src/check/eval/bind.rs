@@ -34,7 +34,7 @@ impl Elab<'_> {
                     let what = &r.def.name.text;
                     let d =
                         Diagnostic::error(Code::E0106, format!("`{what}` needs `{}`", p.name.text))
-                            .label(span, format!("`{}` is not given", p.name.text))
+                            .label(span, format!("missing `{}`", p.name.text))
                             .note(signature_note(&r.def));
                     self.report_call(d);
                     return false;
@@ -88,7 +88,7 @@ impl Elab<'_> {
                                 Code::E0107,
                                 format!("`{what}` takes {takes} here"),
                             )
-                            .label(a.span, "one too many");
+                            .label(a.span, "unexpected argument");
                             self.report_call(d);
                             return None;
                         }
@@ -101,8 +101,9 @@ impl Elab<'_> {
                     // Every layer takes it.
                     None if r.def.kind == DefKind::Layer && &*name.text == "trainable" => {
                         if !matches!(a.val, Val::Bool(_) | Val::Unknown(_) | Val::Error) {
-                            let d = Diagnostic::error(Code::E0301, "`trainable` is true or false")
-                                .label(a.span, format!("this is {}", a.val.describe()));
+                            let d =
+                                Diagnostic::error(Code::E0301, "`trainable` must be true or false")
+                                    .label(a.span, format!("this is {}", a.val.describe()));
                             self.report_call(d);
                             given.complete = false;
                         }
@@ -164,7 +165,7 @@ impl Elab<'_> {
             d = d.note(format!("`{what}` takes no arguments"));
         } else {
             let names: Vec<&str> = known().collect();
-            d = d.note(format!("it takes: {}", names.join(", ")));
+            d = d.note(format!("its arguments are: {}", names.join(", ")));
         }
         self.report_call(d);
     }

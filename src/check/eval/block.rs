@@ -45,25 +45,27 @@ impl Elab<'_> {
                 let v = self.eval(e);
                 self.penalize(v, e.span);
             }
-            StmtKind::Expr(e) => match (&e.kind, self.eval(e)) {
-                (_, Val::Error | Val::None) => {}
-                // An `if` may stand for the assignments in it.
-                (ExprKind::If { .. }, _) => {}
-                (_, v) => {
-                    let d = Diagnostic::error(Code::E0402, "the value of this line is not used")
+            StmtKind::Expr(e) => {
+                match (&e.kind, self.eval(e)) {
+                    (_, Val::Error | Val::None) => {}
+                    // An `if` may stand for the assignments in it.
+                    (ExprKind::If { .. }, _) => {}
+                    (_, v) => {
+                        let d = Diagnostic::error(Code::E0402, "unused value")
                         .label(e.span, format!("this is {}", v.describe()))
-                        .help("bind it (`name = ...`), pipe it on with `|>`, or remove it");
-                    self.report(d);
+                        .help("bind it (`name = ...`), pipe it into a layer with `|>`, or remove it");
+                        self.report(d);
+                    }
                 }
-            },
+            }
         }
         true
     }
 
     /// A body that ends without an expression.
     pub fn no_value(&mut self, name: &ast::Ident, body: &Block) -> Val {
-        let mut d = Diagnostic::error(Code::E0401, format!("`{}` gives no value", name.text))
-            .label(name.span, "its body ends without an expression");
+        let mut d = Diagnostic::error(Code::E0401, format!("`{}` has no value", name.text))
+            .label(name.span, "its body does not end with an expression");
         if let Some(StmtKind::Bind { targets, .. }) = body.stmts.last().map(|s| &s.kind)
             && let [last] = targets.as_slice()
         {
@@ -88,7 +90,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(
                     Code::E0405,
                     format!(
-                        "{} names on the left, one value on the right",
+                        "{} names on the left, but 1 value on the right",
                         targets.len()
                     ),
                 )
@@ -101,12 +103,15 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0405,
                 format!(
-                    "{} names on the left, {} values on the right",
+                    "{} names on the left, but {} on the right",
                     targets.len(),
                     parts.len()
                 ),
             )
-            .label(value.span, format!("this gives {}", parts.len()));
+            .label(
+                value.span,
+                format!("the number of values is {}", parts.len()),
+            );
             self.report(d);
         }
         for (i, target) in targets.iter().enumerate() {
@@ -127,13 +132,13 @@ impl Elab<'_> {
                 let d = Diagnostic::error(
                     Code::E0114,
                     format!(
-                        "`{}` is a trained parameter: only the optimizer changes it",
+                        "cannot assign to `{}`: only the optimizer changes a parameter",
                         target.text
                     ),
                 )
                 .label(target.span, "assigned here")
                 .label(declared, "declared here")
-                .help("declare it with `state` to update it yourself, or use another name");
+                .help("declare it with `state` to update it yourself, or use a different name");
                 self.report(d);
             }
             Some((VarRole::Local, _))
@@ -179,9 +184,9 @@ impl Elab<'_> {
         };
         let Some(t) = t else { return };
         if t.ty != info.ty {
-            let d = Diagnostic::error(Code::E0404, "a state keeps its shape")
+            let d = Diagnostic::error(Code::E0404, "a state cannot change its shape")
                 .label(span, format!("this is {t}"))
-                .label(declared, format!("declared {}", info.ty));
+                .label(declared, format!("declared as {}", info.ty));
             self.report(d);
             return;
         }
@@ -197,7 +202,7 @@ impl Elab<'_> {
             Val::Bool(false) => {
                 let text = match message.map(|m| &m.kind) {
                     Some(ExprKind::Str(s)) => self.fill(s),
-                    _ => "a requirement of this definition does not hold".into(),
+                    _ => "a requirement of this definition is not met".into(),
                 };
                 // The argument to blame is the one that the condition names.
                 let what = self.public_name().to_owned();
@@ -220,7 +225,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0308,
                     cond.span,
-                    "a requirement is decided while the program is compiled",
+                    "the condition of `require` must be known at compile time",
                     format!("this is {t}"),
                 );
             }
@@ -228,7 +233,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0308,
                     cond.span,
-                    "a requirement is true or false",
+                    "the condition of `require` must be true or false",
                     format!("this is {}", other.describe()),
                 );
             }

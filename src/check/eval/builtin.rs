@@ -17,7 +17,7 @@ impl Elab<'_> {
             symbol: None,
         };
         let Some((first, rest)) = items.split_first() else {
-            return self.wrong(a, "list", "a list of at least one", &Val::List(items));
+            return self.wrong(a, "list", "a list of at least one item", &Val::List(items));
         };
         rest.iter()
             .fold(first.clone(), |so_far, next| match so_far {

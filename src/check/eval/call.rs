@@ -161,7 +161,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0311,
                         span,
-                        format!("`{}` is configured already", def.name.text),
+                        format!("`{}` is already configured", def.name.text),
                         "configured again here",
                     );
                 }
@@ -465,7 +465,7 @@ impl Elab<'_> {
         if !fits {
             let d = Diagnostic::error(
                 Code::E0213,
-                format!("`{}` gives {t}, but declares {written}", r.def.name.text),
+                format!("`{}` returns {t}, but declares {written}", r.def.name.text),
             )
             .label(
                 r.def.body.value.as_ref().map_or(ty.span, |v| v.span),

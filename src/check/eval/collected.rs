@@ -49,7 +49,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0312,
                     e.span,
-                    "what is collected is a tensor",
+                    "`collected` needs a tensor",
                     format!("this is {}", other.describe()),
                 );
                 return None;
@@ -73,7 +73,7 @@ impl Elab<'_> {
         if !rows_first {
             let d = Diagnostic::error(
                 Code::E0415,
-                "what is collected has the batch as its first axis",
+                "the first axis of a collected tensor must be the batch",
             )
             .label(e.span, format!("this is {t}"));
             self.report(d);

@@ -10,7 +10,7 @@ use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
 /// The statistics of rows that are read some at a time.
-pub const ONLY: &str = "of streamed rows there are `mean`, `std`, `min` and `max`, by `statistics`";
+pub const ONLY: &str = "for streamed rows, use `mean`, `std`, `min` and `max` of `statistics`";
 
 impl Elab<'_> {
     /// `scale.mean`: a constant computed from the training rows.
@@ -27,10 +27,12 @@ impl Elab<'_> {
             Some(Fit::Lengths(_)) => {
                 let d = Diagnostic::error(
                     Code::E0511,
-                    "statistics of lengths are numbers for later fits",
+                    "statistics of lengths can only be used in fits",
                 )
-                .label(field.span, "not one of the batch")
-                .help(format!("such as `fit length = {fit}.mean + 2 * {fit}.std`"));
+                .label(field.span, "not available for a batch")
+                .help(format!(
+                    "for example, `fit length = {fit}.mean + 2 * {fit}.std`"
+                ));
                 return self.report(d);
             }
             Some(Fit::Size(_) | Fit::Tensors(_) | Fit::Broken) | None => {}
@@ -70,7 +72,7 @@ impl Elab<'_> {
     pub fn unknown_statistic(&mut self, fit: &str, field: &Ident, known: &[&str]) -> Val {
         let mut d = Diagnostic::error(Code::E0110, format!("`{fit}` has no `{}`", field.text))
             .label(field.span, "unknown statistic")
-            .note(format!("it has: {}", known.join(", ")));
+            .note(format!("its statistics are: {}", known.join(", ")));
         if let Some(near) = did_you_mean(&field.text, known.iter().copied()) {
             d = d
                 .help(format!("did you mean `{near}`?"))
@@ -94,7 +96,7 @@ impl Elab<'_> {
             Code::E0530,
             format!("`{fit}.{}` needs all training rows at once", field.text),
         )
-        .label(field.span, "the rows are streamed")
+        .label(field.span, "these rows are streamed")
         .help(ONLY);
         self.report(d)
     }

@@ -39,7 +39,12 @@ impl Elab<'_> {
                         ..
                     },
                 ] => self.part_of_list(&list, start.as_deref(), end.as_deref(), span),
-                _ => self.error(Code::E0301, span, "a list takes one index", "not one"),
+                _ => self.error(
+                    Code::E0301,
+                    span,
+                    "a list takes a single index",
+                    "expected one index",
+                ),
             },
             Val::Tensor(t) => self.slice(t, items, span),
             other => self.error(
@@ -70,7 +75,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0301,
                         span,
-                        "an index is an integer",
+                        "an index must be an integer",
                         format!("this is {}", other.describe()),
                     );
                 }
@@ -90,7 +95,7 @@ impl Elab<'_> {
                     None => self.error(
                         Code::E0208,
                         span,
-                        format!("a list of {} has no item {i}", list.len()),
+                        format!("index {i} is out of bounds for a list of {}", list.len()),
                         "outside",
                     ),
                 }
@@ -99,7 +104,7 @@ impl Elab<'_> {
             other => self.error(
                 Code::E0301,
                 span,
-                "an index is an integer",
+                "an index must be an integer",
                 format!("this is {}", other.describe()),
             ),
         }
@@ -113,8 +118,8 @@ impl Elab<'_> {
             return self.error(
                 Code::E0201,
                 span,
-                format!("{named} indices for {t}"),
-                "too many",
+                format!("too many indices: {named} for {t}"),
+                "expected at most one index per axis",
             );
         }
         let skip = t.ty.rank() - named;
@@ -153,7 +158,7 @@ impl Elab<'_> {
                         return self.error(
                             Code::E0208,
                             e.span,
-                            format!("axis {axis} of {t} has no index {written}"),
+                            format!("index {written} is out of bounds for axis {axis} of {t}"),
                             format!("the axis has size {size}"),
                         );
                     }
@@ -193,8 +198,8 @@ impl Elab<'_> {
                                 return self.error(
                                     Code::E0208,
                                     e.span,
-                                    "a step is a positive number",
-                                    "not one",
+                                    "the step of a slice must be a positive integer",
+                                    "invalid step",
                                 );
                             }
                         },
@@ -256,10 +261,10 @@ impl Elab<'_> {
             other => {
                 let d = Diagnostic::error(
                     Code::E0301,
-                    "an index is an integer known when the program is compiled",
+                    "an index must be an integer known at compile time",
                 )
                 .label(span, format!("this is {}", other.describe()))
-                .help("`gather(x, indices)` looks up by computed indices");
+                .help("use `gather(x, indices)` for computed indices");
                 self.report(d);
                 None
             }

@@ -40,7 +40,7 @@ impl Elab<'_> {
                 Code::E0116,
                 e.span,
                 "expressions are nested too deeply",
-                "here it gave up",
+                "the limit is reached here",
             );
         }
         self.height += 1;
@@ -116,15 +116,15 @@ impl Elab<'_> {
             ExprKind::Range(..) => self.error(
                 Code::E0308,
                 e.span,
-                "a range stands only in a sweep or a column",
-                "not as a value",
+                "a range is only allowed in a sweep or a column",
+                "this is used as a value",
             ),
             ExprKind::Scan(s) => self.scan(s, e.span),
             ExprKind::When { .. } => self.error(
                 Code::E0632,
                 e.span,
-                "a rule stands only among `callbacks`",
-                "not as a value",
+                "a rule is only allowed in `callbacks`",
+                "this is used as a value",
             ),
         }
     }
@@ -250,8 +250,11 @@ impl Elab<'_> {
             | Val::Tuple(_)
             | Val::Str(_)
             | Val::Bool(_) => {
-                let d = Diagnostic::error(Code::E0311, "a stage of `|>` is a layer or a function")
-                    .label(span, format!("this is {}", f.describe()));
+                let d = Diagnostic::error(
+                    Code::E0311,
+                    "each stage of `|>` must be a layer or a function",
+                )
+                .label(span, format!("this is {}", f.describe()));
                 self.report(d)
             }
             Val::Def(c) if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer => {
@@ -277,7 +280,7 @@ impl Elab<'_> {
                     let known: Vec<&str> = items.iter().filter_map(|(n, _)| n.as_deref()).collect();
                     let mut d = Diagnostic::error(
                         Code::E0110,
-                        format!("there is no `{}` in this", name.text),
+                        format!("this tuple has no field `{}`", name.text),
                     )
                     .label(name.span, "unknown field");
                     if let Some(near) = did_you_mean(&name.text, known) {
@@ -292,7 +295,7 @@ impl Elab<'_> {
                 Code::E0110,
                 name.span,
                 format!("{} has no fields", other.describe()),
-                "taken from it here",
+                "a field is used here",
             ),
         }
     }
@@ -310,7 +313,7 @@ impl Elab<'_> {
             el.error(
                 Code::E0401,
                 span,
-                "an `if` without `else` gives no value",
+                "an `if` without `else` has no value",
                 "its value is needed here",
             )
         };
@@ -340,15 +343,18 @@ impl Elab<'_> {
             }
             Val::Error => Val::Error,
             Val::Tensor(t) => {
-                let d = Diagnostic::error(Code::E0308, "an `if` decides while the program is compiled, and this is known only in a step")
-                    .label(cond.span, format!("this is {t}"))
-                    .help("`select(condition, a, b)` chooses element by element");
+                let d = Diagnostic::error(
+                    Code::E0308,
+                    "the condition of `if` must be known at compile time",
+                )
+                .label(cond.span, format!("this is {t}"))
+                .help("use `select(condition, a, b)` to choose element by element");
                 self.report(d)
             }
             other => self.error(
                 Code::E0308,
                 cond.span,
-                "a condition is true or false",
+                "a condition must be true or false",
                 format!("this is {}", other.describe()),
             ),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::ir::{Dim, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self};
@@ -41,8 +41,12 @@ impl Elab<'_> {
             return self.error(
                 Code::E0107,
                 span,
-                format!("`{}` takes {} inputs", m.name.text, m.inputs.len()),
-                format!("{} are given", args.len()),
+                format!(
+                    "`{}` takes {}",
+                    m.name.text,
+                    counted(m.inputs.len(), "input")
+                ),
+                format!("found {}", args.len()),
             );
         }
         self.reset_names(&path);
@@ -59,7 +63,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0312,
                         a.span,
-                        format!("`{}` of `{}` takes a tensor", p.name.text, m.name.text),
+                        format!("`{}` of `{}` must be a tensor", p.name.text, m.name.text),
                         format!("this is {}", other.describe()),
                     );
                 }
@@ -107,7 +111,7 @@ impl Elab<'_> {
             Code::E0314,
             format!("the input `{}` needs a type", p.name.text),
         )
-        .label(p.span, format!("such as `{}: [784]`", p.name.text));
+        .label(p.span, format!("for example, `{}: [784]`", p.name.text));
         self.report(d);
     }
 
@@ -130,12 +134,12 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0602,
                 format!(
-                    "the model takes {text} for `{}`, but the data give {found}",
+                    "the model expects {text} for `{}`, but the data have {found}",
                     p.name.text
                 ),
             )
-            .label(p.span, format!("declared {text}"))
-            .label(at, format!("this is {found} a sample"));
+            .label(p.span, format!("declared as {text}"))
+            .label(at, format!("this is {found} per sample"));
             self.report(d);
         }
         fitted
@@ -181,7 +185,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(
                     Code::E0213,
                     format!(
-                        "`{}` gives {} a sample, but declares {}",
+                        "`{}` returns {} per sample, but declares {}",
                         m.name.text,
                         per_sample_text(t),
                         pattern_text(&pattern)

@@ -62,7 +62,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0103,
                         n.span,
-                        format!("`{}` is a data set, not a value", n.text),
+                        format!("`{}` is a data block, not a value", n.text),
                         "used as a value",
                     );
                 }
@@ -104,9 +104,11 @@ impl Elab<'_> {
         match state {
             Some(ConstState::Done(v)) => v,
             Some(ConstState::Busy) => {
-                let mut d =
-                    Diagnostic::error(Code::E0111, format!("`{}` is defined by itself", n.text))
-                        .label(n.span, "here it needs its own value");
+                let mut d = Diagnostic::error(
+                    Code::E0111,
+                    format!("`{}` is defined in terms of itself", n.text),
+                )
+                .label(n.span, "its own value is needed here");
                 if let Some((_, declared)) = self.world.globals.get(&n.text) {
                     d = d.label(*declared, "declared here");
                 }
@@ -130,7 +132,7 @@ impl Elab<'_> {
                     Val::Tensor(_) => self.error(
                         Code::E0315,
                         e.span,
-                        "a const is a number, a text, a list or a definition",
+                        "a const must be a number, a string, a list or a definition",
                         "this is a tensor",
                     ),
                     v => v,

@@ -29,7 +29,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0116,
                         span,
-                        format!("a list has at most {MAX_LIST} items"),
+                        format!("a list can have at most {MAX_LIST} items"),
                         format!("this has {}", x.len() + y.len()),
                     );
                 }
@@ -91,7 +91,7 @@ impl Elab<'_> {
         if batch > 0 && (ra < batch + 1 || leading(&a) != leading(&b)) {
             let d = Diagnostic::error(
                 Code::E0205,
-                "the leading axes of two stacks of matrices must agree",
+                "the leading axes of two stacks of matrices must match",
             );
             let d = self.label_operands(d, &a, &b, span);
             return self.report(d);
@@ -103,11 +103,11 @@ impl Elab<'_> {
             }
             let d = Diagnostic::error(
                 Code::E0205,
-                format!("cannot multiply {a} by {b}: {n} columns meet {m} rows"),
+                format!("cannot multiply {a} by {b}: the inner sizes are {n} and {m}"),
             );
-            let d = self
-                .label_operands(d, &a, &b, span)
-                .help("the last axis of the left and the last but one of the right must be equal");
+            let d = self.label_operands(d, &a, &b, span).help(
+                "the last axis of the left and the second to last axis of the right must be equal",
+            );
             return self.report(d);
         }
         let dims = DotDims {
@@ -193,10 +193,10 @@ impl Elab<'_> {
                 if t.ty.elem == Elem::Bool && !matches!(symbol, "and" | "or") {
                     let d = Diagnostic::error(
                         Code::E0309,
-                        format!("`{symbol}` takes numbers, not truth values"),
+                        format!("`{symbol}` takes numbers, not booleans"),
                     )
                     .label(span, format!("one side is {t}"))
-                    .help("`cast(.., real)` makes 0 and 1 of them");
+                    .help("use `cast(.., real)` to turn them into 0 and 1");
                     self.report(d);
                     return None;
                 }

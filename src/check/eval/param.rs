@@ -19,9 +19,12 @@ use super::collected::collected;
 impl Elab<'_> {
     pub(super) fn param(&mut self, p: &ParamDecl, span: Span) {
         if self.top().declares != Declares::Layer {
-            let d = Diagnostic::error(Code::E0403, "only a layer or a model declares parameters")
-                .label(span, "declared here")
-                .help("make this definition a `layer`");
+            let d = Diagnostic::error(
+                Code::E0403,
+                "only a layer or a model can declare parameters",
+            )
+            .label(span, "declared here")
+            .help("make this definition a `layer`");
             self.report(d);
             self.frame()
                 .bind(&p.name.text, Val::Error, p.name.span, VarRole::Param);
@@ -40,10 +43,10 @@ impl Elab<'_> {
             if known.tensor.ty.shape == shape {
                 return Some(known.tensor);
             }
-            let d = Diagnostic::error(Code::E0408, format!("`{full}` is shared, but is needed in two shapes"))
-                .label(span, format!("and {} here", crate::ir::ty::ShapeText(&shape)))
+            let d = Diagnostic::error(Code::E0408, format!("`{full}` is shared, but used with two shapes"))
+                .label(span, format!("but {} here", crate::ir::ty::ShapeText(&shape)))
                 .label(known.span, format!("it is {} here", crate::ir::ty::ShapeText(&known.tensor.ty.shape)))
-                .help("a layer bound to a name has one set of weights, so its inputs must agree; make two layers otherwise");
+                .help("a layer bound to a name has one set of weights, so its inputs must have the same sizes; use two layers if they differ");
             self.report(d);
             return None;
         }
@@ -119,7 +122,7 @@ impl Elab<'_> {
                         self.error(
                             Code::E0301,
                             o.span,
-                            "`trainable` is true or false",
+                            "`trainable` must be true or false",
                             format!("this is {}", other.describe()),
                         );
                     }
@@ -152,9 +155,9 @@ impl Elab<'_> {
                 if let Some(n) = name.as_ref().filter(|n| &*n.text != "real") {
                     let d = Diagnostic::error(
                         Code::E0403,
-                        format!("a parameter holds real numbers, not `{}`", n.text),
+                        format!("a parameter must hold real numbers, not `{}`", n.text),
                     )
-                    .label(ty.span, "write the shape alone");
+                    .label(ty.span, "write only the shape");
                     self.report(d);
                     return None;
                 }
@@ -165,7 +168,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0403,
                     ty.span,
-                    "a parameter is one tensor",
+                    "a parameter must be a single tensor",
                     "this is a tuple",
                 );
                 None
@@ -211,7 +214,7 @@ impl Elab<'_> {
             }
             None => {
                 let d = Diagnostic::error(Code::E0410, format!("`{full}` has no initial value"))
-                    .label(span, "add `= zeros`, or another initializer");
+                    .label(span, "add `= zeros`, or a different initializer");
                 self.report(d);
                 None
             }
@@ -243,7 +246,7 @@ impl Elab<'_> {
             other => {
                 let d = Diagnostic::error(
                     Code::E0410,
-                    "an initial value is an initializer, a number or a tensor",
+                    "an initial value must be an initializer, a number or a tensor",
                 )
                 .label(span, format!("this is {}", other.describe()));
                 self.report(d);
@@ -274,10 +277,10 @@ impl Elab<'_> {
     /// tells fits any until it is known.
     fn fitted_vectors(&mut self, fit: &str, ty: &Type, span: Span, full: &str) -> Option<Tensor> {
         let Some(Fit::Vectors { words, dim }) = self.world.fit(fit) else {
-            let what = "an initial value is an initializer, a number or a tensor";
+            let what = "an initial value must be an initializer, a number or a tensor";
             let d = Diagnostic::error(Code::E0410, what)
                 .label(span, format!("this is the fitted `{fit}`"))
-                .help("vectors of words are `fit vectors = word_vectors(\"glove.txt\", vocab)`");
+                .help("for word vectors, write `fit vectors = word_vectors(\"glove.txt\", vocab)`");
             self.report(d);
             return None;
         };
@@ -289,7 +292,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0410, what)
                 .label(span, format!("this is {found}"))
                 .help(
-                    "a row for each id of the vocabulary, and as many columns as a vector is long",
+                    "there is one row per id of the vocabulary, and one column per number of a vector",
                 );
             self.report(d);
             return None;
@@ -299,10 +302,10 @@ impl Elab<'_> {
         let value = match known.map(|i| i.value) {
             Some(value) if self.init.ty(value) == ty => value,
             Some(value) => {
-                let d = Diagnostic::error(Code::E0408, format!("`{fit}` is needed in two shapes"))
+                let d = Diagnostic::error(Code::E0408, format!("`{fit}` is used with two shapes"))
                     .label(
                         span,
-                        format!("{ty} here, and {} before", self.init.ty(value)),
+                        format!("{ty} here, but {} before", self.init.ty(value)),
                     );
                 self.report(d);
                 return None;
@@ -399,7 +402,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0312,
                     span,
-                    "a penalty is a tensor",
+                    "a penalty must be a tensor",
                     format!("this is {}", v.describe()),
                 );
             }
@@ -427,7 +430,7 @@ impl Elab<'_> {
             Declares::Nothing => {
                 let report = Diagnostic::error(
                     Code::E0403,
-                    "only a layer, an optimizer or a metric keeps a state",
+                    "only a layer, an optimizer or a metric can have a state",
                 )
                 .label(d.span, "declared here");
                 self.report(report);

@@ -26,7 +26,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0301,
                         e.span,
-                        "an axis is a number from 0",
+                        "an axis must be an integer from 0",
                         format!("this is {}", other.describe()),
                     );
                 }
@@ -48,7 +48,7 @@ impl Elab<'_> {
                     return self.error(
                         Code::E0312,
                         e.span,
-                        "`scan` goes along a tensor",
+                        "`scan` needs a tensor",
                         format!("this is {}", other.describe()),
                     );
                 }
@@ -57,7 +57,7 @@ impl Elab<'_> {
                 return self.error(
                     Code::E0207,
                     e.span,
-                    format!("{t} has no axis {axis} to scan along"),
+                    format!("axis {axis} is out of range for {t}"),
                     "scanned here",
                 );
             };
@@ -65,7 +65,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(
                     Code::E0203,
                     format!(
-                        "scanned tensors differ in length: {} and {size}",
+                        "scanned tensors have different lengths: {} and {size}",
                         length.expect("just seen")
                     ),
                 )
@@ -95,8 +95,8 @@ impl Elab<'_> {
             return self.error(
                 Code::E0312,
                 span,
-                "`scan` goes along a tensor",
-                "here all is `none`",
+                "`scan` needs a tensor",
+                "here everything is `none`",
             );
         };
         let mut carries = Vec::new();
@@ -149,8 +149,8 @@ impl Elab<'_> {
                         Code::E0215,
                         format!("`{}` changes its type from step to step", name.text),
                     )
-                    .label(*at, format!("it begins as {t}"))
-                    .label(name.span, format!("and is {next} after a step"));
+                    .label(*at, format!("it starts as {t}"))
+                    .label(name.span, format!("but is {next} after a step"));
                     self.report(d);
                 }
                 failed = true;

@@ -214,8 +214,8 @@ impl Elab<'_> {
                         self.error(
                             Code::E0201,
                             *span,
-                            "`..` stands for nothing here",
-                            "no signature binds it",
+                            "`..` is not bound here",
+                            "it is in no signature",
                         );
                         return None;
                     }
@@ -328,7 +328,7 @@ impl Elab<'_> {
     ) -> Option<Tensor> {
         let report = |el: &mut Self, what: String| {
             let d = Diagnostic::error(Code::E0507, what)
-                .label(at, format!("this gives {} a sample", per_sample_text(&t)))
+                .label(at, format!("this is {} per sample", per_sample_text(&t)))
                 .label(ty_span, "declared here");
             el.report(d);
             None::<Tensor>
@@ -360,7 +360,7 @@ impl Elab<'_> {
             return report(
                 self,
                 format!(
-                    "`{name}` is declared {}, but its values are {}",
+                    "`{name}` is declared as {}, but its values are {}",
                     pattern_text(pattern),
                     per_sample_text(&t)
                 ),
@@ -370,7 +370,7 @@ impl Elab<'_> {
             return report(
                 self,
                 format!(
-                    "`{name}` is declared {}, but its values are {}",
+                    "`{name}` is declared as {}, but its values are {}",
                     pattern_text(pattern),
                     per_sample_text(&t)
                 ),

@@ -33,7 +33,7 @@ impl Elab<'_> {
                 return None;
             }
             (Some(one), Some(other)) => {
-                let d = Diagnostic::error(Code::E0703, "a sweep has one goal")
+                let d = Diagnostic::error(Code::E0703, "a sweep can only have one goal")
                     .label(other.key.span, "a second one")
                     .label(one.key.span, "the first");
                 self.report(d);
@@ -44,9 +44,9 @@ impl Elab<'_> {
         if let Some(run) = trained.and_then(|t| t.reported) {
             self.goal_is_reported(&name, run)?;
             if trained.is_some_and(|t| t.folded) && !name.text.starts_with("val_") {
-                let message = "of folds the rows held out are judged";
+                let message = "with k-fold, the goal is a metric of the held-out rows";
                 let d = Diagnostic::error(Code::E0706, message)
-                    .label(name.span, "of the rows trained on")
+                    .label(name.span, "this is a metric of the training rows")
                     .fix(name.span, format!("val_{}", name.text));
                 self.report(d);
                 return None;
@@ -64,8 +64,8 @@ impl Elab<'_> {
             [one] if one.name.is_none() => match &one.value.kind {
                 ExprKind::Name(n) => return Some(n.clone()),
                 ExprKind::Str(s) => {
-                    let d = Diagnostic::error(Code::E0706, "a metric is a name, without quotes")
-                        .label(one.span, "a text")
+                    let d = Diagnostic::error(Code::E0706, "a metric is written without quotes")
+                        .label(one.span, "this is a string")
                         .fix(one.span, s.clone());
                     self.report(d);
                     return None;
@@ -77,8 +77,8 @@ impl Elab<'_> {
         self.error(
             Code::E0706,
             setting.span,
-            format!("`{}` takes the name of one metric", setting.key.text),
-            "as in `minimize val_loss`",
+            format!("`{}` needs the name of one metric", setting.key.text),
+            "for example, `minimize val_loss`",
         );
         None
     }
@@ -89,37 +89,40 @@ impl Elab<'_> {
         if metric(&name.text) || bare.is_some() && run.validated {
             return Some(());
         }
-        let mut d = Diagnostic::error(Code::E0706, format!("the run reports no `{}`", name.text));
+        let mut d = Diagnostic::error(
+            Code::E0706,
+            format!("the run does not report `{}`", name.text),
+        );
         let tested = name.text.strip_prefix("test_").filter(|b| metric(b));
         d = match (bare, tested) {
             (_, Some(b)) => {
-                d.message = "the test part cannot choose the best trial".into();
+                d.message = "the test set cannot be used to choose the best trial".into();
                 let d = d
-                    .label(name.span, "it would be no test any more")
-                    .note("the test part says what the chosen configuration is worth: a sweep that has seen it cannot");
+                    .label(name.span, "then it is no longer a test set")
+                    .note("the test set measures the chosen configuration, which is only meaningful if it played no role in the choice");
                 match run.validated {
                     true => d.fix(name.span, format!("val_{b}")),
                     false => d.help(format!(
-                        "give `val` a share in `split`, and choose by `val_{b}`"
+                        "add a `val` set to `split`, and use `val_{b}`"
                     )),
                 }
             }
             (Some(b), None) => d
-                .label(name.span, "needs a validation part, and the data have none")
+                .label(name.span, "there is no validation set")
                 .help(format!(
-                    "give `val` a share in `split`, or choose by `{b}` of the training rows"
+                    "add a `val` set to `split`, or use `{b}`, which is computed on the training rows"
                 )),
             (None, None) => {
                 let vals = run.metrics.iter().filter(|_| run.validated);
                 let names: Vec<String> = (run.metrics.iter().map(|(m, _)| m.clone()))
                     .chain(vals.map(|(m, _)| format!("val_{m}")))
                     .collect();
-                let d = d.label(name.span, "not a metric of this run");
+                let d = d.label(name.span, "unknown metric");
                 match did_you_mean(&name.text, names.iter().map(String::as_str)) {
                     Some(near) => d
                         .help(format!("did you mean `{near}`?"))
                         .fix(name.span, near),
-                    None => d.note(format!("it reports {}", names.join(", "))),
+                    None => d.note(format!("the run reports {}", names.join(", "))),
                 }
             }
         };
@@ -142,13 +145,13 @@ impl Elab<'_> {
             .find(|(n, _)| n == bare || *n == *name.text);
         let (amount, verb) = match known.and_then(|(_, b)| *b) {
             Some(known) if known != better => match known {
-                Better::Less => ("less", "minimize"),
-                Better::Greater => ("more", "maximize"),
+                Better::Less => ("a lower", "minimize"),
+                Better::Greater => ("a higher", "maximize"),
             },
             _ => return Some(()),
         };
-        let d = Diagnostic::error(Code::E0711, format!("{amount} of `{bare}` is better"))
-            .label(setting.key.span, "this asks for the worst")
+        let d = Diagnostic::error(Code::E0711, format!("{amount} `{bare}` is better"))
+            .label(setting.key.span, "this looks for the worst")
             .fix(setting.key.span, verb);
         self.report(d);
         None

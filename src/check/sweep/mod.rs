@@ -72,9 +72,12 @@ impl Elab<'_> {
             }
         }
         if s.axes.is_empty() || s.axes.len() > MOST {
-            let d = Diagnostic::error(Code::E0710, format!("a sweep has 1 to {MOST} axes"))
-                .label(s.model.span, format!("this has {}", s.axes.len()))
-                .help("say what to vary, as in `width in [16, 32, 64]`");
+            let d = Diagnostic::error(
+                Code::E0710,
+                format!("a sweep needs 1 to {MOST} hyperparameters"),
+            )
+            .label(s.model.span, format!("this has {}", s.axes.len()))
+            .help("add a line such as `width in [16, 32, 64]`");
             self.report(d);
         }
         let known = ["search", "minimize", "maximize"];
@@ -116,18 +119,18 @@ impl Elab<'_> {
                 return;
             }
         }
-        let message = format!("nothing trains `{}`", model.text);
+        let message = format!("`{}` is not trained", model.text);
         let d = Diagnostic::error(Code::E0707, message);
         let d = match trained {
             None => d
-                .label(model.span, "the file has no train block")
-                .help("a trial runs the train block: write one"),
+                .label(model.span, "there is no train block in the file")
+                .help("add a train block: each trial runs it"),
             Some(t) if t.block.models.iter().any(|m| m.text == model.text) => return,
             Some(t) => {
-                let d = d.label(model.span, "not trained");
+                let d = d.label(model.span, "not in the train block");
                 match t.block.models.first() {
                     Some(m) => d
-                        .label(m.span, "this is")
+                        .label(m.span, "this is trained")
                         .fix(model.span, m.text.to_string()),
                     None => d,
                 }
@@ -143,17 +146,17 @@ impl Elab<'_> {
             Some((Global::Const, at)) if at.source == s.model.span.source => return true,
             Some((Global::Broken, _)) => return false,
             Some((Global::Const, at)) => {
-                let message = format!("`{}` is a const of another file", name.text);
+                let message = format!("`{}` is a const of a different file", name.text);
                 Diagnostic::error(Code::E0701, message)
-                    .label(name.span, "a sweep varies consts of its own file")
+                    .label(name.span, "a sweep can only vary consts of its own file")
                     .label(*at, "declared here")
-                    .help("the best trial is written as one file: declare the const in this one")
+                    .help("declare the const in this file: the best trial is written as a single file")
             }
             _ => {
                 let globals = self.world.globals.iter();
                 let consts = globals.filter(|(_, (g, _))| matches!(g, Global::Const));
                 let near = did_you_mean(&name.text, consts.map(|(k, _)| &**k));
-                let message = format!("a sweep varies a const, and `{}` is none", name.text);
+                let message = format!("a sweep varies consts, but `{}` is not a const", name.text);
                 let d = Diagnostic::error(Code::E0701, message).label(name.span, "not a const");
                 match near {
                     Some(near) => d
@@ -206,7 +209,7 @@ impl Elab<'_> {
             ExprKind::Call { callee, args, .. } => match (&callee.kind, args.as_slice()) {
                 (ExprKind::Name(f), [one]) if &*f.text == "log" && one.name.is_none() => {
                     let ExprKind::Range(a, b) = &one.value.kind else {
-                        return self.bad_axis(one.value.span, "`log` takes a range, `a .. b`");
+                        return self.bad_axis(one.value.span, "`log` needs a range, `a .. b`");
                     };
                     let found = self.sweep_range(a, b, true, one.value.span)?;
                     let (from, to) = ends(&found);
@@ -214,9 +217,9 @@ impl Elab<'_> {
                     probe(to, b.span);
                     Some(found)
                 }
-                _ => self.bad_axis(e.span, "not one of these"),
+                _ => self.bad_axis(e.span, "expected a list or a range"),
             },
-            _ => self.bad_axis(e.span, "not one of these"),
+            _ => self.bad_axis(e.span, "expected a list or a range"),
         }
     }
 
@@ -226,16 +229,16 @@ impl Elab<'_> {
             return None;
         }
         let (Some(from), Some(to)) = (float(&x), float(&y)) else {
-            return self.bad_axis(span, "its ends are not numbers");
+            return self.bad_axis(span, "the ends of the range must be numbers");
         };
         if !from.is_finite() || !to.is_finite() || !(to - from).is_finite() {
-            return self.bad_axis(span, "its ends are not finite");
+            return self.bad_axis(span, "the ends of the range must be finite");
         }
         if from >= to {
-            return self.bad_axis(span, "its end is not above its beginning");
+            return self.bad_axis(span, "the end of the range must be above its start");
         }
         if log && from <= 0.0 {
-            return self.bad_axis(a.span, "orders of magnitude begin above 0");
+            return self.bad_axis(a.span, "a logarithmic range must start above 0");
         }
         let whole = |v: &Val| match v {
             Val::Int(d) => d.as_const(),
@@ -251,7 +254,7 @@ impl Elab<'_> {
         self.error(
             Code::E0702,
             at,
-            "a sweep's values are a list, a range, or `log(a .. b)`",
+            "the values of a sweep must be a list, a range, or `log(a .. b)`",
             what.to_owned(),
         );
         None
@@ -290,9 +293,9 @@ impl Elab<'_> {
             if points.is_some() || axis.is_none_or(|a| a.values.count().is_some()) {
                 continue;
             }
-            let d = Diagnostic::error(Code::E0708, "a grid cannot go over a continuous range")
-                .label(values.span, "has no number of values")
-                .help("list the values, cut every range with `grid(points = 5)`, or search by `random(trials = 20)`");
+            let d = Diagnostic::error(Code::E0708, "grid search needs a finite number of values")
+                .label(values.span, "this range is continuous")
+                .help("list the values, divide every range with `grid(points = 5)`, or use `search random(trials = 20)`");
             self.report(d);
         }
         let mut counts = axes.iter().map(|a| match (&a.values, points) {
@@ -309,10 +312,10 @@ impl Elab<'_> {
         {
             let d = Diagnostic::error(
                 Code::E0708,
-                format!("a grid has at most {MOST_TRIALS} combinations"),
+                format!("a grid can have at most {MOST_TRIALS} combinations"),
             )
-            .label(s.model.span, "these axes have more")
-            .help("search by `random(trials = 20)`");
+            .label(s.model.span, "these hyperparameters have more")
+            .help("use `search random(trials = 20)`");
             self.report(d);
         }
     }

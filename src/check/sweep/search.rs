@@ -1,6 +1,6 @@
 //! `search random(trials = 20)`: which searches there are, and their options.
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, counted, did_you_mean};
 use crate::span::Span;
 use crate::spec::sweep::{Method, Search, Tpe};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Setting};
@@ -91,8 +91,9 @@ impl Elab<'_> {
                 let trials = trials(self)?;
                 if trials < factor {
                     let at = given.get("trials").map_or(given.span, |e| e.span);
-                    let what = format!("of fewer than `factor` trials ({factor}) none goes on");
-                    return self.bad_option(&what, at, &format!("{trials} trials"));
+                    let what =
+                        format!("with fewer than `factor` trials ({factor}), none continues");
+                    return self.bad_option(&what, at, &counted(trials as usize, "trial"));
                 }
                 Method::Halving {
                     trials,
@@ -115,11 +116,11 @@ impl Elab<'_> {
         let fits = |epochs: usize| least.saturating_mul(factor) <= epochs;
         if let Some(epochs) = epochs.filter(|n| !fits(*n)) {
             let what = format!(
-                "`{}` stops trials between epochs: at least {} are needed",
+                "`{}` stops trials between epochs, so at least {} epochs are needed",
                 given.search,
                 least.saturating_mul(factor)
             );
-            return self.bad_option(&what, given.span, &format!("of a run of {epochs}"));
+            return self.bad_option(&what, given.span, &format!("the train block has {epochs}"));
         }
         Some((factor, least))
     }
@@ -179,9 +180,9 @@ impl Elab<'_> {
     }
 
     fn no_search<T>(&mut self, at: Span) -> Option<T> {
-        let d = Diagnostic::error(Code::E0704, "this is not a search")
-            .label(at, "not one name with its options")
-            .help("write it as `search random(trials = 20)`");
+        let d = Diagnostic::error(Code::E0704, "invalid search")
+            .label(at, "expected a name with its options")
+            .help("for example, `search random(trials = 20)`");
         self.report(d);
         None
     }
@@ -198,7 +199,7 @@ impl Elab<'_> {
             if default.is_none() {
                 let message = format!("`{}` needs `{name}`", given.search);
                 let d = Diagnostic::error(Code::E0106, message)
-                    .label(given.span, "not given")
+                    .label(given.span, "missing argument")
                     .help(format!("write `{}({name} = 20)`", given.search));
                 self.report(d);
             }
@@ -211,7 +212,7 @@ impl Elab<'_> {
             Val::Error => None,
             v => {
                 let (least, most) = (range.start(), range.end());
-                let what = format!("`{name}` is a whole number from {least} to {most}");
+                let what = format!("`{name}` must be an integer from {least} to {most}");
                 self.bad_option(&what, e.span, &v.describe())
             }
         }
@@ -227,7 +228,7 @@ impl Elab<'_> {
             v => match float(&v) {
                 Some(x) if x > 0.0 && x < 1.0 => Some(x),
                 _ => {
-                    let what = format!("`{name}` is above 0 and below 1");
+                    let what = format!("`{name}` must be between 0 and 1");
                     self.bad_option(&what, e.span, &v.describe())
                 }
             },

@@ -96,8 +96,8 @@ impl Elab<'_> {
                     self.error(
                         Code::E0415,
                         s.span,
-                        "a metric sees a batch or the whole epoch, not both at once",
-                        "this reads what is known at different times",
+                        "a metric cannot mix per-batch and per-epoch values",
+                        "this uses values of a batch and of the whole epoch",
                     );
                     false
                 }
@@ -115,10 +115,10 @@ impl Elab<'_> {
         if let Some(n) = names.iter().find(|n| phases.batch.contains(&n.text)) {
             let d = Diagnostic::error(
                 Code::E0415,
-                format!("`{}` is gone when a metric's value is computed", n.text),
+                format!("`{}` is not available when the value of a metric is computed", n.text),
             )
-            .label(n.span, "known for a batch only")
-            .help("the value is made of states, at the end of the epoch: add up in a state");
+            .label(n.span, "only known for each batch")
+            .help("the value is computed from states at the end of the epoch: accumulate into a state");
             self.report(d);
             return false;
         }
@@ -176,7 +176,7 @@ impl Elab<'_> {
                     self.error(
                         Code::E0416,
                         span,
-                        format!("the value of `{}` is no number", m.name),
+                        format!("the value of `{}` is not a number", m.name),
                         format!("this is {}", other.describe()),
                     );
                     None
@@ -216,11 +216,11 @@ impl Elab<'_> {
         let Some(count) = count else {
             let d = Diagnostic::error(
                 Code::E0416,
-                format!("the value of `{name}` cannot be shown"),
+                format!("the value of `{name}` cannot be reported"),
             )
             .label(span, format!("this is {t}"))
             .help(format!(
-                "a metric gives a number, or at most {MOST_SHOWN} in a list"
+                "a metric returns a number, or a list of at most {MOST_SHOWN} numbers"
             ));
             self.report(d);
             return Vec::new();

@@ -37,9 +37,9 @@ impl Elab<'_> {
             let path = match (&a.name, dotted_path(&a.value)) {
                 (None, Some(path)) => path,
                 _ => {
-                    let d = Diagnostic::error(Code::E0605, "`freeze` takes the names of layers")
+                    let d = Diagnostic::error(Code::E0605, "`freeze` needs names of layers")
                         .label(a.span, "this is not a name")
-                        .help("write `freeze encoder, decoder.dense_1`");
+                        .help("for example, `freeze encoder, decoder.dense_1`");
                     self.report(d);
                     continue;
                 }
@@ -74,9 +74,9 @@ impl Elab<'_> {
         let written = name.written();
         let mut d = Diagnostic::error(
             Code::E0619,
-            format!("there is no layer `{written}` to train"),
+            format!("there is no trainable layer `{written}`"),
         )
-        .label(name.span, "no parameter lies in it");
+        .label(name.span, "it has no parameters");
         d = match did_you_mean(&written, known.iter().map(String::as_str)) {
             Some(near) => {
                 let near = near.to_string();
@@ -151,8 +151,8 @@ impl Elab<'_> {
             let best = fit.filter_map(|(i, c)| Some((length(c)?, i))).max();
             let Some((_, i)) = best else {
                 let d = Diagnostic::error(Code::E0604, format!("`{p}` has no optimizer"))
-                    .label(setting.span, "these are for other layers")
-                    .help("begin with the optimizer of all the others");
+                    .label(setting.span, "these optimizers are for other layers")
+                    .help("put the optimizer of all other layers first");
                 self.report(d);
                 return None;
             };
@@ -161,10 +161,15 @@ impl Elab<'_> {
         let idle = (0..chosen.len()).find(|i| !places.contains(i));
         if let Some(idle) = idle.map(|i| &chosen[i]) {
             let message = match &idle.layer {
-                Some(l) => format!("nothing of `{}` is trained here", l.written()),
-                None => "every trained parameter has an optimizer of its own".into(),
+                Some(l) => format!("no parameter of `{}` is trained here", l.written()),
+                None => "every trained parameter already has its own optimizer".into(),
             };
-            self.error(Code::E0607, idle.span, message, "this has nothing to do");
+            self.error(
+                Code::E0607,
+                idle.span,
+                message,
+                "this optimizer has nothing to train",
+            );
             return None;
         }
         Some(places)

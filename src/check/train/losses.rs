@@ -41,11 +41,7 @@ impl Elab<'_> {
                     )
                     .label(
                         span,
-                        format!(
-                            "{} {} is needed here",
-                            article(kind.keyword()),
-                            kind.keyword()
-                        ),
+                        format!("expected {} {}", article(kind.keyword()), kind.keyword()),
                     );
                     self.report(d);
                     return None;
@@ -62,7 +58,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0103,
                     span,
-                    format!("{} {word} is needed here", article(word)),
+                    format!("expected {} {word}", article(word)),
                     format!("this is {}", other.describe()),
                 );
                 None
@@ -100,7 +96,7 @@ impl Elab<'_> {
                         outputs.len()
                     ),
                 )
-                .label(span, "name it")
+                .label(span, "name the output")
                 .help(format!(
                     "write `{} = ..`",
                     known.first().copied().unwrap_or("output")
@@ -111,8 +107,8 @@ impl Elab<'_> {
         };
         let target = match env.targets.as_slice() {
             [] => {
-                let d = Diagnostic::error(Code::E0609, "the data have no target")
-                    .label(span, format!("this {what} compares with one"))
+                let d = Diagnostic::error(Code::E0609, "there is no target in the data")
+                    .label(span, format!("this {what} needs a target"))
                     .help("add a line such as `target y : class[10] = label` to the data block");
                 self.report(d);
                 return None;
@@ -124,7 +120,10 @@ impl Elab<'_> {
                     let known: Vec<&str> = many.iter().map(|f| &*f.name.text).collect();
                     let d = Diagnostic::error(
                         Code::E0609,
-                        format!("no target is named `{}` like the output", output.0),
+                        format!(
+                            "there is no target named `{}` for the output of this name",
+                            output.0
+                        ),
                     )
                     .label(span, format!("this {what} needs it"))
                     .note(format!("targets: {}", known.join(", ")));
@@ -329,7 +328,7 @@ impl Elab<'_> {
                     }
                     let mut d = Diagnostic::error(
                         Code::E0601,
-                        format!("the data have no input `{}`", p.name.text),
+                        format!("there is no input `{}` in the data", p.name.text),
                     )
                     .label(p.span, format!("`{}` needs it", m.name.text))
                     .label(used.span, "trained here");
@@ -337,7 +336,7 @@ impl Elab<'_> {
                     d = match did_you_mean(&p.name.text, known.iter().copied()) {
                         Some(near) => d.help(format!("did you mean `{near}`?")),
                         None => d.help(format!(
-                            "the data's inputs: {}",
+                            "the inputs of the data are {}",
                             if known.is_empty() {
                                 "none".into()
                             } else {

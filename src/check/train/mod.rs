@@ -139,7 +139,7 @@ impl Elab<'_> {
             items: settings.collect(),
         };
         if let [_, second, ..] = t.models.as_slice() {
-            let d = Diagnostic::error(Code::E0606, "several models are trained by steps")
+            let d = Diagnostic::error(Code::E0606, "several models need steps")
                 .label(second.span, "a second model")
                 .help("write a `step MODEL { minimize ...  optimizer ... }` for each");
             self.report(d);
@@ -179,8 +179,8 @@ impl Elab<'_> {
                 self.error(
                     Code::E0312,
                     models[0].name.span,
-                    "a model gives tensors",
-                    format!("this one gives {}", other.describe()),
+                    "a model must return tensors",
+                    format!("this one returns {}", other.describe()),
                 );
                 return;
             }
@@ -207,7 +207,7 @@ impl Elab<'_> {
                     (y.meaning.clone(), y.ty.rank())
                 });
             let mut d = Diagnostic::error(Code::E0603, "the train block has no loss")
-                .label(t.data.span, "nothing says what to minimize");
+                .label(t.data.span, "there is nothing to minimize");
             if let Some(loss) = self.world.loss_for(&target.0, target.1) {
                 d = d.help(format!("add a line such as `loss {loss}`"));
             }
@@ -293,7 +293,7 @@ impl Elab<'_> {
         }
         let Some(opt) = s.get("optimizer") else {
             let mut d = Diagnostic::error(Code::E0604, "the train block has no optimizer")
-                .label(t.data.span, "nothing says how to minimize the loss");
+                .label(t.data.span, "an optimizer is needed to minimize the loss");
             if let Some(usual) = crate::library::mending("optimizer") {
                 d = d.help(format!("add a line such as `optimizer {usual}`"));
             }
@@ -306,7 +306,7 @@ impl Elab<'_> {
                 Code::E0607,
                 t.models[0].span,
                 format!("`{}` has no parameters to train", t.models[0].text),
-                "nothing to learn here",
+                "there is nothing to learn here",
             );
             return;
         }

@@ -65,7 +65,7 @@ impl Elab<'_> {
                 Code::E0607,
                 setting.span,
                 "everything is frozen",
-                "nothing to learn here",
+                "there is nothing to learn here",
             );
             return;
         }
@@ -146,7 +146,7 @@ impl Elab<'_> {
                     Code::E0213,
                     r.span,
                     format!(
-                        "`{}` gives {next} for a parameter {}",
+                        "`{}` returns {next} for a parameter of type {}",
                         r.text, info.tensor.ty
                     ),
                     "the new value must have the parameter's type",
@@ -197,7 +197,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0312,
                     name.span,
-                    format!("`{}` must give the parameter's new value", name.text),
+                    format!("`{}` must return the new value of the parameter", name.text),
                     format!("this is {}", other.describe()),
                 );
                 None
@@ -224,8 +224,8 @@ impl Elab<'_> {
                 own.error(
                     Code::E0213,
                     span,
-                    "a schedule gives one number",
-                    format!("this gives {t}"),
+                    "a schedule must return a single number",
+                    format!("this returns {t}"),
                 );
                 None
             }

@@ -172,8 +172,8 @@ impl Elab<'_> {
             _ => None,
         };
         if known.is_none() {
-            let message = "`strategy` is uniform or quantile";
-            self.error(Code::E0605, e.span, message, "neither of them");
+            let message = "`strategy` must be `uniform` or `quantile`";
+            self.error(Code::E0605, e.span, message, "invalid strategy");
         }
         known
     }
@@ -193,7 +193,7 @@ impl Elab<'_> {
             Val::Int(Dim::Const(n)) if (least..=most).contains(&n) => Some(n as usize),
             Val::Error => None,
             v => {
-                let message = format!("`{name}` is a whole number from {least} to {most}");
+                let message = format!("`{name}` must be an integer from {least} to {most}");
                 let found = format!("this is {}", v.describe());
                 self.error(Code::E0605, e.span, message, found);
                 None
@@ -210,19 +210,21 @@ impl Elab<'_> {
         let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
         if kind.runs() && stepped {
             let d = refuse(
-                format!("`{name}` runs one model over the data"),
+                format!("`{name}` needs a single model"),
                 "this block trains by steps".into(),
             );
-            self.report(d.help("`curves`, `learning_rate` and `weights` are of any run"));
+            self.report(
+                d.help("`curves`, `learning_rate` and `weights` are available for any run"),
+            );
             return None;
         }
         if !kind.compares() {
             if let Some(n) = &arg.name {
                 let d = refuse(
-                    format!("`{name}` is of the run, not of an output"),
-                    format!("`{}` names one", n.text),
+                    format!("`{name}` describes the whole run, not an output"),
+                    format!("`{}` is an output", n.text),
                 );
-                self.report(d.help(format!("write `{name}` alone")));
+                self.report(d.help(format!("write only `{name}`")));
                 return None;
             }
             return Some(None);
@@ -231,7 +233,7 @@ impl Elab<'_> {
         let of = self.compared_by(arg, &all, name)?;
         let pair = |y: &Tensor| {
             format!(
-                "the model gives {}, the target is {}",
+                "the model returns {}, the target is {}",
                 per_sample_text(&of.prediction),
                 per_sample_text(y)
             )
@@ -239,27 +241,27 @@ impl Elab<'_> {
         let Some(y) = &of.target else {
             let d = refuse(
                 format!("`{name}` compares an output with its target"),
-                format!("`{}` has none in the data", of.name),
+                format!("`{}` has no target in the data", of.name),
             );
             self.report(d);
             return None;
         };
         let problem = match kind {
             ReportKind::Residuals if !of.is_of_numbers() => Some((
-                "`residuals` are of predicted quantities".to_owned(),
+                "`residuals` needs predicted quantities".to_owned(),
                 pair(y),
-                "leave it out, or predict numbers of the target's shape",
+                "remove it, or predict numbers of the same shape as the target",
             )),
             ReportKind::Worst { .. } if !of.loss_of_samples => Some((
-                "`worst` needs a loss of each sample".to_owned(),
-                format!("`{}` has none", of.name),
-                "use a loss that is a value a sample",
+                "`worst` needs a per-sample loss".to_owned(),
+                format!("`{}` has no such loss", of.name),
+                "use a loss that returns one value per sample",
             )),
             ReportKind::Residuals | ReportKind::Worst { .. } => None,
             _ if !of.is_of_classes() => Some((
-                format!("`{name}` is of classes"),
+                format!("`{name}` needs a classification output"),
                 pair(y),
-                "end the model with a softmax or a sigmoid, or leave this report out",
+                "end the model with a softmax or a sigmoid, or remove this report",
             )),
             _ => None,
         };
@@ -296,7 +298,7 @@ impl Elab<'_> {
                     all.len()
                 );
                 let d = Diagnostic::error(Code::E0608, message)
-                    .label(arg.span, "name it")
+                    .label(arg.span, "name the output")
                     .help(format!("write `{} = {report}`", first.name));
                 self.report(d);
                 None

@@ -126,9 +126,10 @@ impl Elab<'_> {
             }
             for key in [CLASS_WEIGHT, SAMPLE_WEIGHT] {
                 if let Some(x) = s.get(key) {
-                    let d = Diagnostic::error(Code::E0612, format!("`{key}` weighs a `loss`"))
-                        .label(x.span, "this block trains by steps")
-                        .help("multiply in the step's `minimize`");
+                    let d =
+                        Diagnostic::error(Code::E0612, format!("`{key}` only applies to a `loss`"))
+                            .label(x.span, "this block trains by steps")
+                            .help("multiply by the weight in the step's `minimize`");
                     self.report(d);
                 }
             }
@@ -139,7 +140,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0605,
                     at,
-                    "`shuffle` is true or false",
+                    "`shuffle` must be true or false",
                     format!("this is {}", v.describe()),
                 );
                 true
@@ -173,7 +174,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0605,
                     at,
-                    format!("`{}` is a whole number from {least}", s.key.text),
+                    format!("`{}` must be an integer from {least}", s.key.text),
                     format!("this is {}", v.describe()),
                 );
                 default
@@ -193,7 +194,7 @@ impl Elab<'_> {
                     Code::E0605,
                     s.span,
                     format!("`{}` takes one value", s.key.text),
-                    format!("{} are given", s.values.len()),
+                    format!("found {}", s.values.len()),
                 );
                 None
             }

@@ -24,19 +24,19 @@ const STAGE: [Builtin; 3] = [
     Builtin {
         name: "update",
         params: &["param", "grad", "step", "when?"],
-        doc: "the parameter's new value by the optimizer's own rule; where `when` is false, its states stay",
+        doc: "new value of the parameter by the optimizer's own rule; where `when` is false, its states do not change",
         run: |el, a| el.own_update(a),
     },
     Builtin {
         name: "global_norm",
         params: &[],
-        doc: "the norm of all gradients together",
+        doc: "norm of all gradients together",
         run: |el, a| el.global_norm(a.span),
     },
     Builtin {
         name: "at_end",
         params: &["state"],
-        doc: "the parameter takes the value of a state when training ends",
+        doc: "sets the parameter to the value of a state when training ends",
         run: |el, a| el.at_end(a),
     },
 ];

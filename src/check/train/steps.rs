@@ -31,7 +31,7 @@ impl Elab<'_> {
             self.error(
                 Code::E0314,
                 ty.span,
-                "noise is made of real numbers",
+                "noise must be real numbers",
                 "write a shape such as `[16]`",
             );
             return None;
@@ -55,10 +55,10 @@ impl Elab<'_> {
             }
             Val::Error => None,
             other => {
-                let mut d = Diagnostic::error(Code::E0301, "noise comes from an initializer")
+                let mut d = Diagnostic::error(Code::E0301, "noise must come from an initializer")
                     .label(value.span, format!("this is {}", other.describe()));
                 if let Some(usual) = crate::library::mending("noise") {
-                    d = d.help(format!("write `{usual}`, for example"));
+                    d = d.help(format!("for example, `{usual}`"));
                 }
                 self.report(d);
                 None
@@ -100,8 +100,8 @@ impl Elab<'_> {
                 self.error(
                     Code::E0601,
                     t.models[0].span,
-                    format!("`{}` needs inputs that are not among the data", m.name.text),
-                    "its inputs are matched by name",
+                    format!("`{}` needs inputs that the data do not have", m.name.text),
+                    "inputs are matched by name",
                 );
                 return;
             };
@@ -151,7 +151,7 @@ impl Elab<'_> {
                     self.error(
                         Code::E0312,
                         at,
-                        "a step minimizes a tensor",
+                        "a step must minimize a tensor",
                         format!("this is {}", v.describe()),
                     );
                     None
@@ -161,7 +161,7 @@ impl Elab<'_> {
                         Code::E0603,
                         step.span,
                         "the step has no `minimize`",
-                        "nothing says what to minimize",
+                        "there is nothing to minimize",
                     );
                     None
                 }
@@ -189,8 +189,8 @@ impl Elab<'_> {
                         self.error(
                             Code::E0607,
                             opt.span,
-                            "the step's models have no parameters in what it minimizes",
-                            "nothing to learn here",
+                            "the minimized value does not depend on any parameters of the step's models",
+                            "there is nothing to learn here",
                         );
                     }
                     None => {
@@ -198,7 +198,7 @@ impl Elab<'_> {
                             Code::E0604,
                             step.span,
                             "the step has no optimizer",
-                            "nothing says how to minimize",
+                            "an optimizer is needed to minimize its value",
                         );
                     }
                 }

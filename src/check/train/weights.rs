@@ -3,7 +3,7 @@
 //! The loss becomes `sum(weight * value) / number of values`, as Keras' `fit` has it: weights are
 //! not normalized. Class weights count in training alone, those of samples in evaluation too.
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
@@ -58,7 +58,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0605,
                     second.span,
-                    format!("`{}` has one value for an output", s.key.text),
+                    format!("`{}` takes one value per output", s.key.text),
                     "a second one",
                 );
             }
@@ -67,7 +67,7 @@ impl Elab<'_> {
                 && let Some(a) = unnamed.clone().next()
             {
                 let known = outputs.first().copied().unwrap_or("output");
-                let d = Diagnostic::error(Code::E0608, "whose classes does this weigh?")
+                let d = Diagnostic::error(Code::E0608, "which output does this weight?")
                     .label(a.span, "name the output")
                     .help(format!("write `{known} = [..]`"));
                 self.report(d);
@@ -107,12 +107,14 @@ impl Elab<'_> {
         let shape = &weight.ty.shape;
         if t.ty.shape.len() < shape.len() || t.ty.shape[..shape.len()] != shape[..] {
             let what = match t.ty.rank() {
-                0 => "this loss is one value for the whole batch: it has no samples to weigh",
-                _ => "the weights do not go with the values of the loss",
+                0 => {
+                    "this loss is one value for the whole batch, so its samples cannot be weighted"
+                }
+                _ => "the shape of the weights does not match the loss",
             };
             let d = Diagnostic::error(Code::E0605, what)
-                .label(at, format!("weights {weight}"))
-                .label(loss, format!("values {t}"));
+                .label(at, format!("the weights are {weight}"))
+                .label(loss, format!("the loss is {t}"));
             self.report(d);
             return None;
         }
@@ -146,9 +148,11 @@ impl Elab<'_> {
         };
         let Some(classes) = classes.filter(|_| target.ty.rank() > usize::from(index.is_none()))
         else {
-            let d = Diagnostic::error(Code::E0605, "`class_weight` weighs the classes of a target")
+            let d = Diagnostic::error(Code::E0605, "`class_weight` needs a target of classes")
                 .label(span, format!("the target is {}", per_sample_text(target)))
-                .help(format!("`{SAMPLE_WEIGHT}` weighs samples by a column"));
+                .help(format!(
+                    "use `{SAMPLE_WEIGHT}` to weight samples by a column"
+                ));
             self.report(d);
             return None;
         };
@@ -159,7 +163,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0605,
                     span,
-                    format!("`class_weight` is a list of {classes} numbers, one for each class, or `balanced`"),
+                    format!("`class_weight` must be `balanced` or a list of {classes} numbers, one per class"),
                     format!("this is {}", other.describe()),
                 );
                 return None;
@@ -170,8 +174,8 @@ impl Elab<'_> {
                 Code::E0605,
                 span,
                 format!(
-                    "the target has {classes} classes, and `class_weight` {} numbers",
-                    list.len()
+                    "the target has {classes} classes, but `class_weight` has {}",
+                    counted(list.len(), "number")
                 ),
                 format!("the target is {}", per_sample_text(target)),
             );
@@ -183,8 +187,8 @@ impl Elab<'_> {
             self.error(
                 Code::E0605,
                 span,
-                "a weight is a number from 0",
-                format!("{found} is among them"),
+                "a weight must be a number from 0",
+                format!("found {found}"),
             );
             return None;
         }
@@ -240,8 +244,8 @@ impl Elab<'_> {
             self.error(
                 Code::E0605,
                 span,
-                format!("`{SAMPLE_WEIGHT}` is a number for each sample"),
-                format!("this is {} a sample", per_sample_text(&t)),
+                format!("`{SAMPLE_WEIGHT}` must be one number per sample"),
+                format!("this is {} per sample", per_sample_text(&t)),
             );
             return None;
         }

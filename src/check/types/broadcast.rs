@@ -68,8 +68,8 @@ impl Elab<'_> {
                 _ => ("token ids", "token"),
             };
             let repair = match crate::library::mending(key) {
-                Some(d) => format!("`{d}` makes a vector of each"),
-                None => "make a vector of each".into(),
+                Some(d) => format!("use `{d}` to turn each into a vector"),
+                None => "turn each into a vector".into(),
             };
             let d = Diagnostic::error(
                 Code::E0302,
@@ -77,7 +77,7 @@ impl Elab<'_> {
             )
             .label(span, format!("this is {t}"))
             .help(format!(
-                "{repair}; `cast(.., real)` if the numbers are meant"
+                "{repair}, or `cast(.., real)` if the numbers themselves are meant"
             ));
             self.report(d);
             return None;
@@ -154,17 +154,17 @@ impl Elab<'_> {
                 let d = Diagnostic::error(
                     Code::E0204,
                     format!(
-                        "`{what}` would silently make {} of {x} and {y}",
+                        "`{what}` would silently broadcast {x} and {y} to {}",
                         ShapeText(&would)
                     ),
                 );
                 let d = self
                     .label_operands(d, x, y, span)
-                    .note("a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks stretch an axis of 1");
+                    .note("a scalar combines with any tensor, `[.., n]` with `[n]`, and tensors of equal rank stretch an axis of size 1");
                 let d = match self.lined_up(x, y, what) {
                     Some(written) => d.help(written),
                     None => d.help(
-                        "`expand(x, axis)` adds an axis of 1, `squeeze(x, axis)` removes one",
+                        "use `expand(x, axis)` to add an axis of size 1, or `squeeze(x, axis)` to remove one",
                     ),
                 };
                 self.report(d);
@@ -172,7 +172,7 @@ impl Elab<'_> {
             None => {
                 let d = Diagnostic::error(
                     Code::E0203,
-                    format!("shapes do not agree: {x} `{what}` {y}"),
+                    format!("shapes do not match: {x} `{what}` {y}"),
                 );
                 let d = self.label_operands(d, x, y, span);
                 let d = match self.lined_up(x, y, what) {
@@ -190,7 +190,7 @@ impl Elab<'_> {
             Some((a, b)) => d
                 .label(a, format!("this is {x}"))
                 .label(b, format!("this is {y}")),
-            None => d.label(span, "these do not line up"),
+            None => d.label(span, "these shapes do not match"),
         }
     }
 
@@ -225,12 +225,12 @@ impl Elab<'_> {
         Some(if unit {
             let squeezed = write(format!("squeeze({l}, -1)"), s);
             format!(
-                "write `{squeezed}` for {}, or `{expanded}` for {}",
+                "write `{squeezed}` to get {}, or `{expanded}` to get {}",
                 ShapeText(&short.ty.shape),
                 ShapeText(&long.ty.shape)
             )
         } else {
-            format!("write `{expanded}` for {}", ShapeText(&long.ty.shape))
+            format!("write `{expanded}` to get {}", ShapeText(&long.ty.shape))
         })
     }
 }

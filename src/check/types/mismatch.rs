@@ -40,13 +40,13 @@ impl Elab<'_> {
             Mismatch::Rank { expected } => {
                 let d = Diagnostic::error(
                     Code::E0201,
-                    format!("`{what}` takes {expected}, but `{}` is {t}", p.name.text),
+                    format!("`{what}` expects {expected}, but `{}` is {t}", p.name.text),
                 );
                 self.rank_help(d, expected, t, r)
             }
             Mismatch::Rest { expected, found } => Diagnostic::error(
                 Code::E0203,
-                format!("shapes do not agree: `..` of `{what}` is {expected} and {found}"),
+                format!("shapes do not match: `..` of `{what}` is both {expected} and {found}"),
             ),
             Mismatch::Size {
                 name,
@@ -73,11 +73,11 @@ impl Elab<'_> {
         match self.top().call {
             // A stage of a pipe: the argument stands before it.
             Some(call) if call.source == span.source && span.end <= call.start => d
-                .label(call, format!("takes {pattern}"))
+                .label(call, format!("expects {pattern}"))
                 .label(made.unwrap_or(span), is),
             _ => d
                 .label(span, is)
-                .note(format!("`{}` takes {pattern}", self.top().what)),
+                .note(format!("`{}` expects {pattern}", self.top().what)),
         }
     }
 
@@ -99,14 +99,16 @@ impl Elab<'_> {
             let last = last.filter(|n| n.chars().all(|c| c.is_alphabetic()));
             let what = last.map_or("the last".into(), |n| format!("`{n}`"));
             return d.help(format!(
-                "an axis is missing: `expand(.., -1)`{reshape} adds {what}, of size 1"
+                "an axis is missing: `expand(.., -1)`{reshape} adds {what} as an axis of size 1"
             ));
         }
         match mending("axes") {
             Some(flatten)
                 if !open && t.ty.rank() > wanted && wanted <= 2 && r.def.kind == DefKind::Layer =>
             {
-                d.help(format!("`{flatten}` before it makes one axis of many"))
+                d.help(format!(
+                    "put `{flatten}` before it to merge the axes into one"
+                ))
             }
             _ => d,
         }
@@ -117,7 +119,7 @@ impl Elab<'_> {
         let ids = |name: &str| {
             Diagnostic::error(
                 Code::E0302,
-                format!("`{what}` takes quantities, not {name}"),
+                format!("`{what}` expects quantities, not {name}"),
             )
         };
         match (expected, &t.meaning) {
@@ -125,7 +127,7 @@ impl Elab<'_> {
                 let d = ids("token ids");
                 match mending("token") {
                     Some(table) => d.help(format!(
-                        "give each id a vector: put `{table}({v}, ..)` before `{what}`"
+                        "put `{table}({v}, ..)` before `{what}` to turn each id into a vector"
                     )),
                     None => d,
                 }
@@ -133,30 +135,33 @@ impl Elab<'_> {
             ("real", Meaning::Class(_)) => {
                 let d = ids("class indices");
                 match mending("class") {
-                    Some(f) => d.help(format!("`{f}(..)` makes a vector of each")),
+                    Some(f) => d.help(format!("use `{f}(..)` to turn each into a vector")),
                     None => d,
                 }
             }
             ("prob", Meaning::Class(_)) => Diagnostic::error(
                 Code::E0304,
                 format!(
-                    "`{what}` takes probabilities for `{}`, not class indices",
+                    "`{what}` expects probabilities for `{}`, not class indices",
                     p.name.text
                 ),
             )
             .help(match mending("class") {
-                Some(f) => format!("`{f}(..)` makes probabilities of 0 and 1 of them"),
-                None => "give probabilities".into(),
+                Some(f) => format!("use `{f}(..)` to turn them into probabilities of 0 and 1"),
+                None => "use an activation that returns probabilities".into(),
             }),
             ("prob", _) => Diagnostic::error(
                 Code::E0303,
-                format!("`{what}` takes probabilities, but `{}` is {t}", p.name.text),
+                format!(
+                    "`{what}` expects probabilities, but `{}` is {t}",
+                    p.name.text
+                ),
             )
             .help(activations()),
             ("class", _) => Diagnostic::error(
                 Code::E0305,
                 format!(
-                    "`{what}` takes class indices for `{}`, but this is {t}",
+                    "`{what}` expects class indices for `{}`, but this is {t}",
                     p.name.text
                 ),
             )
@@ -172,7 +177,7 @@ impl Elab<'_> {
             _ => Diagnostic::error(
                 Code::E0309,
                 format!(
-                    "`{what}` takes {expected} for `{}`, but this is {t}",
+                    "`{what}` expects {expected} for `{}`, but this is {t}",
                     p.name.text
                 ),
             ),
@@ -190,8 +195,8 @@ impl Elab<'_> {
     ) -> Diagnostic {
         let what = &r.def.name.text;
         let (made, gives) = match self.made_at(&c.prediction) {
-            Some(at) => (at, format!("this gives {}", c.prediction)),
-            None => (c.at, format!("the model gives {}", c.prediction)),
+            Some(at) => (at, format!("this returns {}", c.prediction)),
+            None => (c.at, format!("the model returns {}", c.prediction)),
         };
         let target = format!("{}: {}", c.name.text, per_sample_text(&c.target));
         let declared = self.world.map.borrow().line_column(c.name.span);
@@ -219,12 +224,12 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0305,
                 format!(
-                    "`{what}` compares with {k} classes, and `{}` is {}",
+                    "`{what}` expects {k} classes, but `{}` is {}",
                     c.name.text,
                     per_sample_text(&c.target)
                 ),
             )
-            .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
+            .label(c.at, format!("expects {pattern} for `{}`", p.name.text))
             .label(
                 c.name.span,
                 format!("this is {}", per_sample_text(&c.target)),
@@ -238,7 +243,7 @@ impl Elab<'_> {
                     _ => Code::E0203,
                 },
                 format!(
-                    "the model gives {} a sample, but the target is {}",
+                    "the model returns {} per sample, but the target is {}",
                     per_sample_text(&c.prediction),
                     per_sample_text(&c.target)
                 ),
@@ -251,12 +256,12 @@ impl Elab<'_> {
             let d = Diagnostic::error(
                 Code::E0303,
                 format!(
-                    "`{what}` compares probabilities, but the model gives {}",
+                    "`{what}` expects probabilities, but the model returns {}",
                     per_sample_text(&c.prediction)
                 ),
             )
             .label(made, gives)
-            .label(c.at, format!("takes {pattern} for `{}`", p.name.text));
+            .label(c.at, format!("expects {pattern} for `{}`", p.name.text));
             let d = match &c.prediction.meaning {
                 Meaning::Real => self.activation_repair(d, c, p),
                 _ => d,
@@ -267,14 +272,14 @@ impl Elab<'_> {
             ("prob", Meaning::Class(_)) => (
                 Code::E0304,
                 format!(
-                    "`{what}` compares with one-hot targets, and `{}` is a class index",
+                    "`{what}` expects one-hot targets, but `{}` is a class index",
                     c.name.text
                 ),
             ),
             ("class", _) => (
                 Code::E0305,
                 format!(
-                    "`{what}` compares with class indices, and `{}` is {}",
+                    "`{what}` expects class indices, but `{}` is {}",
                     c.name.text,
                     per_sample_text(&c.target)
                 ),
@@ -282,21 +287,21 @@ impl Elab<'_> {
             ("real", Meaning::Class(_) | Meaning::Token(_)) => (
                 Code::E0302,
                 format!(
-                    "`{what}` compares quantities, and `{}` is an index",
+                    "`{what}` expects quantities, but `{}` is an index",
                     c.name.text
                 ),
             ),
             _ => (
                 Code::E0309,
                 format!(
-                    "`{what}` takes {expected} for its target, and `{}` is {}",
+                    "`{what}` expects {expected} for its target, but `{}` is {}",
                     c.name.text,
                     per_sample_text(&c.target)
                 ),
             ),
         };
         let d = Diagnostic::error(code, text)
-            .label(c.at, format!("takes {pattern} for `{}`", p.name.text))
+            .label(c.at, format!("expects {pattern} for `{}`", p.name.text))
             .label(
                 c.name.span,
                 format!("this is {}", per_sample_text(&c.target)),
@@ -321,7 +326,9 @@ impl Elab<'_> {
                 "declare `target {} : prob[{n}] = {f}({})`",
                 c.name.text, c.value
             )),
-            (Meaning::Prob | Meaning::Real, _) => Some("give the target as `class[n]`".to_owned()),
+            (Meaning::Prob | Meaning::Real, _) => {
+                Some("declare the target as `class[n]`".to_owned())
+            }
             _ => None,
         };
         match (other, vectors) {
@@ -366,10 +373,10 @@ impl Elab<'_> {
         };
         let written = self.source_text(span);
         let mut d = Diagnostic::error(Code::E0310, format!("`{written}` over 1 unit is always 1"))
-            .label(span, "nothing is left to choose");
+            .label(span, "there is nothing to choose from");
         if let Some(f) = mending("yes_or_no") {
             d = d
-                .help(format!("`{f}` gives the probability of yes"))
+                .help(format!("use `{f}`, which returns the probability of yes"))
                 .fix(span, f);
         }
         self.report(d);
@@ -398,7 +405,7 @@ impl Elab<'_> {
             let what = &r.def.name.text;
             return d
                 .help(format!(
-                    "write `{other}` for 2 units; `{what}` takes 1 unit and `{f}`"
+                    "use `{other}` with 2 units, or `{what}` with 1 unit and `{f}`"
                 ))
                 .fix(c.at, other);
         }
@@ -429,12 +436,12 @@ impl Elab<'_> {
         let (line, _) = self.world.map.borrow().line_column(given.span);
         if written.chars().all(|c| c.is_ascii_digit() || c == '_') {
             d.help(format!(
-                "the last `{layer}` needs {units} instead of {written}, on line {line}"
+                "change {written} to {units} in the last `{layer}`, on line {line}"
             ))
             .fix(given.span, units.to_string())
         } else {
             d.help(format!(
-                "`{written}` is {now} and must be {units}, on line {line}"
+                "`{written}`, on line {line}, is {now}, but must be {units}"
             ))
         }
     }
@@ -473,7 +480,7 @@ impl Elab<'_> {
             && let Some(made) = self.made_at(input)
             && made != a.span
         {
-            d = d.label(made, format!("gives {input}"));
+            d = d.label(made, format!("returns {input}"));
         }
         let layer = &a.instance.configured.defs[0].def.name.text;
         let (line, _) = self.world.map.borrow().line_column(a.span);
@@ -517,7 +524,7 @@ impl Elab<'_> {
         if let Some(given) = given {
             let written = self.source_text(given.span);
             return d
-                .help(format!("write `{f}` instead of `{written}`"))
+                .help(format!("replace `{written}` with `{f}`"))
                 .fix(given.span, f);
         }
         let at = last.instance.span;
@@ -541,9 +548,9 @@ impl Elab<'_> {
 fn activations() -> String {
     match (mending("choice"), mending("yes_or_no")) {
         (Some(many), Some(one)) => {
-            format!("`{many}` makes them of several numbers, `{one}` of one")
+            format!("use `{many}` for several classes, `{one}` for yes or no")
         }
-        _ => "give probabilities".into(),
+        _ => "use an activation that returns probabilities".into(),
     }
 }
 

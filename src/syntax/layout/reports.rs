@@ -8,10 +8,10 @@ impl Scanner<'_> {
     pub(super) fn too_long(&mut self, at: usize) {
         self.diagnostics.push(
             Diagnostic::error(Code::E0012, "this statement is too long")
-                .label(self.span(at, at + 1), "it goes on past this place")
-                .help("give parts of it names of their own; keep tables of numbers in a file and read them with `csv` or `npy`")
+                .label(self.span(at, at + 1), "the limit is here")
+                .help("bind parts of it to names; keep tables of numbers in a file and read it with `csv` or `npy`")
                 .note(format!(
-                    "a statement may hold {MAX_HEIGHT} operators in a row and {} kB of text",
+                    "a statement can hold up to {MAX_HEIGHT} operators in a row and {} kB of code",
                     MAX_STATEMENT / 1024
                 )),
         );
@@ -28,9 +28,12 @@ impl Scanner<'_> {
                 .label(open_span, format!("no `{wanted}` for this one"))
                 .label(close_span, format!("`{wanted}` is missing before this"))
         } else {
-            Diagnostic::error(Code::E0004, format!("`{opener}` is closed by `{closer}`"))
-                .label(close_span, format!("expected `{wanted}`"))
-                .label(open_span, format!("to close this `{opener}`"))
+            Diagnostic::error(
+                Code::E0004,
+                format!("`{opener}` cannot be closed by `{closer}`"),
+            )
+            .label(close_span, format!("expected `{wanted}`"))
+            .label(open_span, format!("to close this `{opener}`"))
         };
         let diagnostic = if closer != '}' && opener != '{' {
             diagnostic.fix(close_span, wanted)
@@ -46,12 +49,12 @@ impl Scanner<'_> {
         let closer = self.out[at] as char;
         let opener = opener_of(self.out[at]) as char;
         self.diagnostics.push(
-            Diagnostic::error(Code::E0005, format!("`{closer}` closes nothing"))
+            Diagnostic::error(Code::E0005, format!("unmatched `{closer}`"))
                 .label(
                     self.span(at, at + 1),
                     format!("there is no `{opener}` before it"),
                 )
-                .help(format!("remove it, or add the `{opener}` it should close")),
+                .help(format!("remove it, or add the missing `{opener}`")),
         );
         self.blank(at, at + 1);
         self.damage();
@@ -68,24 +71,23 @@ impl Scanner<'_> {
         if self.pieces.last().is_some_and(|p| p.keyword.is_none()) {
             self.pieces.pop();
         }
-        let mut diagnostic = Diagnostic::error(Code::E0005, format!("`{closer}` closes nothing"))
-            .label(
-                self.span(start, end),
-                format!(
-                    "there is no `{}` open here",
-                    opener_of(closer.as_bytes()[0]) as char
-                ),
-            );
+        let mut diagnostic = Diagnostic::error(Code::E0005, format!("unmatched `{closer}`")).label(
+            self.span(start, end),
+            format!(
+                "there is no `{}` open here",
+                opener_of(closer.as_bytes()[0]) as char
+            ),
+        );
         if let Some(Body { close, .. }) = self.pieces.last().and_then(|p| p.body.as_ref())
             && self.out.get(*close) == Some(&b'}')
         {
             diagnostic = diagnostic.label(
                 self.span(*close, close + 1),
-                "the declaration before it ends here already",
+                "the declaration before it already ends here",
             );
         }
         self.diagnostics
-            .push(diagnostic.help("remove one of the two, or add what it should close"));
+            .push(diagnostic.help("remove one of the two, or add the missing opening bracket"));
     }
 
     /// Brackets are open at the head of the next declaration, or at the end of the file.
@@ -102,7 +104,7 @@ impl Scanner<'_> {
         if let (Some((_, close)), '{') = (self.suspect, opener) {
             diagnostic = diagnostic.label(
                 self.span(close, close + 1),
-                "this closes it, going by the count, but is indented for another",
+                "this closes it, but its indentation matches a different block",
             );
         }
         if let Some(head) = head {
@@ -124,10 +126,10 @@ impl Scanner<'_> {
     pub(super) fn string(&mut self, start: usize, end: usize, closed: bool) {
         if !closed {
             self.diagnostics.push(
-                Diagnostic::error(Code::E0006, "this string is not closed on its line")
+                Diagnostic::error(Code::E0006, "this string is never closed")
                     .label(self.span(start, start + 1), "it starts here")
                     .label(self.span(end, end), "and needs its `\"` by here")
-                    .help("a string stands on one line; write a line break as `\\n`")
+                    .help("a string ends on the line it starts on; write a line break as `\\n`")
                     .fix(self.span(end, end), "\""),
             );
             self.damage();
@@ -146,9 +148,9 @@ impl Scanner<'_> {
             if escaped && !matches!(c, '"' | '\\' | 'n' | 't') {
                 let at = start + i - 1;
                 self.diagnostics.push(
-                    Diagnostic::error(Code::E0007, format!("`\\{c}` means nothing in a string"))
+                    Diagnostic::error(Code::E0007, format!("unknown escape `\\{c}` in a string"))
                         .label(self.span(at, start + i + c.len_utf8()), "unknown escape")
-                        .help("there are `\\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`")
+                        .help("the escapes are `\\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`")
                         .fix(self.span(at, at + 1), "\\\\"),
                 );
                 self.damage();
@@ -163,9 +165,9 @@ impl Scanner<'_> {
         let inner = inner.strip_suffix('\'').unwrap_or(inner);
         let fixed = format!("\"{}\"", inner.replace('"', "\\\""));
         self.diagnostics.push(
-            Diagnostic::error(Code::E0008, "strings take double quotes")
-                .label(self.span(start, end), "written with single quotes")
-                .help("put it in double quotes")
+            Diagnostic::error(Code::E0008, "strings are written in double quotes")
+                .label(self.span(start, end), "these are single quotes")
+                .help("use double quotes")
                 .fix(self.span(start, end), fixed),
         );
         self.damage();
@@ -188,13 +190,13 @@ impl Scanner<'_> {
                     .label(self.span(start, start + c.len_utf8()), "this character");
             if let Some((name, plain)) = lexer::look_alike(c) {
                 diagnostic = diagnostic
-                    .help(format!("this is {name}; write the plain `{plain}`"))
+                    .help(format!("this is {name}; replace it with a plain `{plain}`"))
                     .fix(self.span(start, start + c.len_utf8()), plain);
             } else if c == '$' || c == '?' || c == '~' || c == '`' {
                 diagnostic = diagnostic.help("remove it");
             } else if c.is_alphabetic() {
                 diagnostic = diagnostic.help(
-                    "names are made of the letters a-z, A-Z, digits and `_`; other text belongs in strings and comments",
+                    "names consist of the letters a-z and A-Z, digits and `_`; other characters are allowed in strings and comments",
                 );
             }
             self.diagnostics.push(diagnostic);

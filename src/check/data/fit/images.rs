@@ -44,7 +44,7 @@ impl Elab<'_> {
             let Some(name) = &a.name else {
                 if column.is_some() {
                     let what = format!("`{}` takes one column", f.text);
-                    self.error(Code::E0107, a.span, what, "one too many");
+                    self.error(Code::E0107, a.span, what, "unexpected argument");
                     return None;
                 }
                 column = Some(self.training_column(&a.value, env)?);
@@ -71,8 +71,8 @@ impl Elab<'_> {
             let rescales = &*name.text == "rescale";
             if !(number.is_finite() && (number > 0.0 || number == 0.0 && !rescales)) {
                 let from = if rescales { "above 0" } else { "from 0" };
-                let what = format!("`{}` is a number {from}", name.text);
-                self.error(Code::E0301, a.value.span, what, "not one");
+                let what = format!("`{}` must be a number {from}", name.text);
+                self.error(Code::E0301, a.value.span, what, "invalid number");
                 return None;
             }
             if rescales {
@@ -83,7 +83,7 @@ impl Elab<'_> {
         }
         let Some(column) = column else {
             let what = format!("`{}` needs a column", f.text);
-            let label = format!("write `{}(train.column)`", f.text);
+            let label = format!("for example, `{}(train.column)`", f.text);
             self.error(Code::E0106, f.span, what, label);
             return None;
         };
@@ -92,9 +92,12 @@ impl Elab<'_> {
             .get(&column.text)
             .filter(|c| !c.meaning.is_id() && matches!(c.ty.rank(), 3 | 4));
         let Some(images) = images else {
-            let what = format!("`{}` is fitted to images", f.text);
+            let what = format!("`{}` needs a column of images", f.text);
             let d = Diagnostic::error(Code::E0526, what)
-                .label(column.span, format!("`{}` holds none", column.text))
+                .label(
+                    column.span,
+                    format!("`{}` does not hold images", column.text),
+                )
                 .help("a column of images is `[height, width]` or `[height, width, channels]`");
             self.report(d);
             return None;
@@ -103,7 +106,7 @@ impl Elab<'_> {
         let numbers: i64 = numbers.fold(1, i64::saturating_mul);
         if whitens && numbers > MOST {
             let what = format!("the matrix of {numbers} by {numbers} numbers would be too large");
-            let label = format!("at most {MOST} numbers an image");
+            let label = format!("the limit is {MOST} numbers per image");
             self.error(Code::E0526, column.span, what, label);
             return None;
         }

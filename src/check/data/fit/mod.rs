@@ -20,7 +20,7 @@ use crate::check::elab::value::{Rows, RowsKind, Val};
 use tensors::learnt;
 use tokenizer::TOKENIZERS;
 
-pub const USAGE: &str = "a fit is `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number of lengths";
+pub const USAGE: &str = "a fit must be `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number computed from lengths";
 
 impl Elab<'_> {
     pub fn fit(&mut self, name: &Ident, value: &Expr, span: Span, env: &mut DataEnv) {
@@ -124,8 +124,8 @@ impl Elab<'_> {
             self.error(
                 Code::E0302,
                 column.span,
-                "texts have no mean",
-                format!("`{}` holds texts", column.text),
+                "text has no mean",
+                format!("`{}` holds text", column.text),
             );
             return None;
         };
@@ -151,13 +151,13 @@ impl Elab<'_> {
             ExprKind::Field { base, name: c } => match &base.kind {
                 ExprKind::Name(p) => (Some(p), c),
                 _ => {
-                    self.error(Code::E0511, e.span, USAGE, "not a column");
+                    self.error(Code::E0511, e.span, USAGE, "this is not a column");
                     return None;
                 }
             },
             ExprKind::Name(c) => (None, c),
             _ => {
-                self.error(Code::E0511, e.span, USAGE, "not a column");
+                self.error(Code::E0511, e.span, USAGE, "this is not a column");
                 return None;
             }
         };
@@ -165,9 +165,9 @@ impl Elab<'_> {
             Some(p) if &*p.text == "train" => {}
             Some(p) => {
                 if self.part(p).is_some() {
-                    let d = Diagnostic::error(Code::E0505, format!("a statistic may see training rows only, not `{}`", p.text))
-                        .label(p.span, "not the rows it trains on")
-                        .note("fitted on other rows, the model would know something of the data it is judged by")
+                    let d = Diagnostic::error(Code::E0505, format!("statistics must be computed from training rows, not `{}`", p.text))
+                        .label(p.span, "these are not training rows")
+                        .note("otherwise information about the data that the model is evaluated on would leak into training")
                         .help(format!("write `train.{}`", column.text))
                         .fix(p.span, "train");
                     self.report(d);
@@ -175,7 +175,7 @@ impl Elab<'_> {
                 return None;
             }
             None => {
-                let d = Diagnostic::error(Code::E0505, "a fit names the part it sees")
+                let d = Diagnostic::error(Code::E0505, "a fit must name its set of rows")
                     .label(column.span, "which rows?")
                     .help(format!("write `train.{}`", column.text))
                     .fix(column.span, format!("train.{}", column.text));
@@ -196,9 +196,9 @@ impl Elab<'_> {
         if rows.kind == RowsKind::Lengths {
             return Some(rows.rows);
         }
-        let d = Diagnostic::error(Code::E0513, "a number is fitted to lengths")
+        let d = Diagnostic::error(Code::E0513, "a fitted number must be computed from lengths")
             .label(e.span, format!("this is {}", rows.describe()))
-            .help("such as `percentile(train.text |> tokens(vocab) |> len, 95)`");
+            .help("for example, `percentile(train.text |> tokens(vocab) |> len, 95)`");
         self.report(d);
         None
     }
@@ -209,7 +209,12 @@ impl Elab<'_> {
             ExprKind::Pipe { value, stage } => match stage_call(stage) {
                 Some((f, args)) => (&**value, Some((f, args))),
                 None => {
-                    self.error(Code::E0511, stage.span, USAGE, "not a function of rows");
+                    self.error(
+                        Code::E0511,
+                        stage.span,
+                        USAGE,
+                        "not a function that can be fitted",
+                    );
                     return None;
                 }
             },
@@ -218,7 +223,7 @@ impl Elab<'_> {
                     (&first.value, Some((f, rest)))
                 }
                 _ => {
-                    self.error(Code::E0511, e.span, USAGE, "not a column");
+                    self.error(Code::E0511, e.span, USAGE, "this is not a column");
                     return None;
                 }
             },
@@ -228,7 +233,7 @@ impl Elab<'_> {
                     self.error(
                         Code::E0513,
                         column.span,
-                        "a number is fitted to the lengths of texts",
+                        "a fitted number must be computed from lengths of text",
                         format!("`{}` holds numbers", column.text),
                     );
                     return None;
@@ -258,8 +263,9 @@ impl Elab<'_> {
                     BinaryOp::Mul => NumberOp::Mul,
                     BinaryOp::Div => NumberOp::Div,
                     _ => {
-                        let what = "fitted numbers are added, subtracted, multiplied and divided";
-                        self.error(Code::E0511, e.span, what, "something else");
+                        let what =
+                            "fitted numbers can only be added, subtracted, multiplied and divided";
+                        self.error(Code::E0511, e.span, what, "unsupported operator");
                         return None;
                     }
                 };
@@ -286,9 +292,12 @@ impl Elab<'_> {
                         Some(size_number(dim))
                     }
                     Some(_) => {
-                        let d = Diagnostic::error(Code::E0511, "a size is made of lengths")
-                            .label(e.span, "not of lengths")
-                            .help(USAGE);
+                        let d = Diagnostic::error(
+                            Code::E0511,
+                            "a fitted size must be computed from lengths",
+                        )
+                        .label(e.span, "this is not computed from lengths")
+                        .help(USAGE);
                         self.report(d);
                         None
                     }
@@ -313,9 +322,9 @@ impl Elab<'_> {
             }
             ExprKind::Pipe { .. } => {
                 self.lengths(e, env)?;
-                let d = Diagnostic::error(Code::E0511, "a fit is one number, and these are many")
-                    .label(e.span, "a length a row")
-                    .help("such as `percentile(train.text |> tokens(vocab) |> len, 95)`");
+                let d = Diagnostic::error(Code::E0511, "a fit must be a single number")
+                    .label(e.span, "one length per row")
+                    .help("for example, `percentile(train.text |> tokens(vocab) |> len, 95)`");
                 self.report(d);
                 None
             }
@@ -359,8 +368,8 @@ impl Elab<'_> {
                     _ => f64::NAN,
                 };
                 if !(0.0..=100.0).contains(&q) {
-                    let what = "a percentile is a number from 0 to 100";
-                    self.error(Code::E0301, values[1].span, what, "not one");
+                    let what = "a percentile must be between 0 and 100";
+                    self.error(Code::E0301, values[1].span, what, "invalid percentile");
                     return None;
                 }
                 Some(Number::Of(Summary::Percentile(q), rows))
@@ -381,22 +390,12 @@ impl Elab<'_> {
                     "two numbers"
                 };
                 let what = format!("`{}` takes {takes}", f.text);
-                self.error(
-                    Code::E0107,
-                    e.span,
-                    what,
-                    format!("{} are given", values.len()),
-                );
+                self.error(Code::E0107, e.span, what, format!("found {}", values.len()));
                 None
             }
             _ if statistic.is_some() => {
                 let what = format!("`{}` takes lengths", f.text);
-                self.error(
-                    Code::E0107,
-                    e.span,
-                    what,
-                    format!("{} are given", values.len()),
-                );
+                self.error(Code::E0107, e.span, what, format!("found {}", values.len()));
                 None
             }
             _ => {
@@ -419,7 +418,7 @@ impl Elab<'_> {
                     "max",
                 ];
                 let mut d = Diagnostic::error(Code::E0511, format!("unknown fit `{}`", f.text))
-                    .label(f.span, "nothing that can be fitted");
+                    .label(f.span, "no such fit");
                 d = match did_you_mean(&f.text, known) {
                     Some(near) => d.help(format!("did you mean `{near}`?")).fix(f.span, near),
                     None => d.help(USAGE),

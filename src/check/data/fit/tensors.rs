@@ -46,13 +46,13 @@ impl Elab<'_> {
         };
         let (column, n, chosen) = self.fit_arguments(f, args, env, number, word)?;
         let Some(c) = env.columns.get(&column.text) else {
-            let label = format!("`{}` holds texts", column.text);
-            let what = format!("`{}` is fitted to numbers", f.text);
+            let label = format!("`{}` holds text", column.text);
+            let what = format!("`{}` needs numbers", f.text);
             self.error(Code::E0513, column.span, what, label);
             return None;
         };
         if c.meaning.is_id() {
-            let what = "ids are names, not quantities: there is nothing between them";
+            let what = "ids are names, not quantities: they have no order";
             let label = format!("`{}` holds ids", column.text);
             self.error(Code::E0302, column.span, what, label);
             return None;
@@ -74,13 +74,15 @@ impl Elab<'_> {
                 let components = self.whole(f, n, 1, "components")?;
                 let [size] = &c.ty.shape[1..] else {
                     let label = format!("`{}` has {} axes", column.text, c.ty.rank() - 1);
-                    let what = "principal components are those of a row of numbers";
+                    let what = "principal components need one axis of numbers per row";
                     self.error(Code::E0511, column.span, what, label);
                     return None;
                 };
                 if size.as_const().is_some_and(|s| s < components as i64) {
-                    let what = format!("there are no {components} components of {size} numbers");
-                    self.error(Code::E0511, column.span, what, format!("[{size}] a row"));
+                    let what = format!(
+                        "{components} components need at least as many numbers: the column has {size}"
+                    );
+                    self.error(Code::E0511, column.span, what, format!("[{size}] per row"));
                     return None;
                 }
                 Learn::Pca { components }
@@ -95,12 +97,7 @@ impl Elab<'_> {
         let (column, n, _) = self.fit_arguments(f, args, env, "classes", "")?;
         if !env.texts.contains(&column.text) {
             let label = format!("`{}` holds numbers", column.text);
-            self.error(
-                Code::E0513,
-                column.span,
-                "labels are those of a text column",
-                label,
-            );
+            self.error(Code::E0513, column.span, "labels need a text column", label);
             return None;
         }
         let classes = match n {
@@ -129,7 +126,7 @@ impl Elab<'_> {
                 Some(name) if name == word && chosen.is_none() => chosen = Some(&a.value),
                 None => {
                     let what = format!("`{}` takes one column", f.text);
-                    self.error(Code::E0107, a.span, what, "one too many");
+                    self.error(Code::E0107, a.span, what, "unexpected argument");
                     return None;
                 }
                 Some(name) => {
@@ -147,7 +144,7 @@ impl Elab<'_> {
         }
         if column.is_none() {
             let what = format!("`{}` needs a column", f.text);
-            let label = format!("write `{}(train.column)`", f.text);
+            let label = format!("for example, `{}(train.column)`", f.text);
             self.error(Code::E0106, f.span, what, label);
         }
         column.map(|c| (c, n, chosen))
@@ -162,8 +159,8 @@ impl Elab<'_> {
         };
         if written.is_none() {
             let listed: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
-            let what = format!("this is one of {}", listed.join(", "));
-            self.error(Code::E0307, e.span, what, "none of them");
+            let what = format!("expected one of {}", listed.join(", "));
+            self.error(Code::E0307, e.span, what, "unknown option");
         }
         written
     }
@@ -171,7 +168,7 @@ impl Elab<'_> {
     fn whole(&mut self, f: &Ident, e: Option<&Expr>, least: i64, what: &str) -> Option<usize> {
         let Some(e) = e else {
             let message = format!("`{}` needs a number of {what}", f.text);
-            let label = format!("such as `{}(train.column, 8)`", f.text);
+            let label = format!("for example, `{}(train.column, 8)`", f.text);
             self.error(Code::E0106, f.span, message, label);
             return None;
         };
@@ -179,7 +176,7 @@ impl Elab<'_> {
             Val::Int(Dim::Const(n)) if n >= least && n <= 1 << 20 => Some(n as usize),
             Val::Error => None,
             other => {
-                let message = format!("a number of {what} is a whole number from {least}");
+                let message = format!("the number of {what} must be an integer from {least}");
                 self.error(
                     Code::E0301,
                     e.span,

@@ -78,19 +78,19 @@ impl Elab<'_> {
                 None if column.is_none() => column = Some(self.training_column(&a.value, env)?),
                 None => {
                     let what = format!("`{name}` takes one column");
-                    self.error(Code::E0107, a.span, what, "one too many");
+                    self.error(Code::E0107, a.span, what, "unexpected argument");
                     return None;
                 }
             }
         }
         let Some(column) = column else {
             let what = format!("`{name}` needs a text column");
-            let label = format!("write `{name}(train.text)`");
+            let label = format!("for example, `{name}(train.text)`");
             self.error(Code::E0106, callee.span, what, label);
             return None;
         };
         if !env.texts.contains(&column.text) {
-            let what = format!("`{name}` is fitted to a text column");
+            let what = format!("`{name}` needs a text column");
             let label = format!("`{}` holds numbers", column.text);
             self.error(Code::E0513, column.span, what, label);
             return None;
@@ -98,7 +98,10 @@ impl Elab<'_> {
         if sound && name != "Tokenizer" && rules.num_words.is_none() {
             let option = options(name)[0];
             let what = format!("`{name}` needs `{option}`, the number of ids");
-            let label = format!("such as `{name}(train.{}, {option} = 8000)`", column.text);
+            let label = format!(
+                "for example, `{name}(train.{}, {option} = 8000)`",
+                column.text
+            );
             self.error(Code::E0106, callee.span, what, label);
             return None;
         }
@@ -151,18 +154,18 @@ impl Elab<'_> {
         }
         let expected = match &*option.text {
             "num_words" | "vocab_size" if name == "BPE" => {
-                "a number of ids from 257: one for each byte, and 0 for padding".to_owned()
+                "an integer from 257: one id for each byte, and 0 for padding".to_owned()
             }
-            "num_words" => format!("a number of words from {least}"),
-            "min_frequency" => "a number from 1".into(),
+            "num_words" => format!("an integer from {least}"),
+            "min_frequency" => "an integer from 1".into(),
             "ngrams" => format!(
-                "how many words stand as one: a number up to {LONGEST}, which goes for all up to it, or several, such as `(1, 2)`"
+                "the length of word n-grams: the maximum, up to {LONGEST}, or several lengths, such as `(1, 2)`"
             ),
             "lower" | "char_level" => "true or false".into(),
-            "split" => "a text that is not empty".into(),
-            _ => "a text in quotes".into(),
+            "split" => "a string that is not empty".into(),
+            _ => "a string in quotes".into(),
         };
-        let what = format!("`{}` of `{name}` is {expected}", option.text);
+        let what = format!("`{}` of `{name}` must be {expected}", option.text);
         let label = format!("this is {}", v.describe());
         self.error(Code::E0301, a.value.span, what, label);
         false
@@ -188,9 +191,9 @@ impl Elab<'_> {
                 self.error(Code::E0104, n.span, what, "unknown argument");
                 return None;
             }
-            let d = Diagnostic::error(Code::E0107, "`word_vectors` takes a file and a vocabulary")
+            let d = Diagnostic::error(Code::E0107, "`word_vectors` needs a file and a vocabulary")
                 .label(callee.span, format!("given: {}", args.len()))
-                .help("such as `fit vectors = word_vectors(\"glove.6B.50d.txt\", vocab)`");
+                .help("for example, `fit vectors = word_vectors(\"glove.6B.50d.txt\", vocab)`");
             self.report(d);
             return None;
         };
@@ -199,7 +202,7 @@ impl Elab<'_> {
             Val::Error => return None,
             other => {
                 let label = format!("this is {}", other.describe());
-                let what = "a file's name is a text in quotes";
+                let what = "a file name must be a string in quotes";
                 self.error(Code::E0301, file.span, what, label);
                 return None;
             }
@@ -221,9 +224,9 @@ impl Elab<'_> {
         if let Some(FitKind::Tokenizer { rules, .. }) = rules.map(|f| &f.kind)
             && rules.ids != WordIds::ByCount
         {
-            let d = Diagnostic::error(Code::E0513, "vectors are those of words")
-                .label(words.span, "its ids stand for no words")
-                .help("take those of a `Tokenizer`");
+            let d = Diagnostic::error(Code::E0513, "`word_vectors` needs a vocabulary of words")
+                .label(words.span, "the ids of this one are not words")
+                .help("use the vocabulary of a `Tokenizer`");
             self.report(d);
             return None;
         }
@@ -233,10 +236,10 @@ impl Elab<'_> {
     fn not_a_vocabulary(&mut self, span: crate::span::Span) {
         let d = Diagnostic::error(
             Code::E0513,
-            "a vocabulary is what a `Tokenizer` was fitted to",
+            "expected a vocabulary fitted by `Tokenizer`, `Hashing` or `BPE`",
         )
-        .label(span, "not one")
-        .help("`fit vocab = Tokenizer(train.text)`, before this line");
+        .label(span, "this is not a vocabulary")
+        .help("add `fit vocab = Tokenizer(train.text)` before this line");
         self.report(d);
     }
 }

@@ -25,7 +25,7 @@ const ABSENT: [(&str, &str, &str); 3] = [
     (
         "TensorBoard",
         "profile_batch",
-        "`nnc bench` and `perf` tell where the time goes",
+        "use `nnc bench` or `perf` to profile a run",
     ),
     (
         "TensorBoard",
@@ -126,8 +126,8 @@ impl Elab<'_> {
 
     fn not_of_the_kin<T>(&mut self, span: Span, kin: &Kin) -> Option<T> {
         let d = Diagnostic::error(kin.code, format!("this is not {}", article(kin.what)))
-            .label(span, "not a name with its arguments")
-            .help(format!("write it as `{}`", kin.example));
+            .label(span, "expected a name with its arguments")
+            .help(format!("for example, `{}`", kin.example));
         self.report(d);
         None
     }
@@ -141,7 +141,7 @@ impl Elab<'_> {
                     1 => format!("`{callback}` takes one argument"),
                     n => format!("`{callback}` takes {n} arguments"),
                 },
-                "one too many",
+                "unexpected argument",
             );
             return;
         };
@@ -149,9 +149,12 @@ impl Elab<'_> {
             .iter()
             .find(|(of, name, _)| *of == callback && *name == &*n.text);
         if let Some((_, name, why)) = absent {
-            let d = Diagnostic::error(Code::E0104, format!("nnc has no `{name}` of `{callback}`"))
-                .label(n.span, "an argument of Keras that does not exist here")
-                .note(*why);
+            let d = Diagnostic::error(
+                Code::E0104,
+                format!("nnc does not support `{name}` of `{callback}`"),
+            )
+            .label(n.span, "an argument of Keras that nnc does not support")
+            .note(*why);
             self.report(d);
             return;
         }
@@ -159,7 +162,7 @@ impl Elab<'_> {
         let mut d = Diagnostic::error(Code::E0104, message).label(n.span, "unknown argument");
         d = match did_you_mean(&n.text, parameters.iter().copied()) {
             Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
-            None if parameters.is_empty() => d.note("it takes none"),
+            None if parameters.is_empty() => d.note("it takes no arguments"),
             None => d.note(format!("arguments: {}", parameters.join(", "))),
         };
         self.report(d);
@@ -182,7 +185,7 @@ impl Elab<'_> {
             }
             Val::Error => None,
             v => {
-                let what = format!("`{name}` is `epoch` or a number of steps");
+                let what = format!("`{name}` must be `epoch` or a number of steps");
                 self.bad_value(&what, e.span, &v.describe())
             }
         }
@@ -205,7 +208,7 @@ impl Elab<'_> {
         let path = match self.eval(e) {
             Val::Str(s) => s,
             Val::Error => return None,
-            v => return self.bad_value("a path is a text in quotes", e.span, &v.describe()),
+            v => return self.bad_value("a path must be a string in quotes", e.span, &v.describe()),
         };
         self.below_the_run(&path, e.span)
     }
@@ -218,7 +221,7 @@ impl Elab<'_> {
             Val::Str(s) => Some(s.to_string()),
             Val::Error => None,
             v => {
-                let what = format!("`{name}` is a text in quotes");
+                let what = format!("`{name}` must be a string in quotes");
                 self.bad_value(&what, e.span, &v.describe())
             }
         }
@@ -236,7 +239,7 @@ impl Elab<'_> {
         if rest.is_some_and(plain) {
             return Some(text);
         }
-        let what = format!("`{name}` is an address that begins with `http://` or `https://`");
+        let what = format!("`{name}` must be a URL that starts with `http://` or `https://`");
         self.bad_value(&what, e.span, &format!("\"{text}\""))
     }
 
@@ -247,7 +250,7 @@ impl Elab<'_> {
         match self.eval(e) {
             Val::Str(s) if s.len() == 1 && !s.contains(['"', '\n', '\r']) => Some(s.as_bytes()[0]),
             Val::Error => None,
-            v => self.bad_value("`separator` is one character", e.span, &v.describe()),
+            v => self.bad_value("`separator` must be one character", e.span, &v.describe()),
         }
     }
 
@@ -259,7 +262,7 @@ impl Elab<'_> {
             Val::Bool(b) => Some(b),
             Val::Int(d) if matches!(d.as_const(), Some(0 | 1)) => Some(d.as_const() == Some(1)),
             Val::Error => None,
-            v => self.bad_value("`verbose` is 0 or 1", e.span, &v.describe()),
+            v => self.bad_value("`verbose` must be 0 or 1", e.span, &v.describe()),
         }
     }
 
@@ -271,7 +274,7 @@ impl Elab<'_> {
             Val::Bool(b) => Some(b),
             Val::Error => None,
             v => {
-                let what = format!("`{name}` is true or false");
+                let what = format!("`{name}` must be true or false");
                 self.bad_value(&what, e.span, &v.describe())
             }
         }
@@ -287,7 +290,7 @@ impl Elab<'_> {
             }
             Val::Error => None,
             v => {
-                let what = format!("`{name}` is a whole number from 0");
+                let what = format!("`{name}` must be an integer from 0");
                 self.bad_value(&what, e.span, &v.describe())
             }
         }
@@ -301,7 +304,9 @@ impl Elab<'_> {
             Val::Error => None,
             v => match float(&v) {
                 Some(x) => Some(x),
-                None => self.bad_value(&format!("`{name}` is a number"), e.span, &v.describe()),
+                None => {
+                    self.bad_value(&format!("`{name}` must be a number"), e.span, &v.describe())
+                }
             },
         }
     }
@@ -317,7 +322,7 @@ impl Elab<'_> {
     pub(super) fn missing<T>(&mut self, given: &Given, name: &str, example: &str) -> Option<T> {
         let message = format!("`{}` needs `{name}`", given.callback);
         let d = Diagnostic::error(Code::E0106, message)
-            .label(given.span, "not given")
+            .label(given.span, "missing argument")
             .help(format!("write `{example}`"));
         self.report(d);
         None

@@ -22,7 +22,7 @@ use crate::check::train::metrics::{MetricOf, MetricUse};
 
 use args::{Given, Kin, Known};
 
-const HEADERS: &str = "`headers` is a list of texts `\"Name: value\"`";
+const HEADERS: &str = "`headers` must be a list of strings `\"Name: value\"`";
 
 /// What callbacks may name: the metrics that the run reports, and the rates that it has.
 pub struct Reported {
@@ -176,8 +176,8 @@ impl Elab<'_> {
             };
             if let Some(path) = path {
                 if let Some((_, first)) = paths.iter().find(|(p, _)| *p == path) {
-                    let d = Diagnostic::error(Code::E0618, "two callbacks write to the same place")
-                        .label(arg.span, "this one too")
+                    let d = Diagnostic::error(Code::E0618, "two callbacks write to the same path")
+                        .label(arg.span, "the second")
                         .label(*first, "the first");
                     self.report(d);
                     continue;
@@ -189,7 +189,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0618,
                     arg.span,
-                    "a run is backed up once",
+                    "a run can only have one `BackupAndRestore`",
                     "a second `BackupAndRestore`",
                 );
                 continue;
@@ -252,7 +252,7 @@ impl Elab<'_> {
         let factor = self.number(given, "factor", 0.1)?;
         if factor >= 1.0 || factor <= 0.0 {
             let at = given.get("factor").map_or(given.span, |e| e.span);
-            return self.bad_value("`factor` is above 0 and below 1", at, &factor.to_string());
+            return self.bad_value("`factor` must be between 0 and 1", at, &factor.to_string());
         }
         Some(Plateau {
             monitor: self.monitor(given, run, false)?,
@@ -327,13 +327,16 @@ impl Elab<'_> {
         for (name, form) in pattern.names() {
             let place = places.contains(&name);
             if place && name == "lr" && run.rates != 1 {
-                return Err(Some(format!("`lr` is one of {} rates", run.rates)));
+                return Err(Some(format!(
+                    "`lr` is ambiguous: there are {} learning rates",
+                    run.rates
+                )));
             }
             if !place && !self.reported(run, name, steps, at) {
                 return Err(None);
             }
             if form.kind == Kind::Whole && (!place || name == "lr") {
-                return Err(Some(format!("`{name}` is not a whole number: `:.4f`")));
+                return Err(Some(format!("`{name}` is not an integer: use `:.4f`")));
             }
         }
         Ok(())
@@ -360,7 +363,7 @@ impl Elab<'_> {
             None | Some((ExprKind::None, _)) => return Some(Vec::new()),
             Some((ExprKind::List(items), _)) => items,
             Some((_, at)) => {
-                return self.bad_value(HEADERS, at, "no list");
+                return self.bad_value(HEADERS, at, "unsupported operator");
             }
         };
         let mut headers = Vec::new();
@@ -394,7 +397,7 @@ impl Elab<'_> {
             return self.bad_value(
                 "`write_images` needs `histogram_freq`, as in Keras",
                 at,
-                "an image for no epoch",
+                "there would be no images",
             );
         }
         Some(images)
@@ -421,12 +424,12 @@ impl Elab<'_> {
         );
         let d = match run.scheduled {
             Some(schedule) => d
-                .label(given.span, "would set the optimizer's `lr`")
-                .label(schedule, "which a schedule gives")
-                .help("give the optimizer a number, or leave the callback out"),
+                .label(given.span, "this would set the optimizer's `lr`")
+                .label(schedule, "but a schedule already sets it")
+                .help("give the optimizer a number instead of a schedule, or remove the callback"),
             None if run.adjustable => return Some(()),
             None => d
-                .label(given.span, "would set the optimizer's `lr`")
+                .label(given.span, "this would set the optimizer's `lr`")
                 .note("the optimizer has no argument `lr`"),
         };
         self.report(d);
@@ -440,13 +443,19 @@ impl Elab<'_> {
             Some(e) => match &e.kind {
                 ExprKind::Name(n) => (n.text.clone(), n.span),
                 ExprKind::Str(s) => {
-                    let d = Diagnostic::error(Code::E0616, "a metric is a name, without quotes")
-                        .label(e.span, "a text")
+                    let d = Diagnostic::error(Code::E0616, "a metric is written without quotes")
+                        .label(e.span, "this is a string")
                         .fix(e.span, s.clone());
                     self.report(d);
                     return None;
                 }
-                _ => return self.bad_value("`monitor` names a metric", e.span, "no name"),
+                _ => {
+                    return self.bad_value(
+                        "`monitor` must be the name of a metric",
+                        e.span,
+                        "something else",
+                    );
+                }
             },
         };
         if !self.reported(run, &name, steps, at) {
@@ -473,9 +482,15 @@ impl Elab<'_> {
                 "auto" => None,
                 "min" => Some(Better::Less),
                 "max" => Some(Better::Greater),
-                other => return self.bad_value("`mode` is auto, min or max", at, other),
+                other => return self.bad_value("`mode` must be `auto`, `min` or `max`", at, other),
             },
-            Some((_, at)) => return self.bad_value("`mode` is auto, min or max", at, "no name"),
+            Some((_, at)) => {
+                return self.bad_value(
+                    "`mode` must be `auto`, `min` or `max`",
+                    at,
+                    "something else",
+                );
+            }
         };
         let bare = name.strip_prefix("val_").unwrap_or(name);
         let known = run.metrics.iter().find(|(n, _)| n == bare);
@@ -485,9 +500,12 @@ impl Elab<'_> {
         }
         let better = better.or(known.and_then(|(_, b)| *b));
         if better.is_none() {
-            let d = Diagnostic::error(Code::E0616, format!("is more of `{bare}` better, or less?"))
-                .label(at, "nothing says so of a metric of your own")
-                .help("add `mode = min` or `mode = max`");
+            let d = Diagnostic::error(
+                Code::E0616,
+                format!("should `{bare}` be maximized or minimized?"),
+            )
+            .label(at, "nnc does not know the direction of your own metric")
+            .help("add `mode = min` or `mode = max`");
             self.report(d);
         }
         better
@@ -501,25 +519,23 @@ impl Elab<'_> {
         if metric(name) || bare.is_some_and(metric) && held {
             return true;
         }
-        let mut d = Diagnostic::error(Code::E0616, format!("the run reports no `{name}`"));
+        let mut d = Diagnostic::error(Code::E0616, format!("the run does not report `{name}`"));
         d = match bare.filter(|b| metric(b)) {
             Some(b) if run.validated => d
-                .label(at, "known only at the end of an epoch")
-                .help(format!("watch `{b}`, or do it after each epoch")),
-            Some(b) => d
-                .label(at, "needs a validation part, and the data have none")
-                .help(format!(
-                    "give `val` a share in `split`, or watch `{b}` with `monitor = {b}`"
-                )),
+                .label(at, "only known at the end of an epoch")
+                .help(format!("monitor `{b}`, or save after each epoch")),
+            Some(b) => d.label(at, "there is no validation set").help(format!(
+                "add a `val` set to `split`, or write `monitor = {b}`"
+            )),
             None => {
                 let vals = run.metrics.iter().filter(|_| held);
                 let names: Vec<String> = (run.metrics.iter().map(|(m, _)| m.clone()))
                     .chain(vals.map(|(m, _)| format!("val_{m}")))
                     .collect();
-                let d = d.label(at, "not a metric of this run");
+                let d = d.label(at, "unknown metric");
                 match did_you_mean(name, names.iter().map(String::as_str)) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),
-                    None => d.note(format!("it reports {}", names.join(", "))),
+                    None => d.note(format!("the run reports {}", names.join(", "))),
                 }
             }
         };

@@ -84,9 +84,10 @@ impl Elab<'_> {
         match self.read(e, r)? {
             Read::Truth(test) => Some(test),
             Read::Number(_) => {
-                let d = Diagnostic::error(Code::E0631, "a rule asks what is true or false")
-                    .label(e.span, "this is a number")
-                    .help("compare it with something: `val_accuracy > 0.98`");
+                let d =
+                    Diagnostic::error(Code::E0631, "the condition of a rule must be true or false")
+                        .label(e.span, "this is a number")
+                        .help("compare it with something, as in `val_accuracy > 0.98`");
                 self.report(d);
                 None
             }
@@ -100,7 +101,7 @@ impl Elab<'_> {
                 self.error(
                     Code::E0631,
                     e.span,
-                    "a number is wanted here",
+                    "expected a number",
                     "this is true or false",
                 );
                 None
@@ -129,18 +130,18 @@ impl Elab<'_> {
                 match (comparison(*op), arithmetic(*op)) {
                     (Some(by), _) => Read::Truth(Test::Compare(by, x, y)),
                     (_, Some(by)) => Read::Number(Term::Binary(by, x, y)),
-                    _ => return self.not_in_a_rule(e.span, "an operator of tensors"),
+                    _ => return self.not_in_a_rule(e.span, "this operator is for tensors"),
                 }
             }
             ExprKind::Call { callee, args, .. } => match &callee.kind {
                 ExprKind::Name(f) => return self.rule_call(f, args, e, r),
-                _ => return self.not_in_a_rule(e.span, "a call of what is no name"),
+                _ => return self.not_in_a_rule(e.span, "only a name can be called"),
             },
             ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Percent(_) | ExprKind::Bool(_) => {
                 return self.rule_constant(e);
             }
-            ExprKind::Str(_) => return self.not_in_a_rule(e.span, "a text"),
-            _ => return self.not_in_a_rule(e.span, "not a number that a rule knows"),
+            ExprKind::Str(_) => return self.not_in_a_rule(e.span, "this is a string"),
+            _ => return self.not_in_a_rule(e.span, "unknown name in a rule"),
         })
     }
 
@@ -176,9 +177,9 @@ impl Elab<'_> {
             1 => return Some(()),
             0 => "the optimizer has no argument `lr`",
             _ if r.every_rate => return Some(()),
-            _ => "each optimizer has one of its own",
+            _ => "each optimizer has its own learning rate",
         };
-        self.error(Code::E0631, at, "`lr` is not one number here", reason);
+        self.error(Code::E0631, at, "`lr` is ambiguous here", reason);
         None
     }
 
@@ -206,16 +207,16 @@ impl Elab<'_> {
             }
             (past, [metric, mode @ ..]) if PAST.contains(&past) && mode.len() < 2 => {
                 let ExprKind::Name(name) = &metric.value.kind else {
-                    return self.not_in_a_rule(metric.span, "not the name of a metric");
+                    return self.not_in_a_rule(metric.span, "expected the name of a metric");
                 };
                 match past {
                     "previous" if mode.is_empty() => Term::Previous(self.watch(name, None, r)?),
-                    "previous" => return self.not_in_a_rule(e.span, "an argument too many"),
+                    "previous" => return self.not_in_a_rule(e.span, "unexpected argument"),
                     past => {
                         let mode = mode.first();
                         if mode.is_some_and(|m| m.name.as_ref().is_none_or(|n| &*n.text != "mode"))
                         {
-                            return self.not_in_a_rule(e.span, "an argument too many");
+                            return self.not_in_a_rule(e.span, "unexpected argument");
                         }
                         let mode = mode.map(|m| &m.value);
                         let better = self.better(r.run, &name.text, mode, name.span)?;
@@ -229,9 +230,8 @@ impl Elab<'_> {
             }
             (name, _) => {
                 let known = ["abs", "minimum", "maximum"].iter().chain(&PAST);
-                let d =
-                    Diagnostic::error(Code::E0631, format!("a rule cannot ask this of `{name}`"))
-                        .label(e.span, "not something that a rule computes");
+                let d = Diagnostic::error(Code::E0631, format!("a rule cannot use `{name}`"))
+                    .label(e.span, "not available in a rule");
                 let d = match did_you_mean(name, known.copied().filter(|k| *k != name)) {
                     Some(near) => d.help(format!("did you mean `{near}`?")).fix(f.span, near),
                     None => d.help(
@@ -261,9 +261,11 @@ impl Elab<'_> {
     }
 
     fn not_in_a_rule<T>(&mut self, at: Span, found: &str) -> Option<T> {
-        let d = Diagnostic::error(Code::E0631, "a rule compares numbers")
+        let d = Diagnostic::error(Code::E0631, "a rule can only compare numbers")
             .label(at, found)
-            .help("metrics, `epoch`, `step`, `lr` and numbers, with arithmetic and comparisons");
+            .help(
+                "use metrics, `epoch`, `step`, `lr` and numbers, with arithmetic and comparisons",
+            );
         self.report(d);
         None
     }
@@ -325,7 +327,13 @@ impl Elab<'_> {
         let text = match self.eval(e) {
             Val::Str(s) => s,
             Val::Error => return None,
-            v => return self.bad_value("a message is a text in quotes", e.span, &v.describe()),
+            v => {
+                return self.bad_value(
+                    "a message must be a string in quotes",
+                    e.span,
+                    &v.describe(),
+                );
+            }
         };
         let parsed = Pattern::parse(&text).map_err(Some).and_then(|pattern| {
             self.fillable(&pattern, e.span, r.run, &PLACES, each_step)?;
@@ -334,9 +342,9 @@ impl Elab<'_> {
         match parsed {
             Ok(pattern) => Some(pattern),
             Err(reason) => self.bad_value(
-                "a message names its values as `{loss:.3f}`",
+                "values in a message are written like `{loss:.3f}`",
                 e.span,
-                &format!("a text in which {}", reason?),
+                &format!("a string in which {}", reason?),
             ),
         }
     }
