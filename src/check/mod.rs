@@ -22,15 +22,19 @@ use crate::span::SourceMap;
 
 use elab::load::load;
 use elab::world::Purpose;
-use program::check_decls;
+use program::{EXTENSIONS, check_decls};
 
-pub use builtins::BUILTINS;
 pub use data::feed::FeedInfo;
 pub use elab::builtin::Builtin;
 pub use elab::load::Files;
 pub use elab::state::LayerUse;
 pub use elab::world::Sizes;
 pub use program::Checked;
+
+/// Every function that Rust knows by name.
+pub fn functions() -> impl Iterator<Item = &'static Builtin> {
+    EXTENSIONS.all()
+}
 
 /// The result of checking: diagnostics in order of place, and the program if none is an error.
 pub struct Report {
@@ -90,7 +94,7 @@ fn check_here(
     sizes: &Sizes,
     purpose: Purpose,
 ) -> Report {
-    let mut loaded = load(files, path, overrides, purpose);
+    let mut loaded = load(files, path, overrides, purpose, EXTENSIONS);
     loaded.world.sizes = sizes.clone();
     let mut diags = std::mem::take(&mut loaded.diagnostics);
     let mut probes = Vec::new();
@@ -114,5 +118,19 @@ fn check_here(
         checked: checked.filter(|_| !failed && purpose == Purpose::Run),
         diagnostics: diags,
         map,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_so_that_find_works() {
+        for table in EXTENSIONS.tables {
+            assert!(table.windows(2).all(|w| w[0].name < w[1].name));
+        }
+        assert!(EXTENSIONS.find("reshape").is_some() && EXTENSIONS.find("dense").is_none());
+        assert!(functions().all(|b| EXTENSIONS.find(b.name).is_some_and(|f| f.name == b.name)));
     }
 }

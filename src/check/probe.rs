@@ -6,7 +6,7 @@ use crate::span::SourceId;
 
 use crate::check::elab::load::{Files, load};
 use crate::check::elab::world::Purpose;
-use crate::check::program::check_decls;
+use crate::check::program::{EXTENSIONS, check_decls};
 use crate::check::sweep::Probe;
 
 /// Of longer lists the rest is met when its trials are run.
@@ -24,7 +24,7 @@ pub fn probe(
     for p in probes.iter().filter(free).take(MOST) {
         let mut set = overrides.to_vec();
         set.push((p.name.clone(), p.text.clone()));
-        let mut loaded = load(files, path, &set, Purpose::Report);
+        let mut loaded = load(files, path, &set, Purpose::Report, EXTENSIONS);
         let mut found = std::mem::take(&mut loaded.diagnostics);
         check_decls(&loaded, &mut found, &mut Vec::new());
         let Some(first) = found.iter().find(|d| d.severity == Severity::Error) else {

@@ -16,6 +16,7 @@ use crate::syntax::ast::{self, DeclKind};
 
 use super::data::feed::FeedInfo;
 use super::elab::Elab;
+use super::elab::builtin::Extensions;
 use super::elab::load::Loaded;
 use super::elab::pattern::{Pattern, tensor_pattern};
 use super::elab::state::{LayerUse, Mode};
@@ -24,7 +25,18 @@ use super::elab::world::{Global, Purpose, World};
 use super::sweep::{Probe, Trained};
 use super::train::callbacks::Reported;
 use super::train::settings::{Run, setting};
-use super::unused;
+use super::{builtins, data, eval, unused};
+
+/// Every function that Rust knows by name, and what data blocks add to expressions.
+pub const EXTENSIONS: Extensions = Extensions {
+    tables: &[
+        builtins::TABLE,
+        eval::builtin::TABLE,
+        data::functions::TABLE,
+    ],
+    data_call: |el, e| el.data_call(e),
+    row_stage: |el, rows, stage| el.row_stage(rows, stage),
+};
 
 /// A program without errors.
 #[derive(Debug)]

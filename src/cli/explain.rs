@@ -1,6 +1,6 @@
 //! `nnc explain CODE|NAME`: the page of an error code, or a definition of the standard library.
 
-use crate::check::BUILTINS;
+use crate::check::functions;
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::diag::{Code, did_you_mean};
@@ -41,6 +41,6 @@ fn definitions(name: &str) -> Option<String> {
 
 /// A function that the compiler knows.
 fn builtin(name: &str) -> Option<String> {
-    let b = BUILTINS.iter().find(|b| b.name == name)?;
+    let b = functions().find(|b| b.name == name)?;
     Some(format!("{}({})\n\n{}", b.name, b.params.join(", "), b.doc))
 }

@@ -7,6 +7,7 @@
 //! parse     pieces -> declarations; build, expr: pairs -> nodes
 //! fmt       tree -> text, in the one layout
 //! dump      tree -> text, for people who look at trees
+//! visit     a walk over the tree, for whoever looks for names in it
 //! explain   where the grammar stopped -> what to say about it
 //! ```
 
@@ -22,6 +23,7 @@ mod layout;
 mod lexer;
 mod parse;
 mod slips;
+pub mod visit;
 
 pub use fmt::format;
 pub use parse::{MAX_SHOWN, MAX_SOURCE, parse};

@@ -4,7 +4,6 @@ use crate::diag::{Code, Diagnostic, counted, did_you_mean};
 use crate::ir::{Dim, Elem, Shape};
 use crate::span::Span;
 
-use crate::check::data::augment::stage_for;
 use crate::check::elab::Elab;
 use crate::check::elab::builtin::Args;
 use crate::check::elab::type_errors::axes;
@@ -68,7 +67,7 @@ impl Elab<'_> {
                     format!("`{}` has no argument `{}`", a.builtin.name, n.text),
                 )
                 .label(n.span, "unknown argument");
-                if let Some(stage) = stage_for(a.builtin, &n.text) {
+                if let Some(stage) = (a.builtin.elsewhere)(&n.text) {
                     d = d.help(stage);
                 } else if let Some(near) = did_you_mean(&n.text, known.iter().copied()) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);

@@ -7,7 +7,7 @@ use crate::span::Span;
 use crate::check::elab::Elab;
 use crate::check::elab::builtin::Args;
 use crate::check::elab::value::{ArgVal, Meaning, Tensor, Val};
-use crate::check::types::broadcast::broadcast_shape;
+use crate::check::types::shape::broadcast_shape;
 
 impl Elab<'_> {
     pub(super) fn reshape(&mut self, a: &Args) -> Val {

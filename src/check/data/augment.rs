@@ -8,7 +8,7 @@ use crate::ir::{Dim, Elem, Prim, Role, Type};
 use crate::spec::augment::{AugmentSpec, Erasing, Fill, Ranges, Saved, Shift};
 
 use crate::check::elab::Elab;
-use crate::check::elab::builtin::{Args, Builtin};
+use crate::check::elab::builtin::Args;
 use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
@@ -61,10 +61,7 @@ const STAGES: &[(&str, &str)] = &[
 ];
 
 /// What to write in place of an argument that stands elsewhere.
-pub fn stage_for(builtin: &Builtin, argument: &str) -> Option<String> {
-    if builtin.params != PARAMS {
-        return None;
-    }
+pub fn other_place(argument: &str) -> Option<String> {
     let stage = STAGES.iter().find(|(name, _)| *name == argument);
     let behind = || crate::library::names().any(|n| n == argument);
     match stage {
@@ -77,7 +74,7 @@ pub fn stage_for(builtin: &Builtin, argument: &str) -> Option<String> {
 }
 
 impl Elab<'_> {
-    pub fn augment(&mut self, a: &Args) -> Val {
+    pub(super) fn augment(&mut self, a: &Args) -> Val {
         let before = self.diags.len();
         let Some(t) = self.tensor_at(a, "images") else {
             return Val::Error;

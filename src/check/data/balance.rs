@@ -10,7 +10,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::value::{Home, Meaning, Tensor};
 
-use super::DataEnv;
+use super::env::DataEnv;
 use super::missing::name_of;
 
 pub const BALANCE: &str = "balance";

@@ -4,17 +4,18 @@ use std::rc::Rc;
 
 use crate::diag::{Code, did_you_mean};
 use crate::ir::{Dim, Role};
-use crate::syntax::ast::{self, Expr, ExprKind, Ident};
+use crate::span::Span;
+use crate::syntax::ast::{Expr, Ident};
+use crate::syntax::visit::{Binding, Free, Visitor, walk_expr};
 
-use crate::check::builtins::find;
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::{per_sample_text, tensor_pattern};
 use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Home, Rows, RowsKind, Tensor, Val};
 
-use super::columns::column_of_call;
-use super::{DataEnv, Feed};
+use super::env::{DataEnv, Feed};
+use super::series::column_of_call;
 
 /// An `input` or `target` as a model is fed it.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +105,7 @@ impl Elab<'_> {
                 self.name(&f.name)
             }
             Some(e) => {
-                let mut names = Vec::new();
-                names_of_values(e, &mut names);
+                let names = names_of_values(e);
                 if names.iter().any(|n| env.broken.contains(&n.text)) {
                     return None;
                 }
@@ -156,7 +156,7 @@ impl Elab<'_> {
 
     pub(super) fn is_unknown_name(&self, name: &str) -> bool {
         !self.world.globals.contains_key(name)
-            && find(name).is_none()
+            && self.world.builtin(name).is_none()
             && self.world.library(name).is_none()
             && !matches!(
                 name,
@@ -210,85 +210,39 @@ impl Elab<'_> {
     }
 }
 
-/// Every name an expression mentions.
-pub fn names_in<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
-    walk(e, &|_| None, out);
+/// The names that a feed reads, but for those of columns that a function of columns is given: of
+/// these it makes others.
+fn names_of_values(e: &Expr) -> Vec<&Ident> {
+    let mut values = Values::default();
+    values.expr(e);
+    let mut names = values.free.names;
+    names.retain(|n| !values.made_into_others.contains(&n.span));
+    names
 }
 
-/// Every name but those of columns that a function of columns is given: of these it makes
-/// others.
-fn names_of_values<'a>(e: &'a Expr, out: &mut Vec<&'a Ident>) {
-    walk(e, &|e| column_of_call(e).map(|(column, _)| column), out);
+#[derive(Default)]
+struct Values<'a> {
+    free: Free<'a>,
+    made_into_others: Vec<Span>,
 }
 
-/// `skip` gives a name that its expression, a call or a pipe, begins with and that does not count.
-pub fn walk<'a>(e: &'a Expr, skip: &dyn Fn(&Expr) -> Option<&Ident>, out: &mut Vec<&'a Ident>) {
-    if let Some(skipped) = skip(e).map(|n| n.span) {
-        let mut all = Vec::new();
-        walk(e, &|_| None, &mut all);
-        out.extend(all.into_iter().filter(|n| n.span != skipped));
-        return;
+impl<'a> Visitor<'a> for Values<'a> {
+    fn expr(&mut self, e: &'a Expr) {
+        if let Some((column, _)) = column_of_call(e) {
+            self.made_into_others.push(column.span);
+        }
+        walk_expr(self, e);
     }
-    let names_in = |e: &'a Expr, out: &mut Vec<&'a Ident>| walk(e, skip, out);
-    match &e.kind {
-        ExprKind::Name(n) => out.push(n),
-        ExprKind::List(items) => items.iter().for_each(|i| names_in(i, out)),
-        ExprKind::Tuple(items) => items.iter().for_each(|a| names_in(&a.value, out)),
-        ExprKind::Unary(_, a) => names_in(a, out),
-        ExprKind::Binary(_, a, b)
-        | ExprKind::Range(a, b)
-        | ExprKind::Pipe { value: a, stage: b } => {
-            names_in(a, out);
-            names_in(b, out);
-        }
-        ExprKind::Call { callee, args, .. } => {
-            names_in(callee, out);
-            args.iter().for_each(|a| names_in(&a.value, out));
-        }
-        ExprKind::Index { base, items } => {
-            names_in(base, out);
-            for i in items {
-                match i {
-                    ast::IndexItem::Rest(_) => {}
-                    ast::IndexItem::At(e) => names_in(e, out),
-                    ast::IndexItem::Slice {
-                        start, end, step, ..
-                    } => {
-                        [start, end, step]
-                            .into_iter()
-                            .flatten()
-                            .for_each(|e| names_in(e, out));
-                    }
-                }
-            }
-        }
-        ExprKind::Field { base, .. } => names_in(base, out),
-        ExprKind::If {
-            cond,
-            then,
-            otherwise,
-        } => {
-            names_in(cond, out);
-            for b in std::iter::once(then).chain(otherwise) {
-                if let Some(v) = &b.value {
-                    names_in(v, out);
-                }
-            }
-        }
-        ExprKind::Int(_)
-        | ExprKind::Float(_)
-        | ExprKind::Percent(_)
-        | ExprKind::Str(_)
-        | ExprKind::Bool(_)
-        | ExprKind::None => {}
-        ExprKind::When { cond, action } => {
-            names_in(cond, out);
-            names_in(action, out);
-        }
-        ExprKind::Scan(s) => s
-            .elements
-            .iter()
-            .chain(&s.carries)
-            .for_each(|(_, e)| names_in(e, out)),
+    fn read(&mut self, n: &'a Ident) {
+        self.free.read(n);
+    }
+    fn bind(&mut self, n: &'a Ident, how: Binding) {
+        self.free.bind(n, how);
+    }
+    fn enter(&mut self) {
+        self.free.enter();
+    }
+    fn leave(&mut self) {
+        self.free.leave();
     }
 }

@@ -8,7 +8,7 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
-use super::DataEnv;
+use super::env::DataEnv;
 
 const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
 

@@ -38,18 +38,21 @@ pub fn stage_call(e: &Expr) -> Option<(&Ident, &[Arg])> {
 
 impl Elab<'_> {
     /// `tokens(text, vocab)`: a call whose first argument is rows. None: an ordinary call.
-    pub fn row_call(&mut self, callee: &Expr, args: &[Arg], span: Span) -> Option<Val> {
+    pub(super) fn row_call(&mut self, e: &Expr) -> Option<Val> {
+        let ExprKind::Call { callee, args, .. } = &e.kind else {
+            return None;
+        };
         let ExprKind::Name(f) = &callee.kind else {
             return None;
         };
-        let [first, rest @ ..] = args else {
+        let [first, rest @ ..] = args.as_slice() else {
             return None;
         };
         if first.name.is_some() || !is_row_function(&f.text) || !self.gives_rows(&first.value) {
             return None;
         }
         Some(match self.eval(&first.value) {
-            Val::Rows(rows) => self.row_function(&rows, f, rest, span, true),
+            Val::Rows(rows) => self.row_function(&rows, f, rest, e.span, true),
             other => other,
         })
     }
@@ -156,7 +159,7 @@ impl Elab<'_> {
     }
 
     /// A function of rows met where there are none.
-    pub fn of_rows_only(&mut self, a: &Args) -> Val {
+    pub(super) fn of_rows_only(&mut self, a: &Args) -> Val {
         let known = a
             .args
             .iter()

@@ -11,7 +11,7 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
-use super::DataEnv;
+use super::env::DataEnv;
 
 /// What can stand behind `source`.
 const READERS: &[Reader] = &[

@@ -18,8 +18,8 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Val};
 
+use super::env::{Column, DataEnv};
 use super::rows::stage_call;
-use super::{Column, DataEnv};
 
 const METHODS: [&str; 6] = ["random", "stratify", "hash", "time", "given", "kfold"];
 
@@ -348,5 +348,26 @@ impl Elab<'_> {
             return None;
         }
         Some(c.text.to_string())
+    }
+}
+
+impl Elab<'_> {
+    pub(super) fn part(&mut self, p: &Ident) -> Option<Part> {
+        match &*p.text {
+            "train" => Some(Part::Train),
+            "val" => Some(Part::Val),
+            "test" => Some(Part::Test),
+            other => {
+                let mut d = Diagnostic::error(Code::E0504, format!("unknown set `{other}`"))
+                    .label(p.span, "the sets are `train`, `val` and `test`");
+                if let Some(near) = did_you_mean(other, ["train", "val", "test"]) {
+                    d = d.help(format!("did you mean `{near}`?")).fix(p.span, near);
+                } else if matches!(other, "validation" | "valid" | "dev") {
+                    d = d.help("did you mean `val`?").fix(p.span, "val");
+                }
+                self.report(d);
+                None
+            }
+        }
     }
 }

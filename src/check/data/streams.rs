@@ -8,7 +8,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::state::Fit;
 use crate::check::eval::fitted::{ONLY, percentile};
 
-use super::DataEnv;
+use super::env::DataEnv;
 
 impl Elab<'_> {
     /// Refuses what the block asks of its streamed rows that cannot be done in passes over them.

@@ -8,6 +8,7 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::SourceId;
 use crate::syntax::{self, ast};
 
+use super::builtin::Extensions;
 use super::value::DefRef;
 use super::world::{ConstState, Global, Purpose, World};
 
@@ -30,10 +31,11 @@ pub fn load(
     path: &str,
     overrides: &[(String, String)],
     purpose: Purpose,
+    extensions: Extensions,
 ) -> Loaded {
     let mut loader = Loader {
         files,
-        world: World::new(purpose),
+        world: World::new(purpose, extensions),
         decls: Vec::new(),
         diagnostics: Vec::new(),
         read: HashMap::new(),

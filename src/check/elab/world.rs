@@ -11,8 +11,7 @@ use crate::library;
 use crate::span::{SourceMap, Span};
 use crate::syntax::{self, ast};
 
-use crate::check::builtins::BUILTINS;
-
+use super::builtin::{Builtin, Extensions};
 use super::pattern::{MeaningPattern, ParamType, Pattern, param_type};
 use super::state::{Fit, Gives, Stage};
 use super::value::{DefRef, Meaning, Val, lists, literal};
@@ -46,9 +45,13 @@ pub enum Purpose {
     Report,
 }
 
-#[derive(Debug, Default)]
+/// Sizes that only the data can tell, by name: `length`, `vocab.size`.
+pub type Sizes = HashMap<String, i64>;
+
+#[derive(Debug)]
 pub struct World {
     pub purpose: Purpose,
+    pub extensions: Extensions,
     pub map: RefCell<SourceMap>,
     /// Names of the user's file and what it imports, with their places.
     pub globals: HashMap<Arc<str>, (Global, Span)>,
@@ -58,7 +61,7 @@ pub struct World {
     /// What every optimizer takes, once one is asked for it.
     stages: OnceCell<Vec<Stage>>,
     /// Sizes that the data determined, by name, once they have been read.
-    pub sizes: HashMap<String, i64>,
+    pub sizes: Sizes,
     /// What the data block at hand fits: its models see its sizes.
     fits: RefCell<HashMap<Arc<str>, Fit>>,
     /// The program is too large, and was reported: nothing more is applied.
@@ -66,11 +69,24 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(purpose: Purpose) -> World {
+    pub fn new(purpose: Purpose, extensions: Extensions) -> World {
         World {
             purpose,
-            ..World::default()
+            extensions,
+            map: RefCell::default(),
+            globals: HashMap::new(),
+            consts: RefCell::default(),
+            library: RefCell::default(),
+            parts: RefCell::default(),
+            stages: OnceCell::new(),
+            sizes: Sizes::new(),
+            fits: RefCell::default(),
+            exhausted: Cell::new(false),
         }
+    }
+    /// The function that Rust knows by a name.
+    pub fn builtin(&self, name: &str) -> Option<&'static Builtin> {
+        self.extensions.find(name)
     }
     /// A size that only the data can tell: a symbol until they have been read.
     pub fn fitted_size(&self, name: &str) -> Dim {
@@ -155,7 +171,7 @@ impl World {
     pub fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = self.globals.keys().cloned().collect();
         names.extend(library::names().map(Arc::from));
-        names.extend(BUILTINS.iter().map(|b| Arc::from(b.name)));
+        names.extend(self.extensions.all().map(|b| Arc::from(b.name)));
         names.extend(self.fits.borrow().keys().cloned());
         names.sort();
         names
@@ -211,6 +227,3 @@ fn target_meaning(def: &ast::Def) -> Option<MeaningPattern<'_>> {
 fn target_axes(def: &ast::Def) -> usize {
     target(def).map_or(0, |p| p.dims.len())
 }
-
-/// Sizes that only the data can tell, by name: `length`, `vocab.size`.
-pub type Sizes = std::collections::HashMap<String, i64>;

@@ -1,8 +1,35 @@
-//! Functions that call what they are given.
+//! Functions that Rust knows by name and that evaluate something.
+
+use crate::diag::Code;
 
 use crate::check::elab::Elab;
-use crate::check::elab::builtin::Args;
+use crate::check::elab::builtin::{Args, Builtin, builtin};
 use crate::check::elab::value::{ArgVal, Val};
+
+use super::collected::COLLECTED;
+
+/// By name, in order.
+pub const TABLE: &[Builtin] = &[
+    builtin(
+        COLLECTED,
+        &["x"],
+        "every row of `x` in the epoch, as the initial value of a metric's state",
+        |el, a| {
+            el.error(
+                Code::E0415,
+                a.span,
+                "`collected` must be the initial value of a metric's state",
+                "write `state all = ` before it",
+            )
+        },
+    ),
+    builtin(
+        "fold",
+        &["list", "f"],
+        "`f(f(a, b), c)` for `[a, b, c]`",
+        |el, a| el.fold(a),
+    ),
+];
 
 impl Elab<'_> {
     /// Items from the left, two at a time.

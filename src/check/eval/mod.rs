@@ -89,17 +89,14 @@ impl Elab<'_> {
             }
             ExprKind::Binary(op, a, b) => self.eval_binary(*op, a, b, e.span),
             ExprKind::Call { callee, args, .. } => {
-                if let Some(v) = self.row_call(callee, args, e.span) {
-                    return v;
-                }
-                if let Some(v) = self.column_call(e) {
+                if let Some(v) = (self.world.extensions.data_call)(self, e) {
                     return v;
                 }
                 let f = self.eval(callee);
                 let args = self.args(args);
                 self.call(f, args, e.span, hint)
             }
-            ExprKind::Pipe { value, stage } => match self.column_call(e) {
+            ExprKind::Pipe { value, stage } => match (self.world.extensions.data_call)(self, e) {
                 Some(v) => v,
                 None => self.pipe(value, stage),
             },
@@ -205,7 +202,7 @@ impl Elab<'_> {
         let v = self.eval(value);
         match v {
             Val::Error => return v,
-            Val::Rows(rows) => return self.row_stage(&rows, stage),
+            Val::Rows(rows) => return (self.world.extensions.row_stage)(self, &rows, stage),
             _ => {}
         }
         let span = stage.span;

@@ -8,7 +8,6 @@ use crate::ir::Elem;
 use crate::span::Span;
 use crate::syntax::ast::Ident;
 
-use crate::check::builtins::find;
 use crate::check::elab::Elab;
 use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::state::Fit;
@@ -20,7 +19,7 @@ impl Elab<'_> {
         self.top().get(name).is_some()
             || (!self.top().library
                 && (self.world.globals.contains_key(name) || self.world.fit(name).is_some()))
-            || find(name).is_some()
+            || self.world.builtin(name).is_some()
             || matches!(name, "training" | "trainable" | "real" | "int" | "bool")
             || self.world.library(name).is_some()
     }
@@ -89,7 +88,7 @@ impl Elab<'_> {
                 Some(Fit::Tensors(_) | Fit::Lengths(_)) | None => {}
             }
         }
-        if let Some(b) = find(&n.text) {
+        if let Some(b) = self.world.builtin(&n.text) {
             return Val::Builtin(b);
         }
         if let Some(defs) = self.world.library(&n.text) {

@@ -236,32 +236,6 @@ impl Elab<'_> {
         Some(shape)
     }
 
-    /// A size of an axis: an integer of at least 0.
-    pub fn positive_size(&mut self, v: Val, span: Span) -> Option<Dim> {
-        match v {
-            Val::Int(d) if d.sign() == Some(std::cmp::Ordering::Less) => {
-                self.error(
-                    Code::E0210,
-                    span,
-                    "a size cannot be negative",
-                    format!("this is {d}"),
-                );
-                None
-            }
-            Val::Int(d) => Some(d),
-            Val::Error | Val::Unknown(_) => None,
-            other => {
-                self.error(
-                    Code::E0301,
-                    span,
-                    "a size must be an integer",
-                    format!("this is {}", other.describe()),
-                );
-                None
-            }
-        }
-    }
-
     /// A tensor for a pattern whose unbound names become symbols of their own: generic checks.
     pub fn fresh(&mut self, pattern: &Pattern, name: &str) -> Tensor {
         let mut shape = Shape::new();

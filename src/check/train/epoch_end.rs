@@ -13,12 +13,11 @@ use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, StmtKind};
+use crate::syntax::visit::{Names, free_names};
 
-use crate::check::data::feed::names_in;
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Tensor, Val, lists};
 use crate::check::eval::collected::collected;
-use crate::check::unused::reads_of;
 
 use super::metrics::{MetricOf, MetricUse};
 
@@ -60,7 +59,8 @@ impl Phases {
             self.states.extend(list.iter().map(|d| d.name.text.clone()));
             return When::Both;
         }
-        let (reads, binds) = reads_of(s);
+        let names = Names::of_stmt(s);
+        let (reads, binds) = (names.read, names.bound.into_keys().collect::<Vec<_>>());
         let assigns = binds.iter().any(|n| self.states.contains(n));
         let batch = reads.iter().any(|n| self.batch.contains(n));
         let end = reads.iter().any(|n| self.end.contains(n));
@@ -110,8 +110,7 @@ impl Elab<'_> {
             self.no_value(&def.name, &def.body);
             return false;
         };
-        let mut names = Vec::new();
-        names_in(value, &mut names);
+        let names = free_names(value);
         if let Some(n) = names.iter().find(|n| phases.batch.contains(&n.text)) {
             let d = Diagnostic::error(
                 Code::E0415,

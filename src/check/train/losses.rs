@@ -9,7 +9,7 @@ use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 use crate::syntax::ast::{self, Arg, DefKind, Ident};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::state::Comparison;

@@ -10,7 +10,7 @@ use crate::ir::{Dim, Elem, Prim, Role, Type};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
 use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val};

@@ -20,8 +20,8 @@ use crate::ir::{OutputRole, Role};
 use crate::spec::TrainSpec;
 use crate::syntax::ast::{self, DefKind, Ident, Step, Train, TrainItem};
 
-use crate::check::data::DataEnv;
 use crate::check::data::balance::BALANCE;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Tensor, Val};
 

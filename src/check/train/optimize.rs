@@ -9,8 +9,8 @@ use crate::diag::Code;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
 use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
+use crate::syntax::visit::free_names;
 
-use crate::check::data::feed::names_in;
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
 use crate::check::elab::value::{
@@ -29,9 +29,7 @@ fn requirements(def: &Def) -> &[Stmt] {
         let StmtKind::Require { cond, .. } = &s.kind else {
             return false;
         };
-        let mut names = Vec::new();
-        names_in(cond, &mut names);
-        names
+        free_names(cond)
             .iter()
             .all(|n| config.iter().any(|p| p.name.text == n.text))
     };

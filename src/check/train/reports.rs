@@ -20,7 +20,7 @@ use crate::span::Span;
 use crate::spec::{Report, ReportKind, Strategy};
 use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting, Train, TrainItem};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::state::Compared;

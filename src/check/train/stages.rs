@@ -15,36 +15,35 @@ use crate::ir::{Elem, Prim};
 use crate::span::Span;
 
 use crate::check::elab::Elab;
-use crate::check::elab::builtin::{Args, Builtin};
+use crate::check::elab::builtin::{Args, Builtin, builtin};
 use crate::check::elab::state::{Gives, Rule, Running, StateInfo};
 use crate::check::elab::value::{Configured, Home, Meaning, Tensor, Val};
 
 /// What stages find in scope.
-const STAGE: [Builtin; 3] = [
-    Builtin {
-        name: "update",
-        params: &["param", "grad", "step", "when?"],
-        doc: "new value of the parameter by the optimizer's own rule; where `when` is false, its states do not change",
-        run: |el, a| el.own_update(a),
-    },
-    Builtin {
-        name: "global_norm",
-        params: &[],
-        doc: "norm of all gradients together",
-        run: |el, a| el.global_norm(a.span),
-    },
-    Builtin {
-        name: "at_end",
-        params: &["state"],
-        doc: "sets the parameter to the value of a state when training ends",
-        run: |el, a| el.at_end(a),
-    },
+static STAGE: [Builtin; 3] = [
+    builtin(
+        "update",
+        &["param", "grad", "step", "when?"],
+        "new value of the parameter by the optimizer's own rule; where `when` is false, its states do not change",
+        |el, a| el.own_update(a),
+    ),
+    builtin(
+        "global_norm",
+        &[],
+        "norm of all gradients together",
+        |el, a| el.global_norm(a.span),
+    ),
+    builtin(
+        "at_end",
+        &["state"],
+        "sets the parameter to the value of a state when training ends",
+        |el, a| el.at_end(a),
+    ),
 ];
 
 /// The names of [`STAGE`] with their values.
 pub fn stage_names() -> impl Iterator<Item = (&'static str, Val)> {
-    static ALL: &[Builtin] = &STAGE;
-    ALL.iter().map(|b| (b.name, Val::Builtin(b)))
+    STAGE.iter().map(|b| (b.name, Val::Builtin(b)))
 }
 
 impl Elab<'_> {

@@ -9,8 +9,8 @@ use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 
+use crate::check::data::env::{DataEnv, Feed};
 use crate::check::data::missing::name_of;
-use crate::check::data::{DataEnv, Feed};
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::scope::Frame;

@@ -11,7 +11,7 @@ use crate::span::Span;
 use crate::spec::{Rows as RowsSpec, *};
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::data::rows::{is_row_function, stage_call};
 use crate::check::elab::Elab;
 use crate::check::elab::state::Fit;

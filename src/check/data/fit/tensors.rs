@@ -5,7 +5,7 @@ use crate::ir::{Dim, Elem, Type};
 use crate::spec::{FitKind, Learn, Power, Rows as RowsSpec, Spacing};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 

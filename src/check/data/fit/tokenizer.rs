@@ -6,7 +6,7 @@ use crate::ir::Dim;
 use crate::spec::{FitKind, Rows as RowsSpec, Tokenizing, WordIds};
 use crate::syntax::ast::{Arg, ExprKind, Ident};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::Val;

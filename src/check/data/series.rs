@@ -8,20 +8,20 @@
 //! ahead(passengers, 1)         the one after
 //! ```
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
 use crate::span::Span;
 use crate::spec::{Make, Method, Rows as RowsSpec};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
+use crate::syntax::visit::{Visitor, walk_expr};
 
 use crate::check::elab::Elab;
 use crate::check::elab::state::Numbers;
 use crate::check::elab::value::{Meaning, Val};
 
-use super::DataEnv;
-use super::feed::walk;
+use super::env::DataEnv;
 use super::missing::name_of;
 use super::rows::stage_call;
 
@@ -63,7 +63,7 @@ impl Elab<'_> {
     }
 
     /// A function of a column in an input of a data block. None: an ordinary call or pipe.
-    pub fn column_call(&mut self, e: &Expr) -> Option<Val> {
+    pub(super) fn column_call(&mut self, e: &Expr) -> Option<Val> {
         if self.feed_depth == 0 || self.frames.len() != self.feed_depth {
             return None;
         }
@@ -210,24 +210,12 @@ impl Elab<'_> {
 
     /// Rows of a series that are thrown into parts at random stand in each other's windows.
     pub(super) fn series_apart(&mut self, env: &DataEnv) {
-        let found = RefCell::new(Vec::new());
-        let note = |e: &Expr| {
-            if let Some((column, (f, _))) = column_of_call(e)
-                && &*f.text != "missing"
-                && env.columns.contains_key(&column.text)
-            {
-                found.borrow_mut().push((e.span, f.text.clone()));
-            }
-        };
+        let mut moved = Moved { env, first: None };
         let feeds = env.inputs.iter().chain(&env.targets);
-        for e in feeds.filter_map(|f| f.value.as_ref()) {
-            let seen: &dyn Fn(&Expr) -> Option<&Ident> = &|e| {
-                note(e);
-                None
-            };
-            walk(e, seen, &mut Vec::new());
-        }
-        let Some((span, name)) = found.into_inner().into_iter().next() else {
+        feeds
+            .filter_map(|f| f.value.as_ref())
+            .for_each(|e| moved.expr(e));
+        let Some((span, name)) = moved.first else {
             return;
         };
         if let Some(s) = env.spec.sources.iter().find(|s| s.stream) {
@@ -250,5 +238,23 @@ impl Elab<'_> {
                     .help("use `split time(column)`, which keeps the sets apart in time");
             self.report(d);
         }
+    }
+}
+
+/// The first function that goes from row to row.
+struct Moved<'e> {
+    env: &'e DataEnv,
+    first: Option<(Span, Arc<str>)>,
+}
+
+impl<'a> Visitor<'a> for Moved<'_> {
+    fn expr(&mut self, e: &'a Expr) {
+        if let Some((column, (f, _))) = column_of_call(e)
+            && &*f.text != "missing"
+            && self.env.columns.contains_key(&column.text)
+        {
+            self.first.get_or_insert_with(|| (e.span, f.text.clone()));
+        }
+        walk_expr(self, e);
     }
 }

@@ -1,4 +1,4 @@
-//! The broadcasting rule: a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks
+//! Shapes, and the broadcasting rule: a scalar combines with anything, `[.., n]` with `[n]`, and equal ranks
 //! stretch an axis of 1. Nothing else.
 
 use smallvec::SmallVec;
@@ -232,5 +232,33 @@ impl Elab<'_> {
         } else {
             format!("write `{expanded}` to get {}", ShapeText(&long.ty.shape))
         })
+    }
+}
+
+impl Elab<'_> {
+    /// A size of an axis: an integer of at least 0.
+    pub fn positive_size(&mut self, v: Val, span: Span) -> Option<Dim> {
+        match v {
+            Val::Int(d) if d.sign() == Some(std::cmp::Ordering::Less) => {
+                self.error(
+                    Code::E0210,
+                    span,
+                    "a size cannot be negative",
+                    format!("this is {d}"),
+                );
+                None
+            }
+            Val::Int(d) => Some(d),
+            Val::Error | Val::Unknown(_) => None,
+            other => {
+                self.error(
+                    Code::E0301,
+                    span,
+                    "a size must be an integer",
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
+        }
     }
 }
