@@ -12,6 +12,7 @@ mod probe;
 mod program;
 mod sweep;
 mod train;
+mod trained;
 mod types;
 mod unused;
 
@@ -115,7 +116,7 @@ fn check_here(
     let failed = !fine(&diags);
     let map = loaded.world.map.into_inner();
     Report {
-        checked: checked.filter(|_| !failed && purpose == Purpose::Run),
+        checked: (!failed && purpose == Purpose::Run).then_some(checked),
         diagnostics: diags,
         map,
     }

@@ -156,24 +156,18 @@ pub const TABLE: &[Builtin] = &[
     builtin("logistic", &["x"], "1 / (1 + exp(-x))", |el, a| {
         el.unary(a, Unary::Logistic, None)
     }),
-    builtin(
-        "mask",
-        &["x"],
-        "mask of `x`, or none",
-        |el, a| el.mask_of(a),
-    ),
+    builtin("mask", &["x"], "mask of `x`, or none", |el, a| {
+        el.mask_of(a)
+    }),
     builtin(
         "max",
         &["x", "axis?", "keepdims?"],
         "maximum along axes",
         |el, a| el.reduce(a, Reduce::Max),
     ),
-    builtin(
-        "maximum",
-        &["x", "y"],
-        "elementwise maximum",
-        |el, a| el.extreme(a, Binary::Max),
-    ),
+    builtin("maximum", &["x", "y"], "elementwise maximum", |el, a| {
+        el.extreme(a, Binary::Max)
+    }),
     builtin(
         "mean",
         &["x", "axis?", "keepdims?"],
@@ -186,12 +180,9 @@ pub const TABLE: &[Builtin] = &[
         "minimum along axes",
         |el, a| el.reduce(a, Reduce::Min),
     ),
-    builtin(
-        "minimum",
-        &["x", "y"],
-        "elementwise minimum",
-        |el, a| el.extreme(a, Binary::Min),
-    ),
+    builtin("minimum", &["x", "y"], "elementwise minimum", |el, a| {
+        el.extreme(a, Binary::Min)
+    }),
     builtin(
         "other_axes",
         &["x", "axis"],

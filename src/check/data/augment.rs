@@ -100,9 +100,9 @@ impl Elab<'_> {
             return self.middle(a, t, &ranges);
         }
         let ty = Type::new(Elem::F32, self.augmented_shape(&t, &ranges));
-        let known = self.augmented.iter();
+        let known = self.data.augmented.iter();
         let same = |s: &&AugmentSpec| s.column == column && s.ranges == ranges;
-        let feed = self.feed_name.clone();
+        let feed = self.data.feed_name.clone();
         let of_this = |s: &&AugmentSpec| s.name.split(':').next() == Some(&*feed);
         let name = match known.clone().filter(of_this).find(same) {
             Some(spec) => spec.name.clone(),
@@ -114,7 +114,7 @@ impl Elab<'_> {
                     format!(" {}", count + 1)
                 };
                 let name = format!("{feed}: {column} augmented{number}");
-                self.augmented.push(AugmentSpec {
+                self.data.augmented.push(AugmentSpec {
                     name: name.clone(),
                     column,
                     ranges,
@@ -150,12 +150,12 @@ impl Elab<'_> {
             None
         };
         let usage = "for example, `input x : [28, 28] = image |> augment(rotation_range = 10)`";
-        if self.feeds_target {
+        if self.data.feed_is_target {
             let what = "a target cannot be augmented";
             let label = "the target of a changed image is that of the original";
             return refuse(self, what, label.into(), usage);
         }
-        if let Some(stream) = self.feeds_stream {
+        if let Some(stream) = self.data.feed_stream {
             let d = Diagnostic::error(Code::E0530, "streamed images cannot be augmented")
                 .label(at, "these rows are streamed")
                 .label(stream, "here")
@@ -165,7 +165,7 @@ impl Elab<'_> {
         }
         let mut inputs = self.step.inputs.iter();
         let input = inputs.find(|i| i.role == Role::Data && i.value == t.value);
-        let column = input.filter(|i| self.data_columns.contains(&i.name));
+        let column = input.filter(|i| self.data.columns.contains(&i.name));
         let (Some(column), Home::Step) = (column, t.home) else {
             let what = "`augment` must come first, directly after a column of images";
             return refuse(self, what, format!("this is {t}, not a column"), usage);
@@ -476,7 +476,7 @@ impl Elab<'_> {
         for output in &self.step.outputs {
             needed[output.value.0 as usize] = true;
         }
-        let augmented = &self.augmented;
+        let augmented = &self.data.augmented;
         self.step.inputs.retain(|i| {
             let of_this = |s: &AugmentSpec| *s.column == *i.name;
             let only = i.role == Role::Data && augmented.iter().any(of_this);

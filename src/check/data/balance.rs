@@ -92,7 +92,7 @@ impl Elab<'_> {
         let value = match known.map(|i| i.value) {
             Some(value) => value,
             None => {
-                self.balanced.push(FitSpec {
+                self.data.balanced.push(FitSpec {
                     name: fit,
                     kind: FitKind::ClassWeights {
                         column,

@@ -56,11 +56,11 @@ impl Elab<'_> {
             false,
             None,
         ));
-        self.feed_name = f.name.text.clone();
+        self.data.feed_name = f.name.text.clone();
         let mut sources = env.spec.sources.iter();
-        self.feeds_stream = sources.find(|s| s.stream).map(|s| s.span);
-        self.feeds_target = env.targets.iter().any(|t| t.name.text == f.name.text);
-        self.data_columns = env.columns.keys().chain(&env.texts).cloned().collect();
+        self.data.feed_stream = sources.find(|s| s.stream).map(|s| s.span);
+        self.data.feed_is_target = env.targets.iter().any(|t| t.name.text == f.name.text);
+        self.data.columns = env.columns.keys().chain(&env.texts).cloned().collect();
         self.frame()
             .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
         let t = self.feed_value(f, env);
@@ -85,9 +85,9 @@ impl Elab<'_> {
 
     pub fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
         self.series_columns(env);
-        self.feed_depth = self.frames.len();
+        self.data.feed_depth = self.frames.len();
         let t = self.value_of_columns(f, env);
-        self.feed_depth = 0;
+        self.data.feed_depth = 0;
         t
     }
 
@@ -180,7 +180,7 @@ impl Elab<'_> {
     fn fits_in_scope(&mut self, env: &DataEnv) {
         for (name, fit) in &env.fits {
             if let Fit::Tensors(fields) = fit {
-                self.fitted.insert(name.to_string(), fields.clone());
+                self.data.fitted.insert(name.to_string(), fields.clone());
             }
         }
     }

@@ -442,13 +442,18 @@ impl Elab<'_> {
         meaning: Meaning,
         span: Span,
     ) -> Val {
-        let known = self.derived.iter().find(|d| d.of == of && d.make == make);
+        let known = self
+            .data
+            .derived
+            .iter()
+            .find(|d| d.of == of && d.make == make);
         let name = match known {
             Some(d) => d.name.clone(),
             None => {
-                let base = self.feed_name.clone();
+                let base = self.data.feed_name.clone();
                 let taken = |name: &str| {
-                    self.derived.iter().any(|d| d.name == name) || self.data_columns.contains(name)
+                    self.data.derived.iter().any(|d| d.name == name)
+                        || self.data.columns.contains(name)
                 };
                 let mut name = base.to_string();
                 let mut count = 1;
@@ -456,7 +461,7 @@ impl Elab<'_> {
                     count += 1;
                     name = format!("{base}.{count}");
                 }
-                self.derived.push(DerivedSpec {
+                self.data.derived.push(DerivedSpec {
                     name: name.clone(),
                     of,
                     make,

@@ -59,16 +59,16 @@ impl Elab<'_> {
             };
             (name.clone(), numbers)
         });
-        self.numbers = columns.collect();
+        self.data.numbers = columns.collect();
     }
 
     /// A function of a column in an input of a data block. None: an ordinary call or pipe.
     pub(super) fn column_call(&mut self, e: &Expr) -> Option<Val> {
-        if self.feed_depth == 0 || self.frames.len() != self.feed_depth {
+        if self.data.feed_depth == 0 || self.frames.len() != self.data.feed_depth {
             return None;
         }
         let (column, (f, rest)) = column_of_call(e)?;
-        let numbers = self.numbers.get(&column.text)?.clone();
+        let numbers = self.data.numbers.get(&column.text)?.clone();
         Some(self.column_function(column, &numbers, f, rest, e.span))
     }
 

@@ -44,6 +44,6 @@ impl Elab<'_> {
     /// Whether a layer or a parameter is left as it is: by the train block, or by
     /// `trainable = false` of a layer around it.
     pub fn is_frozen(&self, full: &str) -> bool {
-        self.frozen.iter().any(|f| f.holds(full)) || self.frames.iter().any(|f| f.frozen)
+        self.train.frozen.iter().any(|f| f.holds(full)) || self.frames.iter().any(|f| f.frozen)
     }
 }

@@ -12,14 +12,30 @@ const MAX_DEPTH: usize = 64;
 /// A program that applies more definitions than this is refused: each is unrolled.
 const MAX_CALLS: usize = 30_000;
 
+/// Expressions inside expressions, through the bodies of calls and consts. The stack
+/// that checking runs on is large enough for these.
+const MAX_HEIGHT: usize = 10_000;
+
+/// How deep the walk is, and how much it has done.
+#[derive(Default)]
+pub struct Limits {
+    /// Calls, one inside the other.
+    depth: usize,
+    /// Expressions being evaluated, one inside the other.
+    height: usize,
+    calls: usize,
+    /// Definitions were found to call each other without end: nothing more is entered.
+    endless: bool,
+}
+
 impl Elab<'_> {
     /// Guards against recursion without end; balanced by `leave`.
     pub fn enter(&mut self, span: Span) -> bool {
-        if self.endless || self.world.exhausted.get() {
+        if self.limits.endless || self.world.exhausted.get() {
             return false;
         }
-        self.calls += 1;
-        if self.calls > MAX_CALLS {
+        self.limits.calls += 1;
+        if self.limits.calls > MAX_CALLS {
             self.world.exhausted.set(true);
             let d = Diagnostic::error(Code::E0116, "the program is too large")
                 .label(span, "the limit is reached here")
@@ -29,17 +45,17 @@ impl Elab<'_> {
             self.report(d);
             return false;
         }
-        if self.depth == MAX_DEPTH {
-            self.endless = true;
+        if self.limits.depth == MAX_DEPTH {
+            self.limits.endless = true;
             self.report_cycle(span);
             return false;
         }
-        self.depth += 1;
+        self.limits.depth += 1;
         true
     }
 
     pub fn leave(&mut self) {
-        self.depth -= 1;
+        self.limits.depth -= 1;
     }
 
     /// The calls that lead back to `span`, from the first in the text.
@@ -81,5 +97,23 @@ impl Elab<'_> {
         if self.seen.insert((d.code, d.span().unwrap_or_default())) {
             self.diags.push(d);
         }
+    }
+
+    /// Guards against expressions nested too deeply; balanced by `leave_expression`.
+    pub fn enter_expression(&mut self, span: Span) -> bool {
+        if self.limits.height == MAX_HEIGHT {
+            self.error(
+                Code::E0116,
+                span,
+                "expressions are nested too deeply",
+                "the limit is reached here",
+            );
+            return false;
+        }
+        self.limits.height += 1;
+        true
+    }
+    pub fn leave_expression(&mut self) {
+        self.limits.height -= 1;
     }
 }

@@ -1,7 +1,10 @@
 //! Keras' automatic names: `Dense` is `dense`, `Conv2D` is `conv2d`, `BatchNorm` is `batch_norm`.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::Elab;
 
@@ -25,12 +28,22 @@ pub fn snake_case(class: &str) -> String {
     out
 }
 
+/// Names given so far.
+#[derive(Default)]
+pub struct GivenNames {
+    /// Automatic names by the path they are in: in order, so that what is below a path lies
+    /// together.
+    counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
+    /// How often each layer has been applied.
+    applications: FxHashMap<Arc<str>, u32>,
+}
+
 impl Elab<'_> {
     /// A name for a layer without one: `dense`, `dense_1`, ... within its path.
     pub fn auto_name(&mut self, class: &str) -> String {
         let base = snake_case(class);
         let path = self.top().path.clone();
-        let names = self.counters.entry(path).or_default();
+        let names = self.names.counters.entry(path).or_default();
         let count = names.entry(base.clone()).or_insert(0);
         *count += 1;
         if *count == 1 {
@@ -42,9 +55,10 @@ impl Elab<'_> {
 
     /// Names inside `path` start anew: the layer is applied again and shares its weights.
     pub fn reset_names(&mut self, path: &str) {
-        self.counters.remove(path);
+        self.names.counters.remove(path);
         // `0` follows `/`.
         let below: Vec<Arc<str>> = self
+            .names
             .counters
             .range::<str, _>((
                 Bound::Excluded(format!("{path}/").as_str()),
@@ -53,16 +67,26 @@ impl Elab<'_> {
             .map(|(p, _)| p.clone())
             .collect();
         for p in below {
-            self.counters.remove(&p);
+            self.names.counters.remove(&p);
         }
     }
 
     /// How often the layer at `path` has been applied before.
     pub fn application(&mut self, path: &Arc<str>) -> u32 {
-        let n = self.applications.entry(path.clone()).or_insert(0);
+        let n = self.names.applications.entry(path.clone()).or_insert(0);
         *n += 1;
         *n - 1
     }
+}
+
+/// Names given so far.
+#[derive(Default)]
+pub struct GivenNames {
+    /// Automatic names by the path they are in: in order, so that what is below a path lies
+    /// together.
+    counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
+    /// How often each layer has been applied.
+    applications: FxHashMap<Arc<str>, u32>,
 }
 
 impl Elab<'_> {

@@ -3,11 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::ir::{Dim, Graph, Type, Value};
 use crate::span::Span;
 use crate::spec;
+use crate::spec::augment::AugmentSpec;
+use crate::spec::{DerivedSpec, FitSpec};
 use crate::syntax::ast::Ident;
 
+use super::frozen::LayerName;
 use super::value::{Configured, DefRef, Instance, Meaning, Tensor, Val};
 
 /// How a body is elaborated.
@@ -167,4 +172,56 @@ pub struct Running {
     /// The gradients of all parameters, as the stage meets them.
     pub grads: Rc<[Tensor]>,
     pub norm: Option<Tensor>,
+}
+
+/// What a data block and its inputs have led to so far.
+#[derive(Default)]
+pub struct DataState {
+    /// Columns computed before training.
+    pub derived: Vec<DerivedSpec>,
+    /// Weights of classes that are learnt.
+    pub balanced: Vec<FitSpec>,
+    /// Images changed while the model trains.
+    pub augmented: Vec<AugmentSpec>,
+    /// What fits give as tensors, with their types, by `fit` name.
+    pub fitted: FxHashMap<String, Vec<(&'static str, Type)>>,
+    /// Every column of the data block.
+    pub columns: FxHashSet<Arc<str>>,
+    /// Those of numbers.
+    pub numbers: FxHashMap<Arc<str>, Numbers>,
+    /// The feed at hand.
+    pub feed_name: Arc<str>,
+    pub feed_is_target: bool,
+    /// Where its training rows are read some at a time.
+    pub feed_stream: Option<Span>,
+    /// How many frames there are where it is evaluated: there a column's name is the column.
+    pub feed_depth: usize,
+}
+
+/// What a `train` block makes of its models.
+#[derive(Default)]
+pub struct TrainState {
+    /// The outputs of the trained model with what they are compared with.
+    pub compared: Vec<Compared>,
+    /// Layers that the block leaves as they are.
+    pub frozen: Vec<LayerName>,
+    /// The block trains by steps: paths begin with models.
+    pub stepped: bool,
+    /// Rows that the metric at hand keeps of each batch: name and type.
+    pub collected: FxHashMap<Arc<str>, Type>,
+    /// The walk computes the values of metrics at the end of an epoch.
+    pub ending: bool,
+}
+
+/// What optimizers do.
+#[derive(Default)]
+pub struct OptimizerState {
+    /// The stages that run, one inside the other.
+    pub running: Vec<Running>,
+    /// Where a learning rate is a schedule.
+    pub scheduled: Option<Span>,
+    /// What each such schedule gives, by the name of the rate.
+    pub rates: Vec<(String, Graph)>,
+    /// Parameters and the states whose values they take when training ends.
+    pub final_copies: Vec<(String, String)>,
 }

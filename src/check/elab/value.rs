@@ -137,6 +137,17 @@ pub struct DefRef {
     pub library: bool,
 }
 
+/// Which definition it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DefId(Span);
+
+impl DefRef {
+    /// No two definitions have their names at the same place.
+    pub fn id(&self) -> DefId {
+        DefId(self.def.name.span)
+    }
+}
+
 /// A layer with its configuration and its name: applying it twice shares its weights.
 #[derive(Debug)]
 pub struct Instance {

@@ -76,9 +76,7 @@ impl Elab<'_> {
 
     fn bind_stmt(&mut self, targets: &[ast::Ident], value: &Expr) {
         if let [target] = targets {
-            self.hint = Some(target.text.clone());
-            let v = self.eval(value);
-            self.hint = None;
+            let v = self.eval_as(value, Some(target.text.clone()));
             return self.assign(target, v, value.span);
         }
         let v = self.eval(value);

@@ -254,7 +254,7 @@ impl Elab<'_> {
         } else {
             self.choose(c, &args)
         };
-        if self.bad.contains(&(Arc::as_ptr(&chosen.def) as usize)) {
+        if self.failed_defs.contains(&chosen.id()) {
             return Val::Error;
         }
         let chosen = chosen.clone();

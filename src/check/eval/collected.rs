@@ -35,8 +35,8 @@ impl Elab<'_> {
         e: &ast::Expr,
     ) -> Option<(Arc<str>, Tensor)> {
         let full = self.full_name(&d.name.text);
-        if self.ending {
-            let ty = self.collected.get(&full)?.clone();
+        if self.train.ending {
+            let ty = self.train.collected.get(&full)?.clone();
             let rows = self.keep(&full, ty, Role::Metric);
             let rows = self.cast(rows, Elem::F64, d.span)?;
             self.states.get_mut(&full)?.current = rows.clone();
@@ -83,7 +83,7 @@ impl Elab<'_> {
         self.count_rows(&count, e.span);
         let value = self.reach(&t, e.span)?;
         self.step.output(&full, OutputRole::Result, value);
-        self.collected.insert(full, t.ty);
+        self.train.collected.insert(full, t.ty);
         None
     }
 

@@ -37,7 +37,7 @@ impl Elab<'_> {
             }
             Some(Fit::Size(_) | Fit::Tensors(_) | Fit::Broken) | None => {}
         }
-        let Some(fields) = self.fitted.get(fit) else {
+        let Some(fields) = self.data.fitted.get(fit) else {
             return Val::Error;
         };
         let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();

@@ -18,6 +18,7 @@ pub mod scan;
 pub mod unify;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::Dim;
@@ -29,28 +30,22 @@ use crate::check::elab::value::{ArgVal, Kind, Val, lists};
 
 use inner::configures_anew;
 
-/// Expressions inside expressions, through the bodies of calls and consts. The stack
-/// that checking runs on is large enough for these.
-const MAX_HEIGHT: usize = 10_000;
-
 impl Elab<'_> {
     pub fn eval(&mut self, e: &Expr) -> Val {
-        if self.height == MAX_HEIGHT {
-            return self.error(
-                Code::E0116,
-                e.span,
-                "expressions are nested too deeply",
-                "the limit is reached here",
-            );
+        self.eval_as(e, None)
+    }
+
+    /// The same; a layer that the expression makes has the name that it is bound to.
+    fn eval_as(&mut self, e: &Expr, hint: Option<Arc<str>>) -> Val {
+        if !self.enter_expression(e.span) {
+            return Val::Error;
         }
-        self.height += 1;
-        let v = self.eval_inner(e);
-        self.height -= 1;
+        let v = self.eval_inner(e, hint);
+        self.leave_expression();
         v
     }
 
-    fn eval_inner(&mut self, e: &Expr) -> Val {
-        let hint = self.hint.take();
+    fn eval_inner(&mut self, e: &Expr, hint: Option<Arc<str>>) -> Val {
         match &e.kind {
             ExprKind::Int(i) => Val::Int(Dim::Const(*i)),
             ExprKind::Float(x) => Val::Float(*x),
@@ -191,10 +186,7 @@ impl Elab<'_> {
             _ => {}
         }
         let y = self.eval(b);
-        self.operands = Some((a.span, b.span));
-        let v = self.binary(op, x, y, span);
-        self.operands = None;
-        v
+        self.with_operands((a.span, b.span), |el| el.binary(op, x, y, span))
     }
 
     /// `value |> stage`: the value becomes the stage's input.

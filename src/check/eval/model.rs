@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, counted};
-use crate::ir::{Dim, Type};
+use crate::ir::{Dim, Role, Type};
 use crate::span::Span;
-use crate::syntax::ast::{self};
+use crate::syntax::ast;
 
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
@@ -14,6 +14,51 @@ use crate::check::elab::scope::{Declares, Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
 impl Elab<'_> {
+    /// A model that nothing trains, on inputs of its declared types.
+    pub fn model_alone(&mut self, m: &Arc<ast::Model>) {
+        let mut args = Vec::new();
+        for p in &m.inputs {
+            let pattern = match p.ty.as_ref().map(tensor_pattern) {
+                Some(Ok(pattern)) => pattern,
+                Some(Err(word)) => {
+                    let word = word.clone();
+                    self.unknown_type(&word);
+                    args.push(Val::Error);
+                    continue;
+                }
+                None => {
+                    self.untyped_input(p);
+                    args.push(Val::Error);
+                    continue;
+                }
+            };
+            let Some(shape) = self.shape_of(pattern.dims) else {
+                return;
+            };
+            let mut t = self.fresh(
+                &Pattern {
+                    dims: &[],
+                    ..pattern.clone()
+                },
+                &p.name.text,
+            );
+            t.ty.shape = std::iter::once(Dim::symbol("B")).chain(shape).collect();
+            t.value = self.step.input(&p.name.text, Role::Data, t.ty.clone());
+            args.push(Val::Tensor(t));
+        }
+        let args = args
+            .into_iter()
+            .zip(&m.inputs)
+            .map(|(val, p)| ArgVal {
+                name: None,
+                val,
+                span: p.span,
+                symbol: None,
+            })
+            .collect();
+        self.apply_model_at(m, args, m.name.span, "".into());
+    }
+
     /// A model used as a function: its parameters are named after it.
     pub fn apply_model(&mut self, m: &Arc<ast::Model>, args: Vec<ArgVal>, span: Span) -> Val {
         let path = self.top().path.clone();

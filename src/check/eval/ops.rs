@@ -452,7 +452,7 @@ impl Elab<'_> {
             None => a.describe(),
         };
         let d = Diagnostic::error(Code::E0309, format!("`{op}` is not defined for {what}"));
-        let d = match (self.operands, b) {
+        let d = match (self.operands(), b) {
             (Some((x, y)), Some(b)) => d
                 .label(x, format!("this is {}", a.describe()))
                 .label(y, format!("this is {}", b.describe())),

@@ -11,7 +11,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::scope::{Declares, VarRole};
 use crate::check::elab::state::{Fit, ParamInfo, StateInfo};
 use crate::check::elab::type_errors::describe;
-use crate::check::elab::value::{Configured, Home, Meaning, Tensor, Val};
+use crate::check::elab::value::{Configured, DefId, Home, Meaning, Tensor, Val};
 use crate::check::elab::world::Purpose;
 
 use super::collected::collected;
@@ -178,31 +178,34 @@ impl Elab<'_> {
 
     /// The unconfigured initializer that an expression names, and the type: another value that
     /// begins so says nothing new.
-    fn initializer_of(&self, init: &Expr, ty: &Type) -> Option<(usize, Type)> {
+    fn initializer_of(&self, init: &Expr, ty: &Type) -> Option<(DefId, Type)> {
         let ast::ExprKind::Name(name) = &init.kind else {
             return None;
         };
         let def = match self.top().get(&name.text).map(|v| &v.val) {
-            Some(Val::Def(c)) if c.args.is_empty() => c.defs[0].def.clone(),
+            Some(Val::Def(c)) if c.args.is_empty() => c.defs[0].id(),
             None if !self.world.globals.contains_key(&name.text) => {
-                self.world.library(&name.text)?[0].def.clone()
+                self.world.library(&name.text)?[0].id()
             }
             _ => return None,
         };
-        Some((Arc::as_ptr(&def) as usize, ty.clone()))
+        Some((def, ty.clone()))
     }
 
     /// Computes an initial value in the init graph and makes it a result there.
     fn initial(&mut self, full: &Arc<str>, ty: &Type, init: Option<&Expr>, span: Span) {
         // A training step has them all, and its are the ones that are kept.
-        if !(self.mode.training || self.mode.generic) || !self.inits.insert(full.clone()) {
+        if !(self.mode.training || self.mode.generic) || !self.initialized.insert(full.clone()) {
             return;
         }
         let alike = match init {
             Some(e) if self.world.purpose == Purpose::Report => self.initializer_of(e, ty),
             _ => None,
         };
-        if alike.as_ref().is_some_and(|a| self.alike.contains(a)) {
+        if alike
+            .as_ref()
+            .is_some_and(|a| self.initialized_types.contains(a))
+        {
             return;
         }
         let scans = std::mem::take(&mut self.scans);
@@ -223,7 +226,7 @@ impl Elab<'_> {
             && let Some(value) = self.reach(&t, span)
         {
             self.init.output(full, OutputRole::Result, value);
-            self.alike.extend(alike);
+            self.initialized_types.extend(alike);
         }
         self.base = base;
         self.scans = scans;
@@ -350,7 +353,7 @@ impl Elab<'_> {
     /// mistakes are shown where it was configured.
     pub fn run_with(&mut self, c: &Configured, given: &[(&str, Val)], span: Span) -> Val {
         let r = c.defs[0].clone();
-        if self.bad.contains(&(Arc::as_ptr(&r.def) as usize)) || !self.enter(span) {
+        if self.failed_defs.contains(&r.id()) || !self.enter(span) {
             return Val::Error;
         }
         let (path, draws) = (self.top().path.clone(), self.top().draws);
@@ -569,7 +572,7 @@ fn fans(shape: &Shape) -> Result<(Dim, Dim), crate::ir::DimError> {
 impl Elab<'_> {
     /// Makes 0 the initial value of an F64 accumulator.
     pub fn zero(&mut self, full: &Arc<str>) {
-        if self.inits.insert(full.clone()) {
+        if self.initialized.insert(full.clone()) {
             let zero = self.init.constant(0.0, Elem::F64);
             self.init.output(full, OutputRole::Result, zero);
         }

@@ -154,7 +154,7 @@ impl Elab<'_> {
                     span,
                     collected,
                 } => {
-                    self.collected.clone_from(collected);
+                    self.train.collected.clone_from(collected);
                     self.push_frame(chosen, path.clone(), *span);
                     self.bind_config(configured, chosen);
                     for (n, v) in sizes {

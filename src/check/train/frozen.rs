@@ -29,7 +29,7 @@ pub struct Chosen {
 impl Elab<'_> {
     /// Notes what `freeze` names, before any layer is walked.
     pub(super) fn note_frozen(&mut self, t: &Train) {
-        self.stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
+        self.train.stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
         let Some(setting) = setting(t, "freeze") else {
             return;
         };
@@ -44,17 +44,17 @@ impl Elab<'_> {
                     continue;
                 }
             };
-            self.frozen.push(LayerName {
+            self.train.frozen.push(LayerName {
                 path,
                 span: a.value.span,
-                stepped: self.stepped,
+                stepped: self.train.stepped,
             });
         }
     }
 
     /// Names that are no layer's, once all layers are known.
     pub(super) fn check_frozen(&mut self) {
-        for name in std::mem::take(&mut self.frozen) {
+        for name in std::mem::take(&mut self.train.frozen) {
             self.check_layer(&name);
         }
     }
@@ -107,7 +107,7 @@ impl Elab<'_> {
             let layer = name.as_ref().map(|n| LayerName {
                 path: n.text.to_string(),
                 span: n.span,
-                stepped: self.stepped,
+                stepped: self.train.stepped,
             });
             let path = |l: &Option<LayerName>| l.as_ref().map(|l| l.path.clone());
             let span = layer.as_ref().map_or(value.span, |l| l.span);

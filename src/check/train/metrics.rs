@@ -13,6 +13,7 @@ use crate::syntax::ast::{self, DefKind};
 use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
+use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val};
 
 impl Elab<'_> {
@@ -126,22 +127,23 @@ impl Elab<'_> {
                 _ => format!("{output}_{name}"),
             };
             let name = distinct(name, metrics);
-            self.comparison = Some(pair.clone());
             if c.defs[0].def.kind == DefKind::Loss {
                 let span = a.value.span;
-                let values = self.loss_values(&c, &pair.prediction, &pair.target, span);
+                let values = self.comparing(&pair, |el| {
+                    el.loss_values(&c, &pair.prediction, &pair.target, span)
+                });
                 if let Some(v) = values {
                     self.accumulate_values(&name, v, span, metrics);
                 }
             } else {
-                let (p, y) = (pair.prediction, pair.target);
                 let before = metrics.len();
-                self.metric(&c, &name, p, y, a.value.span, metrics);
+                self.comparing(&pair, |el| {
+                    el.metric(&c, &name, &pair, a.value.span, metrics)
+                });
                 if metrics[before..].iter().any(MetricUse::collects) {
                     self.streamed_metric(&name, a.value.span, env);
                 }
             }
-            self.comparison = None;
         }
     }
 
@@ -160,11 +162,11 @@ impl Elab<'_> {
         &mut self,
         c: &Rc<Configured>,
         name: &str,
-        p: Tensor,
-        y: Tensor,
+        pair: &Comparison,
         span: Span,
         metrics: &mut Vec<MetricUse>,
     ) {
+        let (p, y) = (pair.prediction.clone(), pair.target.clone());
         let Some(p) = self.squeeze_head(p, &y, span) else {
             return;
         };
@@ -209,7 +211,7 @@ impl Elab<'_> {
                 path,
                 sizes,
                 span,
-                collected: std::mem::take(&mut self.collected),
+                collected: std::mem::take(&mut self.train.collected),
             },
         });
     }
@@ -223,7 +225,7 @@ impl Elab<'_> {
         } else {
             self.choose(c, args)
         };
-        if self.bad.contains(&(Arc::as_ptr(&chosen.def) as usize)) {
+        if self.failed_defs.contains(&chosen.id()) {
             return None;
         }
         Some(chosen.clone())

@@ -196,7 +196,7 @@ impl Elab<'_> {
             Run::Report => {
                 return self.report_results(&outputs, env, feeds, s.get("loss"), &spec.reports);
             }
-            Run::Train => self.compared = compared(&outputs, env, feeds),
+            Run::Train => self.train.compared = compared(&outputs, env, feeds),
             Run::Eval => {}
         }
         let Some(loss_setting) = s.get("loss") else {
@@ -239,11 +239,13 @@ impl Elab<'_> {
                 failed = true;
                 continue;
             }
-            self.comparison = Some(pair.clone());
-            let values = self.loss_values(&c, &pair.prediction, &pair.target, a.value.span);
-            self.comparison = None;
-            if let (Some(v), Some(c)) = (&values, self.compared.iter_mut().find(|c| c.name == name))
-            {
+            let values = self.comparing(&pair, |el| {
+                el.loss_values(&c, &pair.prediction, &pair.target, a.value.span)
+            });
+            if let (Some(v), Some(c)) = (
+                &values,
+                self.train.compared.iter_mut().find(|c| c.name == name),
+            ) {
                 c.loss_of_samples |= v.ty.rank() > 0;
             }
             let value = values.and_then(|v| {

@@ -206,7 +206,7 @@ impl Elab<'_> {
     /// What a schedule gives, apart: `step` (`F32[]`) -> `rate` (`F32[]`).
     pub(super) fn schedule_graph(&mut self, c: &Configured, span: Span) -> Option<Graph> {
         let mut own = Elab::new(self.world, self.mode, "rate");
-        own.bad = self.bad.clone();
+        own.failed_defs = self.failed_defs.clone();
         let ty = Type::scalar(Elem::F32);
         let value = own.step.input("step", Role::Plain, ty.clone());
         let step = Tensor {
@@ -259,11 +259,13 @@ impl Elab<'_> {
         for (name, v) in bound {
             let val = match &v {
                 Val::Def(s) if s.defs[0].def.kind == DefKind::Schedule => {
-                    self.scheduled.get_or_insert(s.span);
+                    self.optimizer.scheduled.get_or_insert(s.span);
                     if &*name.text == "lr"
                         && let Some(rate) = self.schedule_graph(s, span)
                     {
-                        self.rates.push((format!("{class}/learning_rate"), rate));
+                        self.optimizer
+                            .rates
+                            .push((format!("{class}/learning_rate"), rate));
                     }
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
@@ -271,7 +273,7 @@ impl Elab<'_> {
                     let full = format!("{class}/learning_rate");
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());
-                    if self.inits.insert(full.as_str().into()) {
+                    if self.initialized.insert(full.as_str().into()) {
                         let x = float(&v)?;
                         let init = self.init.constant(x, Elem::F32);
                         self.init.output(&full, OutputRole::Result, init);

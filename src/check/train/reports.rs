@@ -229,7 +229,7 @@ impl Elab<'_> {
             }
             return Some(None);
         }
-        let all = self.compared.clone();
+        let all = self.train.compared.clone();
         let of = self.compared_by(arg, &all, name)?;
         let pair = |y: &Tensor| {
             format!(

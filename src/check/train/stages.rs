@@ -98,7 +98,7 @@ impl Elab<'_> {
                     continue;
                 }
                 let param = self.params[name].tensor.clone();
-                self.running.push(Running {
+                self.optimizer.running.push(Running {
                     rule: rule.clone(),
                     at,
                     param: name.clone(),
@@ -106,7 +106,7 @@ impl Elab<'_> {
                     norm: norm.take(),
                 });
                 let value = self.run_stage(rule, at, name, &param, grad, &rule.step);
-                norm = self.running.pop().and_then(|r| r.norm);
+                norm = self.optimizer.running.pop().and_then(|r| r.norm);
                 *grad = value?;
             }
         }
@@ -125,7 +125,7 @@ impl Elab<'_> {
     ) -> Option<Tensor> {
         let next = (at..rule.stages.len()).find(|i| rule.stages[*i].0 == Gives::Param);
         if let Some(at) = next {
-            self.running.push(Running {
+            self.optimizer.running.push(Running {
                 rule: rule.clone(),
                 at,
                 param: name.clone(),
@@ -133,7 +133,7 @@ impl Elab<'_> {
                 norm: None,
             });
             let value = self.run_stage(rule, at, name, param, grad, step);
-            self.running.pop();
+            self.optimizer.running.pop();
             return value;
         }
         let given = seen_by_rules(param, grad, step);
@@ -173,7 +173,7 @@ impl Elab<'_> {
             return Val::Error;
         };
         let when = self.arg(a, "when").map(|w| w.val.clone());
-        let Some(running) = self.running.last().cloned() else {
+        let Some(running) = self.optimizer.running.last().cloned() else {
             // A generic check: any tensor of the parameter's type stands for it.
             return Val::Tensor(param);
         };
@@ -214,7 +214,7 @@ impl Elab<'_> {
 
     /// `global_norm()`: the root of the sum of all squares.
     fn global_norm(&mut self, span: Span) -> Val {
-        let Some(running) = self.running.last() else {
+        let Some(running) = self.optimizer.running.last() else {
             return Val::Tensor(self.constant(1.0, Elem::F32));
         };
         if let Some(norm) = &running.norm {
@@ -246,7 +246,7 @@ impl Elab<'_> {
         };
         let root = Prim::Unary(crate::ir::prim::Unary::Sqrt);
         let norm = self.emit(root, &[&total], Meaning::Real, span);
-        if let (Val::Tensor(t), Some(running)) = (&norm, self.running.last_mut()) {
+        if let (Val::Tensor(t), Some(running)) = (&norm, self.optimizer.running.last_mut()) {
             running.norm = Some(t.clone());
         }
         norm
@@ -257,11 +257,12 @@ impl Elab<'_> {
         let Some(t) = self.tensor_at(a, "state") else {
             return Val::Error;
         };
-        if let Some(running) = self.running.last() {
+        if let Some(running) = self.optimizer.running.last() {
             let held = |s: &StateInfo| s.current.value == t.value;
             let states = self.states.iter().rev();
             if let Some((state, _)) = states.into_iter().find(|(_, s)| held(s)) {
-                self.ends
+                self.optimizer
+                    .final_copies
                     .push((running.param.to_string(), state.to_string()));
             }
         }

@@ -29,7 +29,7 @@ impl Elab<'_> {
         if matches!(m, Mismatch::Reported) {
             return None;
         }
-        if let Some(c) = &self.comparison
+        if let Some(c) = self.comparison()
             && c.depth + 1 == self.frames.len()
         {
             return Some(self.describe_comparison(c, m, p, pattern, r));

@@ -186,7 +186,7 @@ impl Elab<'_> {
 
     /// Both shapes, each at its operand.
     pub fn label_operands(&self, d: Diagnostic, x: &Tensor, y: &Tensor, span: Span) -> Diagnostic {
-        match self.operands {
+        match self.operands() {
             Some((a, b)) => d
                 .label(a, format!("this is {x}"))
                 .label(b, format!("this is {y}")),
@@ -196,7 +196,7 @@ impl Elab<'_> {
 
     /// What would make two operands agree, as text, where an axis of 1 is all that is missing.
     fn lined_up(&self, x: &Tensor, y: &Tensor, op: &str) -> Option<String> {
-        let (a, b) = self.operands?;
+        let (a, b) = self.operands()?;
         let (a, b) = (self.source_text(a), self.source_text(b));
         let plain = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_alphanumeric() || c == '_');
         if !plain(&a) || !plain(&b) {

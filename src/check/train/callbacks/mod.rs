@@ -15,7 +15,7 @@ use crate::spec::rules::Action;
 use crate::spec::{Part, SplitSpec};
 use crate::syntax::ast::{DefKind, Expr, ExprKind, Setting};
 
-use crate::check::data::DataEnv;
+use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 use crate::check::train::metrics::{MetricOf, MetricUse};
@@ -145,8 +145,8 @@ impl Elab<'_> {
                 .collect(),
             validated: parts.any(|p| p == Part::Val),
             adjustable: adjustable > 0,
-            scheduled: self.scheduled,
-            rates: adjustable + self.rates.len(),
+            scheduled: self.optimizer.scheduled,
+            rates: adjustable + self.optimizer.rates.len(),
         }
     }
 

@@ -109,7 +109,7 @@ impl Elab<'_> {
         }
     }
 
-    fn read(&mut self, e: &Expr, r: &mut Reading) -> Option<Read> {
+    pub fn read(&mut self, e: &Expr, r: &mut Reading) -> Option<Read> {
         Some(match &e.kind {
             ExprKind::Name(n) => return self.rule_name(n, e, r),
             ExprKind::Unary(UnaryOp::Neg, a) => {
