@@ -15,7 +15,7 @@ use crate::check::elab::scope::VarRole;
 use crate::check::elab::value::{DefRef, Home, Kind, Meaning, Tensor, Val, lists};
 use crate::check::eval::argument::article;
 use crate::check::eval::call::option_word;
-use crate::check::train::stages::stage_names;
+use crate::check::train::optimizer_stages::stage_names;
 
 impl Elab<'_> {
     /// Checks a definition (a stage of every optimizer, perhaps); whether it is free of mistakes.

@@ -1,5 +1,5 @@
 //! Functions that stand in data blocks, by name; what they do with rows and columns is in
-//! `rows.rs`, `columns.rs` and `augment.rs`.
+//! `rows.rs`, `series.rs` and `augment.rs`.
 
 use crate::check::elab::builtin::{Builtin, builtin};
 

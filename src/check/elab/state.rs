@@ -142,7 +142,7 @@ pub struct Stage {
 
 /// An optimizer as it is configured in a train block.
 #[derive(Debug)]
-pub struct Rule {
+pub struct ConfiguredOptimizer {
     pub own: Rc<Configured>,
     /// Those that have an argument, in the library's order.
     pub stages: Vec<(Gives, Configured)>,
@@ -155,7 +155,7 @@ pub struct Rule {
     pub span: Span,
 }
 
-impl Rule {
+impl ConfiguredOptimizer {
     /// The optimizer's, as it was written.
     pub fn name(&self) -> &str {
         &self.own.defs[0].def.name.text
@@ -165,7 +165,7 @@ impl Rule {
 /// The stage that runs: what its `update`, `global_norm` and `at_end` work on.
 #[derive(Clone, Debug)]
 pub struct Running {
-    pub rule: Rc<Rule>,
+    pub rule: Rc<ConfiguredOptimizer>,
     /// Its place among the rule's stages.
     pub at: usize,
     pub param: Arc<str>,

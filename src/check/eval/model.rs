@@ -151,7 +151,7 @@ impl Elab<'_> {
         v
     }
 
-    pub fn untyped_input(&mut self, p: &ast::Param) {
+    fn untyped_input(&mut self, p: &ast::Param) {
         let d = Diagnostic::error(
             Code::E0314,
             format!("the input `{}` needs a type", p.name.text),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::Scan as ScanPrim;
-use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Shape, Type};
+use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Shape, Type, Value};
 use crate::span::Span;
 use crate::syntax::ast::{self, Scan};
 
@@ -14,26 +14,86 @@ use crate::check::elab::scope::VarRole;
 use crate::check::elab::state::ScanScope;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
+/// What a scan goes over, each moved so that its axis is the first.
+struct Elements<'s> {
+    scanned: Vec<(&'s ast::Ident, Tensor)>,
+    /// What is not there is not there in any step.
+    absent: Vec<&'s ast::Ident>,
+    length: Dim,
+}
+
+/// A carried name, its first value and where that is.
+type Carry<'s> = (&'s ast::Ident, Tensor, Span);
+
 impl Elab<'_> {
     /// `scan zt in z along 1 from h = h0 { ... }`: see [`Scan`].
     pub(super) fn scan(&mut self, s: &Scan, span: Span) -> Val {
-        let axis = match &s.axis {
-            None => 1,
-            Some(e) => match self.eval(e) {
-                Val::Int(Dim::Const(a)) if a >= 0 => a as usize,
-                Val::Error => return Val::Error,
-                other => {
-                    return self.error(
-                        Code::E0301,
-                        e.span,
-                        "an axis must be an integer from 0",
-                        format!("this is {}", other.describe()),
-                    );
-                }
-            },
-        };
+        self.scanned(s, span).unwrap_or(Val::Error)
+    }
+
+    fn scanned(&mut self, s: &Scan, span: Span) -> Option<Val> {
+        let axis = self.scan_axis(s)?;
+        let elements = self.scan_elements(s, axis, span)?;
+        let carries = self.scan_carries(s)?;
+        let k = self.scans.len() as u32;
+        self.scans.push(ScanScope {
+            graph: Graph::new("body"),
+            captured: Vec::new(),
+            index: None,
+            length: elements.length.clone(),
+        });
+        self.frame().push_block();
+        self.bind_in_body(k, &elements, &carries);
+        let stacked = self.block(&s.body);
+        let has_value = stacked.is_some();
+        let outputs = self.body_outputs(&carries, stacked, span);
+        self.frame().pop_block();
+        let mut scope = self.scans.pop().expect("pushed above");
+        let (values, meaning) = outputs?;
+        for (i, v) in values.iter().enumerate() {
+            scope.graph.output(&format!("o{i}"), OutputRole::Result, *v);
+        }
+        let results = self.push_scan(scope, elements, &carries, span)?;
+        let mut finals: Vec<Val> = Vec::new();
+        for ((_, t, _), result) in carries.iter().zip(&results) {
+            finals.push(Val::Tensor(self.tensor(*result, t.meaning.clone())));
+        }
+        if has_value {
+            let t = self.tensor(results[carries.len()], meaning.clone());
+            let mut perm: Vec<usize> = (1..t.ty.rank()).collect();
+            perm.insert(axis.min(t.ty.rank() - 1), 0);
+            let stacked = match axis {
+                0 => Val::Tensor(t),
+                _ => self.emit(Prim::Transpose(perm), &[&t], meaning, span),
+            };
+            finals.insert(0, stacked);
+        }
+        if finals.len() == 1 {
+            return finals.pop();
+        }
+        let items = finals.into_iter().map(|v| (None, v));
+        Some(Val::Tuple(Rc::new(items.collect())))
+    }
+
+    fn scan_axis(&mut self, s: &Scan) -> Option<usize> {
+        let Some(e) = &s.axis else { return Some(1) };
+        match self.eval(e) {
+            Val::Int(Dim::Const(a)) if a >= 0 => Some(a as usize),
+            Val::Error => None,
+            other => {
+                self.error(
+                    Code::E0301,
+                    e.span,
+                    "an axis must be an integer from 0",
+                    format!("this is {}", other.describe()),
+                );
+                None
+            }
+        }
+    }
+
+    fn scan_elements<'s>(&mut self, s: &'s Scan, axis: usize, span: Span) -> Option<Elements<'s>> {
         let mut scanned = Vec::new();
-        // What is not there is not there in any step.
         let mut absent = Vec::new();
         let mut length: Option<Dim> = None;
         for (name, e) in &s.elements {
@@ -43,219 +103,166 @@ impl Elab<'_> {
                     absent.push(name);
                     continue;
                 }
-                Val::Error | Val::Unknown(_) => return Val::Error,
+                Val::Error | Val::Unknown(_) => return None,
                 other => {
-                    return self.error(
+                    self.error(
                         Code::E0312,
                         e.span,
                         "`scan` needs a tensor",
                         format!("this is {}", other.describe()),
                     );
+                    return None;
                 }
             };
             let Some(size) = t.ty.shape.get(axis).cloned() else {
-                return self.error(
-                    Code::E0207,
-                    e.span,
-                    format!("axis {axis} is out of range for {t}"),
-                    "scanned here",
-                );
+                let what = format!("axis {axis} is out of range for {t}");
+                self.error(Code::E0207, e.span, what, "scanned here");
+                return None;
             };
-            if length.as_ref().is_some_and(|l| *l != size) {
-                let d = Diagnostic::error(
-                    Code::E0203,
-                    format!(
-                        "scanned tensors have different lengths: {} and {size}",
-                        length.expect("just seen")
-                    ),
-                )
-                .label(e.span, format!("this is {t}"));
-                return self.report(d);
+            if let Some(first) = length.as_ref().filter(|l| **l != size) {
+                let what = format!("scanned tensors have different lengths: {first} and {size}");
+                self.error(Code::E0203, e.span, what, format!("this is {t}"));
+                return None;
             }
             length = Some(size);
             let mut perm: Vec<usize> = (0..t.ty.rank()).collect();
             perm.remove(axis);
             perm.insert(0, axis);
             let meaning = t.meaning.clone();
-            let moved = if axis == 0 {
-                Val::Tensor(t)
-            } else {
-                self.emit(Prim::Transpose(perm), &[&t], meaning, e.span)
+            let moved = match axis {
+                0 => Val::Tensor(t),
+                _ => self.emit(Prim::Transpose(perm), &[&t], meaning, e.span),
             };
-            let Val::Tensor(t) = moved else {
-                return Val::Error;
-            };
+            let Val::Tensor(t) = moved else { return None };
             scanned.push((name, t));
         }
-        let Some(length) = length else {
-            // In a use there may be something.
-            if self.mode.generic {
-                return Val::Error;
-            }
-            return self.error(
-                Code::E0312,
-                span,
-                "`scan` needs a tensor",
-                "here everything is `none`",
-            );
-        };
+        // In a use there may be something.
+        if length.is_none() && !self.mode.generic {
+            let label = "here everything is `none`";
+            self.error(Code::E0312, span, "`scan` needs a tensor", label);
+        }
+        Some(Elements {
+            scanned,
+            absent,
+            length: length?,
+        })
+    }
+
+    fn scan_carries<'s>(&mut self, s: &'s Scan) -> Option<Vec<Carry<'s>>> {
         let mut carries = Vec::new();
         for (name, e) in &s.carries {
             let v = self.eval(e);
-            let Some(t) = self.as_tensor(&v, Elem::F32, e.span) else {
-                return Val::Error;
-            };
-            carries.push((name, t, e.span));
+            carries.push((name, self.as_tensor(&v, Elem::F32, e.span)?, e.span));
         }
+        Some(carries)
+    }
 
-        let k = self.scans.len() as u32;
-        self.scans.push(ScanScope {
-            graph: Graph::new("body"),
-            captured: Vec::new(),
-            index: None,
-            length: length.clone(),
-        });
-        self.frame().push_block();
-        for (name, t, _) in &carries {
+    fn bind_in_body(&mut self, k: u32, elements: &Elements, carries: &[Carry]) {
+        for (name, t, _) in carries {
             self.body_input(k, name, t.ty.clone(), t.meaning.clone());
         }
-        for (name, t) in &scanned {
+        for (name, t) in &elements.scanned {
             let mut ty = t.ty.clone();
             ty.shape.remove(0);
             self.body_input(k, name, ty, t.meaning.clone());
         }
-        for name in absent {
+        for name in &elements.absent {
             self.frame()
                 .bind(&name.text, Val::None, name.span, VarRole::Local);
         }
-        let stacked = self.block(&s.body);
-        let mut outputs = Vec::new();
-        let mut failed = false;
-        for (name, t, at) in &carries {
-            let v = self
-                .top()
-                .get(&name.text)
-                .map_or(Val::Error, |v| v.val.clone());
-            let Some(next) = self
-                .as_tensor(&v, t.ty.elem, *at)
-                .and_then(|n| self.cast(n, t.ty.elem, *at))
-            else {
-                failed = true;
-                continue;
-            };
-            if next.ty != t.ty {
-                if !(self.mode.generic && next.ty.rank() == t.ty.rank()) {
-                    let d = Diagnostic::error(
-                        Code::E0215,
-                        format!("`{}` changes its type from step to step", name.text),
-                    )
-                    .label(*at, format!("it starts as {t}"))
-                    .label(name.span, format!("but is {next} after a step"));
-                    self.report(d);
-                }
-                failed = true;
-                continue;
+    }
+
+    /// The next values of what is carried, then the body's own with its meaning.
+    fn body_outputs(
+        &mut self,
+        carries: &[Carry],
+        stacked: Option<Val>,
+        span: Span,
+    ) -> Option<(Vec<Value>, Meaning)> {
+        let nexts: Vec<Option<Tensor>> = carries.iter().map(|c| self.next_value(c)).collect();
+        let mut outputs: Option<Vec<Tensor>> = nexts.into_iter().collect();
+        let mut meaning = Meaning::Real;
+        match stacked.map(|v| self.as_tensor(&v, Elem::F32, span)) {
+            Some(Some(t)) => {
+                meaning = t.meaning.clone();
+                outputs.iter_mut().for_each(|all| all.push(t.clone()));
             }
-            outputs.push(next);
+            Some(None) => outputs = None,
+            None => {}
         }
-        let has_value = stacked.is_some();
-        let meaning = match stacked {
-            Some(Val::Error) => {
-                failed = true;
-                Meaning::Real
-            }
-            Some(v) => match self.as_tensor(&v, Elem::F32, span) {
-                Some(t) => {
-                    outputs.push(t.clone());
-                    t.meaning
-                }
-                None => {
-                    failed = true;
-                    Meaning::Real
-                }
-            },
-            None => Meaning::Real,
-        };
-        let mut values = Vec::new();
-        for t in &outputs {
-            match self.reach(t, span) {
-                Some(v) => values.push(v),
-                None => failed = true,
-            }
+        let outputs = outputs?;
+        let values = outputs.iter().map(|t| self.reach(t, span));
+        let values: Vec<Option<Value>> = values.collect();
+        let values: Option<Vec<Value>> = values.into_iter().collect();
+        Some((values?, meaning))
+    }
+
+    /// What the body has made of a carried name; `None` (reported) if it is of another type.
+    fn next_value(&mut self, (name, first, at): &Carry) -> Option<Tensor> {
+        let v = self.top().get(&name.text);
+        let v = v.map_or(Val::Error, |v| v.val.clone());
+        let next = self.as_tensor(&v, first.ty.elem, *at)?;
+        let next = self.cast(next, first.ty.elem, *at)?;
+        if next.ty == first.ty {
+            return Some(next);
         }
-        self.frame().pop_block();
-        let mut scope = self.scans.pop().expect("pushed above");
-        if failed {
-            return Val::Error;
+        if !(self.mode.generic && next.ty.rank() == first.ty.rank()) {
+            let what = format!("`{}` changes its type from step to step", name.text);
+            let d = Diagnostic::error(Code::E0215, what)
+                .label(*at, format!("it starts as {first}"))
+                .label(name.span, format!("but is {next} after a step"));
+            self.report(d);
         }
-        for (i, v) in values.iter().enumerate() {
-            scope.graph.output(&format!("o{i}"), OutputRole::Result, *v);
-        }
-        let mut args: Vec<Tensor> = carries
-            .iter()
-            .map(|(_, t, _)| t.clone())
-            .chain(scanned.into_iter().map(|(_, t)| t))
-            .collect();
-        let mut scanned_count = args.len() - carries.len();
+        None
+    }
+
+    /// The loop with its body.
+    fn push_scan(
+        &mut self,
+        mut scope: ScanScope,
+        elements: Elements,
+        carries: &[Carry],
+        span: Span,
+    ) -> Option<Vec<Value>> {
+        let first = carries.iter().map(|(_, t, _)| t.clone());
+        let scanned = elements.scanned.into_iter().map(|(_, t)| t);
+        let mut args: Vec<Tensor> = first.chain(scanned).collect();
         if let Some(index) = scope.index {
             let iota = Prim::Iota {
                 axis: 0,
-                shape: Shape::from_iter([length.clone()]),
+                shape: Shape::from_iter([elements.length.clone()]),
                 elem: Elem::I32,
             };
             let Val::Tensor(t) = self.emit(iota, &[], Meaning::Real, span) else {
-                return Val::Error;
+                return None;
             };
-            let at = scope
-                .graph
-                .inputs
-                .iter()
-                .position(|i| i.value == index)
-                .expect("the index is an input");
-            let input = scope.graph.inputs.remove(at);
-            scope.graph.inputs.insert(args.len(), input);
+            let inputs = &mut scope.graph.inputs;
+            let at = inputs.iter().position(|i| i.value == index);
+            let input = inputs.remove(at.expect("the index is an input"));
+            inputs.insert(args.len(), input);
             args.push(t);
-            scanned_count += 1;
         }
+        let scanned = args.len() - carries.len();
         args.extend(scope.captured.iter().map(|(t, _)| t.clone()));
         let prim = Prim::Scan(ScanPrim {
             body: Arc::new(scope.graph),
             carries: carries.len(),
-            scanned: scanned_count,
-            length,
+            scanned,
+            length: elements.length,
             reverse: false,
         });
         let mut reached = Vec::new();
         for t in &args {
-            let Some(v) = self.reach(t, span) else {
-                return Val::Error;
-            };
-            reached.push(v);
+            reached.push(self.reach(t, span)?);
         }
         let origin = self.origin(span);
-        let results = match self.graph().push(prim, &reached, origin) {
-            Ok(r) => r,
-            Err(e) => return self.type_error(e, span),
-        };
-        let mut finals: Vec<Val> = Vec::new();
-        for (i, (_, t, _)) in carries.iter().enumerate() {
-            finals.push(Val::Tensor(self.tensor(results[i], t.meaning.clone())));
+        match self.graph().push(prim, &reached, origin) {
+            Ok(results) => Some(results.to_vec()),
+            Err(e) => {
+                self.type_error(e, span);
+                None
+            }
         }
-        if has_value {
-            let t = self.tensor(results[carries.len()], meaning.clone());
-            let mut perm: Vec<usize> = (1..t.ty.rank()).collect();
-            perm.insert(axis.min(t.ty.rank() - 1), 0);
-            let stacked = if axis == 0 {
-                Val::Tensor(t)
-            } else {
-                self.emit(Prim::Transpose(perm), &[&t], meaning, span)
-            };
-            finals.insert(0, stacked);
-        }
-        if finals.len() == 1 {
-            return finals.remove(0);
-        }
-        Val::Tuple(Rc::new(finals.into_iter().map(|v| (None, v)).collect()))
     }
 
     fn body_input(&mut self, k: u32, name: &ast::Ident, ty: Type, meaning: Meaning) {

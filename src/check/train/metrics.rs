@@ -1,4 +1,4 @@
-//! Accumulators of losses and metrics. What they amount to is computed in `closing.rs`.
+//! Accumulators of losses and metrics. What they amount to is computed in `epoch_end.rs`.
 
 use std::rc::Rc;
 use std::sync::Arc;

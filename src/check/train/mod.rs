@@ -7,9 +7,9 @@ pub mod frozen;
 pub mod losses;
 pub mod metrics;
 pub mod optimize;
+pub mod optimizer_stages;
 pub mod reports;
 pub mod settings;
-pub mod stages;
 pub mod steps;
 pub mod weights;
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{OutputRole, Role};
 use crate::spec::TrainSpec;
-use crate::syntax::ast::{self, DefKind, Ident, Step, Train, TrainItem};
+use crate::syntax::ast::{self, Arg, BinaryOp, DefKind, Ident, Setting, Step, Train, TrainItem};
 
 use crate::check::data::balance::BALANCE;
 use crate::check::data::env::DataEnv;
@@ -30,6 +30,15 @@ use reports::compared;
 use settings::{Run, Settings, output_spec, setting};
 use weights::Weights;
 
+/// One walk over a train block: its models, and what they are fed.
+struct Walk<'a> {
+    t: &'a Train,
+    env: &'a DataEnv,
+    models: &'a [Arc<ast::Model>],
+    feeds: &'a [(Ident, Tensor)],
+    run: Run,
+}
+
 impl Elab<'_> {
     /// Elaborates a run into `self.step`; names of the metrics and outputs as they are met.
     pub fn run(
@@ -40,17 +49,45 @@ impl Elab<'_> {
         spec: &mut TrainSpec,
     ) -> Vec<MetricUse> {
         let mut metrics = Vec::new();
-        let steps: Vec<&Step> = t
-            .items
-            .iter()
-            .filter_map(|i| {
-                if let TrainItem::Step(s) = i {
-                    Some(s)
-                } else {
-                    None
-                }
-            })
-            .collect();
+        let steps = t.items.iter().filter_map(|i| match i {
+            TrainItem::Step(s) => Some(s),
+            _ => None,
+        });
+        let steps: Vec<&Step> = steps.collect();
+        let Some(models) = self.trained_models(t) else {
+            return metrics;
+        };
+        self.note_frozen(t);
+        let feeds = self.fed(t, env, &models[0], run);
+        if run == Run::Train {
+            spec.balance = self.balance(setting(t, BALANCE), &feeds, env);
+        }
+        let walk = Walk {
+            t,
+            env,
+            models: &models,
+            feeds: &feeds,
+            run,
+        };
+        if steps.is_empty() {
+            self.single(&walk, spec, &mut metrics);
+        } else if run == Run::Predict {
+            self.predict_first(&walk, spec);
+        } else {
+            steps
+                .iter()
+                .for_each(|s| self.train_step(&walk, s, &mut metrics));
+        }
+        if run == Run::Train && !self.params.is_empty() {
+            self.check_frozen();
+        }
+        self.drop_plain_images();
+        self.finish(run);
+        metrics
+    }
+
+    /// The models that the block names; `None` after a mistake.
+    fn trained_models(&mut self, t: &Train) -> Option<Vec<Arc<ast::Model>>> {
         let mut models = Vec::new();
         for name in &t.models {
             match self.name(name) {
@@ -66,10 +103,17 @@ impl Elab<'_> {
                 }
             }
         }
-        if models.len() != t.models.len() {
-            return metrics;
-        }
-        self.note_frozen(t);
+        (models.len() == t.models.len()).then_some(models)
+    }
+
+    /// Noise, inputs and targets by name; for a prediction, only what the model takes.
+    fn fed(
+        &mut self,
+        t: &Train,
+        env: &DataEnv,
+        model: &ast::Model,
+        run: Run,
+    ) -> Vec<(Ident, Tensor)> {
         let mut feeds: Vec<(Ident, Tensor)> = Vec::new();
         for item in &t.items {
             if let TrainItem::Draw {
@@ -83,57 +127,25 @@ impl Elab<'_> {
                 feeds.push((name.clone(), t));
             }
         }
-        let targets_too = run != Run::Predict;
-        let listed = env
-            .inputs
-            .iter()
-            .map(|f| (f, true))
-            .chain(env.targets.iter().map(|f| (f, false)));
-        for (f, input) in listed {
-            let wanted = input && models[0].inputs.iter().any(|p| p.name.text == f.name.text);
-            if (targets_too || wanted)
+        let inputs = env.inputs.iter().map(|f| (f, true));
+        let targets = env.targets.iter().map(|f| (f, false));
+        for (f, input) in inputs.chain(targets) {
+            let taken = input && model.inputs.iter().any(|p| p.name.text == f.name.text);
+            if (run != Run::Predict || taken)
                 && let Some(t) = self.feed(f, env)
             {
                 feeds.push((f.name.clone(), t));
             }
         }
-        if run == Run::Train {
-            spec.balance = self.balance(setting(t, BALANCE), &feeds, env);
-        }
-        if steps.is_empty() {
-            self.single(t, env, &models, &feeds, run, spec, &mut metrics);
-        } else {
-            self.alternating(t, &steps, &models, &feeds, run, spec, &mut metrics);
-        }
-        if run == Run::Train && !self.params.is_empty() {
-            self.check_frozen();
-        }
-        self.drop_plain_images();
-        self.finish(run);
-        metrics
+        feeds
     }
 
     /// One model, losses and metrics by output.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one run, each used once"
-    )]
-    fn single(
-        &mut self,
-        t: &Train,
-        env: &DataEnv,
-        models: &[Arc<ast::Model>],
-        feeds: &[(Ident, Tensor)],
-        run: Run,
-        spec: &mut TrainSpec,
-        metrics: &mut Vec<MetricUse>,
-    ) {
-        let settings = t.items.iter().filter_map(|i| {
-            if let TrainItem::Setting(s) = i {
-                Some(s)
-            } else {
-                None
-            }
+    fn single(&mut self, walk: &Walk, spec: &mut TrainSpec, metrics: &mut Vec<MetricUse>) {
+        let t = walk.t;
+        let settings = t.items.iter().filter_map(|i| match i {
+            TrainItem::Setting(s) => Some(s),
+            _ => None,
         });
         let s = Settings {
             items: settings.collect(),
@@ -145,48 +157,11 @@ impl Elab<'_> {
             self.report(d);
             return;
         }
-        let Some(args) = self.model_args(&models[0], &t.models[0], feeds, env) else {
-            return self.settings_alone(&s, &["loss", "metrics", "optimizer"]);
-        };
-        let out = self.apply_model_at(&models[0], args, t.models[0].span, "".into());
-        let target_names: Vec<Arc<str>> = env.targets.iter().map(|f| f.name.text.clone()).collect();
-        let outputs: Vec<(Arc<str>, Tensor)> = match out {
-            Val::Tensor(p) => vec![(
-                target_names
-                    .first()
-                    .cloned()
-                    .unwrap_or_else(|| "output".into()),
-                p,
-            )],
-            Val::Tuple(items) if items.iter().any(|(_, v)| v.is_error()) => {
-                return self.settings_alone(&s, &["loss", "metrics", "optimizer"]);
-            }
-            Val::Tuple(items) => {
-                let mut named = Vec::new();
-                for (i, (name, v)) in items.iter().enumerate() {
-                    let name = name
-                        .clone()
-                        .or_else(|| target_names.get(i).cloned())
-                        .unwrap_or_else(|| format!("output_{i}").into());
-                    if let Val::Tensor(t) = v {
-                        named.push((name, t.clone()));
-                    }
-                }
-                named
-            }
-            Val::Error => return self.settings_alone(&s, &["loss", "metrics", "optimizer"]),
-            other => {
-                self.error(
-                    Code::E0312,
-                    models[0].name.span,
-                    "a model must return tensors",
-                    format!("this one returns {}", other.describe()),
-                );
-                return;
-            }
+        let Some(outputs) = self.outputs(walk, &s) else {
+            return;
         };
         spec.outputs = outputs.iter().map(|(n, t)| output_spec(n, t)).collect();
-        match run {
+        match walk.run {
             Run::Predict => {
                 for (name, p) in &outputs {
                     self.result(name, p.clone(), t.models[0].span);
@@ -194,108 +169,169 @@ impl Elab<'_> {
                 return;
             }
             Run::Report => {
-                return self.report_results(&outputs, env, feeds, s.get("loss"), &spec.reports);
+                let loss = s.get("loss");
+                self.report_results(&outputs, walk.env, walk.feeds, loss, &spec.reports);
+                return;
             }
-            Run::Train => self.train.compared = compared(&outputs, env, feeds),
+            Run::Train => self.train.compared = compared(&outputs, walk.env, walk.feeds),
             Run::Eval => {}
         }
-        let Some(loss_setting) = s.get("loss") else {
-            let target = feeds
-                .iter()
-                .find(|(n, _)| env.targets.iter().any(|f| f.name.text == n.text))
-                .map_or((Meaning::Real, 0), |(_, y)| {
-                    (y.meaning.clone(), y.ty.rank())
-                });
-            let mut d = Diagnostic::error(Code::E0603, "the train block has no loss")
-                .label(t.data.span, "there is nothing to minimize");
-            if let Some(loss) = self.world.loss_for(&target.0, target.1) {
-                d = d.help(format!("add a line such as `loss {loss}`"));
-            }
-            self.report(d);
-            return self.settings_alone(&s, &["metrics", "optimizer"]);
+        let Some(total) = self.total_loss(walk, &s, &outputs, metrics) else {
+            return;
         };
-        let mut total: Option<Tensor> = None;
-        let mut failed = false;
-        let several = outputs.len() > 1;
-        let weights = Weights::of(&s, env, run);
+        if let Some(m) = s.get("metrics") {
+            self.metrics_setting(m, &outputs, walk.env, walk.feeds, metrics);
+        }
+        self.optimize_all(walk, s.get("optimizer"), &total);
+    }
+
+    /// What the model returns, by name; `None` after a mistake.
+    fn outputs(&mut self, walk: &Walk, s: &Settings) -> Option<Vec<(Arc<str>, Tensor)>> {
+        let (model, used) = (&walk.models[0], &walk.t.models[0]);
+        let Some(args) = self.model_args(model, used, walk.feeds, walk.env) else {
+            self.settings_alone(s, &["loss", "metrics", "optimizer"]);
+            return None;
+        };
+        let targets = &walk.env.targets;
+        let target = |i: usize| targets.get(i).map(|f| f.name.text.clone());
+        match self.apply_model_at(model, args, used.span, "".into()) {
+            Val::Tensor(p) => Some(vec![(target(0).unwrap_or_else(|| "output".into()), p)]),
+            Val::Tuple(items) if !items.iter().any(|(_, v)| v.is_error()) => {
+                let mut named = Vec::new();
+                for (i, (name, v)) in items.iter().enumerate() {
+                    let name = name.clone().or_else(|| target(i));
+                    let name = name.unwrap_or_else(|| format!("output_{i}").into());
+                    if let Val::Tensor(t) = v {
+                        named.push((name, t.clone()));
+                    }
+                }
+                Some(named)
+            }
+            Val::Tuple(_) | Val::Error => {
+                self.settings_alone(s, &["loss", "metrics", "optimizer"]);
+                None
+            }
+            other => {
+                self.error(
+                    Code::E0312,
+                    model.name.span,
+                    "a model must return tensors",
+                    format!("this one returns {}", other.describe()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The sum of the losses and penalties, noted as the first metric; `None` after a mistake.
+    fn total_loss(
+        &mut self,
+        walk: &Walk,
+        s: &Settings,
+        outputs: &[(Arc<str>, Tensor)],
+        metrics: &mut Vec<MetricUse>,
+    ) -> Option<Tensor> {
+        let Some(setting) = s.get("loss") else {
+            self.no_loss(walk);
+            self.settings_alone(s, &["metrics", "optimizer"]);
+            return None;
+        };
+        let weights = Weights::of(s, walk.env, walk.run);
         let names: Vec<&str> = outputs.iter().map(|(n, _)| &**n).collect();
         self.check_weights(&weights, &names);
-        for a in &loss_setting.values {
-            let v = self.eval(&a.value);
-            let (weight, v) = match v {
-                Val::Weighted(w, v) => (w, *v),
-                v => (1.0, v),
-            };
-            let Some(c) = self.of_kind(v, DefKind::Loss, a.value.span) else {
-                failed = true;
-                continue;
-            };
-            let Some((name, pair)) = self.pair(a.name.as_ref(), &outputs, env, feeds, a, "loss")
-            else {
-                failed = true;
-                continue;
-            };
-            if !self.is_a_choice(&pair) {
-                failed = true;
-                continue;
-            }
-            let values = self.comparing(&pair, |el| {
-                el.loss_values(&c, &pair.prediction, &pair.target, a.value.span)
-            });
-            if let (Some(v), Some(c)) = (
-                &values,
-                self.train.compared.iter_mut().find(|c| c.name == name),
-            ) {
-                c.loss_of_samples |= v.ty.rank() > 0;
-            }
-            let value = values.and_then(|v| {
-                let v = self.weigh(&weights, &name, v, &pair.target, a.value.span)?;
-                self.scalar_mean(v, a.value.span)
-            });
-            let Some(value) = value else {
-                failed = true;
-                continue;
-            };
-            if several && run != Run::Predict {
-                self.accumulate_mean(&format!("{name}_loss"), &value, a.span, metrics);
-            }
-            let weighted = if weight == 1.0 {
-                Val::Tensor(value)
-            } else {
-                self.binary(
-                    ast::BinaryOp::Mul,
-                    Val::Float(weight),
-                    Val::Tensor(value),
-                    a.span,
-                )
-            };
-            let Val::Tensor(w) = weighted else { continue };
-            total = match total {
-                None => Some(w),
-                Some(t) => {
-                    match self.binary(ast::BinaryOp::Add, Val::Tensor(t), Val::Tensor(w), a.span) {
+        let mut total: Option<Tensor> = None;
+        let mut failed = false;
+        for a in &setting.values {
+            let term = self.loss_term(walk, outputs, &weights, a, metrics);
+            let sum = match (total.take(), term) {
+                (None, term) => term,
+                (Some(t), Some(w)) => {
+                    let sum = self.binary(BinaryOp::Add, Val::Tensor(t), Val::Tensor(w), a.span);
+                    match sum {
                         Val::Tensor(t) => Some(t),
                         _ => None,
                     }
                 }
+                (Some(_), None) => None,
             };
+            failed |= sum.is_none();
+            total = sum;
         }
         let (Some(total), false) = (total, failed) else {
             // The other settings may hold mistakes of their own.
-            return self.settings_alone(&s, &["metrics", "optimizer"]);
+            self.settings_alone(s, &["metrics", "optimizer"]);
+            return None;
         };
-        let Some(total) = self.with_penalties(total, loss_setting.span) else {
-            return;
-        };
-        let mut named = Vec::new();
-        self.accumulate_mean("loss", &total, loss_setting.span, &mut named);
-        metrics.splice(0..0, named);
-        if let Some(m) = s.get("metrics") {
-            self.metrics_setting(m, &outputs, env, feeds, metrics);
+        let total = self.with_penalties(total, setting.span)?;
+        let mut first = Vec::new();
+        self.accumulate_mean("loss", &total, setting.span, &mut first);
+        metrics.splice(0..0, first);
+        Some(total)
+    }
+
+    fn no_loss(&mut self, walk: &Walk) {
+        let is_target = |n: &Ident| walk.env.targets.iter().any(|f| f.name.text == n.text);
+        let target = walk.feeds.iter().find(|(n, _)| is_target(n));
+        let (meaning, rank) =
+            target.map_or((&Meaning::Real, 0), |(_, y)| (&y.meaning, y.ty.rank()));
+        let mut d = Diagnostic::error(Code::E0603, "the train block has no loss")
+            .label(walk.t.data.span, "there is nothing to minimize");
+        if let Some(loss) = self.world.loss_for(meaning, rank) {
+            d = d.help(format!("add a line such as `loss {loss}`"));
         }
-        let Some(opt) = s.get("optimizer") else {
-            let mut d = Diagnostic::error(Code::E0604, "the train block has no optimizer")
-                .label(t.data.span, "an optimizer is needed to minimize the loss");
+        self.report(d);
+    }
+
+    /// One of the losses, times its weight; `None` after a mistake. Of several outputs each loss
+    /// is a metric too.
+    fn loss_term(
+        &mut self,
+        walk: &Walk,
+        outputs: &[(Arc<str>, Tensor)],
+        weights: &Weights,
+        a: &Arg,
+        metrics: &mut Vec<MetricUse>,
+    ) -> Option<Tensor> {
+        let at = a.value.span;
+        let (weight, v) = match self.eval(&a.value) {
+            Val::Weighted(w, v) => (w, *v),
+            v => (1.0, v),
+        };
+        let c = self.of_kind(v, DefKind::Loss, at)?;
+        let (env, feeds) = (walk.env, walk.feeds);
+        let (name, pair) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "loss")?;
+        if !self.is_a_choice(&pair) {
+            return None;
+        }
+        let values = self.comparing(&pair, |el| {
+            el.loss_values(&c, &pair.prediction, &pair.target, at)
+        })?;
+        let mut compared = self.train.compared.iter_mut();
+        if let Some(c) = compared.find(|c| c.name == name) {
+            c.loss_of_samples |= values.ty.rank() > 0;
+        }
+        let value = self.weigh(weights, &name, values, &pair.target, at)?;
+        let value = self.scalar_mean(value, at)?;
+        if outputs.len() > 1 {
+            self.accumulate_mean(&format!("{name}_loss"), &value, a.span, metrics);
+        }
+        if weight == 1.0 {
+            return Some(value);
+        }
+        let weight = Val::Float(weight);
+        match self.binary(BinaryOp::Mul, weight, Val::Tensor(value), a.span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// The updates of all parameters.
+    fn optimize_all(&mut self, walk: &Walk, optimizer: Option<&Setting>, total: &Tensor) {
+        let Some(optimizer) = optimizer else {
+            let mut d = Diagnostic::error(Code::E0604, "the train block has no optimizer").label(
+                walk.t.data.span,
+                "an optimizer is needed to minimize the loss",
+            );
             if let Some(usual) = crate::library::mending("optimizer") {
                 d = d.help(format!("add a line such as `optimizer {usual}`"));
             }
@@ -304,15 +340,16 @@ impl Elab<'_> {
         };
         let params: Vec<Arc<str>> = self.params.keys().cloned().collect();
         if params.is_empty() {
+            let model = &walk.t.models[0];
             self.error(
                 Code::E0607,
-                t.models[0].span,
-                format!("`{}` has no parameters to train", t.models[0].text),
+                model.span,
+                format!("`{}` has no parameters to train", model.text),
                 "there is nothing to learn here",
             );
             return;
         }
-        self.optimize(opt, &total, &params, run);
+        self.optimize(optimizer, total, &params, walk.run);
     }
 
     /// Mistakes in settings that cannot be used because of another mistake.
@@ -337,7 +374,7 @@ impl Elab<'_> {
     }
 
     /// Writes back what the run may change.
-    fn finish(&mut self, run: Run) {
+    pub fn finish(&mut self, run: Run) {
         if !self.scans.is_empty() {
             return;
         }

@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Shape};
 use crate::span::Span;
 use crate::spec::TrainSpec;
-use crate::syntax::ast::{self, DefKind, Ident, Step, Train};
+use crate::syntax::ast::{self, DefKind, Ident, Setting, Step, Train};
 
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
@@ -15,8 +15,9 @@ use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
+use super::Walk;
 use super::metrics::MetricUse;
-use super::settings::{Run, output_spec};
+use super::settings::{Run, Settings, output_spec};
 
 impl Elab<'_> {
     /// `draw z: [16] = random_normal`: noise of one row a sample.
@@ -66,144 +67,132 @@ impl Elab<'_> {
         }
     }
 
-    /// Several models, each step minimizing its own expression over its own models' parameters.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one run, each used once"
-    )]
-    pub(super) fn alternating(
-        &mut self,
-        t: &Train,
-        steps: &[&Step],
-        models: &[Arc<ast::Model>],
-        feeds: &[(Ident, Tensor)],
-        run: Run,
-        spec: &mut TrainSpec,
-        metrics: &mut Vec<MetricUse>,
-    ) {
-        if run == Run::Predict {
-            let m = &models[0];
-            let args: Option<Vec<ArgVal>> = m
-                .inputs
-                .iter()
-                .map(|p| {
-                    let t = feeds.iter().find(|(n, _)| n.text == p.name.text)?;
-                    Some(ArgVal {
-                        name: None,
-                        val: Val::Tensor(t.1.clone()),
-                        span: p.span,
-                        symbol: None,
-                    })
+    /// A prediction of a block of steps: what the first model returns.
+    pub(super) fn predict_first(&mut self, walk: &Walk, spec: &mut TrainSpec) {
+        let (m, used) = (&walk.models[0], &walk.t.models[0]);
+        let args: Option<Vec<ArgVal>> = m
+            .inputs
+            .iter()
+            .map(|p| {
+                let (_, t) = walk.feeds.iter().find(|(n, _)| n.text == p.name.text)?;
+                Some(ArgVal {
+                    name: None,
+                    val: Val::Tensor(t.clone()),
+                    span: p.span,
+                    symbol: None,
                 })
-                .collect();
-            let Some(args) = args else {
-                self.error(
-                    Code::E0601,
-                    t.models[0].span,
-                    format!("`{}` needs inputs that the data do not have", m.name.text),
-                    "inputs are matched by name",
-                );
-                return;
-            };
-            if let Val::Tensor(out) = self.apply_model(m, args, t.models[0].span) {
-                spec.outputs = vec![output_spec("output", &out)];
-                self.result("output", out, t.models[0].span);
-            }
+            })
+            .collect();
+        let Some(args) = args else {
+            self.error(
+                Code::E0601,
+                used.span,
+                format!("`{}` needs inputs that the data do not have", m.name.text),
+                "inputs are matched by name",
+            );
             return;
+        };
+        if let Val::Tensor(out) = self.apply_model(m, args, used.span) {
+            spec.outputs = vec![output_spec("output", &out)];
+            self.result("output", out, used.span);
         }
-        for step in steps {
-            self.frames
-                .push(Frame::new("".into(), "step".into(), false, None));
-            for (name, t) in feeds {
-                self.frame().bind(
-                    &name.text,
-                    Val::Tensor(t.clone()),
-                    name.span,
-                    VarRole::Given,
+    }
+
+    /// A step minimizes its own expression over its own models' parameters.
+    pub(super) fn train_step(&mut self, walk: &Walk, step: &Step, metrics: &mut Vec<MetricUse>) {
+        self.frames
+            .push(Frame::new("".into(), "step".into(), false, None));
+        for (name, t) in walk.feeds {
+            let value = Val::Tensor(t.clone());
+            self.frame()
+                .bind(&name.text, value, name.span, VarRole::Given);
+        }
+        for s in &step.stmts {
+            self.stmt(s);
+        }
+        let s = self.settings(step.settings.iter(), &["minimize", "optimizer"], "a step");
+        let paths = self.step_models(walk.t, step);
+        if let Some(value) = self.minimized(&s, step) {
+            let models = step.models.iter().map(|m| snake_case(&m.text));
+            let name = format!("{}_loss", models.collect::<Vec<_>>().join("_"));
+            self.accumulate_mean(&name, &value, step.span, metrics);
+            self.optimize_step(walk.run, step, s.get("optimizer"), &value, &paths);
+        }
+        self.frames.pop();
+    }
+
+    /// What the parameters of the step's models begin with.
+    fn step_models(&mut self, t: &Train, step: &Step) -> Vec<String> {
+        let mut paths = Vec::new();
+        for m in &step.models {
+            if t.models.iter().any(|n| n.text == m.text) {
+                paths.push(format!("{}/", snake_case(&m.text)));
+                continue;
+            }
+            let what = format!("`{}` is not trained by this block", m.text);
+            let mut d = Diagnostic::error(Code::E0606, what).label(m.span, "unknown model");
+            if let Some(near) = did_you_mean(&m.text, t.models.iter().map(|n| &*n.text)) {
+                d = d.help(format!("did you mean `{near}`?")).fix(m.span, near);
+            }
+            self.report(d);
+        }
+        paths
+    }
+
+    fn minimized(&mut self, s: &Settings, step: &Step) -> Option<Tensor> {
+        let Some(minimize) = s.get("minimize") else {
+            self.error(
+                Code::E0603,
+                step.span,
+                "the step has no `minimize`",
+                "there is nothing to minimize",
+            );
+            return None;
+        };
+        match self.one_value(minimize)? {
+            (Val::Tensor(v), _) => self.scalar_mean(v, minimize.span),
+            (Val::Error, _) => None,
+            (v, at) => {
+                self.error(
+                    Code::E0312,
+                    at,
+                    "a step must minimize a tensor",
+                    format!("this is {}", v.describe()),
+                );
+                None
+            }
+        }
+    }
+
+    fn optimize_step(
+        &mut self,
+        run: Run,
+        step: &Step,
+        optimizer: Option<&Setting>,
+        value: &Tensor,
+        paths: &[String],
+    ) {
+        let mine = |k: &&Arc<str>| paths.iter().any(|p| k.starts_with(p.as_str()));
+        let params: Vec<Arc<str>> = self.params.keys().filter(mine).cloned().collect();
+        match optimizer {
+            Some(optimizer) if !params.is_empty() => self.optimize(optimizer, value, &params, run),
+            Some(_) if paths.is_empty() => {}
+            Some(optimizer) => {
+                self.error(
+                    Code::E0607,
+                    optimizer.span,
+                    "the minimized value does not depend on any parameters of the step's models",
+                    "there is nothing to learn here",
                 );
             }
-            for s in &step.stmts {
-                self.stmt(s);
-            }
-            let s = self.settings(step.settings.iter(), &["minimize", "optimizer"], "a step");
-            let mut wanted = Vec::new();
-            for m in &step.models {
-                match t.models.iter().find(|n| n.text == m.text) {
-                    Some(_) => wanted.push(format!("{}/", snake_case(&m.text))),
-                    None => {
-                        let mut d = Diagnostic::error(
-                            Code::E0606,
-                            format!("`{}` is not trained by this block", m.text),
-                        )
-                        .label(m.span, "unknown model");
-                        if let Some(near) = did_you_mean(&m.text, t.models.iter().map(|n| &*n.text))
-                        {
-                            d = d.help(format!("did you mean `{near}`?")).fix(m.span, near);
-                        }
-                        self.report(d);
-                    }
-                }
-            }
-            let value = match s.get("minimize").map(|m| (self.one_value(m), m.span)) {
-                Some((Some((Val::Tensor(v), _)), at)) => self.scalar_mean(v, at),
-                Some((Some((Val::Error, _)) | None, _)) => None,
-                Some((Some((v, at)), _)) => {
-                    self.error(
-                        Code::E0312,
-                        at,
-                        "a step must minimize a tensor",
-                        format!("this is {}", v.describe()),
-                    );
-                    None
-                }
-                None => {
-                    self.error(
-                        Code::E0603,
-                        step.span,
-                        "the step has no `minimize`",
-                        "there is nothing to minimize",
-                    );
-                    None
-                }
-            };
-            if let Some(value) = value {
-                let name = format!(
-                    "{}_loss",
-                    step.models
-                        .iter()
-                        .map(|m| snake_case(&m.text))
-                        .collect::<Vec<_>>()
-                        .join("_")
+            None => {
+                self.error(
+                    Code::E0604,
+                    step.span,
+                    "the step has no optimizer",
+                    "an optimizer is needed to minimize its value",
                 );
-                self.accumulate_mean(&name, &value, step.span, metrics);
-                let params: Vec<Arc<str>> = self
-                    .params
-                    .keys()
-                    .filter(|k| wanted.iter().any(|w| k.starts_with(w.as_str())))
-                    .cloned()
-                    .collect();
-                match s.get("optimizer") {
-                    Some(opt) if !params.is_empty() => self.optimize(opt, &value, &params, run),
-                    Some(_) if wanted.is_empty() => {}
-                    Some(opt) => {
-                        self.error(
-                            Code::E0607,
-                            opt.span,
-                            "the minimized value does not depend on any parameters of the step's models",
-                            "there is nothing to learn here",
-                        );
-                    }
-                    None => {
-                        self.error(
-                            Code::E0604,
-                            step.span,
-                            "the step has no optimizer",
-                            "an optimizer is needed to minimize its value",
-                        );
-                    }
-                }
             }
-            self.frames.pop();
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::span::Span;
 
 use crate::check::elab::Elab;
 use crate::check::elab::builtin::{Args, Builtin, builtin};
-use crate::check::elab::state::{Gives, Rule, Running, StateInfo};
+use crate::check::elab::state::{ConfiguredOptimizer, Gives, Running, StateInfo};
 use crate::check::elab::value::{Configured, Home, Meaning, Tensor, Val};
 
 /// What stages find in scope.
@@ -54,7 +54,7 @@ impl Elab<'_> {
         class: String,
         step: Tensor,
         span: Span,
-    ) -> Option<Rc<Rule>> {
+    ) -> Option<Rc<ConfiguredOptimizer>> {
         let stages = self.staged(&c);
         for (_, stage) in &stages {
             let r = stage.defs[0].clone();
@@ -73,7 +73,7 @@ impl Elab<'_> {
             name.is_some_and(|n| &*n.text == "lr")
         });
         let rate = rate.map_or(Val::None, |a| a.val.clone());
-        Some(Rc::new(Rule {
+        Some(Rc::new(ConfiguredOptimizer {
             own,
             stages,
             class,
@@ -86,7 +86,7 @@ impl Elab<'_> {
     /// Runs the stages that give gradients, each for all parameters before the next.
     pub(super) fn prepare(
         &mut self,
-        rule: &Rc<Rule>,
+        rule: &Rc<ConfiguredOptimizer>,
         params: &[Arc<str>],
         grads: &mut [Tensor],
     ) -> Option<()> {
@@ -116,7 +116,7 @@ impl Elab<'_> {
     /// The new value of a parameter by the stages from `at` on, then the optimizer's own rule.
     pub(super) fn update(
         &mut self,
-        rule: &Rc<Rule>,
+        rule: &Rc<ConfiguredOptimizer>,
         at: usize,
         name: &Arc<str>,
         param: &Tensor,
@@ -143,7 +143,7 @@ impl Elab<'_> {
 
     fn run_stage(
         &mut self,
-        rule: &Rc<Rule>,
+        rule: &Rc<ConfiguredOptimizer>,
         at: usize,
         name: &Arc<str>,
         param: &Tensor,
