@@ -41,7 +41,7 @@ const PHRASES: [(&str, &str); 31] = [
     ("rows|row of a|another|the part", "set"),
     ("greatest", "highest, largest, max"),
     (
-        "!at least !frequent|squares|recently|one",
+        "!at least !frequent|squares|recently|one|.",
         "lowest, smallest, min",
     ),
     ("weigh|weighs|weighed", "weight"),
@@ -80,18 +80,24 @@ enum Read {
 }
 
 /// Files and folders; `docs/style.md` quotes what it advises against.
-const READ: [(&str, Read); 13] = [
+const READ: [(&str, Read); 19] = [
     ("README.md", Read::Prose),
     ("ARCHITECTURE.md", Read::Prose),
     ("docs/cli.md", Read::Prose),
     ("docs/language.md", Read::Prose),
+    ("docs/errors", Read::Prose),
     ("docs/library", Read::Prose),
     ("editors/vscode/README.md", Read::Prose),
     ("models", Read::Nn),
     ("models/data/README.md", Read::Prose),
     ("src/library", Read::Nn),
     ("src/cli", Read::Help),
+    ("src/check", Read::Strings),
     ("src/data", Read::Strings),
+    ("src/diag", Read::Strings),
+    ("src/ir", Read::Strings),
+    ("src/spec", Read::Strings),
+    ("src/syntax", Read::Strings),
     ("src/train", Read::Strings),
     ("tests", Read::Shell),
 ];
