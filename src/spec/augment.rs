@@ -80,9 +80,9 @@ pub enum Fill {
 /// A rectangle painted over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Erasing {
-    /// The share of images.
+    /// The fraction of images.
     pub share: f64,
-    /// Of the image's area, least and most.
+    /// Minimum and maximum fraction of the image's area.
     pub area: [f64; 2],
     /// What it is painted with.
     pub value: f64,

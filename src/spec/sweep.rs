@@ -80,13 +80,13 @@ pub enum Method {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tpe {
     pub trials: usize,
-    /// Trials drawn by chance first.
+    /// Random trials at the start.
     pub startup: usize,
     /// Trials suggested at once, from the results of all before them.
     pub generation: usize,
     /// Draws of which the most promising is taken.
     pub candidates: usize,
-    /// The share of trials that count as good; above 0 and below 1.
+    /// The fraction of trials that count as good; above 0 and below 1.
     pub gamma: f64,
 }
 

@@ -23,7 +23,7 @@ use crate::train::output::{self, Output};
 use crate::train::weights::WeightsFile;
 use crate::train::{RunError, Stopped};
 
-/// What a fold came to.
+/// The results of a fold.
 #[derive(Clone, Debug)]
 struct Fold {
     epochs: usize,
@@ -140,7 +140,7 @@ fn finished(fold: &Fold, epochs: usize) -> bool {
     }
 }
 
-/// What a fold came to is believed only if it came of this program.
+/// The results of a fold count only if they are from this program.
 fn is_of_this_program(args: &Args, loaded: &mut Loaded, folder: &Path) -> Result<(), Failure> {
     let path: PathBuf = folder.join("weights.safetensors");
     let file = WeightsFile::open(&path)?;

@@ -28,7 +28,7 @@ pub struct Again<'a> {
     pub data: &'a Dataset,
     pub out: &'a Output,
     pub identity: &'a Identity,
-    /// What the run went on from.
+    /// What the run resumed from.
     pub state: Option<&'a Path>,
 }
 

@@ -43,7 +43,7 @@ pub enum Order {
 pub struct Taken {
     /// Its index in the table.
     pub column: usize,
-    /// What is done to each of its rows, anew in each epoch.
+    /// What is done to each of its rows, differently in each epoch.
     pub augment: Option<Arc<Augment>>,
 }
 

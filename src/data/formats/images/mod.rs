@@ -23,7 +23,7 @@ use crate::data::error::DataError;
 use crate::data::table::{Column, ColumnData, ElementType, Table};
 use crate::spec::Interpolation;
 
-/// What Keras takes for images; the last two are not read, and told.
+/// File extensions that Keras takes for images; the last two are reported as not supported.
 pub const ENDINGS: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".bmp"];
 pub const COLUMNS: &[&str] = &["image", "label", "path"];
 
