@@ -2,7 +2,7 @@
 
 use crate::span::Span;
 
-/// A column with its images changed anew in each epoch: a `Data` input of the training
+/// A column with its images changed differently in each epoch: a `Data` input of the training
 /// graph, `F32` of the column's shape (or the crop's).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentSpec {

@@ -24,7 +24,7 @@ pub struct Axis {
 }
 
 /// The values of an axis. Both ends of a range belong to it, and `from` is below `to`; with
-/// `log` every order of magnitude has its share, and `from` is above 0.
+/// `log` it is logarithmic, and `from` is above 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Expressions as they are written.

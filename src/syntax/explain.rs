@@ -2,7 +2,7 @@
 //!
 //! A [`Failure`] is the place and what pest could have read there. First come
 //! the [`super::slips`], the mistakes people make who know another language;
-//! what is none of them is told as found and expected.
+//! everything else is reported as found and expected.
 
 use std::ops::Range;
 

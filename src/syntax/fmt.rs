@@ -24,7 +24,7 @@ mod items;
 
 /// Lines are broken to stay within this many characters where they can.
 const WIDTH: usize = 100;
-/// Stands before a trailing comment's old column and text until lines are put together.
+/// Marks a trailing comment's old column and text until lines are put together.
 const COMMENT: char = '\u{1}';
 
 /// The text of `file`, formatted; `text` is what it was parsed from, without errors.

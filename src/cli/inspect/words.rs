@@ -17,8 +17,8 @@ pub struct Words<'a> {
     column: &'a str,
     vocabulary: &'a Vocabulary,
     lengths: Lengths,
-    /// Name and length of the columns padded to one length, and the share of rows that are
-    /// not cut.
+    /// Name and length of the columns padded to one length, and the fraction of rows that are
+    /// not truncated.
     padded: Vec<(String, i64, f64)>,
     /// Files of vectors for these words: the fit, how many words have one, and what share of
     /// the words of the texts that is.

@@ -1,9 +1,9 @@
-//! `nnc run` of data that are split by `kfold`: a run for each fold, in `OUT/fold-1`,
-//! `OUT/fold-2`, ..., and what they come to together.
+//! `nnc run` of data that are split by `kfold`: one run per fold, in `OUT/fold-1`,
+//! `OUT/fold-2`, ..., and a summary of their results.
 //!
 //! `OUT` is a run's folder too: it holds `lock.json`, `program.nn` and `events.jsonl`, with
-//! an event for each fold that has ended. A run that goes on believes these events, once the
-//! fold's weights are seen to be those of this program, and goes on with the first fold that
+//! an event for each fold that has ended. A resumed run trusts these events if the
+//! fold's weights are those of this program, and continues with the first fold that
 //! has none.
 
 use std::collections::BTreeMap;

@@ -165,8 +165,8 @@ impl Taken {
 }
 
 impl Batches {
-    /// Columns as they are; `size` rows a batch, the last one shorter if they do not come out
-    /// even. `columns` are indices in the table; texts cannot be batched.
+    /// Columns unchanged; `size` rows per batch, the last one shorter if they do not divide
+    /// evenly. `columns` are indices in the table; texts cannot be batched.
     pub fn new(
         table: Arc<Table>,
         columns: &[usize],

@@ -39,8 +39,8 @@ pub struct ImageOptions {
 /// Reads the columns asked for.
 ///
 /// # Errors
-/// A class without an image, a file that is no image, a number of classes that is not the
-/// column's, a column that there is not.
+/// A class without an image, a file that is not an image, a number of classes that is not the
+/// column's, an unknown column.
 pub fn read_images(
     folder: &Folder,
     options: ImageOptions,
