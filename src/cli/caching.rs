@@ -1,4 +1,4 @@
-//! What the user is told while a text table is parsed into the cache.
+//! Messages while a text table is parsed into the cache.
 
 use std::cell::RefCell;
 use std::io::IsTerminal;

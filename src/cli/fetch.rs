@@ -1,4 +1,4 @@
-//! Fetching the data sets that a program's sources name, and what is told of it: a bar on a
+//! Fetching the data sets that a program's sources name, and its messages: a bar on a
 //! terminal, lines elsewhere, events as JSON.
 
 use std::cell::RefCell;

@@ -63,7 +63,7 @@ impl Loaded {
     /// The same program with the sizes that the data determined. Settings stay as they are.
     ///
     /// # Errors
-    /// What does not fit these sizes, told with the places in the file.
+    /// Reports what does not fit these sizes, with the places in the file.
     pub fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
         let (checked, _) = checked(common, sizes)?;
         let check::Checked {
@@ -176,7 +176,7 @@ pub fn load(common: &Common) -> Result<Loaded, Failure> {
     })
 }
 
-/// All that decides which rows a run sees, and in what part.
+/// Everything that decides which rows a run sees, and in which set.
 fn rows_text(data: &DataSpec) -> String {
     let columns: Vec<_> = data
         .columns

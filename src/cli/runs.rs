@@ -1,4 +1,4 @@
-//! `nnc runs`: what the runs in a folder came to; side by side, those that are named.
+//! `nnc runs`: lists the runs in a folder, and compares those that are named.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// What a run's folder tells.
+/// What is known of a run from its folder.
 struct Run {
     folder: PathBuf,
     /// `lock.json`
@@ -30,7 +30,7 @@ struct Run {
     program: String,
     epochs: usize,
     seconds: f64,
-    /// Of the last epoch, in the order of `history.csv`; then those of the test part.
+    /// Metrics of the last epoch, in the order of `history.csv`, then those of the test set.
     values: Vec<(String, f64)>,
 }
 
@@ -139,7 +139,7 @@ fn event(run: &Run) -> Value {
     })
 }
 
-/// A line a run; of the metrics those of the validation part, where there is one.
+/// One line per run, with the metrics of the validation set if there is one.
 fn list(runs: &[Run]) -> Table {
     let mut names: Vec<String> = Vec::new();
     for (name, _) in runs.iter().flat_map(|r| &r.values) {

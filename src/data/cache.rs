@@ -29,7 +29,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Text between two reports of how far it is.
 const STRIDE: u64 = 8 << 20;
 
-/// What the user is told while a cache is at work.
+/// Messages to the user while the cache is used.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told<'a> {
     /// A file is being gone through: bytes so far, and in all if that is known.
@@ -46,13 +46,13 @@ pub enum Told<'a> {
         rows: u64,
         bytes: u64,
     },
-    /// An entry is not what was written, and is made again.
+    /// An entry is corrupt, and is rebuilt.
     Damaged { entry: &'a Path },
     /// Nothing can be kept there, so what is large is parsed each time.
     Unusable { reason: String },
 }
 
-/// Tells it.
+/// Shows it.
 pub type Tell<'a> = &'a dyn Fn(&Told);
 
 /// A text table to be packed.

@@ -1,6 +1,6 @@
 //! Values that a file does not have.
 //!
-//! In memory one is NaN in a column of f32 and the least i32 in one of whole numbers: no
+//! In memory one is NaN in a column of f32 and the smallest i32 in one of integers: no
 //! reader lets either in otherwise. What stands for them is a number for each feature, as
 //! scikit-learn's `SimpleImputer` has it.
 

@@ -116,7 +116,7 @@ impl Table {
 }
 
 impl Column {
-    /// Refuses a shape of no elements, and data that is no whole number of rows.
+    /// Rejects a shape without elements, and data that is not a whole number of rows.
     pub fn new(
         name: impl Into<String>,
         shape: Vec<usize>,
@@ -148,7 +148,7 @@ impl Column {
         &self.shape
     }
 
-    /// The same elements seen in another shape of as many elements a row.
+    /// The same elements in a different shape with as many elements per row.
     pub fn reshaped(self, shape: Vec<usize>) -> Result<Column, DataError> {
         if shape.iter().product::<usize>() != self.per_row() {
             return Err(DataError::Shape {

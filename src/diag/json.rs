@@ -1,4 +1,4 @@
-//! Diagnostics for programs: one JSON object a line. Lines and columns count
+//! Diagnostics for programs: one JSON object per line. Lines and columns count
 //! from 1, columns in characters; an end is just after the last character.
 
 use serde_json::{Map, Value, json};

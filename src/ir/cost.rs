@@ -29,7 +29,7 @@ pub fn flops(graph: &Graph) -> Result<Dim> {
     Ok(sum)
 }
 
-/// Operations of one run of a graph without symbols, the cost that a back end tells;
+/// Operations of one run of a graph without symbols, the cost that a back end reports;
 /// the largest number if they overflow or a symbol is left.
 pub fn known_flops(graph: &Graph) -> u64 {
     let flops = flops(graph).ok().and_then(|n| n.as_const());

@@ -47,7 +47,7 @@ type Result<T> = std::result::Result<T, DimError>;
 /// What a symbol stands for.
 pub type Bindings = BTreeMap<Arc<str>, i64>;
 
-/// A polynomial of more terms, or a product of more factors, is no size that anyone wrote.
+/// Nobody writes a size with more terms, or a product with more factors.
 const MAX_TERMS: usize = 128;
 
 impl Dim {

@@ -228,7 +228,7 @@ impl Graph {
         defs
     }
     /// The same graph with sizes for symbols; regions included. Types are inferred
-    /// anew, so a size that does not fit is found.
+    /// again, so a size that does not fit is found.
     pub fn specialize(&self, bindings: &Bindings) -> Result<Graph, TypeError> {
         super::specialize::specialize(self, bindings)
     }

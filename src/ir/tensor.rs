@@ -91,7 +91,7 @@ impl Tensor {
         self.bytes.as_mut_ptr()
     }
     /// # Panics
-    /// Here and in the accessors below: if the elements are of another type.
+    /// Panics, as do the accessors below, if the elements have a different type.
     pub fn f32s(&self) -> &[f32] {
         self.numbers(Elem::F32)
     }

@@ -1,5 +1,5 @@
 //! Dead code elimination: nodes that no output needs are dropped, and values are
-//! numbered anew in order. Inputs stay, used or not: they are the contract with
+//! renumbered in order. Inputs stay, used or not: they are the contract with
 //! the runtime.
 
 use crate::ir::Graph;

@@ -1,4 +1,4 @@
-//! A graph written anew from an old one, node by node, with a look back at what
+//! A graph rewritten from an old one, node by node, with a look back at what
 //! has been written.
 //!
 //! What a `Gradient` is taken by is *opaque*: no rewrite looks through it, moves a

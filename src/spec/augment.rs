@@ -2,7 +2,7 @@
 
 use crate::span::Span;
 
-/// A column with its images changed anew in each epoch: a `Data` input of the training
+/// A column with its images changed differently in each epoch: a `Data` input of the training
 /// graph, `F32` of the column's shape (or the crop's).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentSpec {
@@ -80,9 +80,9 @@ pub enum Fill {
 /// A rectangle painted over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Erasing {
-    /// The share of images.
+    /// The fraction of images.
     pub share: f64,
-    /// Of the image's area, least and most.
+    /// Minimum and maximum fraction of the image's area.
     pub area: [f64; 2],
     /// What it is painted with.
     pub value: f64,

@@ -10,7 +10,7 @@ pub enum Rows {
     Text(String),
     /// A column of numbers.
     Numbers(String),
-    /// Ids of the words of a text column, by the vocabulary of a fit: any number a row.
+    /// Ids of the words of a text column, by the vocabulary of a fit: any number per row.
     Ids { column: String, vocabulary: String },
     /// How many ids there are.
     Lengths { column: String, vocabulary: String },
@@ -144,7 +144,7 @@ impl Statistic {
         Statistic::Q1,
         Statistic::Q3,
     ];
-    /// The share of values below it, in percent, of those that are percentiles.
+    /// For percentiles, the percentage of values below it.
     pub fn percentile(self) -> Option<f64> {
         match self {
             Statistic::Mean | Statistic::Std | Statistic::Min | Statistic::Max => None,

@@ -34,7 +34,7 @@ pub enum FitKind {
     Vectors { path: String, vocabulary: String },
     /// A number, cut to a whole one: the size `NAME`.
     Size(Number),
-    /// `NAME.weights`, a number a class of a column: the fewer its training rows, the greater.
+    /// `NAME.weights`, one number per class of a column: higher for classes with fewer training rows.
     ClassWeights {
         column: String,
         /// None: known once the data have been read.
@@ -108,7 +108,7 @@ pub struct Tokenizing {
     pub ids: WordIds,
 }
 
-/// Which id a word has.
+/// The id of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WordIds {
     ByCount,

@@ -24,7 +24,7 @@ pub struct Axis {
 }
 
 /// The values of an axis. Both ends of a range belong to it, and `from` is below `to`; with
-/// `log` every order of magnitude has its share, and `from` is above 0.
+/// `log` it is logarithmic, and `from` is above 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Expressions as they are written.
@@ -80,13 +80,13 @@ pub enum Method {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tpe {
     pub trials: usize,
-    /// Trials drawn by chance first.
+    /// Random trials at the start.
     pub startup: usize,
     /// Trials suggested at once, from the results of all before them.
     pub generation: usize,
     /// Draws of which the most promising is taken.
     pub candidates: usize,
-    /// The share of trials that count as good; above 0 and below 1.
+    /// The fraction of trials that count as good; above 0 and below 1.
     pub gamma: f64,
 }
 

@@ -98,7 +98,7 @@ pub struct Def {
     pub kind: DefKind,
     pub name: Ident,
     /// None to two parameter lists. With two, the first configures, the second
-    /// takes tensors; with one, the kind of definition tells which it is.
+    /// takes tensors; with one, the kind of definition decides which it is.
     pub lists: Vec<Vec<Param>>,
     pub result: Option<TypeExpr>,
     pub body: Block,

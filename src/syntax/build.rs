@@ -7,7 +7,7 @@ use super::expr::{Builder, kids};
 use super::grammar::Rule;
 use crate::span::{Span, Spanned};
 
-/// What stands before a declaration's `{`, or a whole declaration without one.
+/// The part of a declaration before `{`, or a whole declaration without one.
 pub enum Head {
     Import(Import),
     Const(Const),

@@ -417,7 +417,7 @@ fn ty(t: &TypeExpr) -> String {
     }
 }
 
-/// What stands in a type's brackets, fully parenthesised.
+/// The content of a type's brackets, fully parenthesised.
 fn size(e: &Expr) -> String {
     match &e.kind {
         ExprKind::Name(name) => name.text.to_string(),

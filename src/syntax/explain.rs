@@ -2,7 +2,7 @@
 //!
 //! A [`Failure`] is the place and what pest could have read there. First come
 //! the [`super::slips`], the mistakes people make who know another language;
-//! what is none of them is told as found and expected.
+//! everything else is reported as found and expected.
 
 use std::ops::Range;
 
@@ -244,7 +244,7 @@ fn generic(failure: &Failure<'_>) -> Diagnostic {
     diagnostic
 }
 
-/// What could stand at the mistake, in words, most telling first.
+/// What could be at the mistake, in words, most specific first.
 fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
     use Rule::*;
     let mut words: Vec<&'static str> = Vec::new();
@@ -341,7 +341,7 @@ pub fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
     &head[name.start..name.end]
 }
 
-/// Of a run of lines that are no declarations this many are looked at one by one.
+/// How many lines in a row that are not declarations are examined one by one.
 const LINES_READ: usize = 1_000;
 
 /// Lines where a declaration should start: one diagnostic for each that is

@@ -523,7 +523,7 @@ impl Builder {
         }
     }
 
-    /// Stands where the grammar guarantees a child; never reached.
+    /// A placeholder where the grammar guarantees a child; never reached.
     pub fn missing(&self) -> Expr {
         Expr {
             kind: ExprKind::None,

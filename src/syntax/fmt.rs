@@ -24,7 +24,7 @@ mod items;
 
 /// Lines are broken to stay within this many characters where they can.
 const WIDTH: usize = 100;
-/// Stands before a trailing comment's old column and text until lines are put together.
+/// Marks a trailing comment's old column and text until lines are put together.
 const COMMENT: char = '\u{1}';
 
 /// The text of `file`, formatted; `text` is what it was parsed from, without errors.
@@ -237,7 +237,7 @@ impl Printer<'_> {
         std::mem::replace(&mut self.out, outer)
     }
 
-    /// Own-line comments that stand before `at`.
+    /// Comments on lines of their own before `at`.
     fn comments_before(&mut self, at: usize, indent: usize) {
         while let Some(comment) = self.comments.get(self.next) {
             if comment.span.start as usize >= at {
@@ -252,7 +252,7 @@ impl Printer<'_> {
         }
     }
 
-    /// Indents, after the blank line that stands there in the source, if any.
+    /// Indents, after the blank line of the source, if any.
     fn start_line(&mut self, at: usize, indent: usize) {
         let first = self.out.is_empty() || self.out.ends_with("{\n");
         if !first && self.blank_line_before(at) && !self.out.ends_with("\n\n") {

@@ -30,7 +30,7 @@ pub const RESERVED: &[&str] = &[
 /// Start an item of a data block.
 pub const DATA_ITEMS: &[&str] = &["source", "column", "split", "fit", "input", "target"];
 
-/// Start an item of a train or sweep block, or stand in its head.
+/// Keywords that start an item of a train or sweep block, or are in its head.
 pub const TRAIN_ITEMS: &[&str] = &["draw", "step", "minimize", "on", "when", "do"];
 
 /// Binary operators that are words, and words after which an expression must follow.

@@ -28,7 +28,7 @@ use crate::span::{SourceId, Span};
 pub const MAX_DEPTH: usize = 200;
 /// A statement's tree may be this high: its operators, calls and brackets, summed.
 pub const MAX_HEIGHT: u32 = 4_000;
-/// Brackets that hold so little add nothing to the row that they stand in.
+/// Brackets that hold so little do not count towards the length of their row.
 const SHALLOW: u32 = 8;
 /// A statement may be this long, in bytes.
 pub const MAX_STATEMENT: usize = 256 * 1024;

@@ -41,7 +41,7 @@ const PHRASES: [(&str, &str); 31] = [
     ("rows|row of a|another|the part", "set"),
     ("greatest", "highest, largest, max"),
     (
-        "!at least !frequent|squares|recently|one",
+        "!at least !frequent|squares|recently|one|.",
         "lowest, smallest, min",
     ),
     ("weigh|weighs|weighed", "weight"),
@@ -71,7 +71,7 @@ enum Read {
     Prose,
     /// The comments and strings of nn.
     Nn,
-    /// Doc comments and string literals of Rust.
+    /// String literals of Rust, and the doc comments that are `--help`.
     Help,
     /// String literals of Rust.
     Strings,
@@ -80,15 +80,25 @@ enum Read {
 }
 
 /// Files and folders; `docs/style.md` quotes what it advises against.
-const READ: [(&str, Read); 9] = [
+const READ: [(&str, Read); 19] = [
     ("README.md", Read::Prose),
     ("ARCHITECTURE.md", Read::Prose),
     ("docs/cli.md", Read::Prose),
     ("docs/language.md", Read::Prose),
+    ("docs/errors", Read::Prose),
     ("docs/library", Read::Prose),
     ("editors/vscode/README.md", Read::Prose),
     ("models", Read::Nn),
+    ("models/data/README.md", Read::Prose),
     ("src/library", Read::Nn),
+    ("src/cli", Read::Help),
+    ("src/check", Read::Strings),
+    ("src/data", Read::Strings),
+    ("src/diag", Read::Strings),
+    ("src/ir", Read::Strings),
+    ("src/spec", Read::Strings),
+    ("src/syntax", Read::Strings),
+    ("src/train", Read::Strings),
     ("tests", Read::Shell),
 ];
 
@@ -132,7 +142,9 @@ fn the_phrases_are_found() {
     assert_eq!(found("## Mended.\nlet mended = 1\n", Read::Nn), [1]);
     let rust = "// mend\n/// mend\nlet c = '\"'; f(\"a \\\n  mend\", r#\"anew\"#)";
     assert_eq!(found(rust, Read::Strings), [4, 4]);
-    assert_eq!(found(rust, Read::Help), [2, 4, 4]);
+    assert_eq!(found(rust, Read::Help), [4, 4]);
+    let clap = "#[derive(clap::Args)]\nstruct A {\n/// mend\na: u8\n}\n/// mend\nfn f() {}";
+    assert_eq!(found(clap, Read::Help), [3]);
     assert_eq!(found("mend  # anew\n", Read::Shell), [1]);
 }
 
@@ -247,18 +259,30 @@ fn commented<'a>(text: &'a str, mark: &str, strings: bool) -> Vec<(usize, &'a st
     shown
 }
 
-/// Doc comments (where asked for) and string literals, numbered, up to the tests of the file.
-fn rust(text: &str, docs: bool) -> Vec<(usize, &str)> {
+/// String literals, numbered, and (where asked for) the doc comments of what clap reads, up to the tests of the file.
+fn rust(text: &str, help: bool) -> Vec<(usize, &str)> {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut shown = Vec::new();
     let mut rest = text;
     let line_of = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
+    let in_clap = |rest: &str| {
+        let before = &text[..text.len() - rest.len()];
+        let declaration = before.rsplit("\n}").next().unwrap_or_default();
+        let mut derives = declaration.lines().filter(|l| l.starts_with("#[derive("));
+        derives.any(|l| {
+            let mut traits = l.split(['(', ')', ',', ' ', ':']);
+            traits.any(|t| ["Args", "Parser", "Subcommand", "ValueEnum"].contains(&t))
+        })
+    };
     while let Some(at) = rest.find(['"', '/', '\'']) {
         let before = &rest[..at];
         rest = &rest[at..];
         if rest.starts_with("//") {
             let (comment, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            if docs && let Some(doc) = comment.strip_prefix("///") {
+            if help
+                && in_clap(rest)
+                && let Some(doc) = comment.strip_prefix("///")
+            {
                 shown.push((line_of(rest), doc));
             }
             rest = after;

@@ -7,9 +7,9 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 
 use crate::train::RunError;
 
-/// The least side of what is shown as a picture: smaller ones are tables of numbers.
+/// Minimum side of an image; smaller ones are shown as tables of numbers.
 const LEAST: usize = 4;
-/// The least flat row of bytes that is taken for a square.
+/// Minimum length of a flat byte row that is shown as a square image.
 const FLAT: usize = 64;
 /// Pixels between the pictures of a grid.
 const GAP: u32 = 4;

@@ -17,7 +17,7 @@ use crate::spec::{Make, Part, Rows};
 use crate::train::dataset::Dataset;
 use crate::train::{Kind, RunError, Session};
 
-/// One row, as it stands in the file and as a model is fed it.
+/// One row, as in the file and as a model input.
 pub struct Sample {
     /// Of the data, from 1.
     pub row: u64,
@@ -286,7 +286,7 @@ fn numbers(bytes: &[u8], elem: Elem) -> Result<Vec<f64>, RunError> {
     all.ok_or_else(|| RunError::Program("an input is not aligned".into()))
 }
 
-/// A row of a column as it stands in the file, for people and for programs.
+/// A row of a column as in the file, for people and for programs.
 fn raw(look: &Look, row: usize) -> Raw {
     let name = look.spec.name.clone();
     if let ColumnData::Text(texts) = look.column.data() {

@@ -17,8 +17,8 @@ pub struct Words<'a> {
     column: &'a str,
     vocabulary: &'a Vocabulary,
     lengths: Lengths,
-    /// Name and length of the columns padded to one length, and the share of rows that are
-    /// not cut.
+    /// Name and length of the columns padded to one length, and the fraction of rows that are
+    /// not truncated.
     padded: Vec<(String, i64, f64)>,
     /// Files of vectors for these words: the fit, how many words have one, and what share of
     /// the words of the texts that is.
@@ -132,7 +132,7 @@ impl<'a> Words<'a> {
         )
     }
 
-    /// How many of the words have a vector in a file, a line a file.
+    /// How many of the words have a vector, one line per file.
     pub fn vector_lines(&self) -> Vec<String> {
         let v = self.vocabulary;
         let ids = (v.size() as usize).saturating_sub(1).min(v.words.len());
@@ -147,7 +147,7 @@ impl<'a> Words<'a> {
         self.vectors.iter().map(line).collect()
     }
 
-    /// Lengths that texts could be cut to, and the share of those that are not longer.
+    /// Lengths that texts could be truncated to, and the fraction of texts that are not longer.
     pub fn cover(&self) -> Vec<Vec<String>> {
         let l = &self.lengths;
         let row = |name: String, x: f64| {

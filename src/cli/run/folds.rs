@@ -1,9 +1,9 @@
-//! `nnc run` of data that are split by `kfold`: a run for each fold, in `OUT/fold-1`,
-//! `OUT/fold-2`, ..., and what they come to together.
+//! `nnc run` of data that are split by `kfold`: one run per fold, in `OUT/fold-1`,
+//! `OUT/fold-2`, ..., and a summary of their results.
 //!
 //! `OUT` is a run's folder too: it holds `lock.json`, `program.nn` and `events.jsonl`, with
-//! an event for each fold that has ended. A run that goes on believes these events, once the
-//! fold's weights are seen to be those of this program, and goes on with the first fold that
+//! an event for each fold that has ended. A resumed run trusts these events if the
+//! fold's weights are those of this program, and continues with the first fold that
 //! has none.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use crate::train::output::{self, Output};
 use crate::train::weights::WeightsFile;
 use crate::train::{RunError, Stopped};
 
-/// What a fold came to.
+/// The results of a fold.
 #[derive(Clone, Debug)]
 struct Fold {
     epochs: usize,
@@ -140,7 +140,7 @@ fn finished(fold: &Fold, epochs: usize) -> bool {
     }
 }
 
-/// What a fold came to is believed only if it came of this program.
+/// The results of a fold count only if they are from this program.
 fn is_of_this_program(args: &Args, loaded: &mut Loaded, folder: &Path) -> Result<(), Failure> {
     let path: PathBuf = folder.join("weights.safetensors");
     let file = WeightsFile::open(&path)?;

@@ -1,5 +1,5 @@
-//! What people are told of a number that is not finite: where it came from, the values
-//! there, and what usually mends it.
+//! The report of a value that is not finite: where it came from, the values
+//! there, and what usually helps.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -28,7 +28,7 @@ pub struct Again<'a> {
     pub data: &'a Dataset,
     pub out: &'a Output,
     pub identity: &'a Identity,
-    /// What the run went on from.
+    /// What the run resumed from.
     pub state: Option<&'a Path>,
 }
 

@@ -61,8 +61,8 @@ impl Progress {
         }
     }
 
-    /// Writes every event from now on to a file as well; what a run that goes on had told
-    /// there of epochs after `epochs` is told again, and so removed.
+    /// Also writes every event from now on to a file. Events of epochs after `epochs` are removed:
+    /// a resumed run writes them again.
     pub fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
         let fail = |e: std::io::Error| RunError::file(path, "write the file", &e);
         if path.exists() {

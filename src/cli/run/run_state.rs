@@ -133,7 +133,7 @@ pub fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Va
     })
 }
 
-/// The newest whole state in a run's folder. What is damaged is said, and set aside.
+/// The latest intact checkpoint in a run's folder. Corrupt ones are reported and skipped.
 pub fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure> {
     if output::is_running(folder) {
         let folder = folder.to_path_buf();

@@ -16,7 +16,7 @@ use crate::train::report::charts::{
 use crate::train::sweep::importance::ranks;
 use crate::train::sweep::space;
 
-/// A trial that came to a score.
+/// A trial that finished with a score.
 pub struct Shown<'a> {
     /// From 1.
     pub trial: usize,
@@ -95,7 +95,7 @@ fn dot(
     Circle::new(place, px(size), style)
 }
 
-/// An upright line an axis, the score last, and a line a trial across them.
+/// One vertical line per axis, the score last, and one line per trial across them.
 pub fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     let columns = spec.axes.len() + 1;
     let width = (180 * columns as u32 + 120).clamp(900, 1280);
@@ -187,7 +187,7 @@ fn backed(
     area.draw(&Text::new(label.to_owned(), (px(x), px(y)), style))
 }
 
-/// Where values stand on an axis, and what they are.
+/// The positions of values on an axis, and their labels.
 fn marks(axis: &Axis) -> Vec<(f64, String)> {
     const MOST: usize = 12;
     let tens = tens(&axis.values);

@@ -18,7 +18,7 @@ pub struct Running {
     pub work: Work,
     pub began: Instant,
     pub heard: Heard,
-    /// Whether it goes on from what its folder holds.
+    /// Whether it resumes from what its folder holds.
     pub resumed: bool,
     process: Child,
     complaints: Option<JoinHandle<String>>,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-/// Kept of a trial's events: a number an epoch, and the last of the rest.
+/// What is kept of a trial's events: one number per epoch, and the last of the rest.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Whether training began.
@@ -32,7 +32,7 @@ pub struct Saved {
 }
 
 impl Heard {
-    /// What the run in a folder has told so far.
+    /// The events of the run in a folder so far.
     pub fn before(folder: &Path, goal: &str) -> Heard {
         let mut heard = Heard::default();
         let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();

@@ -203,7 +203,7 @@ impl Board {
         }
     }
 
-    /// What it all came to.
+    /// The results.
     pub fn conclude(
         &self,
         sweep: &Sweep,
@@ -330,7 +330,7 @@ pub fn values_text(record: &Record) -> String {
     all.join(" ")
 }
 
-/// A row a trial, in the order given.
+/// One row per trial, in the given order.
 fn leaderboard(sweep: &Sweep, records: &[&Record]) -> Table {
     let spec = sweep.plan.spec();
     let mut table = runs::table();

@@ -1,10 +1,10 @@
 //! `nnc sweep FILE.nn`: tries the configurations of a file's sweep.
 //!
 //! ```text
-//! mod      a sweep, and what its trials came to
+//! mod      a sweep, and the results of its trials
 //! work     the loop: which trials run
 //! child    a trial's process
-//! heard    what it tells
+//! child_events   events of trials
 //! folder   what is kept, so that a sweep that was stopped goes on
 //! board    what is shown while it runs
 //! results  the best program, the table, the page
@@ -73,7 +73,7 @@ pub struct Args {
     pub quiet: bool,
 }
 
-/// Codes of [`crate::data::DataError`] that tell of files which cannot be found or read.
+/// Codes of [`crate::data::DataError`] for files that cannot be found or read.
 const FAULTS_OF_DATA: std::ops::RangeInclusive<u32> = 901..=940;
 
 /// A program and its sweep, and what there is of it so far.
@@ -327,7 +327,7 @@ impl Sweep<'_> {
         own
     }
 
-    /// What a trial that has ended by itself comes to in a further rung: the same.
+    /// A trial that has stopped by itself has the same results in a further rung.
     fn carried(&self, work: &Work) -> Option<Record> {
         let before = self
             .records
@@ -343,7 +343,7 @@ impl Sweep<'_> {
         })
     }
 
-    /// What a training came to.
+    /// The results of a training run.
     fn record(&self, work: &Work, heard: &Heard, failed: Option<String>, seconds: f64) -> Record {
         // each fold ends by itself
         let saved = heard.saved.as_ref().filter(|_| heard.folds.is_none());

@@ -68,7 +68,7 @@ pub fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
     Ok(Some(Written { command, ..written }))
 }
 
-/// The program with the best trial's values: running it comes to the same score.
+/// The program with the best trial's values: running it gives the same score.
 fn best_program(sweep: &Sweep, best: &Record) -> String {
     let mut consts = sweep.args.common.set.clone();
     consts.extend(sweep.settings(best.trial - 1));
@@ -93,7 +93,7 @@ fn best_program(sweep: &Sweep, best: &Record) -> String {
     )
 }
 
-/// `leaderboard.csv`: a line a trial, the best first.
+/// `leaderboard.csv`: one line per trial, best first.
 fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
     let path = sweep.folder.path().join("leaderboard.csv");
     let fail = |e: csv::Error| RunError::file(&path, "write the file", &e.into());

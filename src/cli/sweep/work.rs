@@ -71,7 +71,7 @@ fn fill(
     Ok(())
 }
 
-/// Whether a run that was left behind had come to its own end.
+/// Whether a run that was left behind had finished.
 fn has_ended(heard: &Heard) -> bool {
     let cut = |by: &String| by == "limit" || by == "interrupted";
     heard
@@ -80,7 +80,7 @@ fn has_ended(heard: &Heard) -> bool {
         .is_some_and(|s| !s.stopped.as_ref().is_some_and(cut))
 }
 
-/// Waits a moment for what trials tell.
+/// Waits a moment for events of trials.
 fn listen(
     sweep: &mut Sweep,
     from: &Receiver<Told>,

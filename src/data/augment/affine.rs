@@ -110,7 +110,7 @@ pub fn resample(
     }
 }
 
-/// Two places along an axis, and the share of the second.
+/// Two positions along an axis, and the weight of the second.
 struct Between {
     first: usize,
     second: usize,

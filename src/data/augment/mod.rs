@@ -78,7 +78,7 @@ impl Size {
 }
 
 impl Augment {
-    /// Of a column of this shape; `site` names the place in the program. None: these are no
+    /// For a column of this shape; `site` names the place in the program. `None` if these are not
     /// images, or are smaller than the crop.
     pub fn new(
         ranges: &Ranges,

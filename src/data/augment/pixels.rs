@@ -2,7 +2,7 @@
 
 use super::Size;
 
-/// Every value by one amount, within the least and the most that were: Keras'
+/// Shifts every value by the same amount, clipped to the previous minimum and maximum: Keras'
 /// `apply_channel_shift`.
 pub fn shift_channels(image: &mut [f32], intensity: f32) {
     let least = image.iter().copied().fold(f32::INFINITY, f32::min);

@@ -43,7 +43,7 @@ pub enum Order {
 pub struct Taken {
     /// Its index in the table.
     pub column: usize,
-    /// What is done to each of its rows, anew in each epoch.
+    /// What is done to each of its rows, differently in each epoch.
     pub augment: Option<Arc<Augment>>,
 }
 
@@ -165,8 +165,8 @@ impl Taken {
 }
 
 impl Batches {
-    /// Columns as they are; `size` rows a batch, the last one shorter if they do not come out
-    /// even. `columns` are indices in the table; texts cannot be batched.
+    /// Columns unchanged; `size` rows per batch, the last one shorter if they do not divide
+    /// evenly. `columns` are indices in the table; texts cannot be batched.
     pub fn new(
         table: Arc<Table>,
         columns: &[usize],

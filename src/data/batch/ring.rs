@@ -158,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Tells the consumer, which would wait for ever, when a worker unwinds.
+/// Wakes the consumer, which would wait for ever, when a worker unwinds.
 struct Farewell<'a>(&'a Shared);
 
 impl Drop for Farewell<'_> {
@@ -168,7 +168,7 @@ impl Drop for Farewell<'_> {
     }
 }
 
-/// A worker: fills free buffers until it is told to stop.
+/// A worker: fills free buffers until it is asked to stop.
 fn work(filler: &mut dyn Filler, shared: &Shared) {
     let _farewell = Farewell(shared);
     loop {

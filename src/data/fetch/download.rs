@@ -20,7 +20,7 @@ const BUFFER: usize = 64 << 10;
 /// Bytes between two reports of how far it is.
 const STRIDE: u64 = 1 << 18;
 
-/// Why a try came to nothing.
+/// Why an attempt failed.
 enum Fault {
     /// Another try may do better.
     Passing(DataError),

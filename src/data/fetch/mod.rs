@@ -23,7 +23,7 @@ pub use sets::{Layout, Remote, SETS, Set, find};
 
 use super::error::DataError;
 
-/// What a user is told.
+/// Messages to the user.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Told<'a> {
     /// Another process is fetching this set.

@@ -78,7 +78,7 @@ impl Lengths {
         low + (high - low) * at.fract()
     }
 
-    /// The share of those that are at most `limit`.
+    /// The fraction of values that are at most `limit`.
     pub fn share_up_to(&self, limit: f64) -> f64 {
         let within = self.sorted.partition_point(|&x| f64::from(x) <= limit);
         within as f64 / self.sorted.len() as f64

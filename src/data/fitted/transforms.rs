@@ -111,7 +111,7 @@ pub fn moments(values: &[f64]) -> (f64, f64) {
     (mean, (squares / n).sqrt())
 }
 
-/// The least of a function of one valley, sought from -2 .. 2 outward: golden sections.
+/// The minimum of a unimodal function, by golden-section search from -2 .. 2 outward.
 fn minimum(f: &dyn Fn(f64) -> f64) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let (mut low, mut high) = (-2.0, 2.0);

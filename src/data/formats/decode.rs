@@ -126,7 +126,7 @@ impl Array<'_> {
         self.header + self.dims.iter().product::<usize>() as u64 * self.kind.size() as u64
     }
 
-    /// Says where in the file a fault lies; `io` tells what a failed read means.
+    /// Adds the position in the file to an error; `io` converts a failed read.
     pub fn locate(&self, fault: Fault, io: impl FnOnce(&io::Error) -> DataError) -> DataError {
         let path = self.path.to_owned();
         let per_row = self.dims[1..].iter().product::<usize>().max(1);
@@ -209,7 +209,7 @@ pub fn read(
     Ok(data)
 }
 
-/// Finds the first element that is no class of `0..classes`.
+/// Finds the first element that is not in `0..classes`.
 fn check_classes(data: &ColumnData, classes: u32) -> Result<(), Fault> {
     let outside = |x: i64| x < 0 || x >= i64::from(classes);
     let found = match data {

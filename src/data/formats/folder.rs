@@ -118,7 +118,7 @@ impl Folder {
         }
     }
 
-    /// Refuses another number of classes than a column of classes has.
+    /// Rejects a number of classes that differs from the column's.
     pub fn expect(&self, classes: u32) -> Result<(), DataError> {
         if self.classes.len() == classes as usize {
             return Ok(());

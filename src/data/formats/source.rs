@@ -1,6 +1,6 @@
 //! Files opened for reading, gzip or not.
 //!
-//! Whether a file is compressed is told by its first bytes, not by its name;
+//! The first bytes of a file show whether it is compressed, not its name;
 //! if `x` is missing but `x.gz` is there it is taken instead, and the other way
 //! round. Decompression streams: nothing is held but a buffer.
 

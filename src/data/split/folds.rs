@@ -14,8 +14,8 @@ pub struct Fold {
 }
 
 /// Fold `number`, from 0, of `count`. As scikit-learn's `KFold`, the first folds have a row
-/// more where they do not come out even; stratified, each has its share of every class to
-/// within one row.
+/// more where they do not come out even; stratified, each has the same fraction of every class
+/// to within one row.
 pub fn fold(
     rows: &[u32],
     (number, count): (usize, usize),

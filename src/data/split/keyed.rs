@@ -28,7 +28,7 @@ pub fn by_hash(
     Ok(parts)
 }
 
-/// The parts whose name stands in each row of a text column.
+/// The set that each row of a text column names.
 pub fn by_value(rows: &[u32], names: &[&str], of: &Column) -> Result<Vec<Vec<u32>>, DataError> {
     let ColumnData::Text(texts) = of.data() else {
         return Err(DataError::ColumnKind {

@@ -42,7 +42,7 @@ pub struct Part {
     pub share: Share,
 }
 
-/// Splits `rows`; `stratify` is a column of one whole number a row.
+/// Splits `rows`; `stratify` is a column with one integer per row.
 pub fn split(
     rows: &[u32],
     parts: &[Part],

@@ -36,7 +36,7 @@ impl Division {
         self.sizes[part]
     }
 
-    /// How many rows of a part lie before a block.
+    /// How many rows of a set are before a block.
     pub fn before(&self, block: usize, part: usize) -> u64 {
         let at = block * self.sizes.len() + part;
         self.before.get(at).copied().unwrap_or(self.sizes[part])

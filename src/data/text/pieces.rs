@@ -31,7 +31,7 @@ fn character(byte: u8) -> char {
     char::from_u32(256 + before).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The text that a piece stands for; bytes that are no text as `\xff`.
+/// The text of a piece; bytes that are not text as `\xff`.
 pub(super) fn text_of(piece: &str) -> String {
     let bytes: Vec<u8> = piece
         .chars()

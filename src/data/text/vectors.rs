@@ -1,4 +1,4 @@
-//! Word vectors from text files: GloVe's form, a word and its numbers a line, and
+//! Word vectors from text files: GloVe's form, one word and its numbers per line, and
 //! word2vec's, which is the same after a line with the number of words and of numbers.
 //!
 //! The file is read a line at a time, and only the vectors of the vocabulary's words are
@@ -22,7 +22,7 @@ const LINE: u64 = 1 << 20;
 pub struct Vectors {
     /// Numbers of a vector.
     pub dim: usize,
-    /// Of the ids from 0, end to end. 0, which is no word, and words that the file lacks
+    /// Of the ids from 0, end to end. Id 0, which is reserved, and words that the file lacks
     /// have zeros.
     pub values: Vec<f32>,
     /// Ids that have a vector, in order.
@@ -34,8 +34,8 @@ pub struct Vectors {
 /// What `path` has for the words of a vocabulary.
 ///
 /// # Errors
-/// Lines of another number of fields, or with what is no number, of the words that are
-/// wanted; a first line that promises another number of words; none of the words.
+/// A wanted word whose line has a wrong number of fields or something that is not a number; a
+/// first line that promises a different number of words; none of the words.
 pub fn read_vectors(path: &Path, vocabulary: &Vocabulary) -> Result<Vectors, DataError> {
     let size = vocabulary.size();
     let ids: FxHashMap<&[u8], u32> = (1..size)

@@ -1,5 +1,5 @@
 //! The words of training texts, and their ids: from 1, the most frequent first, of
-//! equals the one that came first. 0 is no word; an out-of-vocabulary token is 1. Where
+//! equals the one that came first. 0 is reserved; an out-of-vocabulary token is 1. Where
 //! ids are hashes, a "word" is all that has the id; byte pairs are in the order in which
 //! they were merged, the 256 bytes first.
 //!

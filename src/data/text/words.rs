@@ -28,7 +28,7 @@ pub struct Rules {
     pub ids: Numbering,
 }
 
-/// Which id a word has.
+/// The id of a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub enum Numbering {
     /// By how often it is in the training texts.

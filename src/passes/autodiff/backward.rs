@@ -54,7 +54,7 @@ pub(super) struct Deferred {
 /// The cotangents of `wrt`, given those of some values in `seeds`; `None` is zero.
 ///
 /// Nodes are added at the end of `g`; scans on the way are extended in place
-/// (`renamed` tells which results moved).
+/// (`renamed` holds the results that moved).
 pub(super) fn backward(
     g: &mut Graph,
     seeds: &[(Value, Value)],

@@ -19,7 +19,7 @@
 //!
 //! Everything is exact in floats: a result differs at most in the sign of a zero
 //! that came from `x - x`, or where constants are folded in higher precision than
-//! the back end's. `x * 0` is no identity (infinity, NaN), and `x + 0` only for an
+//! the back end's. `x * 0` is not an identity (infinity, NaN), and `x + 0` only for an
 //! `x` that cannot be -0. Sums are not reassociated, except
 //! that what is summed after a transpose is summed in the order before it.
 //!

@@ -5,7 +5,7 @@
 //!   arguments become one.
 //! - What does not depend on the step is computed before the loop (broadcasts and
 //!   constants stay inside: they cost nothing there, and much as tensors outside).
-//!   No operation can fail, so a loop of no steps is no exception.
+//!   No operation can fail, so a loop without steps is not an exception.
 //! - Stacked results that nobody reads, carries that nothing read depends on, and
 //!   arguments that are not used are dropped. A stacked result that is a scanned
 //!   argument, does not depend on the step, or is stacked twice is taken from there.

@@ -328,7 +328,7 @@ impl Printer<'_> {
         Some(texts?.join(", "))
     }
 
-    /// A block that stands on one line in the source stays on one.
+    /// A block on one line in the source stays on one line.
     pub(super) fn flat_block(&self, block: &Block) -> Option<String> {
         if self.source(block.span).contains('\n') {
             return None;

@@ -329,13 +329,13 @@ impl Printer<'_> {
         lead + &values.join(&format!(",\n{}", " ".repeat(column)))
     }
 
-    /// A body that stands on one line in the source stays on one.
+    /// A body on one line in the source stays on one line.
     fn is_one_line(&self, span: Span) -> bool {
         !self.text[span.range()].contains('\n')
     }
 }
 
-/// What may stand in a step or a sweep.
+/// The items of a step or a sweep.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
     Stmt(&'a Stmt),

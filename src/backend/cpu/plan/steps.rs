@@ -71,7 +71,7 @@ impl Placement<'_> {
         })
     }
 
-    /// A copy to a place that is no value's.
+    /// A copy to memory that belongs to no value.
     pub fn copy_to(&self, from: &Arg, to: Buf, kernels: &mut Kernels) -> Call {
         let marker = Val(u32::MAX);
         let place = View::contiguous(&from.view.sizes);

@@ -52,7 +52,7 @@ struct Metered {
     last: u8,
     /// Bytes so far.
     read: u64,
-    /// Lines end in CR LF; told by the first of them.
+    /// Lines end in CR LF, as the first one shows.
     crlf: Option<bool>,
     /// The end of the file was met.
     ended: bool,
@@ -333,7 +333,7 @@ fn too_long(error: &io::Error) -> Option<TooLong> {
     error.get_ref()?.downcast_ref().copied()
 }
 
-/// A number in digits; infinite if it is too large. Words (`nan`, `inf`) are no numbers.
+/// A number in digits; infinite if it is too large. Words (`nan`, `inf`) are not numbers.
 pub fn number(text: &str) -> Option<f32> {
     let first = text.trim_start_matches(['+', '-']).bytes().next()?;
     if !first.is_ascii_digit() && first != b'.' {

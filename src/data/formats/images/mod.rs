@@ -23,7 +23,7 @@ use crate::data::error::DataError;
 use crate::data::table::{Column, ColumnData, ElementType, Table};
 use crate::spec::Interpolation;
 
-/// What Keras takes for images; the last two are not read, and told.
+/// File extensions that Keras takes for images; the last two are reported as not supported.
 pub const ENDINGS: &[&str] = &[".png", ".jpg", ".jpeg", ".gif", ".bmp"];
 pub const COLUMNS: &[&str] = &["image", "label", "path"];
 
@@ -39,8 +39,8 @@ pub struct ImageOptions {
 /// Reads the columns asked for.
 ///
 /// # Errors
-/// A class without an image, a file that is no image, a number of classes that is not the
-/// column's, a column that there is not.
+/// A class without an image, a file that is not an image, a number of classes that is not the
+/// column's, an unknown column.
 pub fn read_images(
     folder: &Folder,
     options: ImageOptions,

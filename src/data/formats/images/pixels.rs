@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 512 << 20;
 /// The most pixels along a side.
 const MOST_PIXELS: u32 = 30_000;
 
-/// Every image, one after the other; the first that is broken, in their order, is told.
+/// Every image, one after the other; reports the first broken one in their order.
 pub fn all<T: Copy + Default + Send>(
     folder: &Folder,
     size: Size,

@@ -8,8 +8,8 @@ use image::codecs::png::PngEncoder;
 use std::io;
 use std::path::Path;
 
-/// Writes an image of 1, 3 or 4 channels (the first of any other number of them); `bytes`:
-/// its values are of 0 to 255, otherwise the least becomes black and the greatest white.
+/// Writes an image of 1, 3 or 4 channels (otherwise only the first); `bytes`: its values are
+/// 0 to 255, otherwise the minimum becomes black and the maximum white.
 pub fn write_png(path: &Path, image: &[f32], size: Size, bytes: bool) -> Result<(), DataError> {
     let (kept, kind) = match size.channels {
         3 => (3, image::ExtendedColorType::Rgb8),

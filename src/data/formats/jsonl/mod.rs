@@ -1,4 +1,4 @@
-//! JSON lines: an object a line, its fields by name; gzip or not.
+//! JSON lines: one object per line, fields by name; gzip or not.
 //!
 //! A column takes a field: a number, a text, or lists of numbers as deep as its shape (or
 //! one flat list of as many). `true` and `false` are 1 and 0. Every row must have the

@@ -293,7 +293,7 @@ fn check(path: &Path, mut file: &File) -> Result<u64, DataError> {
     Ok(size)
 }
 
-/// Columns of one number a row -> one column of a number of each.
+/// Columns with one number per row -> one column with a number of each.
 fn side_by_side(parts: &[Column]) -> ColumnData {
     fn mixed<T: Copy>(parts: &[Column], of: impl Fn(&ColumnData) -> Option<&Vec<T>>) -> Vec<T> {
         let parts: Vec<&Vec<T>> = parts.iter().filter_map(|c| of(c.data())).collect();

@@ -123,7 +123,7 @@ impl Rows<'_> {
         Err(self.refused(format!("a list of {}", count(found, "number"))))
     }
 
-    /// Something is not there, as far as the definition level `def` tells.
+    /// Something is missing, according to the definition level `def`.
     fn missing(&self, def: i16) -> Stop {
         let lists = self.field.max_rep() > 0;
         self.refused(match lists && def + 1 < self.field.max_def() {
