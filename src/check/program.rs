@@ -280,7 +280,7 @@ fn check_train(
         folded: env.spec.folds().is_some(),
     };
     let wanted = setting(t, "report");
-    spec.reports = e.reports(wanted, t);
+    spec.reports = e.reports(wanted, t, &run.reported);
     e.streamed_reports(&spec.reports, &env);
     let last = std::mem::take(&mut e.ends);
     let mut derived = std::mem::take(&mut e.derived);
@@ -320,7 +320,7 @@ fn check_train(
     checked.feed = e.take_step("feed");
     diags.append(&mut e.diags);
 
-    if spec.reports.iter().any(|r| r.kind.runs()) {
+    if spec.reports.iter().any(|r| r.subject.runs_model()) {
         let mut e = elab(false, "report");
         e.run(t, &env, Run::Report, &mut spec.clone());
         derived.append(&mut e.derived);

@@ -18,8 +18,8 @@ use std::path::Path;
 use crate::data::batch::Costs;
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
+use crate::train::progress::EpochRow;
 use crate::train::store::Saved;
-use crate::train::watch::EpochRow;
 use crate::train::weights::WeightsFile;
 use crate::train::{Callbacks, Outcome, RunError, Session, Stopped};
 

@@ -20,8 +20,8 @@ use crate::ir::{Elem, Graph, Node, Prim, Role, Stage, Value, verify};
 use crate::span::Span;
 use crate::train::device::optimized;
 use crate::train::fit::{Fit, Nothing, Parts};
+use crate::train::progress::ProgressSink;
 use crate::train::session::{place, sized};
-use crate::train::watch::Watch;
 use crate::train::{Callbacks, Kind, RunError, Session, fit};
 
 /// The step at which it happened, and what did.
@@ -153,7 +153,7 @@ struct Search<'a> {
     stop: &'a AtomicBool,
 }
 
-impl Watch for Search<'_> {
+impl ProgressSink for Search<'_> {
     fn step(&mut self, _: usize, _: usize, session: &mut Session) -> Result<(), RunError> {
         if self.found {
             return Ok(());

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::SourceId;
+use crate::spec::Runtime;
 use crate::syntax::{self, ast};
 
 use super::value::DefRef;
 use super::world::{ConstState, Global, Purpose, World};
 
-/// Where sources come from.
-pub trait Files: Sync {
+/// What the checker asks of its surroundings.
+pub trait Host: Sync {
     /// The text of a file; `path` is as written, relative to the importing file's folder
     /// already resolved. The error is a sentence.
     fn read(&self, path: &str) -> Result<String, String>;
+
+    /// What a file may name that the runtime offers.
+    fn runtime(&self) -> Runtime;
 }
 
 pub struct Loaded {
@@ -26,14 +30,14 @@ pub struct Loaded {
 }
 
 pub fn load(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     purpose: Purpose,
 ) -> Loaded {
     let mut loader = Loader {
         files,
-        world: World::new(purpose),
+        world: World::new(purpose, files.runtime()),
         decls: Vec::new(),
         diagnostics: Vec::new(),
         read: HashMap::new(),
@@ -56,7 +60,7 @@ pub fn load(
 }
 
 struct Loader<'f> {
-    files: &'f dyn Files,
+    files: &'f dyn Host,
     world: World,
     decls: Vec<ast::Decl>,
     diagnostics: Vec<Diagnostic>,

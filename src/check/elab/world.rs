@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::ir::Dim;
 use crate::library;
 use crate::span::{SourceMap, Span};
+use crate::spec::Runtime;
 use crate::syntax::{self, ast};
 
 use crate::check::builtins::BUILTINS;
@@ -49,6 +50,8 @@ pub enum Purpose {
 #[derive(Debug, Default)]
 pub struct World {
     pub purpose: Purpose,
+    /// What the runtime offers to the file by name.
+    pub runtime: Runtime,
     pub map: RefCell<SourceMap>,
     /// Names of the user's file and what it imports, with their places.
     pub globals: HashMap<Arc<str>, (Global, Span)>,
@@ -66,9 +69,10 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(purpose: Purpose) -> World {
+    pub fn new(purpose: Purpose, runtime: Runtime) -> World {
         World {
             purpose,
+            runtime,
             ..World::default()
         }
     }

@@ -277,7 +277,7 @@ fn train(
             progress: &progress,
         })?;
     }
-    let ended = (&outcome, callbacks.taken_back());
+    let ended = (&outcome, callbacks.restored_epoch());
     conclude(&progress, task, out, ended, session.steps());
     let interrupted = outcome.stopped == Some(Stopped::Interrupted);
     let held_out = match &mut parts.val {
@@ -535,7 +535,7 @@ fn conclude(
     progress: &Progress,
     task: &Task,
     out: &Output,
-    (outcome, taken_back): (&Outcome, Option<usize>),
+    (outcome, restored_epoch): (&Outcome, Option<usize>),
     steps: u64,
 ) {
     let &Task {
@@ -552,7 +552,7 @@ fn conclude(
             "weights": weights.display().to_string(),
             "history": out.history().is_file().then(|| out.history().display().to_string()),
             "epoch": outcome.position.epoch,
-            "weights_epoch": taken_back.unwrap_or(outcome.position.epoch),
+            "weights_epoch": restored_epoch.unwrap_or(outcome.position.epoch),
             "steps": steps,
             "peak_memory": memory::peak_of_process(),
             "stopped": outcome.stopped.map(|s| match s {
