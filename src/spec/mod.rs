@@ -13,6 +13,7 @@ mod fit;
 pub mod names;
 pub mod pattern;
 mod report;
+mod source;
 mod split;
 pub mod sweep;
 mod train;
@@ -22,6 +23,7 @@ pub use data::*;
 pub use derived::*;
 pub use fit::*;
 pub use report::*;
+pub use source::*;
 pub use split::*;
 pub use train::*;
 
@@ -33,6 +35,8 @@ use callbacks::CallbackEntry;
 pub struct Runtime {
     pub callbacks: &'static [CallbackEntry],
     pub reports: &'static [ReportEntry],
+    pub sources: &'static [SourceEntry],
+    pub data_sets: &'static [DataSetEntry],
 }
 
 /// The graphs of one `train` block. `B` is the only symbol left in them, apart

@@ -40,6 +40,16 @@ pub fn logged_rate(optimizer: Option<&str>) -> String {
     }
 }
 
+/// The accumulator that counts the rows that a metric has collected.
+pub fn collected_rows(metric: &str) -> String {
+    format!("{metric}/rows")
+}
+
+/// Where a saved state holds the weights that a callback keeps, by its place.
+pub fn kept_weights(callback: usize) -> String {
+    format!("kept/{callback}/")
+}
+
 /// A result of the reports' graph for each output that they show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportResult {

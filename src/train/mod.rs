@@ -8,7 +8,7 @@
 //! fit          the epoch loop
 //! callbacks    what acts on it between steps and epochs
 //! progress     what the loop reports while it runs
-//! fitted       what the training rows said: statistics, vocabularies, sizes
+//! fitted       what is computed from the training rows: statistics, vocabularies, sizes
 //! dataset      what a `data` block names, in memory
 //! identity     what must be the same for a run to go on
 //! state        a run's state in a file
@@ -43,7 +43,7 @@ pub use callbacks::Callbacks;
 pub use error::RunError;
 pub use fit::{CheckpointSink, Fit, Outcome, Parts, Stopped, fit};
 pub use progress::{EpochRow, ProgressSink};
-pub use session::{Compile, Kind, Session};
+pub use session::{Compile, ProgramKind, Session};
 pub use store::Store;
 
 use crate::spec::Runtime;
@@ -52,4 +52,6 @@ use crate::spec::Runtime;
 pub const RUNTIME: Runtime = Runtime {
     callbacks: callbacks::ENTRIES,
     reports: report::ENTRIES,
+    sources: dataset::SOURCES,
+    data_sets: crate::data::fetch::ENTRIES,
 };

@@ -26,6 +26,8 @@ use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Meaning, Val};
 
+use sources::Reader;
+
 /// A data block with its names resolved.
 #[derive(Debug)]
 pub struct DataEnv {
@@ -39,7 +41,7 @@ pub struct DataEnv {
     /// Columns and fits with a mistake: what uses them says nothing more.
     pub broken: HashSet<Arc<str>>,
     /// The reader of each source, and where it is named.
-    pub readers: Vec<(&'static str, Span)>,
+    pub readers: Vec<(Reader, Format, Span)>,
 }
 
 /// An `input` or `target`.

@@ -228,7 +228,7 @@ fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         dashed: true,
         aside: true,
     }];
-    let told = Told {
+    let told = RankedLabels {
         title: of.title("ROC curve"),
         axes: ["false positive rate", "true positive rate"],
         area: "ROC AUC",
@@ -251,7 +251,7 @@ fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         }],
         _ => Vec::new(),
     };
-    let told = Told {
+    let told = RankedLabels {
         title: of.title("Precision-recall curve"),
         axes: ["recall", "precision"],
         area: "Average precision",
@@ -267,7 +267,7 @@ fn area(c: &Curve, digits: usize) -> String {
     }
 }
 
-struct Told {
+struct RankedLabels {
     title: String,
     axes: [&'static str; 2],
     area: &'static str,
@@ -276,7 +276,7 @@ struct Told {
 
 fn ranked(
     of: &Subject,
-    told: Told,
+    told: RankedLabels,
     curves: &[Curve],
     aside: Vec<Series>,
 ) -> Result<Shown, RunError> {

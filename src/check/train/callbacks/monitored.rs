@@ -4,7 +4,7 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
 use crate::spec::callbacks::Better;
 use crate::spec::names;
-use crate::spec::pattern::{Kind, Pattern};
+use crate::spec::pattern::{FormKind, Pattern};
 use crate::syntax::ast::{Expr, ExprKind};
 
 use super::Reported;
@@ -39,7 +39,7 @@ impl Elab<'_> {
             if !place && !self.reported(run, name, steps, at) {
                 return Err(None);
             }
-            if form.kind == Kind::Whole && (!place || name == "lr") {
+            if form.kind == FormKind::Whole && (!place || name == "lr") {
                 return Err(Some(format!("`{name}` is not an integer: use `:.4f`")));
             }
         }
