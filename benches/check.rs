@@ -6,11 +6,16 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use nnc::check::{Files, find_mistakes};
+use nnc::check::{Host, find_mistakes};
+use nnc::spec::Runtime;
 
 struct Texts(HashMap<String, String>);
 
-impl Files for Texts {
+impl Host for Texts {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         self.0.get(path).cloned().ok_or("no such file".into())
     }

@@ -14,15 +14,20 @@ use std::time::Instant;
 use nnc::backend::cpu::features::Features;
 use nnc::backend::cpu::workspace::Workspace;
 use nnc::backend::{Executable, Options, cpu, run_on};
-use nnc::check::{Files, check_file};
+use nnc::check::{Host, check_file};
 use nnc::ir::{Elem, Graph, OutputRole, Role, Tensor};
 use nnc::passes::optimize;
+use nnc::spec::Runtime;
 
 mod peak;
 
 struct Disk;
 
-impl Files for Disk {
+impl Host for Disk {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|e| e.to_string())
     }

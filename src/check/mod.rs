@@ -1,7 +1,7 @@
 //! Checking: from the tree to a program in which every mistake that can be found
 //! before data are read has been found, and the graphs that a run needs.
 //!
-//! Pure: sources come through [`Files`]; nothing here touches a disk, a clock or a device.
+//! Pure: sources come through [`Host`]; nothing here touches a disk, a clock or a device.
 
 mod builtins;
 mod data;
@@ -27,7 +27,7 @@ use program::{EXTENSIONS, check_decls};
 
 pub use data::feed::FeedInfo;
 pub use elab::builtin::Builtin;
-pub use elab::load::Files;
+pub use elab::load::Host;
 pub use elab::state::LayerUse;
 pub use elab::world::Sizes;
 pub use program::Checked;
@@ -45,13 +45,13 @@ pub struct Report {
 }
 
 /// Checks a file with what it imports. `overrides` replace the values of `const`s.
-pub fn check_file(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+pub fn check_file(files: &dyn Host, path: &str, overrides: &[(String, String)]) -> Report {
     check_sized(files, path, overrides, &Sizes::new())
 }
 
 /// Checks a file whose data have been read: `sizes` are those that they determined.
 pub fn check_sized(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     sizes: &Sizes,
@@ -60,12 +60,12 @@ pub fn check_sized(
 }
 
 /// The mistakes of a file, those of [`check_file`] exactly; its program is not kept.
-pub fn find_mistakes(files: &dyn Files, path: &str, overrides: &[(String, String)]) -> Report {
+pub fn find_mistakes(files: &dyn Host, path: &str, overrides: &[(String, String)]) -> Report {
     on_a_stack(files, path, overrides, &Sizes::new(), Purpose::Report)
 }
 
 fn on_a_stack(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     sizes: &Sizes,
@@ -89,7 +89,7 @@ fn on_a_stack(
 const STACK: usize = 256 << 20;
 
 fn check_here(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     sizes: &Sizes,

@@ -4,7 +4,7 @@
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::span::SourceId;
 
-use crate::check::elab::load::{Files, load};
+use crate::check::elab::load::{Host, load};
 use crate::check::elab::world::Purpose;
 use crate::check::program::{EXTENSIONS, check_decls};
 use crate::check::sweep::Probe;
@@ -14,7 +14,7 @@ const MOST: usize = 64;
 
 /// Checks the program with each value, unless the command line gives the const another.
 pub fn probe(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     probes: &[Probe],

@@ -131,7 +131,7 @@ impl Block<'_> {
             epochs: self.spec.epochs,
             folded: self.env.spec.folds().is_some(),
         };
-        self.spec.reports = e.reports(setting(self.t, "report"), self.t);
+        self.spec.reports = e.reports(setting(self.t, "report"), self.t, &run.reported);
         e.streamed_reports(&self.spec.reports, &self.env);
         self.env.spec.fits.append(&mut e.data.balanced);
         self.env.spec.augmented = std::mem::take(&mut e.data.augmented);
@@ -165,7 +165,7 @@ impl Block<'_> {
         self.finish(e);
 
         let mut report = Graph::default();
-        if self.spec.reports.iter().any(|r| r.kind.runs()) {
+        if self.spec.reports.iter().any(|r| r.subject.runs_model()) {
             let mut spec = self.spec.clone();
             (report, _) = self.walk("report", Run::Report, &mut spec);
         }

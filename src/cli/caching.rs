@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::console;
-use crate::data::cache::Told;
+use crate::data::packed::cache::CacheEvent;
 use crate::plural::count;
 
 pub struct Caching {
@@ -25,9 +25,9 @@ impl Caching {
         }
     }
 
-    pub fn tell(&self, told: &Told) {
+    pub fn tell(&self, told: &CacheEvent) {
         match told {
-            Told::Reading {
+            CacheEvent::Reading {
                 path,
                 doing,
                 done,
@@ -47,7 +47,7 @@ impl Caching {
                 ));
                 bar.tick();
             }
-            Told::Made {
+            CacheEvent::Made {
                 path,
                 entry,
                 rows,
@@ -75,10 +75,10 @@ impl Caching {
                     ));
                 }
             }
-            Told::Unusable { reason } => {
+            CacheEvent::Unusable { reason } => {
                 console::note(&format!("warning: cannot use the cache: {reason}"));
             }
-            Told::Damaged { entry } => {
+            CacheEvent::Damaged { entry } => {
                 console::note(&format!(
                     "warning: {} is corrupt; rebuilding it",
                     entry.display()

@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, load, run};
+use crate::cli::{console, load, prepare};
 use crate::passes;
 use crate::span::SourceMap;
 use crate::spec::Programs;
@@ -78,7 +78,7 @@ pub fn emit(args: &Args) -> Result<u8, Failure> {
 /// The training step as the CPU's compiler makes it.
 fn compiled(args: &Args) -> Result<String, Failure> {
     let mut loaded = load::load(&args.common)?;
-    run::sized(&mut loaded, &args.common, &args.machine)?;
+    prepare::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let step = device.compile_cpu(&sized(&loaded.programs.train, rows)?)?;

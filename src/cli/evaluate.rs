@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::run;
+use crate::cli::prepare;
 use crate::cli::run::progress::Progress;
 use crate::data::Order;
 use crate::spec;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
-use crate::train::{Kind, Session, fit};
+use crate::train::{ProgramKind, Session, fit};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -51,9 +51,9 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
     let device = args.machine.device(loaded.train.seed)?;
     let mut file = WeightsFile::open(&args.weights)?;
     hold_out(args, &mut loaded, &file)?;
-    let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
-    let kinds = [Kind::Eval];
-    let data = run::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
+    let fitted = prepare::fitted(&mut loaded, &args.common, &file, &args.weights)?;
+    let kinds = [ProgramKind::Eval];
+    let data = prepare::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;
@@ -66,10 +66,10 @@ pub fn evaluate(args: &Args) -> Result<u8, Failure> {
         None => spec::Part::Train,
     };
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
-    let columns = session.columns(Kind::Eval);
+    let columns = session.columns(ProgramKind::Eval);
     let mut batches = data
         .batches(part, &columns, size, Order::Sequential)?
-        .ok_or_else(|| run::no_part(part))?;
+        .ok_or_else(|| prepare::no_part(part))?;
     let values = fit::evaluate(&mut session, &mut batches)?;
     let progress = Progress::new(session.metric_names(), args.common.json, args.machine.quiet);
     progress.say(&progress.shown(part.name(), &values));
@@ -84,10 +84,10 @@ fn hold_out(args: &Args, loaded: &mut Loaded, file: &WeightsFile) -> Result<(), 
     let said = file.metadata().get("fold");
     let said = said.and_then(|f| f.split(' ').next()?.parse().ok());
     if loaded.data.folds().is_none() || args.fold.is_some() {
-        return run::hold_out(loaded, args.fold);
+        return prepare::hold_out(loaded, args.fold);
     }
     match said {
-        Some(fold) => run::hold_out(loaded, Some(fold)),
+        Some(fold) => prepare::hold_out(loaded, Some(fold)),
         None => Err(Failure::Usage {
             message: format!(
                 "{} does not record which fold was held out",

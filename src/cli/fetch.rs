@@ -10,8 +10,9 @@ use serde_json::json;
 
 use crate::cli::common::{Failure, Machine};
 use crate::cli::console;
-use crate::data::fetch::{self, Fetcher, Patience, Told};
-use crate::data::{DataError, cache};
+use crate::data::DataError;
+use crate::data::fetch::{self, FetchEvent, Fetcher, Patience};
+use crate::data::packed::cache;
 use crate::diag::Diagnostic;
 use crate::span::SourceMap;
 use crate::spec::{DataSpec, Format};
@@ -58,9 +59,9 @@ pub fn fetched(
                 let d = Diagnostic::error(error.code(), error.to_string())
                     .label(
                         source.span,
-                        format!("`{}` is downloaded from there", set.name),
+                        format!("`{}` is downloaded from there", set.entry.name),
                     )
-                    .help(help(&error, set.name, &cache));
+                    .help(help(&error, set.entry.name, &cache));
                 return Err(Failure::Placed(Box::new((d, map.clone()))));
             }
             Err(error) => return Err(error.into()),
@@ -103,12 +104,12 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: FetchEvent) {
         match told {
-            Told::Waiting { set } => {
+            FetchEvent::Waiting { set } => {
                 self.say(&format!("waiting for another run to download {set}"));
             }
-            Told::Began {
+            FetchEvent::Began {
                 set,
                 file,
                 url,
@@ -127,18 +128,18 @@ impl Teller {
                 }));
                 self.draw(from, of);
             }
-            Told::Got { bytes, .. } => {
+            FetchEvent::Got { bytes, .. } => {
                 if let Some(bar) = &*self.bar.borrow() {
                     bar.set_position(bytes);
                 }
             }
-            Told::Again { url, error } => {
+            FetchEvent::Again { url, error } => {
                 drop(self.bar.take());
                 let text = error.to_string();
                 let reason = text.strip_prefix(url).unwrap_or(&text);
                 self.say(&format!("retrying{reason}"));
             }
-            Told::Done {
+            FetchEvent::Done {
                 set,
                 file,
                 path,

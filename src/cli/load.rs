@@ -10,9 +10,9 @@ use crate::diag::render::{Style, render};
 use crate::diag::{Severity, json};
 use crate::ir::Graph;
 use crate::span::SourceMap;
-use crate::spec::Programs;
 use crate::spec::sweep::SweepSpec;
 use crate::spec::{DataSpec, TrainSpec};
+use crate::spec::{Programs, Runtime};
 use crate::syntax::MAX_SOURCE;
 use crate::train::identity::{Hash, Identity};
 
@@ -212,7 +212,11 @@ pub fn style() -> Style {
 /// The file system, for imports.
 struct Disk;
 
-impl check::Files for Disk {
+impl check::Host for Disk {
+    fn runtime(&self) -> Runtime {
+        crate::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
         let mut text = String::new();

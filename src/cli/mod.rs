@@ -19,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod load;
 mod predict;
+mod prepare;
 mod program;
 mod run;
 mod runs;

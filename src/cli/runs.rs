@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::cli::run::progress::{number, seconds};
+use crate::spec::names;
 use crate::train::output;
 
 #[derive(clap::Args, Debug)]
@@ -145,7 +146,7 @@ fn list(runs: &[Run]) -> Table {
     for (name, _) in runs.iter().flat_map(|r| &r.values) {
         let validated = runs
             .iter()
-            .any(|r| r.values.iter().any(|(n, _)| *n == format!("val_{name}")));
+            .any(|r| r.values.iter().any(|(n, _)| *n == names::validation(name)));
         if !validated && !names.contains(name) {
             names.push(name.clone());
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, load, run};
+use crate::cli::{console, load, prepare};
 use crate::ir::{Graph, Role};
 use crate::plural::{count, thousands};
 use crate::spec::{DataSpec, Part, SplitSpec};
@@ -40,7 +40,7 @@ struct Row {
 
 pub fn summary(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
-    run::sized(&mut loaded, &args.common, &args.machine)?;
+    prepare::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let workers = workers(&loaded.data, args.machine.workers());

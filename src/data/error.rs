@@ -12,7 +12,7 @@ use crate::plural::{count, thousands};
 
 /// Where a value is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct ValuePlace {
     pub path: PathBuf,
     /// Line of the file at which the row starts; text formats only.
     pub line: Option<u64>,
@@ -20,7 +20,7 @@ pub struct Place {
     pub column: String,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ValuePlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.path.display())?;
         if let Some(line) = self.line {
@@ -142,7 +142,7 @@ pub enum DataError {
     },
 
     #[error("{place}: not valid UTF-8")]
-    NotUtf8 { place: Box<Place> },
+    NotUtf8 { place: Box<ValuePlace> },
 
     #[error("{}:{line}: row {row} has {found}, expected {expected}{}", path.display(), spread(*lines),
         found = count(*found, "field"), expected = thousands(*expected))]
@@ -181,7 +181,7 @@ pub enum DataError {
 
     #[error("{place}: found {}, expected {expected}", shown(value))]
     BadValue {
-        place: Box<Place>,
+        place: Box<ValuePlace>,
         value: String,
         expected: String,
     },
@@ -189,7 +189,7 @@ pub enum DataError {
     /// Not a number where one is due, or the other way round.
     #[error("{place}: found {found}, expected {expected}")]
     Kind {
-        place: Box<Place>,
+        place: Box<ValuePlace>,
         found: String,
         expected: String,
     },
@@ -212,7 +212,7 @@ pub enum DataError {
 
     #[error("{place}: {value} is outside class[{classes}], which takes 0..{}", classes.saturating_sub(1))]
     ClassRange {
-        place: Box<Place>,
+        place: Box<ValuePlace>,
         value: i64,
         classes: u32,
     },

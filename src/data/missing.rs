@@ -10,7 +10,7 @@ use super::table::{Column, ColumnData};
 /// Marks a missing whole number.
 const WHOLE: i32 = i32::MIN;
 
-/// What is learnt of the values that are there.
+/// What is computed from the values that are present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stand {
     Mean,

@@ -1,9 +1,7 @@
 //! What a `data` block says: sources, columns and what is made of them.
 
-use std::path::PathBuf;
-
 use super::augment::AugmentSpec;
-use super::{DerivedSpec, FitKind, FitSpec, Folds, Method, SplitSpec, Statistic};
+use super::{DerivedSpec, FitKind, FitSpec, Folds, Method, SourceSpec, SplitSpec, Statistic};
 use crate::ir::{Elem, Graph, Role};
 use crate::span::Span;
 
@@ -76,81 +74,6 @@ impl DataSpec {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceSpec {
-    /// `None`: the rows that the split divides (all of `train`, where there is no split).
-    pub part: Option<Part>,
-    pub format: Format,
-    /// Its rows are read some at a time, not all into memory.
-    pub stream: bool,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Format {
-    /// Text with a delimiter; `.gz` is recognised.
-    Csv {
-        path: String,
-        delimiter: u8,
-        header: bool,
-    },
-    /// One IDX file a column.
-    Idx {
-        files: Vec<(String, String)>,
-    },
-    /// One `.npy` file a column.
-    Npy {
-        files: Vec<(String, String)>,
-    },
-    /// Arrays by column name.
-    Npz {
-        path: String,
-    },
-    /// A data set that is fetched once.
-    Fetched {
-        set: &'static str,
-        /// Its own training or test rows.
-        rows: Part,
-        /// Where its files are, once they have been fetched.
-        folder: Option<PathBuf>,
-    },
-    /// An object a line; `.gz` is recognised.
-    Jsonl {
-        path: String,
-    },
-    Parquet {
-        path: String,
-    },
-    /// Text files in a folder for each class.
-    Texts {
-        path: String,
-        /// The folders that are read, in the order of the labels.
-        class_names: Option<Vec<String>>,
-    },
-    /// Sounds in a folder for each class.
-    Wavs {
-        path: String,
-        class_names: Option<Vec<String>>,
-        /// Samples a second that every file must have.
-        rate: Option<u32>,
-    },
-    /// A folder with a folder of image files for each class.
-    Images {
-        path: String,
-        class_names: Option<Vec<String>>,
-        /// Height and width, if they are given.
-        size: Option<[usize; 2]>,
-        interpolation: Interpolation,
-    },
-}
-
-/// How an image is brought to another size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interpolation {
-    Bilinear,
-    Nearest,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     Train,
@@ -195,7 +118,7 @@ pub enum Missing {
     /// The row is left out, of whatever part it is.
     Drop,
     /// Learnt of the training rows, feature by feature.
-    Learnt(Imputed),
+    Fitted(Imputed),
     Constant(f64),
 }
 

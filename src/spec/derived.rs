@@ -5,7 +5,7 @@ use crate::span::Span;
 
 /// A value for each row that no graph holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rows {
+pub enum RowsSpec {
     /// A text column.
     Text(String),
     /// A column of numbers.
@@ -16,13 +16,13 @@ pub enum Rows {
     Lengths { column: String, vocabulary: String },
 }
 
-impl Rows {
+impl RowsSpec {
     pub fn column(&self) -> &str {
         match self {
-            Rows::Text(column)
-            | Rows::Numbers(column)
-            | Rows::Ids { column, .. }
-            | Rows::Lengths { column, .. } => column,
+            RowsSpec::Text(column)
+            | RowsSpec::Numbers(column)
+            | RowsSpec::Ids { column, .. }
+            | RowsSpec::Lengths { column, .. } => column,
         }
     }
 }
@@ -34,7 +34,7 @@ pub enum Number {
     /// A size fitted before.
     Size(String),
     /// Of the lengths.
-    Of(Summary, Rows),
+    Of(Summary, RowsSpec),
     Neg(Box<Number>),
     Of2(NumberOp, Box<(Number, Number)>),
 }
@@ -72,7 +72,7 @@ pub enum NumberOp {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedSpec {
     pub name: String,
-    pub of: Rows,
+    pub of: RowsSpec,
     pub make: Make,
     pub span: Span,
 }

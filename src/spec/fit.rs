@@ -3,7 +3,7 @@
 use super::{Number, Statistic};
 use crate::span::Span;
 
-/// What is learnt of the training rows before training.
+/// What is computed from the training rows before training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitSpec {
     pub name: String,
@@ -20,7 +20,7 @@ pub enum FitKind {
         statistics: Vec<Statistic>,
     },
     /// Tensors like statistics: `NAME.edges` and so on.
-    Tensors { column: String, learn: Learn },
+    Tensors { column: String, learn: TensorFit },
     /// The different texts of a column, in order; `NAME.size` is their number.
     Labels {
         column: String,
@@ -55,9 +55,9 @@ impl FitSpec {
     }
 }
 
-/// What is learnt of a column of numbers, feature by feature but for `Pca`.
+/// A transform fitted to a column of numbers, feature by feature but for `Pca`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Learn {
+pub enum TensorFit {
     /// The exponent, and `mean` and `std` of what it gives.
     Power(Power),
     /// `edges` between the bins, one fewer than there are bins.

@@ -5,25 +5,39 @@
 //! another with the same name are the same buffer.
 
 pub mod augment;
+pub mod call;
 pub mod callbacks;
 mod data;
 mod derived;
 mod fit;
+pub mod names;
 pub mod pattern;
 mod report;
-pub mod rules;
+mod source;
 mod split;
 pub mod sweep;
 mod train;
+pub mod trigger;
 
 pub use data::*;
 pub use derived::*;
 pub use fit::*;
 pub use report::*;
+pub use source::*;
 pub use split::*;
 pub use train::*;
 
 use crate::ir::Graph;
+use callbacks::CallbackEntry;
+
+/// What a runtime offers to files by name: the checker knows none of these names itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Runtime {
+    pub callbacks: &'static [CallbackEntry],
+    pub reports: &'static [ReportEntry],
+    pub sources: &'static [SourceEntry],
+    pub data_sets: &'static [DataSetEntry],
+}
 
 /// The graphs of one `train` block. `B` is the only symbol left in them, apart
 /// from sizes that only the data can tell.

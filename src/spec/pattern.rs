@@ -25,11 +25,11 @@ pub struct Form {
     /// Filled up with zeros after the sign, not with blanks before it.
     pub zeros: bool,
     pub precision: Option<usize>,
-    pub kind: Kind,
+    pub kind: FormKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Kind {
+pub enum FormKind {
     #[default]
     Shortest,
     Whole,
@@ -116,17 +116,17 @@ pub enum Number {
 impl Form {
     fn parse(spec: &str) -> Option<Form> {
         let (spec, kind) = match spec.char_indices().last() {
-            Some((i, 'd')) => (&spec[..i], Kind::Whole),
-            Some((i, 'f' | 'F')) => (&spec[..i], Kind::Fixed),
-            Some((i, 'e')) => (&spec[..i], Kind::Exponent),
-            Some((i, '%')) => (&spec[..i], Kind::Percent),
-            _ => (spec, Kind::Shortest),
+            Some((i, 'd')) => (&spec[..i], FormKind::Whole),
+            Some((i, 'f' | 'F')) => (&spec[..i], FormKind::Fixed),
+            Some((i, 'e')) => (&spec[..i], FormKind::Exponent),
+            Some((i, '%')) => (&spec[..i], FormKind::Percent),
+            _ => (spec, FormKind::Shortest),
         };
         let (width, precision) = match spec.split_once('.') {
             Some((width, p)) => (width, Some(p.parse().ok().filter(|p| *p <= MOST)?)),
             None => (spec, None),
         };
-        if precision.is_some() && matches!(kind, Kind::Whole | Kind::Shortest) {
+        if precision.is_some() && matches!(kind, FormKind::Whole | FormKind::Shortest) {
             return None;
         }
         let digits = |t: &str| t.chars().all(|c| c.is_ascii_digit());
@@ -151,12 +151,12 @@ impl Form {
             Number::Real(x) => x,
         };
         let body = match (self.kind, number) {
-            (Kind::Shortest | Kind::Whole, Number::Count(n)) => n.to_string(),
-            (Kind::Shortest | Kind::Whole, Number::Real(x)) => repr(x),
+            (FormKind::Shortest | FormKind::Whole, Number::Count(n)) => n.to_string(),
+            (FormKind::Shortest | FormKind::Whole, Number::Real(x)) => repr(x),
             _ if !x.is_finite() => repr(x),
-            (Kind::Fixed, _) => format!("{x:.digits$}"),
-            (Kind::Exponent, _) => exponent(&format!("{x:.digits$e}")),
-            (Kind::Percent, _) => format!("{:.digits$}%", 100.0 * x),
+            (FormKind::Fixed, _) => format!("{x:.digits$}"),
+            (FormKind::Exponent, _) => exponent(&format!("{x:.digits$e}")),
+            (FormKind::Percent, _) => format!("{:.digits$}%", 100.0 * x),
         };
         let missing = self.width.saturating_sub(body.chars().count());
         if self.zeros && x.is_finite() {

@@ -1,80 +1,80 @@
-//! The words of `report`.
+//! The reports of a train block: `report { roc, worst(count = 20) }`.
+//!
+//! Which reports there are is the runtime's to say: its [`Runtime`](super::Runtime) lists a
+//! [`ReportEntry`] for each.
 
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::call::{Arguments, Signature};
 use crate::span::Span;
 
+/// The settings of one kind of report.
+pub trait ReportSettings: Any + Debug + Send + Sync {}
+
 /// A word of `report`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    pub kind: ReportKind,
-    /// Of which output; none: of the run.
+#[derive(Clone, Debug)]
+pub struct ReportSpec {
+    /// As it is written; also the name of the report's picture.
+    pub name: &'static str,
+    pub subject: ReportSubject,
+    /// The output that it shows; none: it shows the run.
     pub output: Option<String>,
+    pub settings: Arc<dyn ReportSettings>,
     pub span: Span,
 }
 
+/// What a report shows, which decides what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportKind {
-    /// Of the history.
-    Curves,
-    /// Of the history.
-    LearningRate,
-    ConfusionMatrix,
-    ClassificationReport,
-    Roc,
-    /// Precision against recall.
-    Pr,
-    Calibration {
-        bins: usize,
-        strategy: Strategy,
-    },
-    Residuals,
-    /// The samples of the largest losses.
-    Worst {
-        count: usize,
-    },
-    Weights,
-    Activations,
+pub enum ReportSubject {
+    /// The run's history or its weights.
+    Run,
+    /// What each layer gives.
+    Layers,
+    /// Predicted classes beside the target's.
+    Classes,
+    /// Predicted quantities beside the target's.
+    Quantities,
+    /// Rows with the loss of each.
+    Rows,
 }
 
-/// How probabilities are put into bins: of one width, or of one number of samples. A file
-/// writes the names in small letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    Uniform,
-    Quantile,
+/// A report that a file may name.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportEntry {
+    pub signature: Signature,
+    pub subject: ReportSubject,
+    pub read: fn(&mut dyn Arguments) -> Option<Arc<dyn ReportSettings>>,
 }
 
-impl ReportKind {
-    /// The name in a file, that of the report's picture.
-    pub fn name(self) -> &'static str {
+impl ReportSpec {
+    /// Its settings, if it is of this kind.
+    pub fn settings<T: ReportSettings>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.settings;
+        any.downcast_ref()
+    }
+}
+
+impl PartialEq for ReportSpec {
+    fn eq(&self, other: &ReportSpec) -> bool {
+        let settings = |r: &ReportSpec| format!("{:?}", r.settings);
+        (self.name, &self.output) == (other.name, &other.output)
+            && settings(self) == settings(other)
+    }
+}
+
+impl ReportSubject {
+    /// Whether it shows an output of the model beside its target.
+    pub fn compares(self) -> bool {
         match self {
-            ReportKind::Curves => "curves",
-            ReportKind::LearningRate => "learning_rate",
-            ReportKind::ConfusionMatrix => "confusion_matrix",
-            ReportKind::ClassificationReport => "classification_report",
-            ReportKind::Roc => "roc",
-            ReportKind::Pr => "pr",
-            ReportKind::Calibration { .. } => "calibration",
-            ReportKind::Residuals => "residuals",
-            ReportKind::Worst { .. } => "worst",
-            ReportKind::Weights => "weights",
-            ReportKind::Activations => "activations",
+            ReportSubject::Run | ReportSubject::Layers => false,
+            ReportSubject::Classes | ReportSubject::Quantities | ReportSubject::Rows => true,
         }
     }
 
-    /// Whether it shows an output of the model beside its target.
-    pub fn compares(self) -> bool {
-        !matches!(
-            self,
-            ReportKind::Curves
-                | ReportKind::LearningRate
-                | ReportKind::Weights
-                | ReportKind::Activations
-        )
-    }
-
     /// Whether the model is run for it.
-    pub fn runs(self) -> bool {
-        self.compares() || self == ReportKind::Activations
+    pub fn runs_model(self) -> bool {
+        self != ReportSubject::Run
     }
 }

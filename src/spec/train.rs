@@ -1,7 +1,7 @@
 //! What a `train` block says: epochs, batches, outputs.
 
-use super::Report;
-use super::callbacks::Callback;
+use super::ReportSpec;
+use super::callbacks::CallbackSpec;
 use crate::ir::Graph;
 use crate::span::Span;
 
@@ -18,9 +18,9 @@ pub struct TrainSpec {
     pub metrics: Vec<String>,
     /// The model's outputs, in the order of the results of `Programs::predict`.
     pub outputs: Vec<OutputSpec>,
-    pub callbacks: Vec<Callback>,
+    pub callbacks: Vec<CallbackSpec>,
     /// What is reported once the run has ended.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ReportSpec>,
     /// The learning rates that schedules give: names as those of rates that are kept, and
     /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
     pub rates: Vec<(String, Graph)>,

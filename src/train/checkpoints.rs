@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::spec::callbacks::{Backup, Callback, Frequency};
+use crate::spec::callbacks::{CallbackSpec, Frequency};
+use crate::train::callbacks::backup_and_restore::BackupAndRestore;
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
 use crate::train::state::save_state;
@@ -20,7 +21,7 @@ const REST: u32 = 20;
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
-    set: Backup,
+    set: BackupAndRestore,
     /// Whether the file asked for them, each one.
     asked: bool,
     /// When the last was done, and how long it took.
@@ -29,12 +30,9 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     /// As the callbacks of a run say; `folder` is the run's.
-    pub fn new(callbacks: &[Callback], folder: &Path) -> Checkpoints {
-        let asked = callbacks.iter().find_map(|c| match c {
-            Callback::BackupAndRestore(set) => Some(set.clone()),
-            _ => None,
-        });
-        let set = asked.clone().unwrap_or_else(|| Backup {
+    pub fn new(callbacks: &[CallbackSpec], folder: &Path) -> Checkpoints {
+        let asked = callbacks.iter().find_map(CallbackSpec::settings);
+        let set = asked.cloned().unwrap_or_else(|| BackupAndRestore {
             folder: "checkpoints".into(),
             frequency: Frequency::Epoch,
             double_checkpoint: true,

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::data::Batches;
-use crate::train::callbacks::{Callbacks, Logs, Scene};
-use crate::train::watch::{EpochRow, Watch};
+use crate::train::callbacks::{self, CallbackContext, Callbacks, Logs};
+use crate::train::progress::{EpochRow, ProgressSink};
 use crate::train::{RunError, Session};
 
 /// The batches of each part.
@@ -68,7 +68,7 @@ pub enum Stopped {
 }
 
 /// Saves what is to outlive the run.
-pub trait Keep {
+pub trait CheckpointSink {
     /// The whole state: after each epoch, and every [`Fit::every`] steps.
     fn state(&mut self, _: &mut Session, _: &Callbacks, _: &Outcome) -> Result<(), RunError> {
         Ok(())
@@ -89,7 +89,7 @@ pub trait Keep {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nothing;
 
-impl Keep for Nothing {}
+impl CheckpointSink for Nothing {}
 
 /// Trains. Where it is interrupted, neither validation nor test follows.
 pub fn fit(
@@ -97,152 +97,224 @@ pub fn fit(
     parts: &mut Parts,
     fit: &Fit,
     callbacks: &mut Callbacks,
-    watch: &mut dyn Watch,
-    keep: &mut dyn Keep,
+    progress: &mut dyn ProgressSink,
+    checkpoints: &mut dyn CheckpointSink,
 ) -> Result<Outcome, RunError> {
-    let steps = parts.train.len();
-    watch.start(fit.from.epoch + 1, fit.epochs, steps);
-    callbacks.train_begin()?;
-    let mut outcome = Outcome {
-        history: fit.history.clone(),
-        position: fit.from,
-        ..Outcome::default()
+    let mut run = Loop {
+        session,
+        fit,
+        callbacks,
+        progress,
+        checkpoints,
+        outcome: Outcome {
+            history: fit.history.clone(),
+            position: fit.from,
+            ..Outcome::default()
+        },
+        budget: fit.limit.unwrap_or(u64::MAX),
+        stop: None,
     };
-    let mut budget = fit.limit.unwrap_or(u64::MAX);
-    let mut stop = None;
-    while outcome.position.epoch < fit.epochs && outcome.stopped.is_none() {
+    run.progress
+        .start(fit.from.epoch + 1, fit.epochs, parts.train.len());
+    run.callbacks.train_begin()?;
+    while run.outcome.position.epoch < fit.epochs
+        && run.outcome.stopped.is_none()
+        && run.epoch(parts)?
+    {}
+    run.end(parts.test.as_mut())
+}
+
+/// A run under way.
+struct Loop<'a, 's> {
+    session: &'a mut Session<'s>,
+    fit: &'a Fit<'a>,
+    callbacks: &'a mut Callbacks,
+    progress: &'a mut dyn ProgressSink,
+    checkpoints: &'a mut dyn CheckpointSink,
+    outcome: Outcome,
+    /// Steps that may still be done.
+    budget: u64,
+    /// The callback that has asked to stop.
+    stop: Option<&'static str>,
+}
+
+impl Loop<'_, '_> {
+    /// Lets callbacks act in an epoch (from 0); `position` is what a model that they save is of.
+    fn call<T>(
+        &mut self,
+        epoch: usize,
+        position: Position,
+        act: impl FnOnce(&mut Callbacks, &mut CallbackContext) -> T,
+    ) -> T {
+        let checkpoints = &mut *self.checkpoints;
+        let mut context = CallbackContext {
+            session: self.session,
+            progress: self.progress,
+            epoch,
+            save: &mut |session, path, bare| checkpoints.model(session, path, bare, position),
+            stop: &mut self.stop,
+        };
+        act(self.callbacks, &mut context)
+    }
+
+    /// An epoch, or what is left of it. Returns whether another may follow.
+    fn epoch(&mut self, parts: &mut Parts) -> Result<bool, RunError> {
         let started = Instant::now();
         let costs = parts.train.costs();
-        let Position { epoch, step: first } = outcome.position;
-        if first == 0 {
-            session.reset_metrics();
-            callbacks.epoch_begin(&mut Scene {
-                session,
-                watch,
-                epoch,
-                save: &mut |_, _, _| Ok(()),
-                stop: &mut stop,
-            })?;
+        let steps = parts.train.len();
+        let from = self.outcome.position;
+        let epoch = from.epoch;
+        if from.step == 0 {
+            self.session.reset_metrics();
+            self.call(epoch, from, |callbacks, cx| callbacks.epoch_begin(cx))?;
         }
-        let mut done = first;
-        let mut batches = parts.train.epoch_from(epoch as u64, first);
-        while done < steps && stop.is_none() {
-            if fit.stop.load(Relaxed) {
-                outcome.stopped = Some(Stopped::Interrupted);
-                break;
-            }
-            if budget == 0 {
-                outcome.stopped = Some(Stopped::Limit);
-                break;
-            }
-            let Some(batch) = batches.next_batch()? else {
-                break;
-            };
-            session.train(&batch)?;
-            drop(batch);
-            done += 1;
-            budget -= 1;
-            let finite = session.loss_is_finite();
-            if !finite && !callbacks.handle_not_finite() {
-                return Err(RunError::NotFinite {
-                    value: session.running()?.first().copied().unwrap_or(f64::NAN),
-                    epoch: epoch + 1,
-                    step: session.steps(),
-                });
-            }
-            let position = Position { epoch, step: done };
-            let mut scene = Scene {
-                session,
-                watch,
-                epoch,
-                save: &mut |session, path, bare| keep.model(session, path, bare, position),
-                stop: &mut stop,
-            };
-            callbacks.step_end(done, finite, &mut scene)?;
-            watch.step(epoch + 1, done, session)?;
-            let every = fit
-                .every
-                .is_some_and(|n| session.steps().is_multiple_of(n.max(1)));
-            if every && done < steps && stop.is_none() {
-                outcome.position = position;
-                outcome.accumulators = session.store().accumulators();
-                keep.state(session, callbacks, &outcome)?;
-                outcome.accumulators.clear();
-            }
-        }
+        let done = self.steps(&mut parts.train, from)?;
         let train_seconds = started.elapsed().as_secs_f64();
-        if done == steps || stop.is_some() {
-            outcome.position = Position {
-                epoch: epoch + 1,
-                step: 0,
-            };
-        } else {
-            outcome.position = Position { epoch, step: done };
-            if done > 0 {
-                outcome.accumulators = session.store().accumulators();
-            }
-            if outcome.stopped == Some(Stopped::Interrupted) || done == first {
-                break;
-            }
+        if !self.close(from, done, steps) {
+            return Ok(false);
         }
-        let train = session.metrics()?.to_vec();
+        let train = self.session.metrics()?.to_vec();
         let val = match &mut parts.val {
-            Some(val) => Some(evaluate(session, val)?),
+            Some(val) => Some(evaluate(self.session, val)?),
             None => None,
         };
         let row = EpochRow {
             epoch: epoch + 1,
             train,
             val,
-            rates: callbacks.rates(session),
-            steps: done - first,
+            rates: self.callbacks.rates(self.session),
+            steps: done - from.step,
             train_seconds,
             seconds: started.elapsed().as_secs_f64(),
             costs: parts.train.costs().since(costs),
         };
-        watch.epoch(&row);
-        if outcome.stopped.is_none() {
-            let mut logs = Logs::new(session.metric_names(), &row.train, row.val.as_deref());
-            let position = outcome.position;
-            let mut scene = Scene {
-                session,
-                watch,
-                epoch,
-                save: &mut |session, path, bare| keep.model(session, path, bare, position),
-                stop: &mut stop,
-            };
-            callbacks.epoch_end(&mut logs, &mut scene)?;
+        self.progress.epoch(&row);
+        if self.outcome.stopped.is_none() {
+            let names = self.session.metric_names();
+            let mut logs = Logs::new(names, &row.train, row.val.as_deref());
+            let position = self.outcome.position;
+            self.call(epoch, position, |callbacks, cx| {
+                callbacks.epoch_end(&mut logs, cx)
+            })?;
         }
+        let outcome = &mut self.outcome;
         outcome.history.push(row);
-        if fit.stop.load(Relaxed) && outcome.position.epoch < fit.epochs {
+        if self.fit.stop.load(Relaxed) && outcome.position.epoch < self.fit.epochs {
             outcome.stopped = Some(Stopped::Interrupted);
         }
-        outcome.stopped = outcome.stopped.or(stop.map(Stopped::Callback));
-        keep.state(session, callbacks, &outcome)?;
+        outcome.stopped = outcome.stopped.or(self.stop.map(Stopped::Callback));
+        self.save_state()?;
+        Ok(true)
     }
-    let interrupted = matches!(outcome.stopped, Some(Stopped::Interrupted | Stopped::Limit));
-    if !interrupted {
-        session.settle();
+
+    /// The steps of an epoch from a place in it. Returns how many of its steps are done then.
+    fn steps(&mut self, train: &mut Batches, from: Position) -> Result<usize, RunError> {
+        let steps = train.len();
+        let mut done = from.step;
+        let mut batches = train.epoch_from(from.epoch as u64, from.step);
+        while done < steps && self.stop.is_none() {
+            if self.fit.stop.load(Relaxed) {
+                self.outcome.stopped = Some(Stopped::Interrupted);
+                break;
+            }
+            if self.budget == 0 {
+                self.outcome.stopped = Some(Stopped::Limit);
+                break;
+            }
+            let Some(batch) = batches.next_batch()? else {
+                break;
+            };
+            self.session.train(&batch)?;
+            drop(batch);
+            done += 1;
+            self.budget -= 1;
+            let position = Position {
+                epoch: from.epoch,
+                step: done,
+            };
+            self.step_done(position)?;
+            if self.is_save_due() && done < steps && self.stop.is_none() {
+                self.outcome.position = position;
+                self.outcome.accumulators = self.session.store().accumulators();
+                self.save_state()?;
+                self.outcome.accumulators.clear();
+            }
+        }
+        Ok(done)
     }
-    let mut scene = Scene {
-        session,
-        watch,
-        epoch: outcome.position.epoch.saturating_sub(1),
-        save: &mut |_, _, _| Ok(()),
-        stop: &mut stop,
-    };
-    if !interrupted {
-        callbacks.train_end(&mut scene);
+
+    /// After a step: whether the loss is still finite, and callbacks.
+    fn step_done(&mut self, position: Position) -> Result<(), RunError> {
+        let Position { epoch, step: done } = position;
+        let finite = self.session.loss_is_finite();
+        if !finite && !self.callbacks.handle_not_finite() {
+            return Err(RunError::NotFinite {
+                value: self.session.running()?.first().copied().unwrap_or(f64::NAN),
+                epoch: epoch + 1,
+                step: self.session.steps(),
+            });
+        }
+        let batch = callbacks::Batch { done, finite };
+        self.call(epoch, position, |callbacks, cx| {
+            callbacks.batch_end(batch, cx)
+        })?;
+        self.progress.step(epoch + 1, done, self.session)
     }
-    callbacks.part(&mut scene);
-    if outcome.stopped != Some(Stopped::Interrupted)
-        && let Some(test) = &mut parts.test
-    {
-        let values = evaluate(session, test)?;
-        watch.test(&values);
-        outcome.test = Some(values);
+
+    /// Whether a state is to be saved after this step.
+    fn is_save_due(&self) -> bool {
+        let every = self.fit.every;
+        every.is_some_and(|n| self.session.steps().is_multiple_of(n.max(1)))
     }
-    Ok(outcome)
+
+    fn save_state(&mut self) -> Result<(), RunError> {
+        (self.checkpoints).state(self.session, self.callbacks, &self.outcome)
+    }
+
+    /// Sets the position after the steps of an epoch. Returns whether they are to be reported:
+    /// not where the run was interrupted, or nothing was done.
+    fn close(&mut self, from: Position, done: usize, steps: usize) -> bool {
+        let outcome = &mut self.outcome;
+        if done == steps || self.stop.is_some() {
+            outcome.position = Position {
+                epoch: from.epoch + 1,
+                step: 0,
+            };
+            return true;
+        }
+        outcome.position = Position {
+            epoch: from.epoch,
+            step: done,
+        };
+        if done > 0 {
+            outcome.accumulators = self.session.store().accumulators();
+        }
+        outcome.stopped != Some(Stopped::Interrupted) && done > from.step
+    }
+
+    /// After the last epoch: what callbacks put back, and the test rows.
+    fn end(mut self, test: Option<&mut Batches>) -> Result<Outcome, RunError> {
+        let stopped = self.outcome.stopped;
+        let interrupted = matches!(stopped, Some(Stopped::Interrupted | Stopped::Limit));
+        if !interrupted {
+            self.session.settle();
+        }
+        let position = self.outcome.position;
+        self.call(position.epoch.saturating_sub(1), position, |all, cx| {
+            if !interrupted {
+                all.train_end(cx);
+            }
+            all.finish(cx);
+        });
+        if let Some(test) = test
+            && stopped != Some(Stopped::Interrupted)
+        {
+            let values = evaluate(self.session, test)?;
+            self.progress.test(&values);
+            self.outcome.test = Some(values);
+        }
+        Ok(self.outcome)
+    }
 }
 
 /// Loss and metrics over all of `batches`, exact whatever their sizes.

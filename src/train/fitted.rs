@@ -1,4 +1,4 @@
-//! What the training rows said before training: statistics, vocabularies, sizes;
+//! What is computed from the training rows before training: statistics, vocabularies, sizes;
 //! and the columns that are made with them.
 //!
 //! Vocabularies and sizes are kept in the metadata of a weights file, so that saved
@@ -13,13 +13,13 @@ use crate::data::fitted::statistics::{
 };
 use crate::data::fitted::transforms;
 use crate::data::fitted::whiten;
-use crate::data::stream::StreamPart;
+use crate::data::packed::stream::StreamPart;
 use crate::data::table::{ColumnData, TextColumn};
 use crate::data::text::{BagMode, Ids, Numbering, Rules, Side, Vocabulary, read_vectors};
 use crate::data::{Column, DataError, Table};
 use crate::spec::{
-    Bag, DataSpec, DerivedSpec, End, FitKind, Learn, Make, Number, NumberOp, Power, Rows, Spacing,
-    Statistic, Summary, Tokenizing, WordIds,
+    Bag, DataSpec, DerivedSpec, End, FitKind, Make, Number, NumberOp, Power, RowsSpec, Spacing,
+    Statistic, Summary, TensorFit, Tokenizing, WordIds,
 };
 use crate::train::dataset::{Places, indices};
 
@@ -70,7 +70,7 @@ impl Fitted {
                 }
                 FitKind::Tensors { column, learn } => {
                     let column = &table.columns()[indices(table, &[column])?[0]];
-                    for (field, values) in learnt(column, rows, *learn)? {
+                    for (field, values) in fit_tensors(column, rows, *learn)? {
                         let values = values.into_iter().map(|x| x as f32).collect();
                         let name = format!("{}.{field}", fit.name);
                         fitted.statistics.push((name, values));
@@ -123,7 +123,7 @@ impl Fitted {
                 // counted once all columns are made
                 FitKind::ClassWeights { .. } => {}
                 FitKind::Size(number) => {
-                    let mut of = |what: Summary, of: &Rows| {
+                    let mut of = |what: Summary, of: &RowsSpec| {
                         let ids = fitted.ids(table, of, &mut made, threads)?;
                         let all = ids.lengths();
                         let mine: Vec<i32> = rows.iter().map(|&r| all[r as usize]).collect();
@@ -253,7 +253,7 @@ impl Fitted {
         &self,
         table: &Table,
         rows: &[u32],
-        of: &Rows,
+        of: &RowsSpec,
         threads: usize,
     ) -> Result<Lengths, DataError> {
         let mut made = Made::default();
@@ -335,7 +335,7 @@ impl Fitted {
                 Column::new(name, vec![length], ids.pad(length, side(*pad), side(*cut))?)
             }
             Make::Bag(bag) => {
-                let Rows::Ids { vocabulary, .. } = &derived.of else {
+                let RowsSpec::Ids { vocabulary, .. } = &derived.of else {
                     return Err(unknown(name));
                 };
                 let words = self.vocabularies.get(vocabulary);
@@ -384,11 +384,12 @@ impl Fitted {
     fn ids<'m>(
         &self,
         table: &Table,
-        of: &Rows,
+        of: &RowsSpec,
         made: &'m mut Made,
         threads: usize,
     ) -> Result<&'m Ids, DataError> {
-        let (Rows::Ids { column, vocabulary } | Rows::Lengths { column, vocabulary }) = of else {
+        let (RowsSpec::Ids { column, vocabulary } | RowsSpec::Lengths { column, vocabulary }) = of
+        else {
             return Err(unknown(of.column()));
         };
         let key = (column.clone(), vocabulary.clone());
@@ -402,18 +403,18 @@ impl Fitted {
     }
 }
 
-/// What is learnt of a column, by name.
-fn learnt(
+/// The tensors of a fitted transform, by name.
+fn fit_tensors(
     column: &Column,
     rows: &[u32],
-    learn: Learn,
+    learn: TensorFit,
 ) -> Result<Vec<(&'static str, Vec<f64>)>, DataError> {
     match learn {
-        Learn::Channels { rescale } => {
+        TensorFit::Channels { rescale } => {
             let found = whiten::channels(column, rows, rescale)?;
             return Ok(vec![("mean", found.mean), ("std", found.std)]);
         }
-        Learn::Zca { rescale, epsilon } => {
+        TensorFit::Zca { rescale, epsilon } => {
             let (found, matrix) = whiten::zca(column, rows, rescale, epsilon)?;
             return Ok(vec![
                 ("mean", found.mean),
@@ -421,12 +422,12 @@ fn learnt(
                 ("whitening", matrix),
             ]);
         }
-        Learn::Power(_) | Learn::Bins { .. } | Learn::Pca { .. } => {}
+        TensorFit::Power(_) | TensorFit::Bins { .. } | TensorFit::Pca { .. } => {}
     }
     let features = transforms::features(column, rows)?;
     Ok(match learn {
-        Learn::Channels { .. } | Learn::Zca { .. } => Vec::new(),
-        Learn::Power(power) => {
+        TensorFit::Channels { .. } | TensorFit::Zca { .. } => Vec::new(),
+        TensorFit::Power(power) => {
             let yeo = power == Power::YeoJohnson;
             let bad = || features.iter().flatten().any(|x| *x <= 0.0);
             if !yeo && bad() {
@@ -450,7 +451,7 @@ fn learnt(
             }
             vec![(power.exponent(), lambdas), ("mean", means), ("std", stds)]
         }
-        Learn::Bins { count, spacing } => {
+        TensorFit::Bins { count, spacing } => {
             let quantile = spacing == Spacing::Quantile;
             let all: Vec<Vec<f64>> = features
                 .iter()
@@ -459,7 +460,7 @@ fn learnt(
             let edges = (0..count - 1).flat_map(|i| all.iter().map(move |f| f[i]));
             vec![("edges", edges.collect())]
         }
-        Learn::Pca { components } => {
+        TensorFit::Pca { components } => {
             let found = transforms::components(&features, components);
             vec![
                 ("mean", found.mean),
@@ -519,7 +520,7 @@ fn texts<'t>(table: &'t Table, column: &str) -> Result<&'t TextColumn, DataError
     }
 }
 
-type Of<'a> = dyn FnMut(Summary, &Rows) -> Result<f64, DataError> + 'a;
+type Of<'a> = dyn FnMut(Summary, &RowsSpec) -> Result<f64, DataError> + 'a;
 
 fn evaluate(number: &Number, sizes: &BTreeMap<String, i64>, of: &mut Of) -> Result<f64, DataError> {
     Ok(match number {

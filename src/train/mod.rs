@@ -7,8 +7,8 @@
 //! session      executables by batch size, bound to the store and to batches
 //! fit          the epoch loop
 //! callbacks    what acts on it between steps and epochs
-//! watch        what the loop tells of itself
-//! fitted       what the training rows said: statistics, vocabularies, sizes
+//! progress     what the loop reports while it runs
+//! fitted       what is computed from the training rows: statistics, vocabularies, sizes
 //! dataset      what a `data` block names, in memory
 //! identity     what must be the same for a run to go on
 //! state        a run's state in a file
@@ -30,18 +30,28 @@ pub mod fitted;
 pub mod identity;
 pub mod memory;
 pub mod output;
+pub mod progress;
 pub mod report;
 pub mod session;
 pub mod state;
 pub mod store;
 pub mod sweep;
 pub mod trace;
-pub mod watch;
 pub mod weights;
 
 pub use callbacks::Callbacks;
 pub use error::RunError;
-pub use fit::{Fit, Keep, Outcome, Parts, Stopped, fit};
-pub use session::{Compile, Kind, Session};
+pub use fit::{CheckpointSink, Fit, Outcome, Parts, Stopped, fit};
+pub use progress::{EpochRow, ProgressSink};
+pub use session::{Compile, ProgramKind, Session};
 pub use store::Store;
-pub use watch::{EpochRow, Watch};
+
+use crate::spec::Runtime;
+
+/// What a file may name that is made here.
+pub const RUNTIME: Runtime = Runtime {
+    callbacks: callbacks::ENTRIES,
+    reports: report::ENTRIES,
+    sources: dataset::SOURCES,
+    data_sets: crate::data::fetch::ENTRIES,
+};

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::write::replace;
 use crate::train::RunError;
-use crate::train::watch::EpochRow;
+use crate::train::progress::EpochRow;
 
 #[derive(Debug)]
 pub struct Output {

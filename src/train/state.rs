@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::data::batch::Costs;
+use crate::spec::names;
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
+use crate::train::progress::EpochRow;
 use crate::train::store::Saved;
-use crate::train::watch::EpochRow;
 use crate::train::weights::WeightsFile;
 use crate::train::{Callbacks, Outcome, RunError, Session, Stopped};
 
@@ -37,7 +38,10 @@ pub fn save_state(
     if let Some(Stopped::Callback(name)) = outcome.stopped {
         metadata.insert("ended".into(), name.into());
     }
-    let kept: Vec<_> = callbacks.kept().map(|(i, s)| (kept_prefix(i), s)).collect();
+    let kept: Vec<_> = callbacks
+        .kept()
+        .map(|(i, s)| (names::kept_weights(i), s))
+        .collect();
     let saved = if outcome.accumulators.is_empty() {
         Saved::Training
     } else {
@@ -125,7 +129,11 @@ pub fn resume(
         Saved::Everything
     };
     for (i, kept) in callbacks.keepers() {
-        *kept = Some(session.store().read_snapshot(&mut file, &kept_prefix(i))?);
+        *kept = Some(
+            session
+                .store()
+                .read_snapshot(&mut file, &names::kept_weights(i))?,
+        );
     }
     session.store_mut().load(&mut file, saved)?;
     session.set_steps(steps);
@@ -160,10 +168,6 @@ fn standing(steps: u64, position: Position, identity: &Identity) -> BTreeMap<Str
     metadata.insert("epoch".into(), position.epoch.to_string());
     metadata.insert("epoch_step".into(), position.step.to_string());
     metadata
-}
-
-fn kept_prefix(callback: usize) -> String {
-    format!("kept/{callback}/")
 }
 
 /// A line an epoch: epoch, the numbers as their bits, the rates. Not the times, nor how many steps were

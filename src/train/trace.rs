@@ -20,9 +20,9 @@ use crate::ir::{Elem, Graph, Node, Prim, Role, Stage, Value, verify};
 use crate::span::Span;
 use crate::train::device::optimized;
 use crate::train::fit::{Fit, Nothing, Parts};
+use crate::train::progress::ProgressSink;
 use crate::train::session::{place, sized};
-use crate::train::watch::Watch;
-use crate::train::{Callbacks, Kind, RunError, Session, fit};
+use crate::train::{Callbacks, ProgramKind, RunError, Session, fit};
 
 /// The step at which it happened, and what did.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ struct Search<'a> {
     stop: &'a AtomicBool,
 }
 
-impl Watch for Search<'_> {
+impl ProgressSink for Search<'_> {
     fn step(&mut self, _: usize, _: usize, session: &mut Session) -> Result<(), RunError> {
         if self.found {
             return Ok(());
@@ -174,7 +174,7 @@ fn step(session: &Session, batch: &Batch, seed: u64) -> Result<Option<Cause>, Ru
     let graph = optimized(&sized(&session.programs().train, batch.rows())?)?;
     verify(&graph, Stage::Specialized)
         .map_err(|e| RunError::Program(e.first().map(ToString::to_string).unwrap_or_default()))?;
-    let columns = session.columns(Kind::Train);
+    let columns = session.columns(ProgramKind::Train);
     let mut inputs = Vec::new();
     for input in &graph.inputs {
         let ty = graph.ty(input.value);

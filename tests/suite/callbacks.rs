@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 
 use nnc::backend::Options;
-use nnc::check::{Checked, Files, check_file};
+use nnc::check::{Checked, Host, check_file};
 use nnc::diag::render::{Style, render};
-use nnc::spec::callbacks::Callback;
-use nnc::train::callbacks::checkpoint::{self, path};
-use nnc::train::callbacks::plateau::{self, next_rate};
-use nnc::train::callbacks::table::Table;
-use nnc::train::callbacks::{Logs, Scene, early};
+use nnc::spec::Runtime;
+use nnc::spec::callbacks::CallbackSpec;
+use nnc::train::callbacks::csv_logger::{CsvLogger, Table};
+use nnc::train::callbacks::early_stopping::{self, EarlyStopping};
+use nnc::train::callbacks::model_checkpoint::{self, ModelCheckpoint, path};
+use nnc::train::callbacks::reduce_lr_on_plateau::{self, ReduceLrOnPlateau, next_rate};
+use nnc::train::callbacks::{CallbackContext, Logs};
 use nnc::train::device::{Device, Target};
-use nnc::train::watch::Silent;
+use nnc::train::progress::Silent;
 use nnc::train::{Callbacks, Session};
 use serde_json::Value;
 
@@ -35,7 +37,11 @@ train M on d {
 
 struct Text(String);
 
-impl Files for Text {
+impl Host for Text {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, _: &str) -> Result<String, String> {
         Ok(self.0.clone())
     }
@@ -77,10 +83,10 @@ fn logs(values: &Value) -> Logs {
     logs
 }
 
-fn cases(name: &str) -> Vec<(Callback, Value)> {
+fn cases(name: &str) -> Vec<(CallbackSpec, Value)> {
     let text = include_str!("../fixtures/callbacks.json");
     let all: Value = serde_json::from_str(text).unwrap();
-    let mut known: HashMap<String, Callback> = HashMap::new();
+    let mut known: HashMap<String, CallbackSpec> = HashMap::new();
     let cases = all["cases"].as_array().unwrap().iter();
     let found: Vec<_> = cases
         .filter(|c| c["callback"] == name)
@@ -100,15 +106,13 @@ fn cases(name: &str) -> Vec<(Callback, Value)> {
 #[test]
 fn early_stopping_stops_and_takes_back_as_keras_does() {
     for (callback, case) in cases("EarlyStopping") {
-        let Callback::EarlyStopping(set) = callback else {
-            panic!()
-        };
-        let mut state = early::State::default();
+        let set: &EarlyStopping = callback.settings().unwrap();
+        let mut state = early_stopping::State::default();
         let (mut kept, mut weight) = (None, 0.0);
         for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
             weight = epoch as f64;
             let current = logs(&case["logs"][epoch]).get(&set.monitor.name).unwrap();
-            let decision = state.epoch_end(&set, epoch, current);
+            let decision = state.epoch_end(set, epoch, current);
             if decision.keep {
                 kept = Some(weight);
             }
@@ -121,18 +125,16 @@ fn early_stopping_stops_and_takes_back_as_keras_does() {
 #[test]
 fn reduce_lr_on_plateau_falls_as_keras_does() {
     for (callback, case) in cases("ReduceLROnPlateau") {
-        let Callback::ReduceLrOnPlateau(set) = callback else {
-            panic!()
-        };
-        let mut state = plateau::State::default();
+        let set: &ReduceLrOnPlateau = callback.settings().unwrap();
+        let mut state = reduce_lr_on_plateau::State::default();
         let mut rate = 0.01f32;
         for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
             let current = logs(&case["logs"][epoch]).get(&set.monitor.name).unwrap();
-            if state.epoch_end(&set, current)
-                && let Some(next) = next_rate(&set, rate)
+            if state.epoch_end(set, current)
+                && let Some(next) = next_rate(set, rate)
             {
                 rate = next;
-                state.reduced(&set);
+                state.reduced(set);
             }
             let expected = number(&expected["rate"]) as f32;
             assert_eq!(rate, expected, "epoch {epoch} of {case}");
@@ -143,14 +145,12 @@ fn reduce_lr_on_plateau_falls_as_keras_does() {
 #[test]
 fn model_checkpoint_saves_when_and_where_keras_does() {
     for (callback, case) in cases("ModelCheckpoint") {
-        let Callback::ModelCheckpoint(set) = callback else {
-            panic!()
-        };
-        let mut state = checkpoint::State::new(&set);
+        let set: &ModelCheckpoint = callback.settings().unwrap();
+        let mut state = model_checkpoint::State::new(set);
         for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
             let logs = logs(&case["logs"][epoch]);
-            let saved: Vec<String> = match state.wants(&set, &logs) {
-                true => vec![path(&set, epoch, 0, &logs).replace(".safetensors", "")],
+            let saved: Vec<String> = match state.wants(set, &logs) {
+                true => vec![path(set, epoch, 0, &logs).replace(".safetensors", "")],
                 false => vec![],
             };
             let saved = serde_json::json!(saved);
@@ -162,22 +162,20 @@ fn model_checkpoint_saves_when_and_where_keras_does() {
 #[test]
 fn csv_logger_writes_the_file_that_keras_writes() {
     for (callback, case) in cases("CSVLogger") {
-        let Callback::CsvLogger(set) = callback else {
-            panic!()
-        };
+        let set: &CsvLogger = callback.settings().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = || std::fs::read_to_string(folder.path().join("log.csv")).unwrap();
-        let mut table = Table::new(&set, folder.path());
-        table.begin(&set, false).unwrap();
+        let mut table = Table::new(set, folder.path());
+        table.begin(false).unwrap();
         let values = case["logs"].as_array().unwrap();
         let (first, rest) = values.split_at(1);
         table.epoch_end(0, &logs(&first[0])).unwrap();
         let state = table.state.clone();
         table.epoch_end(1, &logs(&rest[0])).unwrap();
         // stopped here, after what its state knows of: the line of epoch 1 is written again
-        let mut table = Table::new(&set, folder.path());
+        let mut table = Table::new(set, folder.path());
         table.state = state;
-        table.begin(&set, true).unwrap();
+        table.begin(true).unwrap();
         for (i, values) in rest.iter().enumerate() {
             table.epoch_end(i + 1, &logs(values)).unwrap();
         }
@@ -201,9 +199,9 @@ fn a_scheduler_sets_the_rate_before_each_epoch() {
     for (epoch, expected) in case["epochs"].as_array().unwrap().iter().enumerate() {
         let mut stop = None;
         callbacks
-            .epoch_begin(&mut Scene {
+            .epoch_begin(&mut CallbackContext {
                 session: &mut session,
-                watch: &mut Silent,
+                progress: &mut Silent,
                 epoch,
                 save: &mut |_, _, _| Ok(()),
                 stop: &mut stop,
@@ -221,17 +219,17 @@ fn a_scheduler_sets_the_rate_before_each_epoch() {
 fn states_survive_being_written() {
     let of = |text: &str| {
         let train = checked(text).train.unwrap();
-        let Some(Callback::EarlyStopping(set)) = train.callbacks.into_iter().next() else {
-            panic!()
-        };
-        set
+        train.callbacks[0]
+            .settings::<EarlyStopping>()
+            .unwrap()
+            .clone()
     };
     let set = of("EarlyStopping(patience = 3, restore_best_weights = true)");
-    let mut state = early::State::default();
+    let mut state = early_stopping::State::default();
     for (epoch, value) in [f64::NAN, 0.1 + 0.2].into_iter().enumerate() {
         state.epoch_end(&set, epoch, value);
         let text = serde_json::to_string(&state).unwrap();
-        let read: early::State = serde_json::from_str(&text).unwrap();
+        let read: early_stopping::State = serde_json::from_str(&text).unwrap();
         assert_eq!(read, state);
     }
 }

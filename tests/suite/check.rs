@@ -1,21 +1,30 @@
 //! The checker over the models that ship and over the library.
 
-use nnc::check::{Files, check_file};
+use nnc::check::{Host, check_file};
 use nnc::diag::Code;
 use nnc::diag::render::{Style, render};
+use nnc::spec::Runtime;
 
 struct Disk;
 
 /// One file from memory.
 struct Text<'a>(&'a str);
 
-impl Files for Text<'_> {
+impl Host for Text<'_> {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, _: &str) -> Result<String, String> {
         Ok(self.0.into())
     }
 }
 
-impl Files for Disk {
+impl Host for Disk {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|e| e.to_string())
     }

@@ -4,24 +4,33 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use nnc::check::{Files, Report, check_file, find_mistakes};
+use nnc::check::{Host, Report, check_file, find_mistakes};
 use nnc::diag::render::{Style, render};
 use nnc::diag::{Diagnostic, json};
+use nnc::spec::Runtime;
 
-/// Files of a folder on disk, by their path below it.
+/// Host of a folder on disk, by their path below it.
 struct Folder(std::path::PathBuf);
 
-impl Files for Folder {
+impl Host for Folder {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         // The system's own words differ between systems.
         std::fs::read_to_string(self.0.join(path)).map_err(|_| "no such file".into())
     }
 }
 
-/// Files in memory.
+/// Host in memory.
 struct Texts<'t>(HashMap<&'t str, &'t str>);
 
-impl Files for Texts<'_> {
+impl Host for Texts<'_> {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         let text = self.0.get(path).ok_or("no such file")?;
         Ok((*text).to_owned())
@@ -134,7 +143,11 @@ fn fixes_mend() {
             changed.replace_range(fix.span.range(), &fix.replacement);
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             struct Changed(Folder, String, String);
-            impl Files for Changed {
+            impl Host for Changed {
+                fn runtime(&self) -> Runtime {
+                    nnc::train::RUNTIME
+                }
+
                 fn read(&self, path: &str) -> Result<String, String> {
                     if path == self.1 {
                         return Ok(self.2.clone());
@@ -164,7 +177,11 @@ fn fixes_mend() {
 #[test]
 fn pages_hold_for_the_checker() {
     struct Page<'t>(&'t str, Folder);
-    impl Files for Page<'_> {
+    impl Host for Page<'_> {
+        fn runtime(&self) -> Runtime {
+            nnc::train::RUNTIME
+        }
+
         fn read(&self, path: &str) -> Result<String, String> {
             if path == "page.nn" {
                 Ok(self.0.to_owned())

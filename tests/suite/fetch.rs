@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nnc::data::fetch::{Fetcher, Layout, Patience, Remote, SETS, Set, Told};
+use nnc::data::fetch::{FetchEvent, Fetcher, Layout, Patience, Remote, SETS, Set};
 use nnc::data::formats::csv::{ColumnSpec, Select};
 use nnc::data::{ColumnData, DataError, ElementType};
+use nnc::spec::{DataSetEntry, Field};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -202,7 +203,16 @@ fn set(layout: Layout, files: &[(&'static str, Vec<u8>)]) -> Set {
         })
         .collect();
     Set {
-        name: "toy",
+        entry: DataSetEntry {
+            name: "toy",
+            fields: match layout {
+                Layout::Idx | Layout::Cifar => &[
+                    ("image", Field::Pixels(&[28, 28])),
+                    ("label", Field::Class(10)),
+                ],
+                Layout::AclImdb => &[("text", Field::Text), ("sentiment", Field::Class(2))],
+            },
+        },
         files: remotes.leak(),
         layout,
     }
@@ -483,7 +493,7 @@ fn another_that_fetches_is_waited_for() {
         patience: BRIEF,
         tell: &|told| {
             // meanwhile the other one is done
-            if matches!(told, Told::Waiting { set: "toy" }) {
+            if matches!(told, FetchEvent::Waiting { set: "toy" }) {
                 fs::write(folder.join("one.bin"), &one()[0].1).unwrap();
                 drop(waiting.lock().unwrap().take());
             }
@@ -692,7 +702,7 @@ fn a_set_in_the_cache_needs_no_network() {
     let place = digits_place();
     let folder = place.path().join("cache/datasets/mnist");
     fs::create_dir_all(&folder).unwrap();
-    let mnist = SETS.iter().find(|s| s.name == "mnist").unwrap();
+    let mnist = SETS.iter().find(|s| s.entry.name == "mnist").unwrap();
     for (remote, (name, bytes)) in mnist.files.iter().zip(digits()) {
         assert_eq!(remote.name, name);
         fs::write(folder.join(name), padded(bytes, remote.bytes as usize)).unwrap();
@@ -733,7 +743,10 @@ fn every_set_is_a_source() {
             Layout::Cifar => "column image : u8[32, 32, 3]\n  column label : class[10]",
             Layout::AclImdb => "column text : text\n  column sentiment : class[2]",
         };
-        let text = format!("data d {{\n  source {}()\n  {columns}\n}}\n", set.name);
+        let text = format!(
+            "data d {{\n  source {}()\n  {columns}\n}}\n",
+            set.entry.name
+        );
         fs::write(place.path().join("d.nn"), &text).unwrap();
         let output = place.nnc("check d.nn");
         assert!(output.status.success(), "{text}{}", err(&output));

@@ -7,7 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use nnc::train::callbacks::Logs;
-use nnc::train::callbacks::remote::{Sender, note, post};
+use nnc::train::callbacks::remote_monitor::{RemoteMonitor, post};
+use nnc::train::callbacks::sender::{Sender, note};
 use serde_json::{Value, json};
 
 use crate::callbacks::{checked, number};
@@ -89,16 +90,13 @@ fn what_is_sent_is_what_keras_sends() {
             other => format!("{name} = {other}"),
         }));
         let train = checked(&format!("RemoteMonitor({})", written.join(", "))).train;
-        let Some(nnc::spec::callbacks::Callback::RemoteMonitor(set)) =
-            train.unwrap().callbacks.into_iter().next()
-        else {
-            panic!()
-        };
+        let callbacks = train.unwrap().callbacks;
+        let set: &RemoteMonitor = callbacks[0].settings().unwrap();
         let mut logs = Logs::default();
         for (name, value) in case["logs"].as_object().unwrap() {
             logs.set(name, number(value));
         }
-        let made = post(&set, case["epoch"].as_u64().unwrap() as usize, &logs);
+        let made = post(set, case["epoch"].as_u64().unwrap() as usize, &logs);
         let posts = case["posts"].as_array().unwrap();
         assert_eq!(made.is_ok(), posts.len() == 1, "{case}");
         if let Some(expected) = posts.first() {

@@ -4,8 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use nnc::spec::Strategy;
-use nnc::train::report::calibration::Calibration;
+use nnc::train::report::calibration::{Calibration, Strategy};
 use nnc::train::report::ranking::Curve;
 use nnc::train::report::regression::Quantities;
 use nnc::train::report::scores::{Classification, Predictions};

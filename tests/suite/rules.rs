@@ -3,21 +3,17 @@
 
 use std::fs;
 
-use nnc::spec::callbacks::Callback;
-use nnc::spec::rules::Rule;
+use nnc::spec::trigger::Trigger;
 use nnc::train::callbacks::Logs;
-use nnc::train::callbacks::rule::{Now, State};
+use nnc::train::callbacks::when::{Now, State};
 
 use crate::callbacks::checked;
 use crate::cli::{err, find};
 use crate::runs::place;
 
-fn rule(condition: &str) -> Rule {
+fn rule(condition: &str) -> Trigger {
     let train = checked(&format!("when {condition} do stop")).train.unwrap();
-    match train.callbacks.into_iter().next() {
-        Some(Callback::When(rule)) => rule,
-        other => panic!("{other:?}"),
-    }
+    train.callbacks[0].settings::<Trigger>().unwrap().clone()
 }
 
 /// In which of the epochs (from 1) a condition holds.

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use nnc::check::{Files, check_file};
+use nnc::check::{Host, check_file};
 use nnc::data::Order;
+use nnc::spec::Runtime;
 use nnc::spec::{DataSpec, Part};
 use nnc::train::dataset::{Dataset, Places, Reading, Streaming};
 use tempfile::TempDir;
@@ -273,7 +274,11 @@ fn a_stream_is_looked_at_and_predicted_as_a_table_is() {
 
 struct Text<'a>(&'a str);
 
-impl Files for Text<'_> {
+impl Host for Text<'_> {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, _: &str) -> Result<String, String> {
         Ok(self.0.into())
     }

@@ -13,10 +13,11 @@ use nnc::spec::Programs;
 use nnc::train::device::{Device, Target};
 use nnc::train::fit::{Nothing, Position, evaluate};
 use nnc::train::identity::Identity;
+use nnc::train::progress::Silent;
 use nnc::train::state::{resume, save_state};
-use nnc::train::watch::Silent;
 use nnc::train::{
-    Callbacks, EpochRow, Fit, Keep, Outcome, Parts, RunError, Session, Stopped, Watch, fit,
+    Callbacks, CheckpointSink, EpochRow, Fit, Outcome, Parts, ProgressSink, RunError, Session,
+    Stopped, fit,
 };
 
 const ROWS: usize = 22;
@@ -333,7 +334,7 @@ fn parameters_settle_at_the_end() {
 #[test]
 fn a_request_to_stop_ends_after_the_step() {
     struct StopAt<'a>(usize, &'a AtomicBool);
-    impl Watch for StopAt<'_> {
+    impl ProgressSink for StopAt<'_> {
         fn step(&mut self, _: usize, done: usize, session: &mut Session) -> Result<(), RunError> {
             if session.steps() as usize == self.0 {
                 self.1.store(true, Relaxed);
@@ -346,7 +347,7 @@ fn a_request_to_stop_ends_after_the_step() {
     let stop = AtomicBool::new(false);
     let mut session = session(&programs);
     struct Rows(Vec<EpochRow>);
-    impl Keep for Rows {
+    impl CheckpointSink for Rows {
         fn state(&mut self, _: &mut Session, _: &Callbacks, at: &Outcome) -> Result<(), RunError> {
             self.0 = at.history.clone();
             Ok(())

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::ir::Type;
 use crate::span::Span;
-use crate::spec::DataSpec;
+use crate::spec::{DataSpec, Format};
 use crate::syntax::ast::{Expr, Ident, TypeExpr};
 
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::Meaning;
+
+use super::sources::Reader;
 
 /// A data block with its names resolved.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub struct DataEnv {
     /// Columns and fits with a mistake: what uses them says nothing more.
     pub broken: HashSet<Arc<str>>,
     /// The reader of each source, and where it is named.
-    pub readers: Vec<(&'static str, Span)>,
+    pub readers: Vec<(Reader, Format, Span)>,
 }
 
 /// An `input` or `target`.

@@ -9,6 +9,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
 use super::env::DataEnv;
+use super::sources::Reader;
 
 const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
 
@@ -77,9 +78,9 @@ impl Elab<'_> {
         let word = name_of(e).map(|n| &*n.text);
         let found = match word {
             Some("drop") => Missing::Drop,
-            Some("mean") => Missing::Learnt(Imputed::Mean),
-            Some("median") => Missing::Learnt(Imputed::Median),
-            Some("most_frequent") => Missing::Learnt(Imputed::MostFrequent),
+            Some("mean") => Missing::Fitted(Imputed::Mean),
+            Some("median") => Missing::Fitted(Imputed::Median),
+            Some("most_frequent") => Missing::Fitted(Imputed::MostFrequent),
             Some(word) if self.is_unknown_name(word) => {
                 let mut d = Diagnostic::error(Code::E0515, WHAT).label(e.span, "unknown method");
                 if let Some(near) = did_you_mean(word, WORDS) {
@@ -90,7 +91,7 @@ impl Elab<'_> {
             }
             _ => return self.number_stand_in(e, column),
         };
-        let between = matches!(found, Missing::Learnt(Imputed::Mean | Imputed::Median));
+        let between = matches!(found, Missing::Fitted(Imputed::Mean | Imputed::Median));
         if between && column.kind != ColumnKind::F32 {
             let what = match column.kind {
                 ColumnKind::I32 => "the mean or median of integers may not be an integer",
@@ -133,13 +134,8 @@ impl Elab<'_> {
 
     /// Files that have no missing values.
     pub(super) fn nothing_is_missing(&mut self, env: &DataEnv) {
-        let table = |s: &SourceSpec| {
-            matches!(
-                s.format,
-                Format::Csv { .. } | Format::Jsonl { .. } | Format::Parquet { .. }
-            )
-        };
-        if env.spec.sources.is_empty() || env.spec.sources.iter().any(table) {
+        let table = |reader: Reader| matches!(reader.holds(), Holds::Anything);
+        if env.spec.sources.is_empty() || env.readers.iter().any(|(r, ..)| table(*r)) {
             return;
         }
         if let Some(c) = env.spec.columns.iter().find(|c| c.missing.is_some()) {

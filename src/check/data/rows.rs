@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Role, Type};
 use crate::span::Span;
-use crate::spec::{Bag, DerivedSpec, End, Make, Rows as RowsSpec};
+use crate::spec::{Bag, DerivedSpec, End, Make, RowsSpec};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use crate::check::elab::Elab;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
 use crate::span::Span;
-use crate::spec::{Make, Method, Rows as RowsSpec};
+use crate::spec::{Make, Method, RowsSpec};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::syntax::visit::{Visitor, walk_expr};
 

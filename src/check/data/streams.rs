@@ -96,7 +96,7 @@ impl Elab<'_> {
     }
 
     /// All reports but curves keep the predictions of a part.
-    pub fn streamed_reports(&mut self, reports: &[Report], env: &DataEnv) {
+    pub fn streamed_reports(&mut self, reports: &[ReportSpec], env: &DataEnv) {
         let spec = &env.spec;
         let split = spec.split.iter().flat_map(SplitSpec::made);
         let own = spec.sources.iter().filter_map(|s| s.part);
@@ -107,8 +107,8 @@ impl Elab<'_> {
         if !part.is_some_and(|p| spec.streams(p)) {
             return;
         }
-        for report in reports.iter().filter(|r| r.kind.compares()) {
-            let message = format!("`{}` keeps a prediction for every row", report.kind.name());
+        for report in reports.iter().filter(|r| r.subject.compares()) {
+            let message = format!("`{}` keeps a prediction for every row", report.name);
             self.keeps_rows(message, report.span);
         }
     }

@@ -6,17 +6,21 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::SourceId;
+use crate::spec::Runtime;
 use crate::syntax::{self, ast};
 
 use super::builtin::Extensions;
 use super::value::DefRef;
 use super::world::{ConstState, Global, Purpose, World};
 
-/// Where sources come from.
-pub trait Files: Sync {
+/// What the checker asks of its surroundings.
+pub trait Host: Sync {
     /// The text of a file; `path` is as written, relative to the importing file's folder
     /// already resolved. The error is a sentence.
     fn read(&self, path: &str) -> Result<String, String>;
+
+    /// What a file may name that the runtime offers.
+    fn runtime(&self) -> Runtime;
 }
 
 pub struct Loaded {
@@ -27,7 +31,7 @@ pub struct Loaded {
 }
 
 pub fn load(
-    files: &dyn Files,
+    files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],
     purpose: Purpose,
@@ -35,7 +39,7 @@ pub fn load(
 ) -> Loaded {
     let mut loader = Loader {
         files,
-        world: World::new(purpose, extensions),
+        world: World::new(purpose, files.runtime(), extensions),
         decls: Vec::new(),
         diagnostics: Vec::new(),
         read: HashMap::new(),
@@ -58,7 +62,7 @@ pub fn load(
 }
 
 struct Loader<'f> {
-    files: &'f dyn Files,
+    files: &'f dyn Host,
     world: World,
     decls: Vec<ast::Decl>,
     diagnostics: Vec<Diagnostic>,

@@ -79,16 +79,6 @@ impl Elab<'_> {
     }
 }
 
-/// Names given so far.
-#[derive(Default)]
-pub struct GivenNames {
-    /// Automatic names by the path they are in: in order, so that what is below a path lies
-    /// together.
-    counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,
-    /// How often each layer has been applied.
-    applications: FxHashMap<Arc<str>, u32>,
-}
-
 impl Elab<'_> {
     pub fn full_name(&self, name: &str) -> Arc<str> {
         let path = &self.top().path;

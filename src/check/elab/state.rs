@@ -70,7 +70,7 @@ pub enum Fit {
     /// Of a text column: a number above those of the labels.
     Labels(Dim),
     /// Of the lengths of rows: numbers for later fits.
-    Lengths(spec::Rows),
+    Lengths(spec::RowsSpec),
     /// A size: every id is below it.
     Vocabulary(Dim),
     /// A vector for each id below `words`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::ir::{self, Dim, Elem, Type};
 use crate::span::Span;
-use crate::spec::Rows as RowsSpec;
+use crate::spec::RowsSpec;
 use crate::syntax::ast;
 use crate::syntax::ast::{Def, DefKind, ExprKind, Param};
 
@@ -87,7 +87,7 @@ pub enum Kind {
 /// What a data block has for each row that no graph holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
-    pub rows: crate::spec::Rows,
+    pub rows: crate::spec::RowsSpec,
     pub kind: RowsKind,
 }
 

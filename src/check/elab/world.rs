@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::ir::Dim;
 use crate::library;
 use crate::span::{SourceMap, Span};
+use crate::spec::Runtime;
 use crate::syntax::{self, ast};
 
 use super::builtin::{Builtin, Extensions};
@@ -52,6 +53,8 @@ pub type Sizes = HashMap<String, i64>;
 pub struct World {
     pub purpose: Purpose,
     pub extensions: Extensions,
+    /// What the runtime offers to the file by name.
+    pub runtime: Runtime,
     pub map: RefCell<SourceMap>,
     /// Names of the user's file and what it imports, with their places.
     pub globals: HashMap<Arc<str>, (Global, Span)>,
@@ -69,9 +72,10 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(purpose: Purpose, extensions: Extensions) -> World {
+    pub fn new(purpose: Purpose, runtime: Runtime, extensions: Extensions) -> World {
         World {
             purpose,
+            runtime,
             extensions,
             map: RefCell::default(),
             globals: HashMap::new(),

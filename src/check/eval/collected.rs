@@ -6,6 +6,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, OutputRole, Prim, Role, Type};
 use crate::span::Span;
+use crate::spec::names;
 use crate::syntax::ast;
 use crate::syntax::ast::ExprKind;
 
@@ -79,7 +80,7 @@ impl Elab<'_> {
             self.report(d);
             return None;
         }
-        let count = format!("{full}/rows").into();
+        let count = names::collected_rows(&full).into();
         self.count_rows(&count, e.span);
         let value = self.reach(&t, e.span)?;
         self.step.output(&full, OutputRole::Result, value);

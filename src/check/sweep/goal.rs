@@ -3,6 +3,7 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::spec::callbacks::Better;
+use crate::spec::names;
 use crate::spec::sweep::Goal;
 use crate::syntax::ast::{ExprKind, Ident, Setting, Sweep};
 
@@ -43,11 +44,11 @@ impl Elab<'_> {
         let name = self.goal_name(setting)?;
         if let Some(run) = trained.and_then(|t| t.reported) {
             self.goal_is_reported(&name, run)?;
-            if trained.is_some_and(|t| t.folded) && !name.text.starts_with("val_") {
+            if trained.is_some_and(|t| t.folded) && names::of_validation(&name.text).is_none() {
                 let message = "with k-fold, the goal is a metric of the held-out rows";
                 let d = Diagnostic::error(Code::E0706, message)
                     .label(name.span, "this is a metric of the training rows")
-                    .fix(name.span, format!("val_{}", name.text));
+                    .fix(name.span, names::validation(&name.text));
                 self.report(d);
                 return None;
             }
@@ -85,7 +86,7 @@ impl Elab<'_> {
 
     fn goal_is_reported(&mut self, name: &Ident, run: &Reported) -> Option<()> {
         let metric = |n: &str| run.metrics.iter().any(|(m, _)| m == n);
-        let bare = name.text.strip_prefix("val_").filter(|b| metric(b));
+        let bare = names::of_validation(&name.text).filter(|b| metric(b));
         if metric(&name.text) || bare.is_some() && run.validated {
             return Some(());
         }
@@ -101,7 +102,7 @@ impl Elab<'_> {
                     .label(name.span, "then it is no longer a test set")
                     .note("the test set measures the chosen configuration, which is only meaningful if it played no role in the choice");
                 match run.validated {
-                    true => d.fix(name.span, format!("val_{b}")),
+                    true => d.fix(name.span, names::validation(b)),
                     false => d.help(format!(
                         "add a `val` set to `split`, and use `val_{b}`"
                     )),
@@ -115,7 +116,7 @@ impl Elab<'_> {
             (None, None) => {
                 let vals = run.metrics.iter().filter(|_| run.validated);
                 let names: Vec<String> = (run.metrics.iter().map(|(m, _)| m.clone()))
-                    .chain(vals.map(|(m, _)| format!("val_{m}")))
+                    .chain(vals.map(|(m, _)| names::validation(m)))
                     .collect();
                 let d = d.label(name.span, "unknown metric");
                 match did_you_mean(&name.text, names.iter().map(String::as_str)) {
@@ -138,7 +139,7 @@ impl Elab<'_> {
         better: Better,
         run: &Reported,
     ) -> Option<()> {
-        let bare = name.text.strip_prefix("val_").unwrap_or(&name.text);
+        let bare = names::metric(&name.text);
         let known = run
             .metrics
             .iter()

@@ -2,6 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, counted, did_you_mean};
 use crate::span::Span;
+use crate::spec::call::Signature;
 use crate::spec::sweep::{Method, Search, Tpe};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Setting};
 
@@ -162,7 +163,7 @@ impl Elab<'_> {
                 None => known.get(i),
             };
             let Some(place) = place else {
-                self.stray_argument(search, known, a);
+                self.stray_argument(&Signature::new(search, known), a);
                 return None;
             };
             if options.iter().any(|(n, _)| n == place) {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use crate::diag::Code;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
+use crate::spec::names;
 use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
 use crate::syntax::visit::free_names;
 
@@ -265,12 +266,12 @@ impl Elab<'_> {
                     {
                         self.optimizer
                             .rates
-                            .push((format!("{class}/learning_rate"), rate));
+                            .push((names::rate_of_optimizer(&class), rate));
                     }
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {
-                    let full = format!("{class}/learning_rate");
+                    let full = names::rate_of_optimizer(&class);
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());
                     if self.initialized.insert(full.as_str().into()) {

@@ -11,14 +11,13 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::{Binary, Reduce};
 use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
-use crate::spec::{Report, ReportKind, Strategy};
-use crate::syntax::ast::{Arg, DefKind, Expr, ExprKind, Ident, Setting, Train, TrainItem};
+use crate::spec::names::{self, ReportResult};
+use crate::spec::{ReportEntry, ReportSpec, ReportSubject};
+use crate::syntax::ast::{Arg, DefKind, Ident, Setting, Train, TrainItem};
 
 use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
@@ -26,27 +25,9 @@ use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::state::Compared;
 use crate::check::elab::value::{Meaning, Tensor, Val};
 
-use super::callbacks::args::Kin;
-
-/// Every report with its arguments.
-const REPORT: Kin = Kin {
-    code: Code::E0610,
-    what: "report",
-    known: &[
-        ("curves", &[]),
-        ("learning_rate", &[]),
-        ("confusion_matrix", &[]),
-        ("classification_report", &[]),
-        ("roc", &[]),
-        ("pr", &[]),
-        ("calibration", &["bins", "strategy"]),
-        ("residuals", &[]),
-        ("worst", &["count"]),
-        ("weights", &[]),
-        ("activations", &[]),
-    ],
-    example: "curves",
-};
+use super::callbacks::Reported;
+use super::callbacks::args::CallTable;
+use super::callbacks::reader::Reader;
 
 /// Outputs with their targets, as losses find them.
 pub fn compared(
@@ -111,18 +92,38 @@ impl Compared {
 
 impl Elab<'_> {
     /// What `report` names; what cannot be shown of this block is told.
-    pub fn reports(&mut self, setting: Option<&Setting>, t: &Train) -> Vec<Report> {
-        let mut found: Vec<Report> = Vec::new();
+    pub fn reports(
+        &mut self,
+        setting: Option<&Setting>,
+        t: &Train,
+        run: &Reported,
+    ) -> Vec<ReportSpec> {
+        let table = CallTable {
+            unknown: Code::E0610,
+            bad_value: Code::E0605,
+            what: "report",
+            rows: self.world.runtime.reports,
+            signature: |entry: &ReportEntry| &entry.signature,
+            example: "curves",
+        };
+        let mut found: Vec<ReportSpec> = Vec::new();
         for arg in setting.iter().flat_map(|s| &s.values) {
-            let Some(kind) = self.report_kind(arg) else {
+            let Some((entry, call)) = self.call_of(&arg.value, false, &table) else {
                 continue;
             };
-            let Some(output) = self.report_output(kind, arg, t) else {
+            let read = (entry.read)(&mut Reader {
+                elab: self,
+                call: &call,
+                run,
+            });
+            let Some(settings) = read else {
                 continue;
             };
-            let same = |r: &&Report| r.kind.name() == kind.name() && r.output == output;
-            if found.iter().any(|r| same(&r)) {
-                let name = kind.name();
+            let Some(output) = self.report_output(entry, arg, t) else {
+                continue;
+            };
+            let name = entry.signature.name;
+            if (found.iter()).any(|r| r.name == name && r.output == output) {
                 self.error(
                     Code::E0105,
                     arg.span,
@@ -131,84 +132,30 @@ impl Elab<'_> {
                 );
                 continue;
             }
-            found.push(Report {
-                kind,
+            found.push(ReportSpec {
+                name,
+                subject: entry.subject,
                 output,
+                settings,
                 span: arg.span,
             });
         }
         found
     }
 
-    fn report_kind(&mut self, arg: &Arg) -> Option<ReportKind> {
-        let given = self.given(&arg.value, false, &REPORT)?;
-        let get = |name: &str| given.get(name);
-        Some(match given.callback {
-            "curves" => ReportKind::Curves,
-            "learning_rate" => ReportKind::LearningRate,
-            "confusion_matrix" => ReportKind::ConfusionMatrix,
-            "classification_report" => ReportKind::ClassificationReport,
-            "roc" => ReportKind::Roc,
-            "pr" => ReportKind::Pr,
-            "calibration" => ReportKind::Calibration {
-                bins: self.whole_number("bins", get("bins"), 10, 1, 1000)?,
-                strategy: self.strategy(get("strategy"))?,
-            },
-            "residuals" => ReportKind::Residuals,
-            "worst" => ReportKind::Worst {
-                count: self.whole_number("count", get("count"), 12, 1, 200)?,
-            },
-            "weights" => ReportKind::Weights,
-            _ => ReportKind::Activations,
-        })
-    }
-
-    fn strategy(&mut self, given: Option<&Expr>) -> Option<Strategy> {
-        let Some(e) = given else {
-            return Some(Strategy::Uniform);
-        };
-        let known = match &e.kind {
-            ExprKind::Name(n) => Strategy::deserialize(serde_json::Value::from(&*n.text)).ok(),
-            _ => None,
-        };
-        if known.is_none() {
-            let message = "`strategy` must be `uniform` or `quantile`";
-            self.error(Code::E0605, e.span, message, "invalid strategy");
-        }
-        known
-    }
-
-    fn whole_number(
-        &mut self,
-        name: &str,
-        given: Option<&Expr>,
-        default: usize,
-        least: i64,
-        most: i64,
-    ) -> Option<usize> {
-        let Some(e) = given else {
-            return Some(default);
-        };
-        match self.eval(e) {
-            Val::Int(Dim::Const(n)) if (least..=most).contains(&n) => Some(n as usize),
-            Val::Error => None,
-            v => {
-                let message = format!("`{name}` must be an integer from {least} to {most}");
-                let found = format!("this is {}", v.describe());
-                self.error(Code::E0605, e.span, message, found);
-                None
-            }
-        }
-    }
-
     /// The output that a report is of; `None` where it can be of none, which is told, or where
     /// another mistake leaves the model without any.
-    fn report_output(&mut self, kind: ReportKind, arg: &Arg, t: &Train) -> Option<Option<String>> {
-        let name = kind.name();
+    fn report_output(
+        &mut self,
+        entry: &ReportEntry,
+        arg: &Arg,
+        t: &Train,
+    ) -> Option<Option<String>> {
+        let (name, subject) = (entry.signature.name, entry.subject);
         let refuse =
             |what: String, why: String| Diagnostic::error(Code::E0651, what).label(arg.span, why);
         let stepped = t.items.iter().any(|i| matches!(i, TrainItem::Step(_)));
-        if kind.runs() && stepped {
+        if subject.runs_model() && stepped {
             let d = refuse(
                 format!("`{name}` needs a single model"),
                 "this block trains by steps".into(),
@@ -218,7 +165,7 @@ impl Elab<'_> {
             );
             return None;
         }
-        if !kind.compares() {
+        if !subject.compares() {
             if let Some(n) = &arg.name {
                 let d = refuse(
                     format!("`{name}` describes the whole run, not an output"),
@@ -246,24 +193,27 @@ impl Elab<'_> {
             self.report(d);
             return None;
         };
-        let problem = match kind {
-            ReportKind::Residuals if !of.is_of_numbers() => Some((
-                "`residuals` needs predicted quantities".to_owned(),
+        let problem = match subject {
+            ReportSubject::Quantities if !of.is_of_numbers() => Some((
+                format!("`{name}` needs predicted quantities"),
                 pair(y),
                 "remove it, or predict numbers of the same shape as the target",
             )),
-            ReportKind::Worst { .. } if !of.loss_of_samples => Some((
-                "`worst` needs a per-sample loss".to_owned(),
+            ReportSubject::Rows if !of.loss_of_samples => Some((
+                format!("`{name}` needs a per-sample loss"),
                 format!("`{}` has no such loss", of.name),
                 "use a loss that returns one value per sample",
             )),
-            ReportKind::Residuals | ReportKind::Worst { .. } => None,
-            _ if !of.is_of_classes() => Some((
+            ReportSubject::Classes if !of.is_of_classes() => Some((
                 format!("`{name}` needs a classification output"),
                 pair(y),
                 "end the model with a softmax or a sigmoid, or remove this report",
             )),
-            _ => None,
+            ReportSubject::Quantities
+            | ReportSubject::Rows
+            | ReportSubject::Classes
+            | ReportSubject::Run
+            | ReportSubject::Layers => None,
         };
         match problem {
             Some((what, why, help)) => {
@@ -313,19 +263,19 @@ impl Elab<'_> {
         env: &DataEnv,
         feeds: &[(Ident, Tensor)],
         loss: Option<&Setting>,
-        wanted: &[Report],
+        wanted: &[ReportSpec],
     ) {
-        let wants = |kind: fn(&ReportKind) -> bool| wanted.iter().any(|r| kind(&r.kind));
-        let loss = loss.filter(|_| wants(|k| matches!(k, ReportKind::Worst { .. })));
-        let layers = wants(|k| *k == ReportKind::Activations);
+        let wants = |subject| wanted.iter().any(|r| r.subject == subject);
+        let loss = loss.filter(|_| wants(ReportSubject::Rows));
+        let layers = wants(ReportSubject::Layers);
         let span = loss.map_or(Span::default(), |s| s.span);
         for c in compared(outputs, env, feeds) {
             if let Some(mask) = &c.prediction.mask {
-                self.result(&format!("mask/{}", c.name), (**mask).clone(), span);
+                self.result(&ReportResult::Mask.name(&c.name), (**mask).clone(), span);
             }
-            self.result(&format!("prediction/{}", c.name), c.prediction, span);
+            self.result(&ReportResult::Prediction.name(&c.name), c.prediction, span);
             if let Some(y) = c.target {
-                self.result(&format!("target/{}", c.name), y, span);
+                self.result(&ReportResult::Target.name(&c.name), y, span);
             }
         }
         let mut losses: Vec<(Arc<str>, Tensor)> = Vec::new();
@@ -344,7 +294,7 @@ impl Elab<'_> {
             }
         }
         for (name, value) in losses {
-            self.result(&format!("loss/{name}"), value, span);
+            self.result(&ReportResult::Loss.name(&name), value, span);
         }
         let layers: Vec<(Arc<str>, Tensor, Span)> = (self.applied.iter())
             .filter(|_| layers)
@@ -355,7 +305,7 @@ impl Elab<'_> {
             // a layer that is applied again is shown as it was first
             if !named.contains(&&**path) && output.ty.rank() > 0 {
                 named.push(path);
-                self.result(&format!("layer/{path}"), output.clone(), *at);
+                self.result(&names::report_layer(path), output.clone(), *at);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::pictures::{self, Ends, Shape};
 use super::short;
 use crate::cli::common::Failure;
 use crate::data::describe::{Facts, Histogram, describe, describe_pieces};
-use crate::data::stream::StreamPart;
+use crate::data::packed::stream::StreamPart;
 use crate::data::{Column, Table};
 use crate::plural::thousands;
 use crate::spec::{ColumnKind, ColumnSpec, DataSpec};

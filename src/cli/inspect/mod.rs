@@ -1,9 +1,9 @@
 //! `nnc inspect FILE.nn`: what the columns of the training rows hold, what tokenizers
-//! learnt of them, and with `--sample N` what a model is fed of the first rows.
+//! computed from them, and with `--sample N` the model's inputs for the first rows.
 //!
 //! ```text
 //! columns   what columns hold
-//! words     what tokenizers learnt
+//! words     vocabularies
 //! sample    rows, and what a model is fed of them
 //! pictures  rows that are pictures
 //! page      all of it as a page, with its pictures beside it
@@ -18,7 +18,7 @@ use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::{console, fetch, load};
-use crate::data::cache::Told;
+use crate::data::packed::cache::CacheEvent;
 use crate::plural::{self, thousands};
 use crate::spec::{DataSpec, Part};
 use crate::train::dataset::{Dataset, Places, Reading, Streaming};
@@ -82,7 +82,7 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
         asked: args.machine.data.clone(),
     };
     let caching = Caching::new(common.json, args.machine.quiet);
-    let tell = |told: &Told| caching.tell(told);
+    let tell = |told: &CacheEvent| caching.tell(told);
     let reading = Reading {
         places: &places,
         seed,

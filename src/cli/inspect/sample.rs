@@ -13,9 +13,9 @@ use crate::data::{ColumnData, Order};
 use crate::ir::{Elem, Graph, Type};
 use crate::plural::thousands;
 use crate::spec::Programs;
-use crate::spec::{Make, Part, Rows};
+use crate::spec::{Make, Part, RowsSpec};
 use crate::train::dataset::Dataset;
-use crate::train::{Kind, RunError, Session};
+use crate::train::{ProgramKind, RunError, Session};
 
 /// One row, as in the file and as a model input.
 pub struct Sample {
@@ -83,7 +83,7 @@ pub fn samples(
     let device = args.machine.device(seed)?;
     let mut session = Session::new(&programs, 1, Box::new(|graph| device.compile(graph)))?;
     data.fill(session.store_mut());
-    let needed = session.columns(Kind::Predict);
+    let needed = session.columns(ProgramKind::Predict);
     let order = Order::Sequential;
     let Some(mut batches) = data.batches(Part::Train, &needed, head.len(), order)? else {
         return Ok(Vec::new());
@@ -247,7 +247,7 @@ fn of_words<'a>(
     let input = inputs.find(|i| i.value == output.value)?;
     let mut derived = checked.data.as_ref()?.derived.iter();
     let derived = derived.find(|d| *d.name == *input.name)?;
-    let Rows::Ids { vocabulary, .. } = &derived.of else {
+    let RowsSpec::Ids { vocabulary, .. } = &derived.of else {
         return None;
     };
     let bag = match derived.make {

@@ -1,4 +1,4 @@
-//! What tokenizers learnt: words, how often they are there, how many ids texts have.
+//! Fitted vocabularies: words, how often each occurs, how many ids texts have.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::data::Table;
 use crate::data::fitted::statistics::Lengths;
 use crate::data::text::{Numbering, Vocabulary, Word};
 use crate::plural::{count, thousands};
-use crate::spec::{DataSpec, FitKind, Make, Rows};
+use crate::spec::{DataSpec, FitKind, Make, RowsSpec};
 use crate::train::dataset::Dataset;
 
 /// What a vocabulary, and the lengths that it gives, look like.
@@ -60,7 +60,7 @@ pub fn words<'a>(
         let Some(vocabulary) = data.fitted().vocabularies.get(&fit.name) else {
             continue;
         };
-        let of = Rows::Ids {
+        let of = RowsSpec::Ids {
             column: column.clone(),
             vocabulary: fit.name.clone(),
         };

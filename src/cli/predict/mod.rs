@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::bytes::numbers_of;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::{console, run};
+use crate::cli::{console, prepare};
 use crate::data::formats::{csv, npy};
 use crate::data::{Batches, Column, ColumnData, DataError, Order, Table};
 use crate::ir::Elem;
@@ -27,7 +27,7 @@ use crate::train::dataset::{extend, fill, indices, is_series};
 use crate::train::fitted::{Fitted, Made};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
-use crate::train::{Kind, RunError, Session};
+use crate::train::{ProgramKind, RunError, Session};
 use input::{Input, Kinds};
 
 mod input;
@@ -79,12 +79,12 @@ pub fn predict(args: &Args) -> Result<u8, Failure> {
         }
     };
     let mut file = WeightsFile::open(&args.weights)?;
-    let fitted = run::fitted(&mut loaded, &args.common, &file, &args.weights)?;
+    let fitted = prepare::fitted(&mut loaded, &args.common, &file, &args.weights)?;
     let compile = Box::new(|graph| device.compile(graph));
     // Nothing is compared, so no metric collects rows.
     let mut session = Session::new(&loaded.programs, 1, compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;
-    let names = session.columns(Kind::Predict);
+    let names = session.columns(ProgramKind::Predict);
     let mut specs: Vec<&ColumnSpec> = Vec::new();
     for name in &names {
         let derived = loaded.data.derived.iter().find(|d| d.name == *name);

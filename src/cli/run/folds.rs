@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Failure, exit};
 use crate::cli::load::Loaded;
+use crate::cli::prepare;
 use crate::cli::run::progress::{Progress, number};
 use crate::cli::run::run_state;
 use crate::cli::run::{self, Args, Judged};
@@ -144,7 +145,7 @@ fn finished(fold: &Fold, epochs: usize) -> bool {
 fn is_of_this_program(args: &Args, loaded: &mut Loaded, folder: &Path) -> Result<(), Failure> {
     let path: PathBuf = folder.join("weights.safetensors");
     let file = WeightsFile::open(&path)?;
-    run::fitted(loaded, &args.common, &file, &path)?;
+    prepare::fitted(loaded, &args.common, &file, &path)?;
     let identity = loaded.identity(run::text(args, loaded), Vec::new());
     match identity.difference(file.metadata()) {
         Some(reason) => Err(RunError::Resume { path, reason }.into()),

@@ -1,44 +1,36 @@
 //! `nnc run FILE.nn`: train, validate, test, save.
 
 mod folds;
+mod messages;
 mod not_finite;
 pub mod progress;
-mod report;
+pub(super) mod report;
 mod run_state;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde_json::json;
-
-use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
+use crate::cli::run::messages::{arguments, conclude, introduce, warn_of_overlaps};
 use crate::cli::run::not_finite::Again;
-use crate::cli::run::progress::{Progress, seconds};
+use crate::cli::run::progress::Progress;
 use crate::cli::run::report::Ended;
 use crate::cli::run::run_state::Saver;
-use crate::cli::{console, fetch, interrupt, program};
+use crate::cli::{console, interrupt, prepare, program};
 use crate::data::Order;
-use crate::data::cache::Told;
-use crate::plural::{count, listed, thousands};
+use crate::plural::count;
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, Overlap, Places, Reading, Streaming, workers};
+use crate::train::dataset::{Dataset, workers};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
-use crate::train::fitted::Fitted;
 use crate::train::memory;
 use crate::train::output::Output;
 use crate::train::state::{Resumed, save_state};
 use crate::train::store::Store;
-use crate::train::weights::WeightsFile;
-use crate::train::{
-    Callbacks, EpochRow, Fit, Kind, Outcome, Parts, RunError, Session, Stopped, fit,
-};
+use crate::train::{Callbacks, Fit, Outcome, Parts, ProgramKind, RunError, Session, Stopped, fit};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -106,7 +98,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if loaded.data.folds().is_some() && args.fold.is_none() {
         return folds::run(args, &mut loaded);
     }
-    hold_out(&mut loaded, args.fold)?;
+    prepare::hold_out(&mut loaded, args.fold)?;
     let ran = one(args, &mut loaded, None, |loaded| {
         run_state::place(args, loaded)
     })?;
@@ -123,8 +115,8 @@ pub fn one(
 ) -> Result<Ran, Failure> {
     let common = &args.common;
     let device = args.machine.device(loaded.train.seed)?;
-    let kinds = [Kind::Train, Kind::Eval];
-    let mut data = dataset(loaded, common, &args.machine, &kinds, None)?;
+    let kinds = [ProgramKind::Train, ProgramKind::Eval];
+    let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None)?;
     if let Some(balance) = &loaded.train.balance {
         data.balance(balance, loaded.train.seed)?;
     }
@@ -277,7 +269,7 @@ fn train(
             progress: &progress,
         })?;
     }
-    let ended = (&outcome, callbacks.taken_back());
+    let ended = (&outcome, callbacks.restored_epoch());
     conclude(&progress, task, out, ended, session.steps());
     let interrupted = outcome.stopped == Some(Stopped::Interrupted);
     let held_out = match &mut parts.val {
@@ -296,26 +288,6 @@ fn train(
             held_out,
         }),
     })
-}
-
-/// Chooses the fold that is held out; it is one of those of the data.
-pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
-    let count = loaded.data.folds().map(|f| f.count);
-    match (fold, count) {
-        (None, _) => Ok(()),
-        (Some(n), Some(count)) if n as usize <= count => {
-            loaded.data.hold_out(n as usize);
-            Ok(())
-        }
-        (Some(n), Some(count)) => {
-            let what = format!("there is no fold {n}: the folds are numbered 1 to {count}");
-            Err(Failure::usage(what))
-        }
-        (Some(_), None) => Err(Failure::Usage {
-            message: "the data is not split into folds".into(),
-            help: Some("`split kfold(5)` makes 5 folds".into()),
-        }),
-    }
 }
 
 /// The program with the values of the command line in it.
@@ -356,76 +328,6 @@ fn refuse_what_is_done(from: &Resumed, epochs: usize, resumed: bool) -> Result<(
     Ok(())
 }
 
-/// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
-/// `fitted` already), and gives the programs the sizes that the data determine.
-pub fn dataset(
-    loaded: &mut Loaded,
-    common: &Common,
-    machine: &Machine,
-    kinds: &[Kind],
-    fitted: Option<Fitted>,
-) -> Result<Dataset, Failure> {
-    let places = Places {
-        program: loaded.folder.clone(),
-        asked: machine.data.clone(),
-    };
-    let caching = Caching::new(common.json, machine.quiet);
-    let tell = |told: &Told| caching.tell(told);
-    let reading = Reading {
-        places: &places,
-        seed: loaded.train.seed,
-        threads: machine.threads(),
-        workers: machine.workers(),
-        fitted,
-        streaming: Streaming::new(&tell),
-    };
-    let mut names: BTreeSet<String> = kinds
-        .iter()
-        .flat_map(|&kind| crate::train::session::columns(&loaded.programs, kind))
-        .map(str::to_owned)
-        .collect();
-    if kinds.contains(&Kind::Train) {
-        names.extend(report::columns(loaded));
-    }
-    let needed = names.iter().map(String::as_str).collect();
-    let spec = fetch::fetched(&loaded.data, &loaded.map, machine, common.json)?;
-    let mut data = Dataset::load(&spec, &needed, reading)?;
-    if loaded.data.has_unknown_sizes() {
-        loaded.set_sizes(common, &data.fitted().sizes())?;
-    }
-    data.derive(&loaded.data, &names)?;
-    Ok(data)
-}
-
-/// The program with every size known: the data are read where only they can tell.
-pub fn sized(loaded: &mut Loaded, common: &Common, machine: &Machine) -> Result<(), Failure> {
-    if loaded.data.has_unknown_sizes() {
-        dataset(loaded, common, machine, &[], None)?;
-    }
-    Ok(())
-}
-
-/// What was fitted when these weights were trained; the programs get its sizes.
-pub fn fitted(
-    loaded: &mut Loaded,
-    common: &Common,
-    file: &WeightsFile,
-    path: &Path,
-) -> Result<Option<Fitted>, Failure> {
-    let fitted = Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
-        Failure::usage(format!(
-            "{}: cannot read the fitted statistics: {reason}",
-            path.display()
-        ))
-    })?;
-    if let Some(fitted) = &fitted
-        && loaded.data.has_unknown_sizes()
-    {
-        loaded.set_sizes(common, &fitted.sizes())?;
-    }
-    Ok(fitted)
-}
-
 /// How training rows are visited.
 fn order(spec: &TrainSpec) -> Order {
     if spec.shuffle {
@@ -438,7 +340,10 @@ fn order(spec: &TrainSpec) -> Order {
 pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
     let spec = &loaded.train;
     let order = order(spec);
-    let (train, eval) = (session.columns(Kind::Train), session.columns(Kind::Eval));
+    let (train, eval) = (
+        session.columns(ProgramKind::Train),
+        session.columns(ProgramKind::Eval),
+    );
     let held = |part| data.batches(part, &eval, spec.batch, Order::Sequential);
     let train = data.batches(Part::Train, &train, spec.batch, order)?;
     Ok(Parts {
@@ -446,229 +351,4 @@ pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts
         val: held(Part::Val)?,
         test: held(Part::Test)?,
     })
-}
-
-fn introduce(
-    progress: &Progress,
-    args: &Args,
-    loaded: &Loaded,
-    session: &Session,
-    data: &Dataset,
-    out: &Output,
-) {
-    let spec = &loaded.train;
-    let rows: Vec<(&str, usize)> = Part::ALL
-        .iter()
-        .map(|&part| (part.name(), data.rows(part)))
-        .filter(|(_, rows)| *rows > 0)
-        .collect();
-    let shown: Vec<String> = rows
-        .iter()
-        .map(|(part, rows)| format!("{} {part}", thousands(*rows)))
-        .collect();
-    let parameters = session.store().parameters();
-    let facts = [
-        format!(
-            "{}: {}",
-            spec.models.join(", "),
-            count(parameters, "parameter")
-        ),
-        format!("rows {}", shown.join(" / ")),
-        format!("batch {}", spec.batch),
-        format!("seed {}", spec.seed),
-        args.machine.describe(),
-    ];
-    progress.say(&console::wrapped(&facts, ", ", 2));
-    if let Some(sweep) = &loaded.sweep {
-        let axes: Vec<String> = sweep.axes.iter().map(|a| a.name.clone()).collect();
-        progress.say(&format!(
-            "training one configuration; to search over {}:\n  nnc sweep {}",
-            listed(&axes),
-            args.common.file.display()
-        ));
-    }
-    progress.event(
-        "start",
-        json!({
-            "file": args.common.file.display().to_string(),
-            "out": out.folder().display().to_string(),
-            "models": spec.models,
-            "parameters": parameters,
-            "data_bytes": data.bytes() + data.window_bytes(),
-            "rows": rows.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-            "epochs": spec.epochs,
-            "batch": spec.batch,
-            "seed": spec.seed,
-            "device": args.machine.device.name(),
-            "threads": args.machine.threads(),
-            "fold": loaded.data.folds().map(|f| f.fold),
-        }),
-    );
-}
-
-/// Rows that a model is judged by, and was trained on.
-fn warn_of_overlaps(progress: &Progress, session: &Session, data: &Dataset) -> Result<(), Failure> {
-    for found in data.overlaps(&session.columns(Kind::Predict))? {
-        let message = found.to_string();
-        progress.event(
-            "warning",
-            json!({
-                "code": Overlap::CODE,
-                "message": message,
-                "part": found.part.name(),
-                "rows": found.count,
-                "of": found.rows,
-                "row": found.first + 1,
-                "row_of_train": found.again + 1,
-            }),
-        );
-        console::note(&format!(
-            "warning[{}]: {message}\n  help: {}",
-            Overlap::CODE,
-            Overlap::HELP
-        ));
-    }
-    Ok(())
-}
-
-fn conclude(
-    progress: &Progress,
-    task: &Task,
-    out: &Output,
-    (outcome, taken_back): (&Outcome, Option<usize>),
-    steps: u64,
-) {
-    let &Task {
-        args,
-        loaded,
-        whole,
-        ..
-    } = task;
-    let weights = out.weights();
-    let total: f64 = outcome.history.iter().map(|r| r.seconds).sum();
-    progress.event(
-        "saved",
-        json!({
-            "weights": weights.display().to_string(),
-            "history": out.history().is_file().then(|| out.history().display().to_string()),
-            "epoch": outcome.position.epoch,
-            "weights_epoch": taken_back.unwrap_or(outcome.position.epoch),
-            "steps": steps,
-            "peak_memory": memory::peak_of_process(),
-            "stopped": outcome.stopped.map(|s| match s {
-                Stopped::Interrupted => "interrupted",
-                Stopped::Limit => "limit",
-                Stopped::Callback(name) => name,
-            }),
-        }),
-    );
-    if let Some(text) = batches_text(outcome) {
-        progress.say(&text);
-    }
-    let what = match outcome.stopped {
-        Some(Stopped::Interrupted) => "checkpoint ",
-        _ => "",
-    };
-    progress.say(&format!(
-        "saved {what}{}  ({}, {})",
-        weights.display(),
-        count(steps, "step"),
-        seconds(total)
-    ));
-    match outcome.stopped {
-        Some(Stopped::Interrupted) => console::note(&format!(
-            "interrupted in epoch {} of {}; resume with:\n  nnc run {} --resume {}",
-            outcome.position.epoch + 1,
-            loaded.train.epochs,
-            arguments(args),
-            whole.unwrap_or(out.folder()).display()
-        )),
-        Some(Stopped::Limit) => {}
-        _ if whole.is_some() => {}
-        Some(Stopped::Callback(_)) | None => {
-            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
-        }
-    }
-}
-
-/// What batches have cost, where images were augmented.
-fn batches_text(outcome: &Outcome) -> Option<String> {
-    let sum = |of: fn(&EpochRow) -> Duration| -> f64 {
-        let all = outcome.history.iter().map(|r| of(r).as_secs_f64());
-        all.sum()
-    };
-    let augmenting = sum(|r| r.costs.augmenting);
-    (augmenting > 0.0).then(|| {
-        let waited = sum(|r| r.costs.waited);
-        let training: f64 = outcome.history.iter().map(|r| r.train_seconds).sum();
-        format!(
-            "augmentation: {} of worker time; training spent {} of {} waiting for batches",
-            seconds(augmenting),
-            seconds(waited),
-            seconds(training)
-        )
-    })
-}
-
-/// One thing worth doing next.
-fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> String {
-    let epochs = loaded.train.epochs;
-    let losses: Option<Vec<f64>> = outcome
-        .history
-        .iter()
-        .map(|r| r.val.as_ref().and_then(|v| v.first()).copied())
-        .collect();
-    if let Some(losses) = losses
-        && losses.len() > 2
-    {
-        let best = (0..losses.len()).fold(0, |b, i| if losses[i] < losses[b] { i } else { b });
-        if best + 1 == losses.len() {
-            return format!(
-                "nnc run {} --epochs {}  (val_loss was still falling)",
-                arguments(args),
-                epochs * 2
-            );
-        }
-        if losses[losses.len() - 1] > losses[best] * 1.1 {
-            return format!(
-                "nnc run {} --epochs {}  (val_loss was lowest then)",
-                arguments(args),
-                outcome.history[best].epoch
-            );
-        }
-    }
-    format!(
-        "nnc predict {} --weights {} --input ROWS.csv",
-        args.common.file.display(),
-        weights.display()
-    )
-}
-
-/// The arguments that make the same run again, but for its epochs and its output.
-pub fn arguments(args: &Args) -> String {
-    let mut text = console::word(&args.common.file.display().to_string());
-    for (name, value) in &args.common.set {
-        text += &format!(" --set {}", console::word(&format!("{name}={value}")));
-    }
-    if let Some(n) = args.batch {
-        text += &format!(" --batch {n}");
-    }
-    if let Some(n) = args.seed {
-        text += &format!(" --seed {n}");
-    }
-    if let Some(n) = args.fold {
-        text += &format!(" --fold {n}");
-    }
-    if let Some(data) = &args.machine.data {
-        text += &format!(" --data {}", console::word(&data.display().to_string()));
-    }
-    text
-}
-
-/// What is wrong with a run that has no such part.
-pub fn no_part(part: Part) -> RunError {
-    RunError::Usage {
-        what: format!("there is no {} set", part.adjective()),
-        reason: "add it to `split`, or give it a source of its own".into(),
-    }
 }

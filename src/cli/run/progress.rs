@@ -19,7 +19,7 @@ use crate::cli::console;
 use crate::data::batch::Costs;
 use crate::data::write::replace;
 pub use crate::train::report::number;
-use crate::train::{EpochRow, RunError, Session, Watch};
+use crate::train::{EpochRow, ProgressSink, RunError, Session};
 
 /// Between two drawings of the bar: 15 a second at most.
 const FRAME: Duration = Duration::from_millis(66);
@@ -140,7 +140,7 @@ impl Progress {
     }
 }
 
-impl Watch for Progress {
+impl ProgressSink for Progress {
     fn start(&mut self, _first: usize, last: usize, steps: usize) {
         self.last_epoch = last;
         self.steps = steps;

@@ -11,13 +11,14 @@ use crate::cli::run::progress::{Progress, number};
 use crate::data::write::replace;
 use crate::ir::Role;
 use crate::plural::{count, thousands};
-use crate::spec::{ColumnKind, Make, Meaning, Part, Report, ReportKind};
+use crate::spec::names::ReportResult;
+use crate::spec::{ColumnKind, Make, Meaning, Part, ReportSpec, ReportSubject};
 use crate::train::dataset::Dataset;
 use crate::train::output::Output;
 use crate::train::report::collect::{Collected, collect};
 use crate::train::report::page::{Head, page};
-use crate::train::report::worst::{Rows, worst};
-use crate::train::report::{Shown, Subject, classes, history, numbers, tensors};
+use crate::train::report::worst::DataRows;
+use crate::train::report::{ReportContext, Shown, Subject, show};
 use crate::train::{Outcome, RunError, Session};
 
 /// What there is to report on.
@@ -32,7 +33,7 @@ pub struct Ended<'a, 's> {
 
 /// Columns that no program takes, and the reports show: texts.
 pub fn columns(loaded: &Loaded) -> Vec<String> {
-    let shows = |r: &Report| matches!(r.kind, ReportKind::Worst { .. });
+    let shows = |r: &ReportSpec| r.subject == ReportSubject::Rows;
     if !loaded.train.reports.iter().any(shows) {
         return Vec::new();
     }
@@ -65,7 +66,7 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let collected = match wanted.iter().any(|r| r.kind.runs()) {
+    let collected = match wanted.iter().any(|r| r.subject.runs_model()) {
         true => Some(collect(
             ended.session,
             ended.data,
@@ -76,12 +77,8 @@ pub fn write(ended: &mut Ended) -> Result<(), Failure> {
     };
     let mut sections: Vec<(String, Shown)> = Vec::new();
     for report in wanted {
-        let shown = match &collected {
-            Some(found) if report.kind.runs() => of_rows(ended, report, found)?,
-            _ => Some(of_run(ended, report.kind)?),
-        };
-        let lost = || RunError::Program(format!("nothing for `{}`", report.kind.name()));
-        sections.push((name(report, loaded), shown.ok_or_else(lost)?));
+        let shown = show(report, &context(ended, report, collected.as_ref()))?;
+        sections.push((name(report, loaded), shown));
     }
     let folder = ended.out.folder().join("report");
     std::fs::create_dir_all(&folder)
@@ -113,7 +110,7 @@ fn tell(ended: &Ended, collected: Option<&Collected>, sections: Vec<(String, Sho
     }
     let runs = |name: &str| {
         let mut reports = ended.loaded.train.reports.iter();
-        reports.any(|r| r.kind.runs() && self::name(r, ended.loaded) == name)
+        reports.any(|r| r.subject.runs_model() && self::name(r, ended.loaded) == name)
     };
     for (name, shown) in sections {
         let of = of.as_deref().filter(|_| runs(&name)).unwrap_or_default();
@@ -130,74 +127,47 @@ fn tell(ended: &Ended, collected: Option<&Collected>, sections: Vec<(String, Sho
 }
 
 /// `roc`, or `kind_roc` where the model has several outputs.
-fn name(report: &Report, loaded: &Loaded) -> String {
+fn name(report: &ReportSpec, loaded: &Loaded) -> String {
     match &report.output {
         Some(output) if loaded.train.outputs.len() > 1 => {
-            format!("{output}_{}", report.kind.name())
+            format!("{output}_{}", report.name)
         }
-        _ => report.kind.name().to_owned(),
+        _ => report.name.to_owned(),
     }
 }
 
-/// Reports that no row is needed for.
-fn of_run(ended: &Ended, kind: ReportKind) -> Result<Shown, Failure> {
-    let past = &ended.outcome.history;
-    Ok(match kind {
-        ReportKind::LearningRate => history::learning_rate(past)?,
-        ReportKind::Weights => tensors::weights(ended.session.store())?,
-        _ => history::curves(ended.session.metric_names(), past)?,
-    })
-}
-
-/// Reports of what the model gives for the rows of a part.
-fn of_rows(ended: &Ended, report: &Report, found: &Collected) -> Result<Option<Shown>, Failure> {
-    let loaded = ended.loaded;
+/// What a report is made from.
+fn context<'a>(
+    ended: &'a Ended<'a, '_>,
+    report: &'a ReportSpec,
+    collected: Option<&'a Collected>,
+) -> ReportContext<'a> {
+    let outputs = &ended.loaded.train.outputs;
     let output = report.output.as_deref().unwrap_or_default();
-    let subject = Subject {
-        name: name(report, loaded),
-        output: report
-            .output
-            .clone()
-            .filter(|_| loaded.train.outputs.len() > 1),
-        part: found.part,
-        rows: found.rows,
-        classes: class_names(ended, output),
-    };
-    let of_classes = || found.predictions(output);
-    let shown = match report.kind {
-        ReportKind::ConfusionMatrix => of_classes().map(|p| classes::confusion(&subject, &p)),
-        ReportKind::ClassificationReport => {
-            of_classes().map(|p| Ok(classes::classification(&subject, &p)))
-        }
-        ReportKind::Roc => of_classes().map(|p| classes::roc(&subject, &p)),
-        ReportKind::Pr => of_classes().map(|p| classes::precision_recall(&subject, &p)),
-        ReportKind::Calibration { bins, strategy } => {
-            of_classes().map(|p| classes::calibration(&subject, &p, bins, strategy))
-        }
-        ReportKind::Residuals => {
-            let quantities = found.quantities(output);
-            quantities.map(|q| numbers::residuals(&subject, &q))
-        }
-        ReportKind::Worst { count } => {
-            let rows = rows(ended, found.part);
-            let mut outputs = loaded.train.outputs.iter();
-            let prob = outputs.any(|o| o.name == output && o.meaning == Meaning::Prob);
-            rows.and_then(|rows| worst(&subject, found, output, prob, &rows, count))
-                .map(Ok)
-        }
-        ReportKind::Activations => {
-            let caption = subject.caption("Distribution of each layer's activations.");
-            Some(tensors::activations(&found.layers, caption))
-        }
-        ReportKind::Curves | ReportKind::LearningRate | ReportKind::Weights => None,
-    };
-    Ok(shown.transpose()?)
+    let collected = collected.filter(|_| report.subject.runs_model());
+    let part = collected.map_or(Part::Train, |c| c.part);
+    ReportContext {
+        metric_names: ended.session.metric_names(),
+        history: &ended.outcome.history,
+        store: ended.session.store(),
+        collected,
+        subject: Subject {
+            name: name(report, ended.loaded),
+            output: report.output.clone().filter(|_| outputs.len() > 1),
+            part,
+            rows: collected.map_or(0, |c| c.rows),
+            classes: class_names(ended, output),
+        },
+        output,
+        probabilities: (outputs.iter()).any(|o| o.name == output && o.meaning == Meaning::Prob),
+        rows: rows(ended, part),
+    }
 }
 
 /// The labels that a target's classes are the places of; none where they are numbers.
 fn class_names(ended: &Ended, output: &str) -> Vec<String> {
     let graph = &ended.loaded.report;
-    let target = format!("target/{output}");
+    let target = ReportResult::Target.name(output);
     let mut needed = vec![false; graph.value_count()];
     for o in graph.outputs.iter().filter(|o| *o.name == *target) {
         needed[o.value.0 as usize] = true;
@@ -228,10 +198,10 @@ fn class_names(ended: &Ended, output: &str) -> Vec<String> {
     }
 }
 
-fn rows<'a>(ended: &Ended<'a, '_>, part: Part) -> Option<Rows<'a>> {
+fn rows<'a>(ended: &Ended<'a, '_>, part: Part) -> Option<DataRows<'a>> {
     let (table, chosen) = ended.data.part(part)?;
     let names = input_columns(ended.loaded);
-    Some(Rows {
+    Some(DataRows {
         table,
         chosen,
         columns: names.iter().filter_map(|n| table.column(n)).collect(),

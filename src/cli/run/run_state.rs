@@ -15,7 +15,7 @@ use crate::train::output::{self, Output};
 use crate::train::state::{self, Resumed};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
-use crate::train::{Callbacks, Keep, Outcome, RunError, Session};
+use crate::train::{Callbacks, CheckpointSink, Outcome, RunError, Session};
 
 /// Writes into the run's folder while it trains.
 pub struct Saver<'a> {
@@ -24,7 +24,7 @@ pub struct Saver<'a> {
     pub checkpoints: Checkpoints,
 }
 
-impl Keep for Saver<'_> {
+impl CheckpointSink for Saver<'_> {
     fn state(
         &mut self,
         session: &mut Session,

@@ -25,7 +25,7 @@ pub struct Running {
 }
 
 /// What reaches the sweep from its trials.
-pub enum Told {
+pub enum TrialMessage {
     Line(usize, String),
     /// The trial has nothing more to say.
     Closed(usize),
@@ -55,7 +55,7 @@ impl Trials {
         own: &[String],
         heard: Heard,
         resumed: bool,
-        to: &SyncSender<Told>,
+        to: &SyncSender<TrialMessage>,
     ) -> Result<Running, Failure> {
         let mut command = Command::new(&self.program);
         command
@@ -74,11 +74,11 @@ impl Trials {
             let to = to.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(out).lines().map_while(Result::ok) {
-                    if to.send(Told::Line(trial, line)).is_err() {
+                    if to.send(TrialMessage::Line(trial, line)).is_err() {
                         return;
                     }
                 }
-                let _ = to.send(Told::Closed(trial));
+                let _ = to.send(TrialMessage::Closed(trial));
             });
         }
         let complaints = process

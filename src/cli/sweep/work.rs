@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::common::Failure;
 use crate::cli::interrupt;
 use crate::cli::sweep::Sweep;
-use crate::cli::sweep::child::{self, Ended, Running, Told, Trials};
+use crate::cli::sweep::child::{self, Ended, Running, TrialMessage, Trials};
 use crate::cli::sweep::child_events::Heard;
 use crate::cli::sweep::live_table::Board;
 use crate::train::RunError;
@@ -40,7 +40,7 @@ fn fill(
     sweep: &mut Sweep,
     trials: &Trials,
     jobs: usize,
-    to: &SyncSender<Told>,
+    to: &SyncSender<TrialMessage>,
     running: &mut BTreeMap<usize, Running>,
     board: &mut Board,
 ) -> Result<(), Failure> {
@@ -83,20 +83,20 @@ fn has_ended(heard: &Heard) -> bool {
 /// Waits a moment for events of trials.
 fn listen(
     sweep: &mut Sweep,
-    from: &Receiver<Told>,
+    from: &Receiver<TrialMessage>,
     running: &mut BTreeMap<usize, Running>,
     board: &mut Board,
     stopping: bool,
 ) -> Result<(), Failure> {
     const MOMENT: Duration = Duration::from_millis(100);
     match from.recv_timeout(MOMENT) {
-        Ok(Told::Line(trial, line)) => {
+        Ok(TrialMessage::Line(trial, line)) => {
             let goal = &sweep.plan.spec().goal.name;
             if let Some(one) = running.get_mut(&trial) {
                 one.heard.hear(&line, goal);
             }
         }
-        Ok(Told::Closed(trial)) => {
+        Ok(TrialMessage::Closed(trial)) => {
             let Some(mut one) = running.remove(&trial) else {
                 return Ok(());
             };

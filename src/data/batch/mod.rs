@@ -16,15 +16,16 @@
 mod gather;
 mod ring;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::augment::Augment;
 use super::error::DataError;
-use super::stream::{StreamPart, Windows};
+use super::packed::stream::{StreamPart, Windows};
 use super::table::{Storage, Table};
 use crate::bytes::{AlignedBytes, Number, numbers_of};
 use gather::{Gather, Plan};
 use ring::Ring;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Buffers in the ring beside those that are being filled: one with the consumer, one ready.
 const SPARE: usize = 2;
@@ -82,13 +83,13 @@ pub struct Held {
 
 /// Chosen rows of chosen columns of a table, in batches.
 pub struct Batches {
-    rows: Rows,
+    rows: RowSource,
     /// None if the batches are borrowed from the table.
     ring: Option<Ring>,
 }
 
 /// Where the rows are.
-enum Rows {
+enum RowSource {
     Table(Arc<Plan>),
     Stream(Arc<Layout>),
 }
@@ -193,7 +194,7 @@ impl Batches {
             Ring::start(fillers.collect(), &plan.layout)
         });
         let ring = ring.transpose()?;
-        let rows = Rows::Table(plan);
+        let rows = RowSource::Table(plan);
         Ok(Batches { rows, ring })
     }
 
@@ -221,14 +222,14 @@ impl Batches {
             windows: Windows::new(part.clone(), columns, order, window),
         };
         let ring = Some(Ring::start(vec![Box::new(filler)], &layout)?);
-        let rows = Rows::Stream(layout);
+        let rows = RowSource::Stream(layout);
         Ok(Batches { rows, ring })
     }
 
     fn layout(&self) -> &Layout {
         match &self.rows {
-            Rows::Table(plan) => &plan.layout,
-            Rows::Stream(layout) => layout,
+            RowSource::Table(plan) => &plan.layout,
+            RowSource::Stream(layout) => layout,
         }
     }
 
@@ -262,8 +263,8 @@ impl Batches {
         Costs {
             waited: self.ring.as_ref().map_or(Duration::ZERO, Ring::waited),
             augmenting: match &self.rows {
-                Rows::Table(plan) => plan.augmenting(),
-                Rows::Stream(_) => Duration::ZERO,
+                RowSource::Table(plan) => plan.augmenting(),
+                RowSource::Stream(_) => Duration::ZERO,
             },
         }
     }
@@ -296,12 +297,12 @@ impl Epoch<'_> {
                 slot: Some(ring.take((self.epoch, number))?),
                 ring,
             },
-            (None, Rows::Table(plan)) => Source::Table {
+            (None, RowSource::Table(plan)) => Source::Table {
                 plan,
                 first: plan.rows[places.start] as usize,
             },
             // a stream has a ring
-            (None, Rows::Stream(_)) => return Ok(None),
+            (None, RowSource::Stream(_)) => return Ok(None),
         };
         self.next += 1;
         Ok(Some(Batch {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tar::Archive;
 
-use crate::data::error::Place;
+use crate::data::error::ValuePlace;
 use crate::data::formats::csv::ColumnSpec;
 use crate::data::formats::source::Source;
 use crate::data::{Column, ColumnData, DataError, ElementType, Table};
@@ -45,7 +45,7 @@ pub fn cifar(
         for record in bytes.as_chunks::<RECORD>().0 {
             if record[0] > 9 {
                 return Err(DataError::ClassRange {
-                    place: Box::new(Place {
+                    place: Box::new(ValuePlace {
                         path: path.to_owned(),
                         line: None,
                         row: labels.len() as u64 + 1,
@@ -93,7 +93,7 @@ pub fn acl_imdb(
     let mut sentiments = Vec::with_capacity(members.len());
     for (name, bytes) in &members {
         let text = std::str::from_utf8(bytes).map_err(|_| DataError::NotUtf8 {
-            place: Box::new(Place {
+            place: Box::new(ValuePlace {
                 path: path.join(name),
                 line: None,
                 row: texts.len() as u64 + 1,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
-use super::{Fetcher, Remote, Set, Told};
+use super::{FetchEvent, Fetcher, Remote, Set};
 use crate::data::DataError;
 use crate::data::error::reason;
 
@@ -98,8 +98,8 @@ impl Download<'_> {
         file.sync_all().map_err(|e| self.io(&e))?;
         drop(file);
         fs::rename(self.part, self.path).map_err(|e| self.io(&e))?;
-        (self.fetcher.tell)(Told::Done {
-            set: self.set.name,
+        (self.fetcher.tell)(FetchEvent::Done {
+            set: self.set.entry.name,
             file: self.remote.name,
             path: self.path,
             bytes: self.remote.bytes,
@@ -120,7 +120,7 @@ impl Download<'_> {
                 return Err(error);
             };
             let url = self.url;
-            (self.fetcher.tell)(Told::Again { url, error: &error });
+            (self.fetcher.tell)(FetchEvent::Again { url, error: &error });
             std::thread::sleep(*pause);
         }
     }
@@ -173,8 +173,8 @@ impl Download<'_> {
         if let Some(declared) = declared.filter(|n| *n != of - at) {
             return Err(Final(self.other_size(at + declared, false)));
         }
-        (self.fetcher.tell)(Told::Began {
-            set: self.set.name,
+        (self.fetcher.tell)(FetchEvent::Began {
+            set: self.set.entry.name,
             file: self.remote.name,
             url: self.url,
             to: self.path,
@@ -205,7 +205,7 @@ impl Download<'_> {
             at += n as u64;
             if at - told >= STRIDE || at == of {
                 told = at;
-                (self.fetcher.tell)(Told::Got { bytes: at, of });
+                (self.fetcher.tell)(FetchEvent::Got { bytes: at, of });
             }
         }
     }

@@ -19,13 +19,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use sets::{Layout, Remote, SETS, Set, find};
+pub use sets::{ENTRIES, Layout, Remote, SETS, Set, find};
 
 use super::error::DataError;
 
 /// Messages to the user.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Told<'a> {
+pub enum FetchEvent<'a> {
     /// Another process is fetching this set.
     Waiting {
         set: &'a str,
@@ -91,7 +91,7 @@ pub struct Fetcher<'a> {
     /// In place of the sets' own addresses: files are at `MIRROR/SET/FILE`.
     pub mirror: Option<&'a str>,
     pub patience: Patience,
-    pub tell: &'a dyn Fn(Told),
+    pub tell: &'a dyn Fn(FetchEvent),
 }
 
 impl Fetcher<'_> {
@@ -111,7 +111,9 @@ impl Fetcher<'_> {
             .open(&lock)
             .map_err(|e| io(&lock, "write the file", e))?;
         if file.try_lock().is_err() {
-            (self.tell)(Told::Waiting { set: set.name });
+            (self.tell)(FetchEvent::Waiting {
+                set: set.entry.name,
+            });
             file.lock().map_err(|e| io(&lock, "lock the file", e))?;
         }
         for remote in set.files {
@@ -127,7 +129,7 @@ impl Fetcher<'_> {
             Some(mirror) => format!(
                 "{}/{}/{}",
                 mirror.trim_end_matches('/'),
-                set.name,
+                set.entry.name,
                 file.name
             ),
             None => file.url.into(),
@@ -137,7 +139,7 @@ impl Fetcher<'_> {
 
 /// Where a set's files are.
 pub fn folder(cache: &Path, set: &Set) -> PathBuf {
-    cache.join("datasets").join(set.name)
+    cache.join("datasets").join(set.entry.name)
 }
 
 fn is_there(folder: &Path, file: &Remote) -> bool {

@@ -14,11 +14,13 @@ use crate::data::error::nearest;
 use crate::data::formats::csv::{ColumnSpec, Select};
 use crate::data::formats::idx;
 use crate::data::{DataError, Table};
+use crate::spec::{DataSetEntry, Field};
 
 /// A data set.
 #[derive(Clone, Copy, Debug)]
 pub struct Set {
-    pub name: &'static str,
+    /// As the checker sees it; its fields are in the order of its columns.
+    pub entry: DataSetEntry,
     pub files: &'static [Remote],
     pub layout: Layout,
 }
@@ -44,10 +46,18 @@ pub enum Layout {
     AclImdb,
 }
 
+const DIGITS: &[(&str, Field)] = &[
+    ("image", Field::Pixels(&[28, 28])),
+    ("label", Field::Class(10)),
+];
+
 /// All of them.
-pub const SETS: &[Set] = &[
+pub const SETS: [Set; 4] = [
     Set {
-        name: "mnist",
+        entry: DataSetEntry {
+            name: "mnist",
+            fields: DIGITS,
+        },
         layout: Layout::Idx,
         files: &[
             Remote {
@@ -77,7 +87,10 @@ pub const SETS: &[Set] = &[
         ],
     },
     Set {
-        name: "fashion_mnist",
+        entry: DataSetEntry {
+            name: "fashion_mnist",
+            fields: DIGITS,
+        },
         layout: Layout::Idx,
         files: &[
             Remote {
@@ -107,7 +120,13 @@ pub const SETS: &[Set] = &[
         ],
     },
     Set {
-        name: "cifar10",
+        entry: DataSetEntry {
+            name: "cifar10",
+            fields: &[
+                ("image", Field::Pixels(&[32, 32, 3])),
+                ("label", Field::Class(10)),
+            ],
+        },
         layout: Layout::Cifar,
         files: &[Remote {
             name: "cifar-10-binary.tar.gz",
@@ -117,7 +136,10 @@ pub const SETS: &[Set] = &[
         }],
     },
     Set {
-        name: "imdb",
+        entry: DataSetEntry {
+            name: "imdb",
+            fields: &[("text", Field::Text), ("sentiment", Field::Class(2))],
+        },
         layout: Layout::AclImdb,
         files: &[Remote {
             name: "aclImdb_v1.tar.gz",
@@ -128,9 +150,23 @@ pub const SETS: &[Set] = &[
     },
 ];
 
+/// The table as the checker sees it.
+pub const ENTRIES: &[DataSetEntry] = &entries(&SETS);
+
+const fn entries<const N: usize>(sets: &[Set; N]) -> [DataSetEntry; N] {
+    let mut all = [sets[0].entry; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = sets[i].entry;
+        i += 1;
+    }
+    all
+}
+
 /// The set of this name.
 pub fn find(name: &str) -> Option<&'static Set> {
-    SETS.iter().find(|s| s.name == name)
+    const ALL: &[Set] = &SETS;
+    ALL.iter().find(|s| s.entry.name == name)
 }
 
 impl Set {
@@ -142,24 +178,21 @@ impl Set {
         testing: bool,
         specs: &[ColumnSpec],
     ) -> Result<Table, DataError> {
-        let known: &[&str] = match self.layout {
-            Layout::Idx | Layout::Cifar => &["image", "label"],
-            Layout::AclImdb => &["text", "sentiment"],
-        };
+        let known = || self.entry.fields.iter().map(|(name, _)| *name);
         let mut wanted = Vec::new();
         for spec in specs {
             let name = match &spec.select {
                 Select::Name(name) => name.as_str(),
                 Select::Index(_) | Select::Names(..) | Select::Indices(..) => spec.name.as_str(),
             };
-            match known.iter().position(|k| *k == name) {
+            match known().position(|k| k == name) {
                 Some(at) => wanted.push((at, spec)),
                 None => {
                     return Err(DataError::UnknownColumn {
                         path: folder.to_owned(),
                         name: name.into(),
-                        names: known.iter().map(|k| (*k).to_owned()).collect(),
-                        suggestion: nearest(name, known.iter().copied()),
+                        names: known().map(str::to_owned).collect(),
+                        suggestion: nearest(name, known()),
                     });
                 }
             }
@@ -190,7 +223,7 @@ mod tests {
                 Layout::Idx => 4,
                 Layout::Cifar | Layout::AclImdb => 1,
             };
-            assert_eq!(set.files.len(), files, "{}", set.name);
+            assert_eq!(set.files.len(), files, "{}", set.entry.name);
             for file in set.files {
                 let digits = file.sha256.bytes().filter(u8::is_ascii_hexdigit).count();
                 assert_eq!((digits, file.sha256.len()), (64, 64), "{}", file.name);

@@ -5,14 +5,14 @@
 //! rounded to the nearest f32 (as text is), but must not overflow; what is not
 //! finite is refused. Memory: the column itself and one buffer.
 
-use crate::data::error::{self, DataError, Place};
+use crate::data::error::{self, DataError, ValuePlace};
 use crate::data::table::{ColumnData, ElementType, Storage};
 use std::io::{self, Read};
 use std::path::Path;
 
 /// Number types of the file formats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum NumberType {
     Bool,
     U8,
     I8,
@@ -29,7 +29,7 @@ pub enum Kind {
 /// How numbers are encoded in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Encoding {
-    pub kind: Kind,
+    pub kind: NumberType,
     pub big_endian: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Array<'a> {
     pub column: &'a str,
     /// Rows first.
     pub dims: &'a [usize],
-    pub kind: Kind,
+    pub kind: NumberType,
     /// Bytes before the elements.
     pub header: u64,
 }
@@ -132,7 +132,7 @@ impl Array<'_> {
         let per_row = self.dims[1..].iter().product::<usize>().max(1);
         let place = |index: usize| {
             let row = (index / per_row) as u64 + 1;
-            Box::new(Place {
+            Box::new(ValuePlace {
                 path: self.path.to_owned(),
                 line: None,
                 row,
@@ -187,7 +187,7 @@ pub fn read(
     want: Option<ElementType>,
 ) -> Result<ColumnData, Fault> {
     let want = want.unwrap_or(encoding.kind.natural());
-    let small = encoding.kind.size() == 1 && encoding.kind != Kind::I8;
+    let small = encoding.kind.size() == 1 && encoding.kind != NumberType::I8;
     let storage = match want {
         ElementType::U8 => Storage::U8,
         ElementType::Class(_) if small => Storage::U8,
@@ -236,25 +236,29 @@ fn check_classes(data: &ColumnData, classes: u32) -> Result<(), Fault> {
     })
 }
 
-impl Kind {
+impl NumberType {
     /// Bytes of a number.
     pub fn size(self) -> usize {
         match self {
-            Kind::Bool | Kind::U8 | Kind::I8 => 1,
-            Kind::U16 | Kind::I16 => 2,
-            Kind::U32 | Kind::I32 | Kind::F32 => 4,
-            Kind::U64 | Kind::I64 | Kind::F64 => 8,
+            NumberType::Bool | NumberType::U8 | NumberType::I8 => 1,
+            NumberType::U16 | NumberType::I16 => 2,
+            NumberType::U32 | NumberType::I32 | NumberType::F32 => 4,
+            NumberType::U64 | NumberType::I64 | NumberType::F64 => 8,
         }
     }
 
     /// What it is stored as if nothing is asked for.
     fn natural(self) -> ElementType {
         match self {
-            Kind::Bool | Kind::U8 => ElementType::U8,
-            Kind::I8 | Kind::U16 | Kind::I16 | Kind::U32 | Kind::I32 | Kind::U64 | Kind::I64 => {
-                ElementType::I32
-            }
-            Kind::F32 | Kind::F64 => ElementType::F32,
+            NumberType::Bool | NumberType::U8 => ElementType::U8,
+            NumberType::I8
+            | NumberType::U16
+            | NumberType::I16
+            | NumberType::U32
+            | NumberType::I32
+            | NumberType::U64
+            | NumberType::I64 => ElementType::I32,
+            NumberType::F32 | NumberType::F64 => ElementType::F32,
         }
     }
 }
@@ -317,17 +321,17 @@ fn convert<T>(
         };
     }
     match encoding.kind {
-        Kind::Bool | Kind::U8 => each!(u8, |x| Number::Whole(i64::from(x))),
-        Kind::I8 => each!(i8, |x| Number::Whole(i64::from(x))),
-        Kind::U16 => each!(u16, |x| Number::Whole(i64::from(x))),
-        Kind::I16 => each!(i16, |x| Number::Whole(i64::from(x))),
-        Kind::U32 => each!(u32, |x| Number::Whole(i64::from(x))),
-        Kind::I32 => each!(i32, |x| Number::Whole(i64::from(x))),
-        Kind::U64 => each!(u64, |x| i64::try_from(x)
+        NumberType::Bool | NumberType::U8 => each!(u8, |x| Number::Whole(i64::from(x))),
+        NumberType::I8 => each!(i8, |x| Number::Whole(i64::from(x))),
+        NumberType::U16 => each!(u16, |x| Number::Whole(i64::from(x))),
+        NumberType::I16 => each!(i16, |x| Number::Whole(i64::from(x))),
+        NumberType::U32 => each!(u32, |x| Number::Whole(i64::from(x))),
+        NumberType::I32 => each!(i32, |x| Number::Whole(i64::from(x))),
+        NumberType::U64 => each!(u64, |x| i64::try_from(x)
             .map_or(Number::Huge(x), Number::Whole)),
-        Kind::I64 => each!(i64, Number::Whole),
-        Kind::F32 => each!(f32, |x| Number::Float(f64::from(x))),
-        Kind::F64 => each!(f64, Number::Float),
+        NumberType::I64 => each!(i64, Number::Whole),
+        NumberType::F32 => each!(f32, |x| Number::Float(f64::from(x))),
+        NumberType::F64 => each!(f64, Number::Float),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Types: 08 u8, 09 i8, 0B i16, 0C i32, 0D f32, 0E f64. The first dim counts the
 //! rows. The header is held against the file's size before anything is allocated.
 
-use super::decode::{self, Array, Encoding, Kind};
+use super::decode::{self, Array, Encoding, NumberType};
 use super::source::Source;
 use crate::data::error::DataError;
 use crate::data::table::{Column, ElementType};
@@ -27,12 +27,12 @@ pub fn read_idx(path: &Path, name: &str, want: Option<ElementType>) -> Result<Co
         });
     }
     let kind = match magic[2] {
-        0x08 => Kind::U8,
-        0x09 => Kind::I8,
-        0x0B => Kind::I16,
-        0x0C => Kind::I32,
-        0x0D => Kind::F32,
-        0x0E => Kind::F64,
+        0x08 => NumberType::U8,
+        0x09 => NumberType::I8,
+        0x0B => NumberType::I16,
+        0x0C => NumberType::I32,
+        0x0D => NumberType::F32,
+        0x0E => NumberType::F64,
         other => {
             return Err(DataError::ElementType {
                 path: source.path,

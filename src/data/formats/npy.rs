@@ -6,7 +6,7 @@
 //! check that they are short and flat; sizes are held against the file's before
 //! anything is allocated.
 
-use super::decode::{self, Array, Encoding, Kind};
+use super::decode::{self, Array, Encoding, NumberType};
 use super::source::{MOST_DEFLATE, Source};
 use crate::data::error::{DataError, nearest};
 use crate::data::table::{Column, ColumnData, ElementType, Table};
@@ -190,17 +190,17 @@ fn read_header(
 fn encoding(descriptor: &str) -> Option<Encoding> {
     let (order, name) = descriptor.split_at_checked(1)?;
     let kind = match name {
-        "b1" => Kind::Bool,
-        "u1" => Kind::U8,
-        "i1" => Kind::I8,
-        "u2" => Kind::U16,
-        "i2" => Kind::I16,
-        "u4" => Kind::U32,
-        "i4" => Kind::I32,
-        "u8" => Kind::U64,
-        "i8" => Kind::I64,
-        "f4" => Kind::F32,
-        "f8" => Kind::F64,
+        "b1" => NumberType::Bool,
+        "u1" => NumberType::U8,
+        "i1" => NumberType::I8,
+        "u2" => NumberType::U16,
+        "i2" => NumberType::I16,
+        "u4" => NumberType::U32,
+        "i4" => NumberType::I32,
+        "u8" => NumberType::U64,
+        "i8" => NumberType::I64,
+        "f4" => NumberType::F32,
+        "f8" => NumberType::F64,
         _ => return None,
     };
     match order {

@@ -4,7 +4,7 @@
 //! survive exactly, floats are rounded to the nearest f32, what is not finite is refused.
 
 use super::decode::{Number, to_f32, to_i32, to_u8, whole};
-use crate::data::error::{self, DataError, Place};
+use crate::data::error::{self, DataError, ValuePlace};
 use crate::data::missing;
 use crate::data::table::{Column, ColumnData, ElementType, TextColumn};
 use crate::plural::count;
@@ -124,7 +124,7 @@ impl Sink {
 }
 
 impl Refusal {
-    pub fn at(self, place: Place) -> DataError {
+    pub fn at(self, place: ValuePlace) -> DataError {
         let place = Box::new(place);
         match self {
             Refusal::Class { value, classes } => DataError::ClassRange {

@@ -6,7 +6,7 @@ use super::csv::{ColumnSpec, Select};
 use super::folder::{Entry, Folder};
 use super::sink::{Refusal, Sink};
 use super::source::Source;
-use crate::data::error::{DataError, Place, nearest};
+use crate::data::error::{DataError, ValuePlace, nearest};
 use crate::data::table::{ElementType, Table};
 use std::io::Read;
 
@@ -35,7 +35,7 @@ pub fn read_texts(folder: &Folder, specs: &[ColumnSpec]) -> Result<Table, DataEr
                 limit: MAX_TEXT,
             });
         }
-        let place = |row| Place {
+        let place = |row| ValuePlace {
             path: path.clone(),
             line: None,
             row,
@@ -89,7 +89,7 @@ pub fn read_files(
                     _ => sink.text(&entry.path),
                 };
                 put.map_err(|r| {
-                    r.at(Place {
+                    r.at(ValuePlace {
                         path: folder.path.clone(),
                         line: None,
                         row,

@@ -12,7 +12,7 @@ use super::folder::Folder;
 use super::sink::Sink;
 use super::source;
 use super::texts::read_files;
-use crate::data::error::{DataError, Place};
+use crate::data::error::{DataError, ValuePlace};
 use crate::data::table::Table;
 use hound::{SampleFormat, WavReader};
 use std::cell::Cell;
@@ -139,7 +139,7 @@ impl Sound<'_> {
                 expected: channels.to_string(),
             });
         }
-        let place = Place {
+        let place = ValuePlace {
             path: self.path.to_owned(),
             line: None,
             row: (sink.len() / (length * channels)) as u64 + 1,

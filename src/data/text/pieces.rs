@@ -1,5 +1,5 @@
 //! Texts as byte pairs: GPT-2's form of byte pair encoding (Sennrich, Haddow and Birch,
-//! 2016; Radford et al., 2019), learnt and applied by the `tokenizers` crate.
+//! 2016; Radford et al., 2019), trained and applied by the `tokenizers` crate.
 //!
 //! A text is cut into words, a blank belonging to the word behind it, and a word into
 //! bytes; the pair that is there most often becomes a piece, then the next. Pairs are never
@@ -120,7 +120,7 @@ fn written(word: &str) -> String {
 }
 
 /// Pieces in the order of their ids, and the merges that make them.
-type Learnt = (Vec<String>, Vec<(String, String)>);
+type PieceTable = (Vec<String>, Vec<(String, String)>);
 
 /// At most `size` pieces, the 256 bytes first. Pairs that are there equally often are taken
 /// in the order of their ids.
@@ -128,7 +128,7 @@ pub(super) fn train(
     counts: &HashMap<String, u64>,
     size: usize,
     min_frequency: u64,
-) -> Result<Learnt, DataError> {
+) -> Result<PieceTable, DataError> {
     let trainer = BpeTrainer::builder()
         .show_progress(false)
         .vocab_size(size)

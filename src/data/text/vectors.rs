@@ -11,7 +11,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::Vocabulary;
-use crate::data::error::{DataError, Place};
+use crate::data::error::{DataError, ValuePlace};
 use crate::data::formats::source::Source;
 
 /// A line is not longer than this.
@@ -112,7 +112,7 @@ pub fn read_vectors(path: &Path, vocabulary: &Vocabulary) -> Result<Vectors, Dat
         let to = &mut all.values[id as usize * all.dim..][..all.dim];
         for (i, (text, to)) in numbers.iter().zip(to).enumerate() {
             *to = float(text).ok_or_else(|| DataError::BadValue {
-                place: Box::new(Place {
+                place: Box::new(ValuePlace {
                     path: path.clone(),
                     line: Some(number),
                     row: all.lines,

@@ -28,7 +28,7 @@ pub struct Word {
     pub docs: u64,
 }
 
-/// What a tokenizer learnt of the training texts.
+/// A tokenizer fitted to the training texts.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Vocabulary {
     pub rules: Rules,

@@ -1,81 +1,204 @@
-//! Callbacks at work. They act in the order in which the file names them, at the moments
-//! at which Keras' do: before and after an epoch, after a step, once training has ended.
+//! Callbacks: what acts on a run between its steps and epochs. They act in the order in which
+//! the file names them, at the moments at which Keras' do.
 //!
 //! ```text
-//! early        EarlyStopping         decides; the weights kept are here
-//! plateau      ReduceLROnPlateau     decides
-//! checkpoint   ModelCheckpoint       when, and the name
-//! table        CSVLogger
-//! board        TensorBoard; `events`: the format of its files; `picture`: graph and images
-//! remote       RemoteMonitor, and what sends it and `notify`
-//! rule         `when CONDITION do ACTION`
-//! rates        the learning rates that they change
+//! early_stopping, reduce_lr_on_plateau, ...   a file per callback: settings, arguments, hooks
+//! when         `when CONDITION do ACTION`
+//! tensor_board                                also `events`, its files' format, and `picture`
+//! logs         metrics by name
+//! sender       sends the messages of RemoteMonitor and `notify`
+//! rates        the learning rates that callbacks change
 //! exact        numbers in a saved state
 //! ```
 //!
-//! What they remember is part of a run's saved state ([`Callbacks::state`]), so that a run
-//! that goes on decides as one that was not stopped.
+//! A new callback is a file here and a row of [`ROWS`]: the file says how it is written
+//! ([`Declared`]) and what it does ([`Callback`]). What it remembers is part of a run's saved
+//! state, so a resumed run decides as one that was not stopped.
 
-mod board;
-pub mod checkpoint;
-pub mod early;
-mod events;
+pub mod backup_and_restore;
+pub mod csv_logger;
+pub mod early_stopping;
 pub mod exact;
-mod picture;
-pub mod plateau;
+mod learning_rate_scheduler;
+mod logs;
+pub mod model_checkpoint;
+mod progbar_logger;
 mod rates;
-pub mod remote;
-pub mod rule;
-pub mod table;
+pub mod reduce_lr_on_plateau;
+pub mod remote_monitor;
+pub mod sender;
+mod tensor_board;
+mod terminate_on_nan;
+pub mod when;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::backend::Executable;
-use crate::bytes::AlignedBytes;
 use crate::ir::Graph;
-use crate::spec::callbacks as set;
-use crate::spec::callbacks::{Callback, Frequency};
-use crate::spec::rules as set_rules;
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::callbacks::{CallbackEntry, CallbackSettings, CallbackSpec};
+use crate::spec::trigger::Trigger;
 use crate::train::store::Snapshot;
-use crate::train::{RunError, Session, Watch};
+use crate::train::{ProgressSink, RunError, Session};
 
-/// The callbacks of a run, with what they remember.
-pub struct Callbacks {
-    list: Vec<Active>,
-    folder: PathBuf,
-    /// Whether they go on from a saved state.
-    resumed: bool,
-    /// The rates that schedules give.
-    rates: Vec<(String, Box<dyn Executable>)>,
-    /// Sends what goes over the network; none: nothing does.
-    sender: Option<remote::Sender>,
-    taken_back: Option<usize>,
+pub use logs::Logs;
+use sender::Sender;
+
+/// A callback at work. Hooks are named as Keras'; each may do nothing.
+pub trait Callback {
+    fn on_train_begin(&mut self, _: &mut RunContext) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn on_epoch_begin(
+        &mut self,
+        _: &mut CallbackContext,
+        _: &mut RunContext,
+    ) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn on_train_batch_end(
+        &mut self,
+        _: Batch,
+        _: &mut CallbackContext,
+        _: &mut RunContext,
+    ) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// After an epoch and its validation; it may add to the logs for those after it.
+    fn on_epoch_end(
+        &mut self,
+        _: &mut Logs,
+        _: &mut CallbackContext,
+        _: &mut RunContext,
+    ) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// Training has ended. Returns the epoch, from 1, whose weights it has put back.
+    fn on_train_end(&mut self, _: &mut CallbackContext) -> Option<usize> {
+        None
+    }
+
+    /// Whether it deals with a loss that is not finite.
+    fn handles_not_finite(&self) -> bool {
+        false
+    }
+
+    /// What it remembers, as JSON; the weights that it keeps apart.
+    fn state(&self) -> Value {
+        Value::Null
+    }
+
+    /// Puts back what [`Callback::state`] gave.
+    fn restore(&mut self, _: &Value) -> Result<(), serde_json::Error> {
+        Ok(())
+    }
+
+    /// The weights that it keeps.
+    fn kept(&self) -> Option<&Snapshot> {
+        None
+    }
+
+    /// Where the weights go that it keeps, if its state says that it keeps some.
+    fn kept_mut(&mut self) -> Option<&mut Option<Snapshot>> {
+        None
+    }
 }
 
-enum Active {
-    Early(set::EarlyStopping, early::State, Option<Snapshot>),
-    Plateau(set::Plateau, plateau::State),
-    Scheduler(set::Scheduler, Box<dyn Executable>),
-    Checkpoint(set::Checkpoint, checkpoint::State),
-    Table(set::CsvLogger, table::Table),
-    Board(set::TensorBoard, board::Board),
-    Nan(set::TerminateOnNan),
-    Remote(set::Remote),
-    Rule(set_rules::Rule, rule::State, Option<Snapshot>),
-    /// What the loop does by itself.
-    Passive,
+/// A kind of callback: how a file writes it, and how it starts.
+pub trait Declared: CallbackSettings + Sized {
+    const SIGNATURE: Signature;
+    /// Why a run has one of it at most; none: it may have several.
+    const ONCE: Option<&'static str> = None;
+
+    /// Reads its arguments; `None` where a mistake was reported.
+    fn read(args: &mut dyn Arguments) -> Option<Self>;
+
+    fn start(&self, session: &Session, folder: &Path) -> Result<Box<dyn Callback>, RunError>;
 }
 
-/// Metrics by name, in the order in which they are reported.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Logs(Vec<(String, f64)>);
+/// A callback in the table.
+#[derive(Clone, Copy)]
+struct Row {
+    entry: CallbackEntry,
+    start: fn(&CallbackSpec, &Session, &Path) -> Option<Result<Box<dyn Callback>, RunError>>,
+}
 
-/// What callbacks see and change.
-pub struct Scene<'a, 's> {
+/// Every callback that a file may name.
+const ROWS: [Row; 10] = [
+    row::<backup_and_restore::BackupAndRestore>(),
+    row::<csv_logger::CsvLogger>(),
+    row::<early_stopping::EarlyStopping>(),
+    row::<learning_rate_scheduler::LearningRateScheduler>(),
+    row::<model_checkpoint::ModelCheckpoint>(),
+    row::<progbar_logger::ProgbarLogger>(),
+    row::<reduce_lr_on_plateau::ReduceLrOnPlateau>(),
+    row::<remote_monitor::RemoteMonitor>(),
+    row::<tensor_board::TensorBoard>(),
+    row::<terminate_on_nan::TerminateOnNan>(),
+];
+
+/// The table as the checker sees it.
+pub const ENTRIES: &[CallbackEntry] = &entries(&ROWS);
+
+const fn row<C: Declared>() -> Row {
+    Row {
+        entry: CallbackEntry {
+            signature: C::SIGNATURE,
+            once: C::ONCE,
+            read: |args| Some(CallbackSpec::new(C::SIGNATURE.name, C::read(args)?)),
+        },
+        start: |spec, session, folder| Some(spec.settings::<C>()?.start(session, folder)),
+    }
+}
+
+const fn entries<const N: usize>(rows: &[Row; N]) -> [CallbackEntry; N] {
+    let mut all = [rows[0].entry; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = rows[i].entry;
+        i += 1;
+    }
+    all
+}
+
+fn start(
+    spec: &CallbackSpec,
+    session: &Session,
+    folder: &Path,
+) -> Result<Box<dyn Callback>, RunError> {
+    if let Some(trigger) = spec.settings::<Trigger>() {
+        return Ok(Box::new(when::When::new(trigger)));
+    }
+    let started = ROWS
+        .iter()
+        .find_map(|row| (row.start)(spec, session, folder));
+    started.unwrap_or_else(|| {
+        Err(RunError::Program(format!(
+            "no callback is `{}`",
+            spec.name()
+        )))
+    })
+}
+
+/// A batch of training that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Batches done in this epoch, this one included.
+    pub done: usize,
+    /// Whether the loss is still finite.
+    pub finite: bool,
+}
+
+/// What callbacks see and change at one moment of the loop.
+pub struct CallbackContext<'a, 's> {
     pub session: &'a mut Session<'s>,
-    pub watch: &'a mut dyn Watch,
+    pub progress: &'a mut dyn ProgressSink,
     /// From 0.
     pub epoch: usize,
     /// Saves the model: a path, and whether without what only training needs.
@@ -84,48 +207,46 @@ pub struct Scene<'a, 's> {
     pub stop: &'a mut Option<&'static str>,
 }
 
+/// What callbacks share for a whole run.
+pub struct RunContext {
+    /// The run's.
+    folder: PathBuf,
+    /// Whether the run was resumed from a saved state.
+    resumed: bool,
+    /// The rates that schedules give.
+    schedules: Vec<(String, Box<dyn Executable>)>,
+    /// Sends messages over the network; none: nothing is sent.
+    sender: Option<Sender>,
+}
+
+/// The callbacks of a run.
+pub struct Callbacks {
+    list: Vec<Box<dyn Callback>>,
+    run: RunContext,
+    restored_epoch: Option<usize>,
+}
+
 impl Callbacks {
-    /// `rates` are those of the train block; `folder` is the run's.
+    /// `schedules` are the rates of the train block; `folder` is the run's.
     pub fn new(
-        list: &[Callback],
-        rates: &[(String, Graph)],
+        list: &[CallbackSpec],
+        schedules: &[(String, Graph)],
         session: &Session,
         folder: &Path,
     ) -> Result<Callbacks, RunError> {
-        let active = |callback: &Callback| {
-            Ok(match callback {
-                Callback::EarlyStopping(s) => {
-                    Active::Early(s.clone(), early::State::default(), None)
-                }
-                Callback::ReduceLrOnPlateau(s) => {
-                    Active::Plateau(s.clone(), plateau::State::default())
-                }
-                Callback::LearningRateScheduler(s) => {
-                    Active::Scheduler(s.clone(), session.compile(s.rate.clone())?)
-                }
-                Callback::ModelCheckpoint(s) => {
-                    Active::Checkpoint(s.clone(), checkpoint::State::new(s))
-                }
-                Callback::CsvLogger(s) => Active::Table(s.clone(), table::Table::new(s, folder)),
-                Callback::TensorBoard(s) => {
-                    Active::Board(s.clone(), board::Board::new(s, session, folder))
-                }
-                Callback::TerminateOnNan(s) => Active::Nan(s.clone()),
-                Callback::RemoteMonitor(s) => Active::Remote(s.clone()),
-                Callback::When(s) => Active::Rule(s.clone(), rule::State::new(s), None),
-                Callback::BackupAndRestore(_) | Callback::ProgbarLogger => Active::Passive,
-            })
-        };
+        let list = list.iter().map(|spec| start(spec, session, folder));
+        let schedules = schedules
+            .iter()
+            .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)));
         Ok(Callbacks {
-            list: list.iter().map(active).collect::<Result<_, RunError>>()?,
-            folder: folder.to_owned(),
-            resumed: false,
-            sender: None,
-            taken_back: None,
-            rates: rates
-                .iter()
-                .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)))
-                .collect::<Result<_, RunError>>()?,
+            list: list.collect::<Result<_, RunError>>()?,
+            run: RunContext {
+                folder: folder.to_owned(),
+                resumed: false,
+                schedules: schedules.collect::<Result<_, RunError>>()?,
+                sender: None,
+            },
+            restored_epoch: None,
         })
     }
 
@@ -133,366 +254,149 @@ impl Callbacks {
     pub fn none() -> Callbacks {
         Callbacks {
             list: Vec::new(),
-            folder: PathBuf::new(),
-            resumed: false,
-            taken_back: None,
-            rates: Vec::new(),
-            sender: None,
+            run: RunContext {
+                folder: PathBuf::new(),
+                resumed: false,
+                schedules: Vec::new(),
+                sender: None,
+            },
+            restored_epoch: None,
         }
     }
 
-    /// Lets them send what they have to say to other machines: a run, not its repetition.
+    /// Lets them send messages to other machines: a run, not its repetition.
     pub fn online(mut self) -> Callbacks {
-        self.sender = Some(remote::Sender::new());
+        self.run.sender = Some(Sender::new());
         self
     }
 
-    /// Whether a loss that is not finite is theirs to deal with.
+    /// Whether one of them deals with a loss that is not finite.
     pub fn handle_not_finite(&self) -> bool {
-        let gentle = |a: &Active| matches!(a, Active::Nan(s) if !s.raise_error);
-        self.list.iter().any(gentle)
+        self.list.iter().any(|c| c.handles_not_finite())
     }
 
     pub fn train_begin(&mut self) -> Result<(), RunError> {
-        for active in &mut self.list {
-            if let Active::Table(set, table) = active {
-                table.begin(set, self.resumed)?;
-            }
-        }
+        let run = &mut self.run;
+        self.list.iter_mut().try_for_each(|c| c.on_train_begin(run))
+    }
+
+    pub fn epoch_begin(&mut self, cx: &mut CallbackContext) -> Result<(), RunError> {
+        let run = &mut self.run;
+        let mut list = self.list.iter_mut();
+        list.try_for_each(|c| c.on_epoch_begin(cx, run))
+    }
+
+    pub fn batch_end(&mut self, batch: Batch, cx: &mut CallbackContext) -> Result<(), RunError> {
+        let run = &mut self.run;
+        let mut list = self.list.iter_mut();
+        list.try_for_each(|c| c.on_train_batch_end(batch, cx, run))
+    }
+
+    /// After an epoch and its validation.
+    pub fn epoch_end(&mut self, logs: &mut Logs, cx: &mut CallbackContext) -> Result<(), RunError> {
+        let run = &mut self.run;
+        let mut list = self.list.iter_mut();
+        list.try_for_each(|c| c.on_epoch_end(logs, cx, run))?;
+        self.report_failures(cx);
         Ok(())
     }
 
-    pub fn epoch_begin(&mut self, scene: &mut Scene) -> Result<(), RunError> {
-        for active in &mut self.list {
-            if let Active::Board(_, board) = active {
-                board.epoch_begin(scene.session.steps());
-            }
-            if let Active::Scheduler(set, rate) = active {
-                let rate = scheduled(rate.as_mut(), scene.epoch as u64 + 1);
-                let store = scene.session.store_mut();
-                for (name, _) in rates::all(store) {
-                    rates::set(store, &name, rate);
-                }
-                let text = format!("set the learning rate to {rate}");
-                scene.tell("LearningRateScheduler", &text, set.verbose);
-            }
-        }
-        Ok(())
-    }
-
-    /// After a step, the `done`th of its epoch; `finite`: whether the loss still is.
-    pub fn step_end(
-        &mut self,
-        done: usize,
-        finite: bool,
-        scene: &mut Scene,
-    ) -> Result<(), RunError> {
-        for active in &mut self.list {
-            match active {
-                Active::Checkpoint(set, state) => {
-                    if !state.due(set) {
-                        continue;
-                    }
-                    let names = scene.session.metric_names().to_vec();
-                    let logs = Logs::new(&names, scene.session.metrics()?, None);
-                    save(set, state, done, &logs, scene, &self.folder)?;
-                }
-                Active::Board(set, board) => board.step_end(set, scene.session)?,
-                Active::Rule(set, state, kept) if set.each_step => {
-                    let names = scene.session.metric_names();
-                    let logs = match set.reads_metrics() {
-                        true => {
-                            let names = names.to_vec();
-                            Logs::new(&names, scene.session.metrics()?, None)
-                        }
-                        false => Logs::default(),
-                    };
-                    let mut at = rule::Place {
-                        logs: &logs,
-                        folder: &self.folder,
-                        rates: &mut self.rates,
-                        sender: &mut self.sender,
-                    };
-                    state.consider(set, kept, &mut at, scene)?;
-                }
-                Active::Nan(_) if !finite => {
-                    let text = format!("the loss is not finite after batch {done}");
-                    scene.tell("TerminateOnNaN", &text, true);
-                    *scene.stop = Some("TerminateOnNaN");
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// After an epoch and its validation. Some add to the logs for those after them.
-    pub fn epoch_end(&mut self, logs: &mut Logs, scene: &mut Scene) -> Result<(), RunError> {
-        let epoch = scene.epoch;
-        for active in &mut self.list {
-            match active {
-                Active::Early(set, state, kept) => {
-                    let Some(current) = logs.get(&set.monitor.name) else {
-                        continue;
-                    };
-                    let decision = state.epoch_end(set, epoch, current);
-                    if decision.keep {
-                        scene.session.store().snapshot(kept);
-                    }
-                    if decision.stop {
-                        let best = state.best_epoch + 1;
-                        let text = format!(
-                            "early stopping at epoch {} (best {} in epoch {best})",
-                            epoch + 1,
-                            set.monitor.name
-                        );
-                        scene.tell("EarlyStopping", &text, true);
-                        *scene.stop = Some("EarlyStopping");
-                    }
-                }
-                Active::Plateau(set, state) => {
-                    logs.add_rates(scene.session);
-                    let Some(current) = logs.get(&set.monitor.name) else {
-                        continue;
-                    };
-                    if !state.epoch_end(set, current) {
-                        continue;
-                    }
-                    let store = scene.session.store_mut();
-                    let mut changed = Vec::new();
-                    for (name, old) in rates::all(store) {
-                        if let Some(new) = plateau::next_rate(set, old) {
-                            rates::set(store, &name, new);
-                            changed.push(format!("{old} to {new}"));
-                        }
-                    }
-                    if !changed.is_empty() {
-                        state.reduced(set);
-                        let text = format!("reduced the learning rate from {}", changed.join(", "));
-                        scene.tell("ReduceLROnPlateau", &text, set.verbose);
-                    }
-                }
-                Active::Scheduler(..) => logs.add_rates(scene.session),
-                Active::Checkpoint(set, state) if set.frequency == Frequency::Epoch => {
-                    save(set, state, 0, logs, scene, &self.folder)?;
-                }
-                Active::Table(_, table) => table.epoch_end(epoch, logs)?,
-                Active::Rule(set, state, kept) if !set.each_step => {
-                    let mut at = rule::Place {
-                        logs,
-                        folder: &self.folder,
-                        rates: &mut self.rates,
-                        sender: &mut self.sender,
-                    };
-                    state.consider(set, kept, &mut at, scene)?;
-                }
-                Active::Remote(set) => {
-                    if let Some(sender) = &mut self.sender {
-                        sender.send(&set.root, remote::post(set, epoch, logs));
-                    }
-                }
-                Active::Board(set, board) => {
-                    let rates = logged(&mut self.rates, scene.session);
-                    board.epoch_end(set, epoch, logs, &rates, scene.session)?;
-                }
-                Active::Checkpoint(..) | Active::Nan(_) | Active::Rule(..) | Active::Passive => {}
-            }
-        }
-        self.tell_failures(scene);
-        Ok(())
-    }
-
-    fn tell_failures(&mut self, scene: &mut Scene) {
-        for failure in self.sender.iter_mut().flat_map(remote::Sender::failures) {
-            scene.tell("RemoteMonitor", &failure, true);
+    /// Training has ended: the best weights come back where that was asked for.
+    pub fn train_end(&mut self, cx: &mut CallbackContext) {
+        for callback in &mut self.list {
+            self.restored_epoch = callback.on_train_end(cx).or(self.restored_epoch);
         }
     }
 
-    /// No step follows, whether or not training has ended: what is still to be sent gets a moment.
-    pub fn part(&mut self, scene: &mut Scene) {
-        if let Some(sender) = &mut self.sender {
+    /// No step follows, whether or not training has ended: messages that wait get a moment.
+    pub fn finish(&mut self, cx: &mut CallbackContext) {
+        if let Some(sender) = &mut self.run.sender {
             sender.finish();
         }
-        self.tell_failures(scene);
+        self.report_failures(cx);
+    }
+
+    fn report_failures(&mut self, cx: &mut CallbackContext) {
+        for failure in self.run.sender.iter_mut().flat_map(Sender::failures) {
+            cx.tell(remote_monitor::NAME, &failure, true);
+        }
     }
 
     /// The learning rates as they are, by Keras' names.
     pub fn rates(&mut self, session: &Session) -> Vec<(String, f64)> {
-        logged(&mut self.rates, session)
-    }
-
-    /// Once training has ended: the best weights come back where that was asked for.
-    pub fn train_end(&mut self, scene: &mut Scene) {
-        for active in &mut self.list {
-            if let Active::Early(_, state, Some(kept)) = active {
-                scene.session.store_mut().put_back(kept);
-                self.taken_back = Some(state.best_epoch + 1);
-                let text = format!("restored the weights of epoch {}", state.best_epoch + 1);
-                scene.tell("EarlyStopping", &text, true);
-            }
-        }
+        self.run.rates(session)
     }
 
     /// The epoch, from 1, whose weights have come back at the end of training.
-    pub fn taken_back(&self) -> Option<usize> {
-        self.taken_back
+    pub fn restored_epoch(&self) -> Option<usize> {
+        self.restored_epoch
     }
 
     /// What they remember, as JSON; the weights they keep apart.
     pub fn state(&self) -> Value {
-        let states = self.list.iter().map(|active| match active {
-            Active::Early(_, state, _) => json!(state),
-            Active::Plateau(_, state) => json!(state),
-            Active::Checkpoint(_, state) => json!(state),
-            Active::Table(_, table) => json!(table.state),
-            Active::Board(_, board) => json!(board.state),
-            Active::Rule(_, state, _) => json!(state),
-            Active::Scheduler(..) | Active::Nan(_) | Active::Remote(_) | Active::Passive => {
-                Value::Null
-            }
-        });
-        Value::Array(states.collect())
+        Value::Array(self.list.iter().map(|c| c.state()).collect())
     }
 
     /// Puts back what [`Callbacks::state`] gave. The error says what does not fit.
     pub fn restore(&mut self, state: &Value) -> Result<(), String> {
         let states = state.as_array().filter(|s| s.len() == self.list.len());
         let states = states.ok_or("its callbacks have changed")?;
-        for (active, state) in self.list.iter_mut().zip(states) {
-            let read = match active {
-                Active::Early(_, s, _) => read(state, s),
-                Active::Plateau(_, s) => read(state, s),
-                Active::Checkpoint(_, s) => read(state, s),
-                Active::Table(_, t) => read(state, &mut t.state),
-                Active::Board(_, b) => read(state, &mut b.state),
-                Active::Rule(_, s, _) => read(state, s),
-                Active::Scheduler(..) | Active::Nan(_) | Active::Remote(_) | Active::Passive => {
-                    Ok(())
-                }
-            };
+        for (callback, state) in self.list.iter_mut().zip(states) {
+            let read = callback.restore(state);
             read.map_err(|e| format!("its callbacks have changed ({e})"))?;
         }
-        self.resumed = true;
+        self.run.resumed = true;
         Ok(())
     }
 
     /// Weights kept, by the place of the callback that keeps them.
     pub fn kept(&self) -> impl Iterator<Item = (usize, &Snapshot)> {
         let all = self.list.iter().enumerate();
-        all.filter_map(|(i, a)| match a {
-            Active::Early(_, _, Some(kept)) | Active::Rule(_, _, Some(kept)) => Some((i, kept)),
-            _ => None,
-        })
+        all.filter_map(|(i, c)| Some((i, c.kept()?)))
     }
 
     /// Where the weights that were kept go: the places that have some.
     pub fn keepers(&mut self) -> impl Iterator<Item = (usize, &mut Option<Snapshot>)> {
         let all = self.list.iter_mut().enumerate();
-        all.filter_map(|(i, a)| match a {
-            Active::Early(_, state, kept) if state.kept => Some((i, kept)),
-            Active::Rule(_, state, kept) if state.kept => Some((i, kept)),
-            _ => None,
-        })
+        all.filter_map(|(i, c)| Some((i, c.kept_mut()?)))
     }
 }
 
-impl Logs {
-    pub fn new(names: &[String], train: &[f64], val: Option<&[f64]>) -> Logs {
-        let mut logs = Logs::default();
-        for (name, value) in names.iter().zip(train) {
-            logs.set(name, *value);
-        }
-        for (name, value) in names.iter().zip(val.into_iter().flatten()) {
-            logs.set(&format!("val_{name}"), *value);
-        }
-        logs
-    }
-
-    pub fn get(&self, name: &str) -> Option<f64> {
-        let mut all = self.0.iter();
-        all.find(|(n, _)| n == name).map(|(_, v)| *v)
-    }
-
-    pub fn set(&mut self, name: &str, value: f64) {
-        match self.0.iter_mut().find(|(n, _)| n == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name.into(), value)),
-        }
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), *v))
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(n, _)| n.as_str())
-    }
-
-    fn add_rates(&mut self, session: &Session) {
-        for (name, rate) in rates::logged(session.store(), Vec::new()) {
-            self.set(&name, rate);
-        }
-    }
-}
-
-impl Scene<'_, '_> {
+impl CallbackContext<'_, '_> {
     fn tell(&mut self, callback: &'static str, text: &str, aloud: bool) {
-        self.watch.acted(callback, self.epoch + 1, text, aloud);
+        self.progress.acted(callback, self.epoch + 1, text, aloud);
+    }
+
+    /// The metrics of the epoch so far, of training alone.
+    fn running_logs(&mut self) -> Result<Logs, RunError> {
+        let names = self.session.metric_names().to_vec();
+        Ok(Logs::new(&names, self.session.metrics()?, None))
+    }
+
+    /// Saves the model under a name below the run's folder.
+    fn save_as(
+        &mut self,
+        name: &str,
+        weights_only: bool,
+        run: &RunContext,
+    ) -> Result<(), RunError> {
+        let path = run.folder.join(name);
+        if let Some(folder) = path.parent() {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|e| RunError::file(folder, "create the folder", &e))?;
+        }
+        (self.save)(self.session, &path, weights_only)
     }
 }
 
-/// The rates that are kept, and those that schedules give for the next step.
-fn logged(
-    schedules: &mut [(String, Box<dyn Executable>)],
-    session: &Session,
-) -> Vec<(String, f64)> {
-    let next = session.steps() + 1;
-    let given = schedules.iter_mut();
-    let given = given.map(|(name, rate)| (name.clone(), scheduled(rate.as_mut(), next)));
-    rates::logged(session.store(), given.collect())
-}
-
-/// The rate that a schedule gives for a step or an epoch, which count from 1.
-fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
-    let mut step = AlignedBytes::zeroed(4);
-    let mut result = AlignedBytes::zeroed(4);
-    step.copy_from_slice(&(count as f32).to_le_bytes());
-    let takes = rate.graph().inputs.len();
-    // SAFETY: the graph takes at most `step`, an F32[], and gives one F32[]; see `spec::callbacks`.
-    unsafe { rate.run(&[step.as_mut_ptr()][..takes.min(1)], &[result.as_mut_ptr()]) };
-    result.first_chunk().map_or(0.0, |b| f32::from_le_bytes(*b))
-}
-
-fn save(
-    set: &set::Checkpoint,
-    state: &mut checkpoint::State,
-    done: usize,
-    logs: &Logs,
-    scene: &mut Scene,
-    folder: &Path,
-) -> Result<(), RunError> {
-    let name = checkpoint::path(set, scene.epoch, done, logs);
-    if !state.wants(set, logs) {
-        return Ok(());
+impl RunContext {
+    /// The rates that are kept, and those that schedules give for the next step.
+    fn rates(&mut self, session: &Session) -> Vec<(String, f64)> {
+        let next = session.steps() + 1;
+        let given = self.schedules.iter_mut();
+        let given = given.map(|(name, rate)| (name.clone(), rates::scheduled(rate.as_mut(), next)));
+        rates::logged(session.store(), given.collect())
     }
-    save_as(&name, set.save_weights_only, folder, scene)?;
-    scene.tell("ModelCheckpoint", &format!("saved {name}"), set.verbose);
-    Ok(())
-}
-
-/// Saves the model under a name below the folder of the run.
-fn save_as(
-    name: &str,
-    weights_only: bool,
-    folder: &Path,
-    scene: &mut Scene,
-) -> Result<(), RunError> {
-    let path = folder.join(name);
-    if let Some(folder) = path.parent() {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|e| RunError::file(folder, "create the folder", &e))?;
-    }
-    (scene.save)(scene.session, &path, weights_only)
 }
 
 fn read<T: serde::de::DeserializeOwned>(from: &Value, to: &mut T) -> Result<(), serde_json::Error> {

@@ -67,9 +67,9 @@ pub fn learn(
         };
         let values = match what {
             Missing::Constant(x) => vec![x],
-            Missing::Learnt(Imputed::Mean) => missing::fit(found, rows, Stand::Mean)?,
-            Missing::Learnt(Imputed::Median) => missing::fit(found, rows, Stand::Median)?,
-            Missing::Learnt(Imputed::MostFrequent) => {
+            Missing::Fitted(Imputed::Mean) => missing::fit(found, rows, Stand::Mean)?,
+            Missing::Fitted(Imputed::Median) => missing::fit(found, rows, Stand::Median)?,
+            Missing::Fitted(Imputed::MostFrequent) => {
                 missing::fit(found, rows, Stand::MostFrequent)?
             }
             Missing::Drop => continue,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::bytes::bytes_of;
 use crate::data::balance::{Balance, balanced};
-use crate::data::stream::{StreamPart, Windows};
+use crate::data::packed::stream::{StreamPart, Windows};
 use crate::data::{Batches, ColumnData, DataError, Order, Storage, Table};
 use crate::spec::{BalanceSpec, ColumnSpec, DataSpec, FitKind, Missing, Part, Sampling};
 use crate::train::fitted::{Fitted, Made};
@@ -46,7 +46,7 @@ pub use images::workers;
 pub use overlap::Overlap;
 pub use places::Places;
 pub use series::{extend, is_series};
-pub use sources::{csv_columns, element, shaped};
+pub use sources::{SOURCES, csv_columns, element, shaped};
 pub use streamed::Streaming;
 
 /// Blocks in a window whose rows come as they lie in the file.
@@ -248,15 +248,10 @@ impl Dataset {
 
     /// Every column and every part's rows, with a hash of the values.
     pub fn hashes(&self) -> Vec<(String, String)> {
-        let mut seen: Vec<*const Table> = Vec::new();
         let mut found = Vec::new();
-        for (part, (table, _)) in &self.parts {
-            if seen.contains(&Arc::as_ptr(table)) {
-                continue;
-            }
-            seen.push(Arc::as_ptr(table));
-            let of = match seen.len() {
-                1 => String::new(),
+        for (i, (part, table)) in self.tables().into_iter().enumerate() {
+            let of = match i {
+                0 => String::new(),
                 _ => format!(" of {}", part.name()),
             };
             for column in table.columns() {
@@ -313,16 +308,18 @@ impl Dataset {
 
     /// Bytes of all tables.
     pub fn bytes(&self) -> usize {
-        let mut seen: Vec<*const Table> = Vec::new();
-        let tables = self.parts.values().map(|(table, _)| table);
-        tables
-            .filter(|t| {
-                let new = !seen.contains(&Arc::as_ptr(t));
-                seen.push(Arc::as_ptr(t));
-                new
-            })
-            .map(|t| t.bytes())
-            .sum()
+        self.tables().iter().map(|(_, table)| table.bytes()).sum()
+    }
+
+    /// Each table once, with the first of the parts that it holds.
+    fn tables(&self) -> Vec<(Part, &Arc<Table>)> {
+        let mut found: Vec<(Part, &Arc<Table>)> = Vec::new();
+        for (part, (table, _)) in &self.parts {
+            if found.iter().all(|(_, known)| !Arc::ptr_eq(known, table)) {
+                found.push((*part, table));
+            }
+        }
+        found
     }
 
     /// The batches of a part, if there is one.

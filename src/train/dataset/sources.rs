@@ -1,20 +1,136 @@
 //! The columns of one source, read as its format is; sources one under another.
 //!
-//! A new format is a reader in `data`, a case of [`read`] and an entry of the checker's
-//! table of readers (`check/sources.rs`).
+//! A new format is a reader in `data/formats`, a [`Format`], a row of [`SOURCES`] and a case of
+//! [`read`]; a new data set is a row in `data/fetch/sets.rs`.
 
 use std::path::Path;
 
-use crate::data::cache::{self, Wanted};
 use crate::data::formats::csv::{self, CsvOptions, HeaderLine, Select};
 use crate::data::formats::folder::Folder;
 use crate::data::formats::images::{self, ImageOptions, read_images};
 use crate::data::formats::{idx, jsonl, npy, parquet, texts, wav};
+use crate::data::packed::cache::{self, Wanted};
 use crate::data::{Column, ColumnData, DataError, ElementType, Table, fetch};
-use crate::spec::{ColumnKind, ColumnSpec, Format, Part, Selector, SourceSpec};
+use crate::spec::{
+    ColumnKind, ColumnSpec, Field, Format, Holds, OptionKind, Part, Selector, SourceArguments,
+    SourceEntry, SourceSpec, Takes,
+};
 
 use super::places::Places;
 use super::streamed::Streaming;
+
+/// Every reader that a file may name.
+pub const SOURCES: &[SourceEntry] = &[
+    SourceEntry {
+        name: "csv",
+        takes: Takes::One("file.csv"),
+        options: &[("header", OptionKind::Flag), ("stream", OptionKind::Flag)],
+        holds: Holds::Anything,
+        make: |given| table(given, b','),
+    },
+    SourceEntry {
+        name: "tsv",
+        takes: Takes::One("file.tsv"),
+        options: &[("header", OptionKind::Flag), ("stream", OptionKind::Flag)],
+        holds: Holds::Anything,
+        make: |given| table(given, b'\t'),
+    },
+    SourceEntry {
+        name: "jsonl",
+        takes: Takes::One("file.jsonl"),
+        options: &[],
+        holds: Holds::Anything,
+        make: |given| Format::Jsonl { path: given.path },
+    },
+    SourceEntry {
+        name: "parquet",
+        takes: Takes::One("file.parquet"),
+        options: &[],
+        holds: Holds::Anything,
+        make: |given| Format::Parquet { path: given.path },
+    },
+    SourceEntry {
+        name: "idx",
+        takes: Takes::FilePerColumn,
+        options: &[],
+        holds: Holds::Numbers,
+        make: |given| Format::Idx { files: given.files },
+    },
+    SourceEntry {
+        name: "npy",
+        takes: Takes::FilePerColumn,
+        options: &[],
+        holds: Holds::Numbers,
+        make: |given| Format::Npy { files: given.files },
+    },
+    SourceEntry {
+        name: "npz",
+        takes: Takes::One("file.npz"),
+        options: &[],
+        holds: Holds::Numbers,
+        make: |given| Format::Npz { path: given.path },
+    },
+    SourceEntry {
+        name: "texts",
+        takes: Takes::One("folder"),
+        options: &[("class_names", OptionKind::Names)],
+        holds: Holds::Fields(&[
+            ("text", Field::Text),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Texts {
+            class_names: given.names("class_names"),
+            path: given.path,
+        },
+    },
+    SourceEntry {
+        name: "wavs",
+        takes: Takes::One("folder"),
+        options: &[
+            ("class_names", OptionKind::Names),
+            ("rate", OptionKind::Count),
+        ],
+        holds: Holds::Fields(&[
+            ("audio", Field::Sound),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Wavs {
+            class_names: given.names("class_names"),
+            rate: given.count("rate"),
+            path: given.path,
+        },
+    },
+    SourceEntry {
+        name: "images",
+        takes: Takes::One("folder"),
+        options: &[
+            ("class_names", OptionKind::Names),
+            ("size", OptionKind::Size),
+            ("interpolation", OptionKind::Interpolation),
+        ],
+        holds: Holds::Fields(&[
+            ("image", Field::Image),
+            ("label", Field::Label),
+            ("path", Field::Text),
+        ]),
+        make: |given| Format::Images {
+            class_names: given.names("class_names"),
+            size: given.size("size"),
+            interpolation: given.interpolation("interpolation"),
+            path: given.path,
+        },
+    },
+];
+
+fn table(given: SourceArguments, delimiter: u8) -> Format {
+    Format::Csv {
+        header: given.flag("header").unwrap_or(true),
+        path: given.path,
+        delimiter,
+    }
+}
 
 /// The columns of a source, in the shapes that are asked for.
 pub fn read(

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::data::DataError;
-use crate::data::cache::{self, Tell, Wanted};
 use crate::data::packed::BLOCK;
+use crate::data::packed::cache::{self, Tell, Wanted};
+use crate::data::packed::stream::{Stream, StreamPart, WINDOW};
 use crate::data::split;
-use crate::data::stream::{Stream, StreamPart, WINDOW};
 use crate::spec::{ColumnSpec, DataSpec, Format, Part};
 use crate::train::identity::Hash;
 

@@ -7,7 +7,13 @@
 //! expected calibration error is that of Guo et al. (2017, arXiv:1706.04599, eq. 3) over these bins.
 
 use super::scores::Predictions;
-use crate::spec::Strategy;
+
+/// How probabilities are put into bins: of one width, or of one number of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    Uniform,
+    Quantile,
+}
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {

@@ -2,17 +2,128 @@
 
 use serde_json::json;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, Strategy};
 use super::charts::{self, Axes, Cells, Series};
 use super::ranking::Curve;
 use super::scores::{Classification, HEAD, Predictions, Scores};
-use super::{Shown, Subject, page, terminal};
+use super::{Report, ReportContext, Shown, Subject, page, terminal};
 use crate::plural::count;
-use crate::spec::Strategy;
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::{ReportSettings, ReportSubject};
 use crate::train::RunError;
 
+#[derive(Debug)]
+pub struct ConfusionMatrix;
+
+impl ReportSettings for ConfusionMatrix {}
+
+impl Report for ConfusionMatrix {
+    const SIGNATURE: Signature = Signature::new("confusion_matrix", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Classes;
+
+    fn read(_: &mut dyn Arguments) -> Option<ConfusionMatrix> {
+        Some(ConfusionMatrix)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let predictions = of.predictions();
+        predictions.map(|p| confusion(&of.subject, &p)).transpose()
+    }
+}
+
+#[derive(Debug)]
+pub struct ClassificationReport;
+
+impl ReportSettings for ClassificationReport {}
+
+impl Report for ClassificationReport {
+    const SIGNATURE: Signature = Signature::new("classification_report", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Classes;
+
+    fn read(_: &mut dyn Arguments) -> Option<ClassificationReport> {
+        Some(ClassificationReport)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let predictions = of.predictions();
+        Ok(predictions.map(|p| classification(&of.subject, &p)))
+    }
+}
+
+#[derive(Debug)]
+pub struct Roc;
+
+impl ReportSettings for Roc {}
+
+impl Report for Roc {
+    const SIGNATURE: Signature = Signature::new("roc", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Classes;
+
+    fn read(_: &mut dyn Arguments) -> Option<Roc> {
+        Some(Roc)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let predictions = of.predictions();
+        predictions.map(|p| roc(&of.subject, &p)).transpose()
+    }
+}
+
+#[derive(Debug)]
+pub struct PrecisionRecall;
+
+impl ReportSettings for PrecisionRecall {}
+
+impl Report for PrecisionRecall {
+    const SIGNATURE: Signature = Signature::new("pr", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Classes;
+
+    fn read(_: &mut dyn Arguments) -> Option<PrecisionRecall> {
+        Some(PrecisionRecall)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let predictions = of.predictions();
+        predictions
+            .map(|p| precision_recall(&of.subject, &p))
+            .transpose()
+    }
+}
+
+#[derive(Debug)]
+pub struct CalibrationCurve {
+    bins: usize,
+    strategy: Strategy,
+}
+
+const STRATEGIES: [(&str, Strategy); 2] = [
+    ("uniform", Strategy::Uniform),
+    ("quantile", Strategy::Quantile),
+];
+
+impl ReportSettings for CalibrationCurve {}
+
+impl Report for CalibrationCurve {
+    const SIGNATURE: Signature = Signature::new("calibration", &["bins", "strategy"]);
+    const SUBJECT: ReportSubject = ReportSubject::Classes;
+
+    fn read(args: &mut dyn Arguments) -> Option<CalibrationCurve> {
+        Some(CalibrationCurve {
+            bins: args.whole_number("bins", 10, 1..=1000)?,
+            strategy: STRATEGIES[args.word("strategy", &STRATEGIES.map(|s| s.0))?].1,
+        })
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let predictions = of.predictions();
+        predictions
+            .map(|p| calibration(&of.subject, &p, self))
+            .transpose()
+    }
+}
+
 /// Counts, and beside them the shares of each true class.
-pub fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let counts = p.confusion();
     let title = of.title("Confusion matrix");
     let shares = format!("{}_shares", of.name);
@@ -73,7 +184,7 @@ fn matrix_text(names: &[String], counts: &[Vec<usize>]) -> String {
 }
 
 /// Precision, recall and F1 of each class, and their averages.
-pub fn classification(of: &Subject, p: &Predictions) -> Shown {
+fn classification(of: &Subject, p: &Predictions) -> Shown {
     let scores = Classification::of(&p.confusion());
     let cells = |name: String, s: &Scores| {
         let shares = [s.precision, s.recall, s.f1].map(|x| format!("{x:.2}"));
@@ -109,7 +220,7 @@ pub fn classification(of: &Subject, p: &Predictions) -> Shown {
 }
 
 /// One line a class, and what lies below it.
-pub fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let curves = p.roc();
     let chance = vec![Series {
         name: "chance".into(),
@@ -117,7 +228,7 @@ pub fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         dashed: true,
         aside: true,
     }];
-    let told = Told {
+    let told = RankedLabels {
         title: of.title("ROC curve"),
         axes: ["false positive rate", "true positive rate"],
         area: "ROC AUC",
@@ -128,7 +239,7 @@ pub fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
 }
 
 /// One line a class, and its average precision.
-pub fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let curves = p.precision_recall();
     // of a single class its share is what guessing gives
     let chance = match curves.as_slice() {
@@ -140,7 +251,7 @@ pub fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError
         }],
         _ => Vec::new(),
     };
-    let told = Told {
+    let told = RankedLabels {
         title: of.title("Precision-recall curve"),
         axes: ["recall", "precision"],
         area: "Average precision",
@@ -156,7 +267,7 @@ fn area(c: &Curve, digits: usize) -> String {
     }
 }
 
-struct Told {
+struct RankedLabels {
     title: String,
     axes: [&'static str; 2],
     area: &'static str,
@@ -165,7 +276,7 @@ struct Told {
 
 fn ranked(
     of: &Subject,
-    told: Told,
+    told: RankedLabels,
     curves: &[Curve],
     aside: Vec<Series>,
 ) -> Result<Shown, RunError> {
@@ -222,13 +333,8 @@ fn one(of: &Subject) -> String {
 }
 
 /// Probabilities against how often they came true, and how many there are of each.
-pub fn calibration(
-    of: &Subject,
-    p: &Predictions,
-    bins: usize,
-    strategy: Strategy,
-) -> Result<Shown, RunError> {
-    let found = Calibration::of(p, bins, strategy);
+fn calibration(of: &Subject, p: &Predictions, set: &CalibrationCurve) -> Result<Shown, RunError> {
+    let found = Calibration::of(p, set.bins, set.strategy);
     let title = of.title("Calibration curve");
     let points = found.bins.iter().map(|b| (b.predicted, b.observed));
     let series = [

@@ -9,6 +9,7 @@ use super::tensors::Tally;
 use crate::data::Order;
 use crate::ir::{Elem, Graph, Type};
 use crate::spec::Part;
+use crate::spec::names::{self, ReportResult};
 use crate::train::dataset::Dataset;
 use crate::train::session::Aside;
 use crate::train::{RunError, Session};
@@ -38,8 +39,6 @@ impl Values {
     }
 }
 
-const LAYER: &str = "layer/";
-
 /// Runs `graph` over the test part; where there is none, the validation part, or the rows
 /// trained on. What layers give is gone over twice and not kept.
 pub fn collect(
@@ -65,7 +64,7 @@ pub fn collect(
         layers: Vec::new(),
     };
     for (name, shape, _) in &results {
-        match name.strip_prefix(LAYER) {
+        match names::layer_of_report(name) {
             Some(path) => found.layers.push(Tally::new(path, shape)),
             None => {
                 let shape = shape.clone();
@@ -88,7 +87,7 @@ pub fn collect(
         while let Some(batch) = epoch.next_batch()? {
             let mut layers = found.layers.iter_mut();
             for (bytes, (name, _, elem)) in aside.run(session, &batch)?.zip(&results) {
-                let layer = name.starts_with(LAYER);
+                let layer = names::layer_of_report(name).is_some();
                 if pass > 0 && !layer {
                     continue;
                 }
@@ -109,16 +108,16 @@ pub fn collect(
 }
 
 impl Collected {
-    pub fn values(&self, what: &str, output: &str) -> Option<&Values> {
-        self.values.get(&format!("{what}/{output}"))
+    pub fn values(&self, what: ReportResult, output: &str) -> Option<&Values> {
+        self.values.get(&what.name(output))
     }
 
     /// Probabilities and true classes of an output: of every row, or of every position of
     /// it that counts.
     pub fn predictions(&self, output: &str) -> Option<Predictions> {
         let (p, y) = (
-            self.values("prediction", output)?,
-            self.values("target", output)?,
+            self.values(ReportResult::Prediction, output)?,
+            self.values(ReportResult::Target, output)?,
         );
         let last = match p.shape.as_slice() {
             [] | [1] => 1,
@@ -126,7 +125,7 @@ impl Collected {
         };
         let truth: Vec<f64> = y.all.iter().map(|x| f64::from(*x)).collect();
         let all = Predictions::new(&p.all, last, &truth);
-        Some(match self.values("mask", output) {
+        Some(match self.values(ReportResult::Mask, output) {
             Some(mask) if mask.all.len() == all.truth.len() => all.where_true(&mask.all),
             _ => all,
         })
@@ -134,8 +133,8 @@ impl Collected {
 
     pub fn quantities(&self, output: &str) -> Option<Quantities> {
         let (p, y) = (
-            self.values("prediction", output)?,
-            self.values("target", output)?,
+            self.values(ReportResult::Prediction, output)?,
+            self.values(ReportResult::Target, output)?,
         );
         let wide = |v: &Values| v.all.iter().map(|x| f64::from(*x)).collect();
         Some(Quantities {

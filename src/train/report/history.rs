@@ -4,14 +4,52 @@ use serde_json::json;
 
 use super::charts::{self, Axes, Series};
 use super::terminal::{self, spark};
-use super::{Shown, number};
+use super::{Report, ReportContext, Shown, number};
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::{ReportSettings, ReportSubject, names};
 use crate::train::{EpochRow, RunError};
+
+#[derive(Debug)]
+pub struct Curves;
+
+impl ReportSettings for Curves {}
+
+impl Report for Curves {
+    const SIGNATURE: Signature = Signature::new("curves", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Run;
+
+    fn read(_: &mut dyn Arguments) -> Option<Curves> {
+        Some(Curves)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        curves(of.metric_names, of.history).map(Some)
+    }
+}
+
+#[derive(Debug)]
+pub struct LearningRate;
+
+impl ReportSettings for LearningRate {}
+
+impl Report for LearningRate {
+    const SIGNATURE: Signature = Signature::new("learning_rate", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Run;
+
+    fn read(_: &mut dyn Arguments) -> Option<LearningRate> {
+        Some(LearningRate)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        learning_rate(of.history).map(Some)
+    }
+}
 
 /// Blocks of a curve on a terminal.
 const WIDTH: usize = 32;
 
 /// A chart of the loss, then of every metric, training and validation in one.
-pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Shown, RunError> {
+fn curves(names: &[String], history: &[EpochRow]) -> Result<Shown, RunError> {
     let mut pictures = Vec::new();
     let mut lines = Vec::new();
     for (i, name) in names.iter().enumerate() {
@@ -23,7 +61,7 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Shown, RunError>
         };
         let parts = [
             (name.clone(), of(|r| Some(&r.train)), false),
-            (format!("val_{name}"), of(|r| r.val.as_ref()), true),
+            (names::validation(name), of(|r| r.val.as_ref()), true),
         ];
         let parts = parts
             .into_iter()
@@ -59,7 +97,7 @@ pub fn curves(names: &[String], history: &[EpochRow]) -> Result<Shown, RunError>
 }
 
 /// The learning rate with which each epoch was trained, of every optimizer.
-pub fn learning_rate(history: &[EpochRow]) -> Result<Shown, RunError> {
+fn learning_rate(history: &[EpochRow]) -> Result<Shown, RunError> {
     let mut series: Vec<Series> = Vec::new();
     for row in history {
         for (name, rate) in &row.rates {

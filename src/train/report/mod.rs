@@ -29,12 +29,111 @@ pub mod tensors;
 pub mod terminal;
 pub mod worst;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::plural::count;
-use crate::spec::Part;
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::{Part, ReportEntry, ReportSettings, ReportSpec, ReportSubject};
+use crate::train::{EpochRow, RunError, Store};
+use collect::Collected;
+use regression::Quantities;
+use scores::Predictions;
+use worst::DataRows;
 
-/// A report: for the page, for files, for a terminal, and for programs.
+/// A kind of report: how a file writes it, and how it is made.
+pub trait Report: ReportSettings + Sized {
+    const SIGNATURE: Signature;
+    const SUBJECT: ReportSubject;
+
+    /// Reads its arguments; `None` where a mistake was reported.
+    fn read(args: &mut dyn Arguments) -> Option<Self>;
+
+    /// `None` where what it shows was not collected.
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError>;
+}
+
+/// A report in the table.
+#[derive(Clone, Copy)]
+struct Row {
+    entry: ReportEntry,
+    show: fn(&ReportSpec, &ReportContext) -> Option<Result<Option<Shown>, RunError>>,
+}
+
+/// Every report that a file may name.
+const ROWS: [Row; 11] = [
+    row::<history::Curves>(),
+    row::<history::LearningRate>(),
+    row::<classes::ConfusionMatrix>(),
+    row::<classes::ClassificationReport>(),
+    row::<classes::Roc>(),
+    row::<classes::PrecisionRecall>(),
+    row::<classes::CalibrationCurve>(),
+    row::<numbers::Residuals>(),
+    row::<worst::Worst>(),
+    row::<tensors::Weights>(),
+    row::<tensors::Activations>(),
+];
+
+/// The table as the checker sees it.
+pub const ENTRIES: &[ReportEntry] = &entries(&ROWS);
+
+const fn row<R: Report>() -> Row {
+    Row {
+        entry: ReportEntry {
+            signature: R::SIGNATURE,
+            subject: R::SUBJECT,
+            read: |args| Some(Arc::new(R::read(args)?)),
+        },
+        show: |spec, of| Some(spec.settings::<R>()?.show(of)),
+    }
+}
+
+const fn entries<const N: usize>(rows: &[Row; N]) -> [ReportEntry; N] {
+    let mut all = [rows[0].entry; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = rows[i].entry;
+        i += 1;
+    }
+    all
+}
+
+/// Makes a report.
+pub fn show(spec: &ReportSpec, of: &ReportContext) -> Result<Shown, RunError> {
+    let lost = || RunError::Program(format!("nothing for `{}`", spec.name));
+    let shown = ROWS.iter().find_map(|row| (row.show)(spec, of));
+    shown.ok_or_else(lost)??.ok_or_else(lost)
+}
+
+/// What a report is made from.
+pub struct ReportContext<'a> {
+    pub metric_names: &'a [String],
+    pub history: &'a [EpochRow],
+    pub store: &'a Store,
+    /// What the reports' graph gives for every row, where the model was run for the report.
+    pub collected: Option<&'a Collected>,
+    pub subject: Subject,
+    /// The output that it shows.
+    pub output: &'a str,
+    /// Whether that output gives probabilities.
+    pub probabilities: bool,
+    /// The rows, where they are in memory.
+    pub rows: Option<DataRows<'a>>,
+}
+
+impl ReportContext<'_> {
+    fn predictions(&self) -> Option<Predictions> {
+        self.collected?.predictions(self.output)
+    }
+
+    fn quantities(&self) -> Option<Quantities> {
+        self.collected?.quantities(self.output)
+    }
+}
+
+/// A finished report: for the page, for files, for a terminal, and for programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
     pub title: String,

@@ -5,12 +5,33 @@ use serde_json::json;
 use super::charts::{self, Guide, Histogram};
 use super::regression::Quantities;
 use super::terminal::{self, heights};
-use super::{Shown, Subject, number, page};
+use super::{Report, ReportContext, Shown, Subject, number, page};
 use crate::plural::count;
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::{ReportSettings, ReportSubject};
 use crate::train::RunError;
 
+#[derive(Debug)]
+pub struct Residuals;
+
+impl ReportSettings for Residuals {}
+
+impl Report for Residuals {
+    const SIGNATURE: Signature = Signature::new("residuals", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Quantities;
+
+    fn read(_: &mut dyn Arguments) -> Option<Residuals> {
+        Some(Residuals)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let quantities = of.quantities();
+        quantities.map(|q| residuals(&of.subject, &q)).transpose()
+    }
+}
+
 /// Predicted against true, residuals against predicted, and how residuals are spread.
-pub fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
+fn residuals(of: &Subject, q: &Quantities) -> Result<Shown, RunError> {
     let title = of.title("Residuals");
     let residuals = q.residuals();
     let against: Vec<(f64, f64)> = (q.truth.iter().copied())

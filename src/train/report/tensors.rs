@@ -4,9 +4,54 @@ use serde_json::{Value, json};
 
 use super::charts::{self, Histogram};
 use super::terminal::{self, heights};
-use super::{Shown, number, page};
+use super::{Report, ReportContext, Shown, number, page};
 use crate::ir::{Elem, Role};
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::{ReportSettings, ReportSubject};
 use crate::train::{RunError, Store};
+
+#[derive(Debug)]
+pub struct Weights;
+
+impl ReportSettings for Weights {}
+
+impl Report for Weights {
+    const SIGNATURE: Signature = Signature::new("weights", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Run;
+
+    fn read(_: &mut dyn Arguments) -> Option<Weights> {
+        Some(Weights)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        weights(of.store).map(Some)
+    }
+}
+
+#[derive(Debug)]
+pub struct Activations;
+
+impl ReportSettings for Activations {}
+
+impl Report for Activations {
+    const SIGNATURE: Signature = Signature::new("activations", &[]);
+    const SUBJECT: ReportSubject = ReportSubject::Layers;
+
+    fn read(_: &mut dyn Arguments) -> Option<Activations> {
+        Some(Activations)
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        let Some(collected) = of.collected else {
+            return Ok(None);
+        };
+        let caption = of
+            .subject
+            .caption("Distribution of each layer's activations.");
+        let name = Self::SIGNATURE.name;
+        shown(name, "Activations", caption, &collected.layers).map(Some)
+    }
+}
 
 /// Bins of a histogram.
 const BINS: usize = 40;
@@ -128,7 +173,7 @@ impl Tally {
 }
 
 /// Of every parameter.
-pub fn weights(store: &Store) -> Result<Shown, RunError> {
+fn weights(store: &Store) -> Result<Shown, RunError> {
     let parameters = store
         .buffers()
         .iter()
@@ -153,11 +198,6 @@ pub fn weights(store: &Store) -> Result<Shown, RunError> {
         caption.into(),
         &all.collect::<Vec<_>>(),
     )
-}
-
-/// Of what each layer gives; `caption` says for which rows.
-pub fn activations(layers: &[Tally], caption: String) -> Result<Shown, RunError> {
-    shown("activations", "Activations", caption, layers)
 }
 
 fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Shown, RunError> {

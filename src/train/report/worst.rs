@@ -3,18 +3,43 @@
 use serde_json::{Value, json};
 
 use super::charts::{escape, short};
-use super::collect::Collected;
 use super::picture::{data_uri, picture_shape};
-use super::{Shown, Subject, number, terminal};
+use super::{Report, ReportContext, Shown, Subject, number, terminal};
 use crate::data::{Column, ColumnData, Table};
 use crate::plural::count;
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::names::ReportResult;
+use crate::spec::{ReportSettings, ReportSubject};
+use crate::train::RunError;
+
+#[derive(Debug)]
+pub struct Worst {
+    count: usize,
+}
+
+impl ReportSettings for Worst {}
+
+impl Report for Worst {
+    const SIGNATURE: Signature = Signature::new("worst", &["count"]);
+    const SUBJECT: ReportSubject = ReportSubject::Rows;
+
+    fn read(args: &mut dyn Arguments) -> Option<Worst> {
+        Some(Worst {
+            count: args.whole_number("count", 12, 1..=200)?,
+        })
+    }
+
+    fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
+        Ok(worst(of, self.count))
+    }
+}
 
 /// Letters of a text that are shown, and numbers of a row.
 const LETTERS: usize = 300;
 const NUMBERS: usize = 8;
 
 /// The rows of a part, and the columns of them that are worth seeing.
-pub struct Rows<'a> {
+pub struct DataRows<'a> {
     pub table: &'a Table,
     /// Of the part, in its order.
     pub chosen: &'a [u32],
@@ -31,20 +56,15 @@ struct Sample {
 }
 
 /// The `count` rows of the largest losses, the first of equals first. Losses that are not
-/// numbers come before all others. `probabilities`: what the output gives.
-pub fn worst(
-    of: &Subject,
-    found: &Collected,
-    output: &str,
-    probabilities: bool,
-    rows: &Rows,
-    count: usize,
-) -> Option<Shown> {
+/// numbers come before all others.
+fn worst(context: &ReportContext, count: usize) -> Option<Shown> {
+    let (of, output) = (&context.subject, context.output);
+    let (found, rows) = (context.collected?, context.rows.as_ref()?);
     let (p, y) = (
-        found.values("prediction", output)?,
-        found.values("target", output)?,
+        found.values(ReportResult::Prediction, output)?,
+        found.values(ReportResult::Target, output)?,
     );
-    let losses = &found.values("loss", output)?.all;
+    let losses = &found.values(ReportResult::Loss, output)?.all;
     let mut order: Vec<usize> = (0..losses.len()).collect();
     let rank = |i: usize| match losses[i].is_nan() {
         true => f32::INFINITY,
@@ -53,7 +73,7 @@ pub fn worst(
     order.sort_by(|a, b| rank(*b).total_cmp(&rank(*a)));
     order.truncate(count);
     let reading = match (p.shape.as_slice(), y.shape.as_slice()) {
-        _ if !probabilities => Reading::Numbers,
+        _ if !context.probabilities => Reading::Numbers,
         ([front @ .., last], shape) if front == shape && !front.is_empty() => {
             Reading::Classes(*last)
         }
@@ -150,7 +170,7 @@ fn told(of: &Subject, values: &[f32], reading: Reading, predicted: bool) -> Stri
     }
 }
 
-fn card(s: &Sample, rows: &Rows) -> String {
+fn card(s: &Sample, rows: &DataRows) -> String {
     let mut out = String::from("<figure class=\"card\">");
     for column in &rows.columns {
         let name = escape(&column.name);
@@ -182,7 +202,7 @@ fn card(s: &Sample, rows: &Rows) -> String {
 }
 
 /// What a terminal can show of a row.
-fn line(row: usize, rows: &Rows) -> String {
+fn line(row: usize, rows: &DataRows) -> String {
     let shown = rows.columns.iter().filter_map(|c| match c.data() {
         ColumnData::Text(texts) => Some(excerpt(texts.get(row).unwrap_or_default(), 48)),
         _ if picture_shape(c).is_some() => None,

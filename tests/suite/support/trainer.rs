@@ -3,17 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nnc::backend::{Executable, Options, run_on};
-use nnc::check::{Checked, Files, check_file};
+use nnc::check::{Checked, Host, check_file};
 use nnc::diag::render::{Style, render};
 use nnc::ir::tensor::Tensor;
 use nnc::ir::verify::{Stage, verify};
 use nnc::ir::{Graph, OutputRole, Role};
+use nnc::spec::Runtime;
 use nnc::train::device::{Device, Target};
 
 /// Sources from the disk, or one from memory.
 pub struct Sources<'a>(pub Option<&'a str>);
 
-impl Files for Sources<'_> {
+impl Host for Sources<'_> {
+    fn runtime(&self) -> Runtime {
+        nnc::train::RUNTIME
+    }
+
     fn read(&self, path: &str) -> Result<String, String> {
         match self.0 {
             Some(text) => Ok(text.into()),

@@ -2,7 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
-use crate::spec::{FitKind, Learn, Rows as RowsSpec};
+use crate::spec::{FitKind, RowsSpec, TensorFit};
 use crate::syntax::ast::{Arg, Ident};
 
 use crate::check::data::env::DataEnv;
@@ -13,10 +13,10 @@ use crate::check::elab::value::Val;
 const MOST: i64 = 4096;
 
 /// What a fit of images gives, by name.
-pub fn learnt(row: &Type, learn: Learn) -> Vec<(&'static str, Type)> {
+pub fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
     let channels = Type::new(Elem::F32, row.shape.iter().skip(2).cloned());
     let mut all = vec![("mean", channels.clone()), ("std", channels)];
-    if matches!(learn, Learn::Zca { .. }) {
+    if matches!(learn, TensorFit::Zca { .. }) {
         let sizes = row.sizes().unwrap_or_default();
         let n = Dim::from(sizes.iter().product::<usize>());
         all.push(("whitening", Type::new(Elem::F32, [n.clone(), n])));
@@ -111,9 +111,9 @@ impl Elab<'_> {
             return None;
         }
         let learn = if whitens {
-            Learn::Zca { rescale, epsilon }
+            TensorFit::Zca { rescale, epsilon }
         } else {
-            Learn::Channels { rescale }
+            TensorFit::Channels { rescale }
         };
         let column = column.text.to_string();
         Some((Some(FitKind::Tensors { column, learn }), None))

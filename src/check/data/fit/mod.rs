@@ -8,7 +8,7 @@ pub mod tokenizer;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
 use crate::span::Span;
-use crate::spec::{Rows as RowsSpec, *};
+use crate::spec::*;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
 use crate::check::data::env::DataEnv;

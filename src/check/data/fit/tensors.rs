@@ -2,7 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
-use crate::spec::{FitKind, Learn, Power, Rows as RowsSpec, Spacing};
+use crate::spec::{FitKind, Power, RowsSpec, Spacing, TensorFit};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use crate::check::data::env::DataEnv;
@@ -10,17 +10,17 @@ use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
 /// What a fit gives, by name.
-pub fn learnt(row: &Type, learn: Learn) -> Vec<(&'static str, Type)> {
+pub fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
     match learn {
-        Learn::Power(power) => [power.exponent(), "mean", "std"]
+        TensorFit::Power(power) => [power.exponent(), "mean", "std"]
             .map(|n| (n, row.clone()))
             .to_vec(),
-        Learn::Bins { count, .. } => {
+        TensorFit::Bins { count, .. } => {
             let edges = [Dim::from(count - 1)].into_iter();
             let shape = edges.chain(row.shape.iter().cloned());
             vec![("edges", Type::new(Elem::F32, shape))]
         }
-        Learn::Pca { components } => {
+        TensorFit::Pca { components } => {
             let k = Dim::from(components);
             let n = row.shape.first().cloned().unwrap_or(Dim::ONE);
             vec![
@@ -29,7 +29,7 @@ pub fn learnt(row: &Type, learn: Learn) -> Vec<(&'static str, Type)> {
                 ("std", Type::new(Elem::F32, [k])),
             ]
         }
-        Learn::Channels { .. } | Learn::Zca { .. } => super::images::learnt(row, learn),
+        TensorFit::Channels { .. } | TensorFit::Zca { .. } => super::images::learnt(row, learn),
     }
 }
 
@@ -58,7 +58,7 @@ impl Elab<'_> {
             return None;
         }
         let learn = match &*f.text {
-            "power" => Learn::Power(match self.word(chosen, &["yeojohnson", "boxcox"])? {
+            "power" => TensorFit::Power(match self.word(chosen, &["yeojohnson", "boxcox"])? {
                 1 => Power::BoxCox,
                 _ => Power::YeoJohnson,
             }),
@@ -68,7 +68,7 @@ impl Elab<'_> {
                     _ => Spacing::Quantile,
                 };
                 let count = self.whole(f, n, 2, "bins")?;
-                Learn::Bins { count, spacing }
+                TensorFit::Bins { count, spacing }
             }
             _ => {
                 let components = self.whole(f, n, 1, "components")?;
@@ -85,7 +85,7 @@ impl Elab<'_> {
                     self.error(Code::E0511, column.span, what, format!("[{size}] per row"));
                     return None;
                 }
-                Learn::Pca { components }
+                TensorFit::Pca { components }
             }
         };
         let column = column.text.to_string();

@@ -3,7 +3,7 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::Dim;
-use crate::spec::{FitKind, Rows as RowsSpec, Tokenizing, WordIds};
+use crate::spec::{FitKind, RowsSpec, Tokenizing, WordIds};
 use crate::syntax::ast::{Arg, ExprKind, Ident};
 
 use crate::check::data::env::DataEnv;

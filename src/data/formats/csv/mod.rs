@@ -8,7 +8,7 @@
 
 use crate::data::error::DataError;
 use crate::data::table::{ElementType, Storage, Table};
-use rows::Rows;
+use rows::CsvRows;
 use sink::Sink;
 use std::path::Path;
 
@@ -95,7 +95,7 @@ pub fn read_csv(
 
 /// A file's rows, some at a time: memory is a block's columns and one row.
 pub struct CsvBlocks {
-    rows: Rows,
+    rows: CsvRows,
     sinks: Vec<Sink>,
 }
 
@@ -105,7 +105,7 @@ impl CsvBlocks {
         options: CsvOptions,
         specs: &[ColumnSpec],
     ) -> Result<CsvBlocks, DataError> {
-        let rows = Rows::open(path, options)?;
+        let rows = CsvRows::open(path, options)?;
         let sinks = specs
             .iter()
             .map(|spec| Sink::new(spec, &rows))
@@ -158,6 +158,6 @@ pub fn csv_header(
     path: &Path,
     options: CsvOptions,
 ) -> Result<(Option<Vec<String>>, usize), DataError> {
-    let rows = Rows::open(path, options)?;
+    let rows = CsvRows::open(path, options)?;
     Ok((rows.names, rows.width))
 }

@@ -1,7 +1,7 @@
 //! The rows of a text with a delimiter, one at a time, in bounded memory.
 
 use super::{CsvOptions, HeaderLine, Select};
-use crate::data::error::{DataError, Place, nearest};
+use crate::data::error::{DataError, ValuePlace, nearest};
 use crate::data::formats::source::{Source, refuse_utf16};
 use ::csv::{ByteRecord, ReaderBuilder};
 use std::cell::Cell;
@@ -17,7 +17,7 @@ const MAX_ROW: u64 = 32 << 20;
 const MAX_FIELDS: u64 = 1 << 20;
 
 /// The rows of a file, one at a time.
-pub struct Rows {
+pub struct CsvRows {
     reader: ::csv::Reader<Metered>,
     budget: Rc<Budget>,
     pub record: ByteRecord,
@@ -99,8 +99,8 @@ impl Read for Metered {
     }
 }
 
-impl Rows {
-    pub fn open(path: &Path, options: CsvOptions) -> Result<Rows, DataError> {
+impl CsvRows {
+    pub fn open(path: &Path, options: CsvOptions) -> Result<CsvRows, DataError> {
         let source = Source::open(path)?;
         let delimiter = options.delimiter(&source.path);
         let budget = Rc::new(Budget::default());
@@ -120,7 +120,7 @@ impl Rows {
             .buffer_capacity(64 << 10)
             .from_reader(metered);
         let record = ByteRecord::new();
-        let mut rows = Rows {
+        let mut rows = CsvRows {
             reader,
             budget,
             record,
@@ -266,9 +266,9 @@ impl Rows {
         (next.saturating_sub(inner + behind).max(1), inner + 1)
     }
 
-    pub fn place(&self, field: usize) -> Box<Place> {
+    pub fn place(&self, field: usize) -> Box<ValuePlace> {
         let column = self.names.as_ref().and_then(|n| n.get(field)).cloned();
-        Box::new(Place {
+        Box::new(ValuePlace {
             path: self.path().to_owned(),
             line: Some(self.lines().0),
             row: self.row,

@@ -1,6 +1,6 @@
 //! Fields of rows -> the elements of a column.
 
-use super::rows::{Rows, number};
+use super::rows::{CsvRows, number};
 use super::{ColumnSpec, Select};
 use crate::data::error::DataError;
 use crate::data::missing;
@@ -23,7 +23,7 @@ impl Sink {
         (&self.name, self.data.storage(), &self.shape)
     }
 
-    pub fn new(spec: &ColumnSpec, rows: &Rows) -> Result<Sink, DataError> {
+    pub fn new(spec: &ColumnSpec, rows: &CsvRows) -> Result<Sink, DataError> {
         let (first, last) = rows.fields(&spec.select)?;
         let fields = last - first + 1;
         let own = match spec.select {
@@ -53,7 +53,7 @@ impl Sink {
     }
 
     /// Takes its fields of the current row.
-    pub fn take(&mut self, rows: &Rows) -> Result<(), DataError> {
+    pub fn take(&mut self, rows: &CsvRows) -> Result<(), DataError> {
         for i in self.first..=self.last {
             let bytes = rows.record.get(i).unwrap_or_default();
             // whole numbers of few digits, which most are, need no text
@@ -72,7 +72,7 @@ impl Sink {
         Ok(())
     }
 
-    fn parse(&mut self, bytes: &[u8], rows: &Rows, field: usize) -> Result<(), DataError> {
+    fn parse(&mut self, bytes: &[u8], rows: &CsvRows, field: usize) -> Result<(), DataError> {
         let Ok(raw) = std::str::from_utf8(bytes) else {
             return Err(DataError::NotUtf8 {
                 place: rows.place(field),

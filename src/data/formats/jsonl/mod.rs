@@ -9,7 +9,7 @@
 use super::csv::{ColumnSpec, Select};
 use super::sink::Sink;
 use super::source::{Source, refuse_utf16};
-use crate::data::error::{self, DataError, Place, nearest};
+use crate::data::error::{self, DataError, ValuePlace, nearest};
 use crate::data::table::Table;
 use serde::de::{Deserializer, Visitor};
 use std::io::{BufRead, BufReader, Read};
@@ -249,8 +249,8 @@ impl Lines {
         }
     }
 
-    fn place(&self, column: &str) -> Place {
-        Place {
+    fn place(&self, column: &str) -> ValuePlace {
+        ValuePlace {
             path: self.path().to_owned(),
             line: Some(self.line),
             row: self.row,

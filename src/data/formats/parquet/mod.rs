@@ -27,7 +27,7 @@ use ::parquet::file::reader::FileReader;
 use ::parquet::file::serialized_reader::SerializedFileReader;
 use fields::{Field, Fields};
 use pages::Pages;
-use rows::{Rows, Stop, Value};
+use rows::{ParquetRows, Stop, Value};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -156,7 +156,7 @@ impl Parquet {
                 limit: u64::try_from(most).unwrap_or(u64::MAX),
             });
         }
-        let mut rows = Rows {
+        let mut rows = ParquetRows {
             path: &self.path,
             field,
             shape,

@@ -1,7 +1,7 @@
 //! The rows of a field, gathered from its values and their levels.
 
 use super::fields::Field;
-use crate::data::error::{DataError, Place};
+use crate::data::error::{DataError, ValuePlace};
 use crate::data::formats::decode::Number;
 use crate::data::formats::sink::{Refusal, Sink, expected};
 use crate::plural::count;
@@ -26,7 +26,7 @@ pub enum Stop {
 }
 
 /// The rows of a field, gathered from its values and levels.
-pub struct Rows<'a> {
+pub struct ParquetRows<'a> {
     pub path: &'a Path,
     pub field: &'a Field,
     pub shape: &'a [usize],
@@ -41,7 +41,7 @@ pub struct Rows<'a> {
     pub found: usize,
 }
 
-impl Rows<'_> {
+impl ParquetRows<'_> {
     pub fn take<T: DataType>(
         &mut self,
         mut reader: ColumnReaderImpl<T>,
@@ -144,8 +144,8 @@ impl Rows<'_> {
         Stop::Data(Box::new(refusal.at(self.place())))
     }
 
-    fn place(&self) -> Place {
-        Place {
+    fn place(&self) -> ValuePlace {
+        ValuePlace {
             path: self.path.to_owned(),
             line: None,
             row: self.row,

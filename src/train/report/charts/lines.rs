@@ -4,6 +4,7 @@ use plotters::element::{Circle, DashedPathElement, PathElement, Text};
 use plotters::style::{Color, RGBColor};
 
 use super::{ASIDE, Area, COLORS, Drawing, INK, Plane, picture, px, range, stroke, text};
+use crate::spec::names;
 use crate::train::RunError;
 
 /// One line of a chart.
@@ -103,7 +104,7 @@ fn colors(series: &[Series]) -> Vec<RGBColor> {
     let mut known: Vec<&str> = Vec::new();
     let mut all = Vec::with_capacity(series.len());
     for s in series {
-        let bare = s.name.strip_prefix("val_").unwrap_or(&s.name);
+        let bare = names::metric(&s.name);
         let place = known.iter().position(|k| *k == bare);
         let place = place.unwrap_or(known.len());
         if place == known.len() && !s.aside {

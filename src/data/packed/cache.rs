@@ -7,12 +7,12 @@
 //! An entry that was not used for [`KEPT`] days goes when a new one is made. All of it may be
 //! deleted at any time.
 
-use super::error::DataError;
-use super::formats::csv::{ColumnSpec, CsvBlocks, CsvOptions, read_csv};
-use super::formats::source::Source;
-use super::packed::{self, Broken, Packed, PackedColumn, Packer};
-use super::table::{ElementType, Table};
-use super::write::replace;
+use crate::data::error::DataError;
+use crate::data::formats::csv::{ColumnSpec, CsvBlocks, CsvOptions, read_csv};
+use crate::data::formats::source::Source;
+use crate::data::packed::{self, Broken, Packed, PackedColumn, Packer};
+use crate::data::table::{ElementType, Table};
+use crate::data::write::replace;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const STRIDE: u64 = 8 << 20;
 
 /// Messages to the user while the cache is used.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told<'a> {
+pub enum CacheEvent<'a> {
     /// A file is being gone through: bytes so far, and in all if that is known.
     Reading {
         path: &'a Path,
@@ -53,7 +53,7 @@ pub enum Told<'a> {
 }
 
 /// Shows it.
-pub type Tell<'a> = &'a dyn Fn(&Told);
+pub type Tell<'a> = &'a dyn Fn(&CacheEvent);
 
 /// A text table to be packed.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ pub fn packed(cache: &Path, wanted: &Wanted, tell: Tell) -> Result<(Packed, Stri
         }
         // as a rule there is none
         Err(Broken::Io(_)) => {}
-        Err(Broken::Damaged) => tell(&Told::Damaged { entry: &entry }),
+        Err(Broken::Damaged) => tell(&CacheEvent::Damaged { entry: &entry }),
     }
     make_folder(&tables)?;
     remove_old(&tables);
@@ -115,7 +115,7 @@ pub fn packed(cache: &Path, wanted: &Wanted, tell: Tell) -> Result<(Packed, Stri
         path: entry.clone(),
         reason: e.to_string(),
     })?;
-    tell(&Told::Made {
+    tell(&CacheEvent::Made {
         path: &source,
         entry: &entry,
         rows: made.rows(),
@@ -147,7 +147,7 @@ pub fn table(
             if error.path() != Some(wanted.path) =>
         {
             let reason = error.to_string();
-            tell(&Told::Unusable { reason });
+            tell(&CacheEvent::Unusable { reason });
             parse()
         }
         found => found,
@@ -178,7 +178,7 @@ fn make(entry: &Path, source: &Path, wanted: &Wanted, tell: Tell) -> Result<(), 
             if done - told >= STRIDE {
                 told = done;
                 let doing = "parsing";
-                tell(&Told::Reading {
+                tell(&CacheEvent::Reading {
                     path: source,
                     doing,
                     done,
@@ -323,7 +323,7 @@ fn hash(path: &Path, size: u64, tell: Tell) -> Result<u128, DataError> {
         if done - told >= STRIDE * 8 {
             told = done;
             let (doing, of) = ("hashing", Some(size));
-            tell(&Told::Reading {
+            tell(&CacheEvent::Reading {
                 path,
                 doing,
                 done,
@@ -389,10 +389,10 @@ mod tests {
         };
         let found = packed(&folder.join("cache"), &wanted, &|t| {
             *told.borrow_mut() += match t {
-                Told::Reading { .. } => "",
-                Told::Made { .. } => "made ",
-                Told::Damaged { .. } => "damaged ",
-                Told::Unusable { .. } => "unusable ",
+                CacheEvent::Reading { .. } => "",
+                CacheEvent::Made { .. } => "made ",
+                CacheEvent::Damaged { .. } => "damaged ",
+                CacheEvent::Unusable { .. } => "unusable ",
             }
         });
         (found, told.into_inner())
@@ -455,7 +455,7 @@ mod tests {
         let parsed = read_csv(path, OPTIONS, &columns).unwrap();
         let ask = |cache: &str, least: u64| {
             let told = RefCell::new(Vec::new());
-            let tell = |t: &Told| told.borrow_mut().push(format!("{t:?}"));
+            let tell = |t: &CacheEvent| told.borrow_mut().push(format!("{t:?}"));
             let cache = Ok(folder.join(cache));
             let found = table(cache, &wanted, least, &tell).unwrap();
             assert_eq!(bits(&found), bits(&parsed));

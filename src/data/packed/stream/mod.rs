@@ -11,9 +11,9 @@
 mod divide;
 mod window;
 
-use super::error::DataError;
-use super::packed::{Packed, PackedColumn, column_of};
-use super::table::{Column, Table};
+use crate::data::error::DataError;
+use crate::data::packed::{Packed, PackedColumn, column_of};
+use crate::data::table::{Column, Table};
 use crate::random::site_key;
 use divide::Division;
 use std::sync::Arc;

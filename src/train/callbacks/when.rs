@@ -5,16 +5,14 @@
 //! all NaN) makes a comparison neither true nor false: alone it does not act, and `and`, `or`
 //! and `not` say what the other side leaves open.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::exact::Exact;
-use super::{Logs, Scene, rates, remote, scheduled};
-use crate::backend::Executable;
+use super::{Batch, Callback, CallbackContext, Logs, RunContext, rates, read, sender};
 use crate::plural::count;
 use crate::spec::pattern::{Number, Pattern};
-use crate::spec::rules::{Action, Rule, Term, Test};
+use crate::spec::trigger::{Action, Term, Test, Trigger};
 use crate::train::RunError;
 use crate::train::store::Snapshot;
 
@@ -23,7 +21,7 @@ const NAME: &str = "when";
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Of each of [`Rule::watched`].
+    /// Of each of [`Trigger::watched`].
     pub seen: Vec<Seen>,
     /// Whether weights are kept.
     pub kept: bool,
@@ -49,17 +47,8 @@ pub struct Now<'a> {
     pub rate: Option<f64>,
 }
 
-/// Where a rule acts.
-pub(super) struct Place<'a> {
-    pub logs: &'a Logs,
-    pub folder: &'a Path,
-    /// Those of schedules.
-    pub rates: &'a mut [(String, Box<dyn Executable>)],
-    pub sender: &'a mut Option<remote::Sender>,
-}
-
 impl State {
-    pub fn new(set: &Rule) -> State {
+    pub fn new(set: &Trigger) -> State {
         State {
             seen: vec![Seen::default(); set.watched.len()],
             kept: false,
@@ -68,7 +57,7 @@ impl State {
 
     /// Takes the present values in; gives the places of those that are the best so far.
     /// [`State::pass`] follows once all is decided.
-    pub fn look(&mut self, set: &Rule, logs: &Logs) -> Vec<usize> {
+    pub fn look(&mut self, set: &Trigger, logs: &Logs) -> Vec<usize> {
         let mut improved = Vec::new();
         for (i, (watched, seen)) in set.watched.iter().zip(&mut self.seen).enumerate() {
             let current = logs.get(&watched.metric).filter(|x| !x.is_nan());
@@ -87,7 +76,7 @@ impl State {
     }
 
     /// The present values become those of before.
-    pub fn pass(&mut self, set: &Rule, logs: &Logs) {
+    pub fn pass(&mut self, set: &Trigger, logs: &Logs) {
         for (watched, seen) in set.watched.iter().zip(&mut self.seen) {
             seen.last = logs.get(&watched.metric).map(Exact::from);
         }
@@ -128,92 +117,109 @@ impl State {
             Term::Binary(by, a, b) => by.of(self.value(a, now)?, self.value(b, now)?),
         })
     }
+}
 
-    pub(super) fn consider(
+/// A trigger at work.
+pub(super) struct When {
+    trigger: Trigger,
+    state: State,
+    kept: Option<Snapshot>,
+}
+
+impl When {
+    pub(super) fn new(trigger: &Trigger) -> When {
+        When {
+            state: State::new(trigger),
+            trigger: trigger.clone(),
+            kept: None,
+        }
+    }
+
+    fn consider(
         &mut self,
-        set: &Rule,
-        kept: &mut Option<Snapshot>,
-        place: &mut Place,
-        scene: &mut Scene,
+        logs: &Logs,
+        cx: &mut CallbackContext,
+        run: &mut RunContext,
     ) -> Result<(), RunError> {
-        let improved = self.look(set, place.logs);
-        if let Action::RestoreBest(i) = &set.action
+        let improved = self.state.look(&self.trigger, logs);
+        if let Action::RestoreBest(i) = &self.trigger.action
             && improved.contains(i)
         {
-            scene.session.store().snapshot(kept);
-            self.kept = true;
+            cx.session.store().snapshot(&mut self.kept);
+            self.state.kept = true;
         }
-        let steps = scene.session.steps();
-        let mut now = Now {
-            logs: place.logs,
-            epoch: scene.epoch + 1,
-            steps,
-            rate: None,
+        let rate = match self.trigger.reads_rate() {
+            true => run.rates(cx.session).first().map(|(_, rate)| *rate),
+            false => None,
         };
-        if set.reads_rate() {
-            let given = (place.rates.iter_mut())
-                .map(|(name, rate)| (name.clone(), scheduled(rate.as_mut(), steps + 1)))
-                .collect();
-            let rates = rates::logged(scene.session.store(), given);
-            now.rate = rates.first().map(|(_, rate)| *rate);
+        let now = Now {
+            logs,
+            epoch: cx.epoch + 1,
+            steps: cx.session.steps(),
+            rate,
+        };
+        if self.state.holds(&self.trigger.when, now) == Some(true) {
+            self.act(now, cx, run)?;
         }
-        if self.holds(&set.when, now) == Some(true) {
-            self.act(set, kept, now, place, scene)?;
-        }
-        self.pass(set, place.logs);
+        self.state.pass(&self.trigger, logs);
         Ok(())
     }
 
     fn act(
         &self,
-        set: &Rule,
-        kept: &Option<Snapshot>,
         now: Now,
-        place: &mut Place,
-        scene: &mut Scene,
+        cx: &mut CallbackContext,
+        run: &mut RunContext,
     ) -> Result<(), RunError> {
-        match &set.action {
+        match &self.trigger.action {
             Action::Stop => {
                 let text = format!("stopped in epoch {}, after step {}", now.epoch, now.steps);
-                scene.tell(NAME, &text, true);
-                *scene.stop = Some(NAME);
+                cx.tell(NAME, &text, true);
+                *cx.stop = Some(NAME);
             }
-            Action::Print(message) => scene.tell(NAME, &filled(message, now), true),
+            Action::Print(message) => cx.tell(NAME, &filled(message, now), true),
             Action::Notify { url, message } => {
-                if let Some(sender) = place.sender {
-                    sender.send(url, remote::note(url, &filled(message, now)));
+                if let Some(sender) = &mut run.sender {
+                    sender.send(url, sender::note(url, &filled(message, now)));
                 }
             }
-            Action::RestoreBest(i) => {
-                if let Some(kept) = kept {
-                    scene.session.store_mut().put_back(kept);
-                    let unit = if set.each_step { "step" } else { "epoch" };
-                    let text = match self.seen[*i].since {
-                        0 => "current weights are the best so far: kept".to_owned(),
-                        n => format!("restored the best weights, from {} ago", count(n, unit)),
-                    };
-                    scene.tell(NAME, &text, true);
-                }
-            }
+            Action::RestoreBest(i) => self.put_back(*i, cx),
             Action::Save { path, weights_only } => {
                 let name = filled(path, now);
-                super::save_as(&name, *weights_only, place.folder, scene)?;
-                scene.tell(NAME, &format!("saved {name}"), true);
+                cx.save_as(&name, *weights_only, run)?;
+                cx.tell(NAME, &format!("saved {name}"), true);
             }
-            Action::SetRate(rate) => self.set_rates(rate, now, scene),
+            Action::SetRate(rate) => self.set_rates(rate, now, cx),
         }
         Ok(())
     }
 
-    fn set_rates(&self, rate: &Term, now: Now, scene: &mut Scene) {
+    /// The best weights by the metric at this place of those watched.
+    fn put_back(&self, watched: usize, cx: &mut CallbackContext) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        cx.session.store_mut().put_back(kept);
+        let unit = match self.trigger.each_step {
+            true => "step",
+            false => "epoch",
+        };
+        let text = match self.state.seen[watched].since {
+            0 => "current weights are the best so far: kept".to_owned(),
+            n => format!("restored the best weights, from {} ago", count(n, unit)),
+        };
+        cx.tell(NAME, &text, true);
+    }
+
+    fn set_rates(&self, rate: &Term, now: Now, cx: &mut CallbackContext) {
         let mut texts = Vec::new();
-        let store = scene.session.store_mut();
+        let store = cx.session.store_mut();
         for (name, old) in rates::all(store) {
             let now = Now {
                 rate: Some(f64::from(old)),
                 ..now
             };
-            let Some(new) = self.value(rate, now) else {
+            let Some(new) = self.state.value(rate, now) else {
                 continue;
             };
             let new = new as f32;
@@ -225,8 +231,54 @@ impl State {
             }
         }
         for text in texts {
-            scene.tell(NAME, &text, true);
+            cx.tell(NAME, &text, true);
         }
+    }
+}
+
+impl Callback for When {
+    fn on_train_batch_end(
+        &mut self,
+        _: Batch,
+        cx: &mut CallbackContext,
+        run: &mut RunContext,
+    ) -> Result<(), RunError> {
+        if !self.trigger.each_step {
+            return Ok(());
+        }
+        let logs = match self.trigger.reads_metrics() {
+            true => cx.running_logs()?,
+            false => Logs::default(),
+        };
+        self.consider(&logs, cx, run)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        logs: &mut Logs,
+        cx: &mut CallbackContext,
+        run: &mut RunContext,
+    ) -> Result<(), RunError> {
+        match self.trigger.each_step {
+            true => Ok(()),
+            false => self.consider(logs, cx, run),
+        }
+    }
+
+    fn state(&self) -> Value {
+        json!(self.state)
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<(), serde_json::Error> {
+        read(state, &mut self.state)
+    }
+
+    fn kept(&self) -> Option<&Snapshot> {
+        self.kept.as_ref()
+    }
+
+    fn kept_mut(&mut self) -> Option<&mut Option<Snapshot>> {
+        self.state.kept.then_some(&mut self.kept)
     }
 }
 

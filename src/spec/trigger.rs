@@ -1,11 +1,11 @@
 //! `when CONDITION do ACTION` among the callbacks, as plain data: names resolved,
 //! kinds checked.
 
-use crate::spec::callbacks::Better;
+use crate::spec::callbacks::{Better, CallbackSettings};
 use crate::spec::pattern::Pattern;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub struct Trigger {
     pub when: Test,
     pub action: Action,
     /// What is remembered of metrics, by the places that [`Term`] and [`Action`] name.
@@ -97,7 +97,7 @@ pub enum Action {
     SetRate(Term),
 }
 
-impl Rule {
+impl Trigger {
     /// Whether it reads the learning rate.
     pub fn reads_rate(&self) -> bool {
         let in_pattern = |p: &Pattern| p.names().any(|(name, _)| name == "lr");
@@ -123,6 +123,19 @@ impl Rule {
                     .any(|(n, _)| !matches!(n, "epoch" | "step" | "lr")),
                 Action::Stop | Action::RestoreBest(_) => false,
             }
+    }
+}
+
+impl CallbackSettings for Trigger {
+    fn path(&self) -> Option<String> {
+        match &self.action {
+            Action::Save { path, .. } => Some(path.fill(|_| None)),
+            Action::Stop
+            | Action::Notify { .. }
+            | Action::Print(_)
+            | Action::RestoreBest(_)
+            | Action::SetRate(_) => None,
+        }
     }
 }
 

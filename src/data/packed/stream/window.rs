@@ -241,8 +241,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::packed::stream::Stream;
     use crate::data::packed::{Packed, PackedColumn, Packer};
-    use crate::data::stream::Stream;
     use crate::data::table::{Column, ColumnData, Storage, Table};
     use crate::diag::Code;
 

@@ -9,6 +9,9 @@
 //!               evaluation_NAME_vs_iterations                             step: steps done
 //! ```
 
+mod events;
+mod picture;
+
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -16,15 +19,90 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Logs, events, picture};
+use super::{Batch, Callback, CallbackContext, Declared, Logs, RunContext, read};
 use crate::ir::{Elem, Role};
-use crate::spec::callbacks::{Frequency, TensorBoard};
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::callbacks::{CallbackSettings, Frequency};
+use crate::spec::names;
 use crate::train::store::Buffer;
 use crate::train::{RunError, Session};
 
 /// How TensorBoard knows an event file.
 const PREFIX: &str = "events.out.tfevents.";
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorBoard {
+    /// Below the run's folder.
+    folder: String,
+    /// Epochs from one histogram of the weights to the next; 0: none.
+    histogram_freq: u32,
+    /// The model's operations, once.
+    write_graph: bool,
+    /// The weights as pictures, with their histograms.
+    write_images: bool,
+    write_steps_per_second: bool,
+    frequency: Frequency,
+}
+
+impl CallbackSettings for TensorBoard {
+    fn path(&self) -> Option<String> {
+        Some(self.folder.clone())
+    }
+}
+
+impl Declared for TensorBoard {
+    const SIGNATURE: Signature = Signature {
+        name: "TensorBoard",
+        parameters: &[
+            "log_dir",
+            "histogram_freq",
+            "write_graph",
+            "write_images",
+            "write_steps_per_second",
+            "update_freq",
+        ],
+        absent: &[
+            (
+                "profile_batch",
+                "use `nnc bench` or `perf` to profile a run",
+            ),
+            ("embeddings_freq", EMBEDDINGS),
+            ("embeddings_metadata", EMBEDDINGS),
+        ],
+    };
+
+    fn read(args: &mut dyn Arguments) -> Option<TensorBoard> {
+        let words = [("epoch", Frequency::Epoch), ("batch", Frequency::Steps(1))];
+        Some(TensorBoard {
+            folder: args.path("log_dir", Some("logs"))?,
+            histogram_freq: args.count("histogram_freq", 0)?,
+            write_graph: args.flag("write_graph", true)?,
+            write_images: write_images(args)?,
+            write_steps_per_second: args.flag("write_steps_per_second", false)?,
+            frequency: args.frequency("update_freq", &words)?,
+        })
+    }
+
+    fn start(&self, session: &Session, folder: &Path) -> Result<Box<dyn Callback>, RunError> {
+        Ok(Box::new(Board::new(self.clone(), session, folder)))
+    }
+}
+
+const EMBEDDINGS: &str = "the weights of an embedding are in `weights.safetensors`, under its name";
+
+/// Images of the weights, which come with their histograms.
+fn write_images(args: &mut dyn Arguments) -> Option<bool> {
+    let images = args.flag("write_images", false)?;
+    let often = args.count("histogram_freq", 0)?;
+    if images && often == 0 {
+        let rule = "`write_images` needs `histogram_freq`, as in Keras";
+        args.refuse("write_images", rule, "there would be no images");
+        return None;
+    }
+    Some(images)
+}
 
 /// The files of a run, and how far they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,9 +117,10 @@ pub struct Written {
 }
 
 #[derive(Debug)]
-pub struct Board {
+struct Board {
+    settings: TensorBoard,
     folder: PathBuf,
-    pub state: State,
+    state: State,
     train: Option<File>,
     validation: Option<File>,
     /// When the epoch began, and with how many steps done.
@@ -52,27 +131,23 @@ pub struct Board {
 }
 
 impl Board {
-    pub fn new(set: &TensorBoard, session: &Session, folder: &Path) -> Board {
+    fn new(settings: TensorBoard, session: &Session, folder: &Path) -> Board {
         let now = Instant::now();
+        let graph = settings.write_graph;
         Board {
-            folder: folder.join(&set.folder),
+            folder: folder.join(&settings.folder),
             state: State::default(),
             train: None,
             validation: None,
             began: (now, 0),
             last_step: now,
-            graph: (set.write_graph).then(|| picture::graph(&session.programs().predict)),
+            graph: graph.then(|| picture::graph(&session.programs().predict)),
+            settings,
         }
     }
 
-    pub fn epoch_begin(&mut self, steps: u64) {
-        let now = Instant::now();
-        self.began = (now, steps);
-        self.last_step = now;
-    }
-
-    pub fn step_end(&mut self, set: &TensorBoard, session: &mut Session) -> Result<(), RunError> {
-        let Frequency::Steps(n) = set.frequency else {
+    fn batch_end(&mut self, session: &mut Session) -> Result<(), RunError> {
+        let Frequency::Steps(n) = self.settings.frequency else {
             return Ok(());
         };
         let step = session.steps();
@@ -84,31 +159,22 @@ impl Board {
         }
         let wall = wall_time();
         let mut out = Vec::new();
-        if set.write_steps_per_second {
+        if self.settings.write_steps_per_second {
             let rate = 1.0 / seconds.max(1e-9);
-            out.extend(events::scalar(
-                wall,
-                step,
-                "batch_steps_per_second",
-                rate as f32,
-            ));
+            let tag = "batch_steps_per_second";
+            out.extend(events::scalar(wall, step, tag, rate as f32));
         }
         let names = session.metric_names().to_vec();
         for (name, value) in names.iter().zip(session.running()?) {
-            out.extend(events::scalar(
-                wall,
-                step,
-                &format!("batch_{name}"),
-                *value as f32,
-            ));
+            let tag = format!("batch_{name}");
+            out.extend(events::scalar(wall, step, &tag, *value as f32));
         }
         self.write(true, wall, &out)
     }
 
     /// `rates`: the learning rates, as Keras names them.
-    pub fn epoch_end(
+    fn epoch_end(
         &mut self,
-        set: &TensorBoard,
         epoch: usize,
         logs: &Logs,
         rates: &[(String, f64)],
@@ -123,7 +189,7 @@ impl Board {
         }
         for (name, value) in logs.all() {
             let value = value as f32;
-            match name.strip_prefix("val_") {
+            match names::of_validation(name) {
                 None => train.extend(events::scalar(wall, epoch, &format!("epoch_{name}"), value)),
                 Some(name) => {
                     let tag = format!("evaluation_{name}_vs_iterations");
@@ -133,29 +199,36 @@ impl Board {
                 }
             }
         }
-        if set.write_steps_per_second {
+        if self.settings.write_steps_per_second {
             let seconds = self.began.0.elapsed().as_secs_f64().max(1e-9);
             let rate = (steps - self.began.1) as f64 / seconds;
             let tag = "epoch_steps_per_second";
             train.extend(events::scalar(wall, epoch, tag, rate as f32));
         }
-        let often = u64::from(set.histogram_freq);
+        let often = u64::from(self.settings.histogram_freq);
         if often > 0 && epoch.is_multiple_of(often) {
-            for (b, values) in weights(session) {
-                let tag = format!("{}/histogram", b.name);
-                train.extend(events::histogram(wall, epoch, &tag, &values));
-                let images = match set.write_images {
-                    true => picture::images(&b.shape, &values),
-                    false => None,
-                };
-                if let Some(images) = images {
-                    let tag = format!("{}/image", b.name);
-                    train.extend(events::images(wall, epoch, &tag, &images));
-                }
-            }
+            train.extend(self.weights(wall, epoch, session));
         }
         self.write(true, wall, &train)?;
         self.write(false, wall, &validation)
+    }
+
+    /// Histograms of the weights, and their images where these are wanted.
+    fn weights(&self, wall: f64, epoch: u64, session: &Session) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (b, values) in weights(session) {
+            let tag = format!("{}/histogram", b.name);
+            out.extend(events::histogram(wall, epoch, &tag, &values));
+            let images = match self.settings.write_images {
+                true => picture::images(&b.shape, &values),
+                false => None,
+            };
+            if let Some(images) = images {
+                let tag = format!("{}/image", b.name);
+                out.extend(events::images(wall, epoch, &tag, &images));
+            }
+        }
+        out
     }
 
     /// Appends records to the file of the training or the validation part.
@@ -203,6 +276,46 @@ impl Board {
         file.write_all(&header).map_err(fail)?;
         state.bytes += header.len() as u64;
         Ok(())
+    }
+}
+
+impl Callback for Board {
+    fn on_epoch_begin(
+        &mut self,
+        cx: &mut CallbackContext,
+        _: &mut RunContext,
+    ) -> Result<(), RunError> {
+        let now = Instant::now();
+        self.began = (now, cx.session.steps());
+        self.last_step = now;
+        Ok(())
+    }
+
+    fn on_train_batch_end(
+        &mut self,
+        _: Batch,
+        cx: &mut CallbackContext,
+        _: &mut RunContext,
+    ) -> Result<(), RunError> {
+        self.batch_end(cx.session)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        logs: &mut Logs,
+        cx: &mut CallbackContext,
+        run: &mut RunContext,
+    ) -> Result<(), RunError> {
+        let rates = run.rates(cx.session);
+        self.epoch_end(cx.epoch, logs, &rates, cx.session)
+    }
+
+    fn state(&self) -> Value {
+        json!(self.state)
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<(), serde_json::Error> {
+        read(state, &mut self.state)
     }
 }
 

@@ -2,35 +2,84 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::Span;
-use crate::spec::callbacks::{Better, Callback};
+use crate::spec::call::{Arguments, Signature};
+use crate::spec::callbacks::{CallbackSpec, MONITORING};
+use crate::spec::names;
 use crate::spec::pattern::Pattern;
-use crate::spec::rules::*;
+use crate::spec::trigger::*;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
+use super::Reported;
+use super::args::{CallArguments, CallTable};
+use super::reader::Reader;
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Val, float};
 use crate::check::elab::world::Global;
 
-use super::args::{Given, Kin, Known};
-use super::{MONITORING, Reported};
+/// An action: how it is written, and how its arguments are read.
+struct ActionRow {
+    signature: Signature,
+    read: fn(&mut Elab, &CallArguments, &mut Reading) -> Option<Action>,
+}
 
-/// Every action with its arguments.
-const ACTIONS: Known = &[
-    ("notify", &["url", "message"]),
-    ("print", &["message"]),
-    ("restore_best", &[MONITORING, "mode"]),
-    ("save", &["filepath", "save_weights_only"]),
-    ("set_lr", &["lr"]),
-    ("stop", &[]),
-];
+const fn action(
+    name: &'static str,
+    parameters: &'static [&'static str],
+    read: fn(&mut Elab, &CallArguments, &mut Reading) -> Option<Action>,
+) -> ActionRow {
+    ActionRow {
+        signature: Signature::new(name, parameters),
+        read,
+    }
+}
+
+const ACTIONS: CallTable<ActionRow> = CallTable {
+    unknown: Code::E0633,
+    bad_value: Code::E0615,
+    what: "action",
+    rows: &[
+        action("notify", &["url", "message"], notify),
+        action("print", &["message"], print),
+        action("restore_best", &[MONITORING, "mode"], restore_best),
+        action("save", &["filepath", "save_weights_only"], save),
+        action("set_lr", &["lr"], set_lr),
+        action("stop", &[], |_, _, _| Some(Action::Stop)),
+    ],
+    signature: |row| &row.signature,
+    example: "stop",
+};
 
 /// What a rule knows beside the metrics.
 const PLACES: [&str; 3] = ["epoch", "step", "lr"];
 
 /// What it can ask of a metric's past.
-const PAST: [&str; 3] = ["best", "previous", "since_best"];
+const PAST: [Past; 3] = [
+    Past {
+        name: "best",
+        of_best: true,
+        term: Term::Best,
+    },
+    Past {
+        name: "previous",
+        of_best: false,
+        term: Term::Previous,
+    },
+    Past {
+        name: "since_best",
+        of_best: true,
+        term: Term::SinceBest,
+    },
+];
 
-/// A rule while it is read.
+struct Past {
+    name: &'static str,
+    /// Whether it depends on what is better.
+    of_best: bool,
+    /// Of the place of what is remembered.
+    term: fn(usize) -> Term,
+}
+
+/// A trigger while it is read.
 struct Reading<'a> {
     run: &'a Reported,
     watched: Vec<Watched>,
@@ -40,6 +89,8 @@ struct Reading<'a> {
     step: Option<Span>,
     /// Whether `lr` is each rate in turn.
     every_rate: bool,
+    /// Whether the condition, read before the action, names `step`.
+    each_step: bool,
 }
 
 enum Read {
@@ -48,14 +99,7 @@ enum Read {
 }
 
 impl Elab<'_> {
-    /// `span`: of the whole rule.
-    pub(super) fn when(
-        &mut self,
-        cond: &Expr,
-        action: &Expr,
-        span: Span,
-        run: &Reported,
-    ) -> Option<Callback> {
+    pub fn when(&mut self, cond: &Expr, action: &Expr, run: &Reported) -> Option<CallbackSpec> {
         let before = self.diags.len();
         let mut reading = Reading {
             run,
@@ -63,20 +107,23 @@ impl Elab<'_> {
             metrics: Vec::new(),
             step: None,
             every_rate: false,
+            each_step: false,
         };
         let when = self.truth(cond, &mut reading);
         let each_step = reading.step.is_some();
-        let action = self.action(action, span, each_step, &mut reading);
+        reading.each_step = each_step;
+        let call = self.call_of(action, false, &ACTIONS);
+        let action = call.and_then(|(row, call)| (row.read)(self, &call, &mut reading));
         for (name, at) in std::mem::take(&mut reading.metrics) {
             self.reported(run, &name, each_step, at);
         }
-        let rule = Rule {
+        let trigger = Trigger {
             when: when?,
             action: action?,
             watched: reading.watched,
             each_step,
         };
-        (self.diags.len() == before).then_some(Callback::When(rule))
+        (self.diags.len() == before).then(|| CallbackSpec::new("when", trigger))
     }
 
     /// A condition.
@@ -94,6 +141,11 @@ impl Elab<'_> {
         }
     }
 
+    fn truths(&mut self, a: &Expr, b: &Expr, r: &mut Reading) -> Option<(Box<Test>, Box<Test>)> {
+        let (a, b) = (self.truth(a, r), self.truth(b, r));
+        Some((Box::new(a?), Box::new(b?)))
+    }
+
     fn term(&mut self, e: &Expr, r: &mut Reading) -> Option<Term> {
         match self.read(e, r)? {
             Read::Number(term) => Some(term),
@@ -109,20 +161,20 @@ impl Elab<'_> {
         }
     }
 
-    pub fn read(&mut self, e: &Expr, r: &mut Reading) -> Option<Read> {
+    fn read(&mut self, e: &Expr, r: &mut Reading) -> Option<Read> {
         Some(match &e.kind {
             ExprKind::Name(n) => return self.rule_name(n, e, r),
             ExprKind::Unary(UnaryOp::Neg, a) => {
                 Read::Number(Term::Negative(Box::new(self.term(a, r)?)))
             }
             ExprKind::Unary(UnaryOp::Not, a) => Read::Truth(Test::Not(Box::new(self.truth(a, r)?))),
-            ExprKind::Binary(op @ (BinaryOp::And | BinaryOp::Or), a, b) => {
-                let (a, b) = (self.truth(a, r), self.truth(b, r));
-                let (a, b) = (Box::new(a?), Box::new(b?));
-                Read::Truth(match op {
-                    BinaryOp::And => Test::And(a, b),
-                    _ => Test::Or(a, b),
-                })
+            ExprKind::Binary(BinaryOp::And, a, b) => {
+                let (a, b) = self.truths(a, b, r)?;
+                Read::Truth(Test::And(a, b))
+            }
+            ExprKind::Binary(BinaryOp::Or, a, b) => {
+                let (a, b) = self.truths(a, b, r)?;
+                Read::Truth(Test::Or(a, b))
             }
             ExprKind::Binary(op, a, b) => {
                 let (x, y) = (self.term(a, r), self.term(b, r));
@@ -148,7 +200,7 @@ impl Elab<'_> {
     /// `loss`, `epoch`, or a constant of the file.
     fn rule_name(&mut self, n: &Ident, e: &Expr, r: &mut Reading) -> Option<Read> {
         let name = &*n.text;
-        let bare = name.strip_prefix("val_").unwrap_or(name);
+        let bare = names::metric(name);
         if r.run.metrics.iter().any(|(m, _)| m == name || m == bare) {
             r.metrics.push((name.into(), n.span));
             return Some(Read::Number(Term::Metric(name.into())));
@@ -205,34 +257,18 @@ impl Elab<'_> {
             ("maximum", [a, b]) if plain => {
                 pair(Arithmetic::Greatest)(self.term(&a.value, r)?, self.term(&b.value, r)?)
             }
-            (past, [metric, mode @ ..]) if PAST.contains(&past) && mode.len() < 2 => {
-                let ExprKind::Name(name) = &metric.value.kind else {
-                    return self.not_in_a_rule(metric.span, "expected the name of a metric");
-                };
-                match past {
-                    "previous" if mode.is_empty() => Term::Previous(self.watch(name, None, r)?),
-                    "previous" => return self.not_in_a_rule(e.span, "unexpected argument"),
-                    past => {
-                        let mode = mode.first();
-                        if mode.is_some_and(|m| m.name.as_ref().is_none_or(|n| &*n.text != "mode"))
-                        {
-                            return self.not_in_a_rule(e.span, "unexpected argument");
-                        }
-                        let mode = mode.map(|m| &m.value);
-                        let better = self.better(r.run, &name.text, mode, name.span)?;
-                        let at = self.watch(name, Some(better), r)?;
-                        match past {
-                            "best" => Term::Best(at),
-                            _ => Term::SinceBest(at),
-                        }
-                    }
-                }
-            }
             (name, _) => {
-                let known = ["abs", "minimum", "maximum"].iter().chain(&PAST);
+                let past = PAST.iter().find(|p| p.name == name);
+                if let (Some(past), [metric, mode @ ..]) = (past, args)
+                    && mode.len() < 2
+                {
+                    return self.past(past, metric, mode.first(), e.span, r);
+                }
+                let past = PAST.iter().map(|p| p.name);
+                let known = ["abs", "minimum", "maximum"].into_iter().chain(past);
                 let d = Diagnostic::error(Code::E0631, format!("a rule cannot use `{name}`"))
                     .label(e.span, "not available in a rule");
-                let d = match did_you_mean(name, known.copied().filter(|k| *k != name)) {
+                let d = match did_you_mean(name, known.filter(|k| *k != name)) {
                     Some(near) => d.help(format!("did you mean `{near}`?")).fix(f.span, near),
                     None => d.help(
                         "write `best(m)`, `previous(m)` or `since_best(m)` of a metric, \
@@ -246,18 +282,31 @@ impl Elab<'_> {
         Some(Read::Number(term))
     }
 
-    /// The place of what is remembered of a metric.
-    fn watch(&mut self, metric: &Ident, better: Option<Better>, r: &mut Reading) -> Option<usize> {
-        r.metrics.push((metric.text.to_string(), metric.span));
-        let watched = Watched {
-            metric: metric.text.to_string(),
-            better,
+    fn past(
+        &mut self,
+        past: &Past,
+        metric: &Arg,
+        mode: Option<&Arg>,
+        call: Span,
+        r: &mut Reading,
+    ) -> Option<Read> {
+        let ExprKind::Name(name) = &metric.value.kind else {
+            return self.not_in_a_rule(metric.span, "expected the name of a metric");
         };
-        let known = r.watched.iter().position(|w| *w == watched);
-        Some(known.unwrap_or_else(|| {
-            r.watched.push(watched);
-            r.watched.len() - 1
-        }))
+        let named = |m: &Arg| m.name.as_ref().is_some_and(|n| &*n.text == "mode");
+        if mode.is_some_and(|m| !past.of_best || !named(m)) {
+            return self.not_in_a_rule(call, "unexpected argument");
+        }
+        let better = match past.of_best {
+            true => Some(self.better(r.run, &name.text, mode.map(|m| &m.value), name.span)?),
+            false => None,
+        };
+        r.metrics.push((name.text.to_string(), name.span));
+        let place = r.place(Watched {
+            metric: name.text.to_string(),
+            better,
+        });
+        Some(Read::Number((past.term)(place)))
     }
 
     fn not_in_a_rule<T>(&mut self, at: Span, found: &str) -> Option<T> {
@@ -270,85 +319,6 @@ impl Elab<'_> {
         None
     }
 
-    fn action(&mut self, e: &Expr, rule: Span, each_step: bool, r: &mut Reading) -> Option<Action> {
-        let given = self.given(e, false, &ACTION)?;
-        match given.callback {
-            "stop" => Some(Action::Stop),
-            "print" => Some(Action::Print(self.message(&given, each_step, r)?)),
-            "notify" => {
-                let url = self.address(&given, "url")?;
-                let message = self.message(&given, each_step, r)?;
-                Some(Action::Notify { url, message })
-            }
-            "save" => {
-                let text = self.path(&given, "filepath", None)?;
-                let at = given.get("filepath").map_or(rule, |e| e.span);
-                Some(Action::Save {
-                    path: self.weights_path(&text, at, r.run, &PLACES, each_step)?,
-                    weights_only: self.flag(&given, "save_weights_only", false)?,
-                })
-            }
-            "set_lr" => {
-                self.adjustable(&given, r.run)?;
-                let Some(rate) = given.get("lr") else {
-                    return self.missing(&given, "lr", "set_lr(lr / 2)");
-                };
-                r.every_rate = true;
-                let step = r.step;
-                let rate = self.term(rate, r);
-                r.every_rate = false;
-                r.step = step;
-                Some(Action::SetRate(rate?))
-            }
-            _ => {
-                let monitor = self.monitor(&given, r.run, each_step)?;
-                let watched = Watched {
-                    metric: monitor.name,
-                    better: Some(monitor.better),
-                };
-                let known = r.watched.iter().position(|w| *w == watched);
-                Some(Action::RestoreBest(known.unwrap_or_else(|| {
-                    r.watched.push(watched);
-                    r.watched.len() - 1
-                })))
-            }
-        }
-    }
-
-    /// A text with values in braces.
-    fn message(&mut self, given: &Given, each_step: bool, r: &Reading) -> Option<Pattern> {
-        let Some(e) = given.get("message") else {
-            let example = match given.callback {
-                "print" => "print(\"epoch {epoch}: {loss:.3f}\")",
-                _ => "notify(\"http://localhost:9000\", \"epoch {epoch}: {loss:.3f}\")",
-            };
-            return self.missing(given, "message", example);
-        };
-        let text = match self.eval(e) {
-            Val::Str(s) => s,
-            Val::Error => return None,
-            v => {
-                return self.bad_value(
-                    "a message must be a string in quotes",
-                    e.span,
-                    &v.describe(),
-                );
-            }
-        };
-        let parsed = Pattern::parse(&text).map_err(Some).and_then(|pattern| {
-            self.fillable(&pattern, e.span, r.run, &PLACES, each_step)?;
-            Ok(pattern)
-        });
-        match parsed {
-            Ok(pattern) => Some(pattern),
-            Err(reason) => self.bad_value(
-                "values in a message are written like `{loss:.3f}`",
-                e.span,
-                &format!("a string in which {}", reason?),
-            ),
-        }
-    }
-
     fn is_a_const(&self, name: &str) -> bool {
         matches!(
             self.world.globals.get(name),
@@ -357,13 +327,98 @@ impl Elab<'_> {
     }
 }
 
-/// How actions are told from one another.
-const ACTION: Kin = Kin {
-    code: Code::E0633,
-    what: "action",
-    known: ACTIONS,
-    example: "stop",
-};
+fn notify(elab: &mut Elab, call: &CallArguments, r: &mut Reading) -> Option<Action> {
+    let url = reader(elab, call, r).given_url("url")?;
+    let example = "notify(\"http://localhost:9000\", \"epoch {epoch}: {loss:.3f}\")";
+    let message = message(elab, call, r, example)?;
+    Some(Action::Notify { url, message })
+}
+
+fn print(elab: &mut Elab, call: &CallArguments, r: &mut Reading) -> Option<Action> {
+    let example = "print(\"epoch {epoch}: {loss:.3f}\")";
+    Some(Action::Print(message(elab, call, r, example)?))
+}
+
+fn save(elab: &mut Elab, call: &CallArguments, r: &mut Reading) -> Option<Action> {
+    let mut args = reader(elab, call, r);
+    let text = args.path("filepath", None)?;
+    Some(Action::Save {
+        path: args.weights_path("filepath", &text, &PLACES, r.each_step)?,
+        weights_only: args.flag("save_weights_only", false)?,
+    })
+}
+
+fn set_lr(elab: &mut Elab, call: &CallArguments, r: &mut Reading) -> Option<Action> {
+    let mut args = reader(elab, call, r);
+    args.needs_settable_rate()?;
+    let Some(rate) = call.get("lr") else {
+        return args.missing("lr", "set_lr(lr / 2)");
+    };
+    r.every_rate = true;
+    let step = r.step;
+    let rate = elab.term(rate, r);
+    r.every_rate = false;
+    r.step = step;
+    Some(Action::SetRate(rate?))
+}
+
+fn restore_best(elab: &mut Elab, call: &CallArguments, r: &mut Reading) -> Option<Action> {
+    let monitor = reader(elab, call, r).monitor(r.each_step)?;
+    Some(Action::RestoreBest(r.place(Watched {
+        metric: monitor.name,
+        better: Some(monitor.better),
+    })))
+}
+
+fn reader<'r, 'a, 'w>(
+    elab: &'r mut Elab<'w>,
+    call: &'r CallArguments<'a>,
+    reading: &Reading<'r>,
+) -> Reader<'r, 'a, 'w> {
+    Reader {
+        elab,
+        call,
+        run: reading.run,
+    }
+}
+
+/// A text with values in braces.
+fn message(elab: &mut Elab, call: &CallArguments, r: &Reading, example: &str) -> Option<Pattern> {
+    let Some(e) = call.get("message") else {
+        return reader(elab, call, r).missing("message", example);
+    };
+    let text = match elab.eval(e) {
+        Val::Str(s) => s,
+        Val::Error => return None,
+        v => {
+            let rule = "a message must be a string in quotes";
+            return elab.bad_value(call.bad_value, rule, e.span, &v.describe());
+        }
+    };
+    let parsed = Pattern::parse(&text).map_err(Some).and_then(|pattern| {
+        elab.fillable(&pattern, e.span, r.run, &PLACES, r.each_step)?;
+        Ok(pattern)
+    });
+    match parsed {
+        Ok(pattern) => Some(pattern),
+        Err(reason) => {
+            let rule = "values in a message are written like `{loss:.3f}`";
+            let found = format!("a string in which {}", reason?);
+            elab.bad_value(call.bad_value, rule, e.span, &found)
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// The place of what is remembered of a metric.
+    fn place(&mut self, watched: Watched) -> usize {
+        let known = self.watched.iter().position(|w| *w == watched);
+        known.unwrap_or_else(|| {
+            self.watched.push(watched);
+            self.watched.len() - 1
+        })
+    }
+}
 
 fn comparison(op: BinaryOp) -> Option<Comparison> {
     Some(match op {

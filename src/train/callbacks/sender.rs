@@ -1,4 +1,4 @@
-//! RemoteMonitor, as Keras', and what sends it and the texts of `notify`.
+//! Sends the messages of RemoteMonitor and `notify`.
 //!
 //! Training never waits for the network: a thread of its own sends one message after the
 //! other, each with `TIMEOUT`; where more than `WAITING` are waiting, further ones are
@@ -8,10 +8,6 @@
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
-
-use super::Logs;
-use crate::spec::callbacks::Remote;
-use crate::spec::pattern::repr;
 
 /// For one message, from the look-up of the name to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,33 +31,6 @@ pub enum Body {
     /// A form of one field: its name, and its value as it is before it is encoded.
     Form(String, String),
     Json(String),
-}
-
-/// An epoch's logs, as Keras sends them; the error says what cannot be sent. `epoch` counts
-/// from 0.
-pub fn post(set: &Remote, epoch: usize, logs: &Logs) -> Result<Post, String> {
-    let mut text = format!("{{\"epoch\": {epoch}");
-    for (name, value) in logs.all() {
-        let number = match value {
-            x if x.is_finite() => repr(x),
-            x if set.send_as_json => {
-                return Err(format!("{name} is {x}, which JSON cannot represent"));
-            }
-            x if x.is_nan() => "NaN".into(),
-            x if x > 0.0 => "Infinity".into(),
-            _ => "-Infinity".into(),
-        };
-        text += &format!(", {}: {number}", serde_json::Value::from(name));
-    }
-    text += "}";
-    Ok(Post {
-        url: format!("{}{}", set.root, set.path),
-        headers: set.headers.clone(),
-        body: match set.send_as_json {
-            true => Body::Json(text),
-            false => Body::Form(set.field.clone(), text),
-        },
-    })
 }
 
 /// A text, in the form that chat programs take.

@@ -13,15 +13,20 @@
 //! made of blocks is the same on every machine. Each read of a column of a block checks its
 //! sum; a file that was cut off anywhere lacks its end, and is no packed file.
 
-use super::error::DataError;
-use super::table::{Column, ColumnData, Storage, Table, TextColumn};
-use crate::bytes::{Number, bytes_of_mut};
+pub mod cache;
+pub mod stream;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::bytes::{Number, bytes_of_mut};
+use crate::data::error::DataError;
+use crate::data::table::{Column, ColumnData, Storage, Table, TextColumn};
 
 /// Bytes that a block has at most, if it has more than one row.
 pub const BLOCK: usize = 512 << 10;

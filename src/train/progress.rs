@@ -4,7 +4,7 @@ use crate::data::batch::Costs;
 use crate::train::{RunError, Session};
 
 /// Told of a run's progress. Every method may do nothing.
-pub trait Watch {
+pub trait ProgressSink {
     /// Training starts: the first epoch and the last (from 1), steps in an epoch.
     fn start(&mut self, _first: usize, _last: usize, _steps: usize) {}
     /// `done` steps of epoch `epoch` (from 1) are done. Called after every step: it must
@@ -28,7 +28,7 @@ pub trait Watch {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Watch for Silent {}
+impl ProgressSink for Silent {}
 
 /// A line of the history. Values are in the order of `TrainSpec::metrics`.
 #[derive(Clone, Debug, PartialEq)]
