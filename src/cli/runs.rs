@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::cli::run::progress::{number, seconds};
+use crate::data::error::reason;
 use crate::train::output;
 
 #[derive(clap::Args, Debug)]
@@ -47,7 +48,11 @@ pub fn runs(args: &Args) -> Result<u8, Failure> {
             continue;
         }
         let entries = std::fs::read_dir(folder).map_err(|e| Failure::Usage {
-            message: format!("{}: cannot read the folder: {e}", folder.display()),
+            message: format!(
+                "{}: cannot read the folder: {}",
+                folder.display(),
+                reason(&e)
+            ),
             help: Some("`nnc run FILE.nn` creates runs".into()),
         })?;
         let below = entries.flatten().map(|e| e.path());

@@ -82,6 +82,11 @@ impl Progress {
         Ok(())
     }
 
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        self.bar = None;
+    }
+
     /// A line for people: on stdout, unless that is for programs.
     pub fn say(&self, text: &str) {
         if self.quiet {
@@ -262,9 +267,10 @@ fn bar_line(head: &str, done: usize, all: usize, mut cells: Vec<String>, left: &
     format!("{head} {bar} {done}/{all}  {}", cells.join("  "))
 }
 
-/// `0.41 s`, `12.3 s`, `2 min 05 s`
+/// `3 ms`, `0.41 s`, `12.3 s`, `2 min 05 s`
 pub fn seconds(s: f64) -> String {
     match s {
+        _ if s < 0.0095 => format!("{:.0} ms", s * 1000.0),
         _ if s < 9.995 => format!("{s:.2} s"),
         _ if s < 99.95 => format!("{s:.1} s"),
         _ => {
@@ -295,8 +301,8 @@ mod tests {
             assert_eq!(number(x), expected);
         }
         assert_eq!(
-            [0.4, 12.34, 125.0, 7300.0].map(seconds),
-            ["0.40 s", "12.3 s", "2 min 05 s", "2 h 01 min"]
+            [0.0031, 0.4, 12.34, 125.0, 7300.0].map(seconds),
+            ["3 ms", "0.40 s", "12.3 s", "2 min 05 s", "2 h 01 min"]
         );
     }
 
