@@ -115,7 +115,7 @@ fn read(folder: &Path) -> Run {
         Some(Value::Null) => "done".into(),
         Some(Value::String(by)) if by == "interrupted" || by == "limit" => "stopped".into(),
         Some(Value::String(by)) => format!("ended by {by}"),
-        _ => "incomplete".into(),
+        _ => "cut short".into(),
     };
     Run {
         folder: folder.to_owned(),

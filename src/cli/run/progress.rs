@@ -2,7 +2,7 @@
 //! events as JSON.
 //!
 //! ```text
-//! epoch 3/5 ━━━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.20 s left
+//! epoch 3/5 ━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.20 s left
 //! epoch 3/5  loss 0.0807 (val 0.0911)  accuracy 0.9755 (val 0.9722)  0.41 s
 //! ```
 
@@ -334,8 +334,8 @@ mod tests {
         assert_eq!(
             epoch_line(&many, &row(4, 3.456), 10),
             "epoch  9/10  loss 0.1235 (val 0.6543)  accuracy 0.1235 (val 0.6543)\n             \
-             top_k_categorical_accuracy 0.1235 (val 0.6543)  auc 0.1235 (val 0.6543)\n             \
-             3.46 s"
+             top_k_categorical_accuracy 0.1235 (val 0.6543)\n             \
+             auc 0.1235 (val 0.6543)  3.46 s"
         );
         for (names, took, last) in [(&two, 75.0, 100), (&two, 125.0, 1000), (&many, 0.01, 5)] {
             let line = epoch_line(names, &row(names.len(), took), last);
@@ -352,7 +352,7 @@ mod tests {
         let two = cells(&names(&["loss", "accuracy"]));
         assert_eq!(
             bar_line("epoch 3/5", 234, 469, two.clone(), "0.20 s"),
-            "epoch 3/5 ━━━━━━━━━─────────── 234/469  loss 0.1235  accuracy 0.1235  0.20 s left"
+            "epoch 3/5 ━━━━━━━━────────── 234/469  loss 0.1235  accuracy 0.1235  0.20 s left"
         );
         let many = cells(&names(&[
             "loss",
