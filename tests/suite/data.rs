@@ -488,7 +488,7 @@ fn broken_csv_is_refused() {
         (
             b"label\nsetosa\n",
             vec![named("label", Class(3))],
-            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class index 0..2 (read class names as a `text` column and number them with `fit labels`)",
+            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class index 0..2 (read class names as a `text` column and number them with a `labels` fit)",
         ),
         (
             b"label\n1.5\n",
