@@ -24,7 +24,7 @@ pub fn agreeing(n: impl TryInto<u64>, noun: &str) -> String {
     if n.try_into().is_ok_and(|n| n == 1) {
         return noun.into();
     }
-    let sibilant = ["s", "x", "z", "ch", "sh"];
+    let sibilant = ["s", "x", "z", "tch", "sh"];
     if sibilant.iter().any(|end| noun.ends_with(end)) {
         return format!("{noun}es");
     }
@@ -55,6 +55,8 @@ mod tests {
             (2, "class", "2 classes"),
             (12_345, "validation row", "12,345 validation rows"),
             (3, "entry", "3 entries"),
+            (2, "batch", "2 batches"),
+            (4, "epoch", "4 epochs"),
             (2, "array", "2 arrays"),
             (1_234_567, "hash", "1,234,567 hashes"),
         ];

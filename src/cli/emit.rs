@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::{console, load, prepare};
+use crate::data::error::reason;
 use crate::passes;
 use crate::span::SourceMap;
 use crate::spec::Programs;
@@ -97,8 +98,13 @@ fn compiled(args: &Args) -> Result<String, Failure> {
 /// The tree, even of a file with mistakes in it.
 fn ast(args: &Args) -> Result<u8, Failure> {
     let file = &args.common.file;
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::usage(format!("{}: cannot read the file: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        Failure::usage(format!(
+            "{}: cannot read the file: {}",
+            file.display(),
+            reason(&e)
+        ))
+    })?;
     let mut map = SourceMap::default();
     let id = map.add(file.display().to_string(), &*text, false);
     let (tree, errors) = syntax::parse(id, &text);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::common::{Failure, exit};
 use crate::cli::{console, load};
+use crate::data::error::reason;
 use crate::data::write::replace;
 use crate::diag::render::render;
 use crate::span::SourceMap;
@@ -29,7 +30,11 @@ pub fn fmt(args: &Args) -> Result<u8, Failure> {
             std::fs::read_to_string(path)
         };
         let text = text.map_err(|e| {
-            Failure::usage(format!("{}: cannot read the file: {e}", path.display()))
+            Failure::usage(format!(
+                "{}: cannot read the file: {}",
+                path.display(),
+                reason(&e)
+            ))
         })?;
         let Some(formatted) = formatted(path, &text) else {
             code = exit::PROGRAM;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::check::{self, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
 use crate::cli::console;
+use crate::data::error::reason;
 use crate::diag::render::{Style, render};
 use crate::diag::{Severity, json};
 use crate::ir::Graph;
@@ -122,7 +123,10 @@ fn source(common: &Common) -> Result<&str, Failure> {
     let file = &common.file;
     if let Err(e) = std::fs::File::open(file) {
         let file = file.display();
-        return Err(Failure::usage(format!("{file}: cannot open the file: {e}")));
+        return Err(Failure::usage(format!(
+            "{file}: cannot open the file: {}",
+            reason(&e)
+        )));
     }
     file.to_str().ok_or_else(|| {
         Failure::usage(format!(

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::cli::run::progress::{number, seconds};
+use crate::data::error::reason;
 use crate::spec::names;
 use crate::train::output;
 
@@ -48,7 +49,11 @@ pub fn runs(args: &Args) -> Result<u8, Failure> {
             continue;
         }
         let entries = std::fs::read_dir(folder).map_err(|e| Failure::Usage {
-            message: format!("{}: cannot read the folder: {e}", folder.display()),
+            message: format!(
+                "{}: cannot read the folder: {}",
+                folder.display(),
+                reason(&e)
+            ),
             help: Some("`nnc run FILE.nn` creates runs".into()),
         })?;
         let below = entries.flatten().map(|e| e.path());
@@ -111,7 +116,7 @@ fn read(folder: &Path) -> Run {
         Some(Value::Null) => "done".into(),
         Some(Value::String(by)) if by == "interrupted" || by == "limit" => "stopped".into(),
         Some(Value::String(by)) => format!("ended by {by}"),
-        _ => "incomplete".into(),
+        _ => "cut short".into(),
     };
     Run {
         folder: folder.to_owned(),

@@ -179,10 +179,14 @@ fn totals(
         };
         lines.push(format!("{name:<12} {:>10}  {what}", bytes(n)));
     }
+    let rows = count(rows, "row");
     lines.push(format!(
-        "compute      {:>10}  per training step ({}), {} per prediction batch",
-        flops(step),
-        count(rows, "row"),
+        "compute      {:>10}  per training step ({rows})",
+        flops(step)
+    ));
+    lines.push(format!(
+        "{:12} {:>10}  per prediction batch",
+        "",
         flops(predict)
     ));
     lines.join("\n")

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(weights(&rows, &column, 3).unwrap(), [6.0 / 9.0, 2.0, 1.0]);
         assert_eq!(
             weights(&rows[..4], &column, 3).unwrap_err().to_string(),
-            "class 2 of column `y` has no training row, so nothing says what it weighs"
+            "class 2 of column `y` has no training rows, so its weight is undefined"
         );
     }
 }

@@ -159,8 +159,8 @@ mod tests {
         assert_eq!(whole_rows(&[4, 0, 1, 2], &[&column]), [4, 1]);
         assert_eq!(
             fit(&column, &[2], Stand::Mean).unwrap_err().to_string(),
-            "feature 0 of column `x` has no value in the training rows: \
-             nothing says what to put where one is missing"
+            "feature 0 of column `x` has no values in the training set, \
+             so there is nothing to fill its missing values with"
         );
     }
 }

@@ -323,7 +323,7 @@ mod tests {
         let error = Table::new(vec![x.clone(), short]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "columns have different numbers of rows: `x` 2, `z` 1"
+            "columns have different numbers of rows: `x` has 2, `z` has 1"
         );
         let error = Table::new(vec![x.clone(), x]).unwrap_err();
         assert_eq!(

@@ -145,10 +145,10 @@ mod tests {
             f(&mut other);
             other.difference(&saved).unwrap()
         };
-        assert_eq!(changed(|i| i.seed = 3), "its seed is 1, now 3");
+        assert_eq!(changed(|i| i.seed = 3), "it was trained with seed 1, not 3");
         assert_eq!(
             changed(|i| i.fold = Some("2 of 3".into())),
-            "it holds out fold 1 of 3, this run fold 2 of 3"
+            "it holds out fold 1 of 3, but this run holds out fold 2 of 3"
         );
         let text = changed(|i| {
             i.program = "2".into();
@@ -156,19 +156,19 @@ mod tests {
         });
         assert_eq!(
             text,
-            "the program has changed: its line 3 was `b 2`, now it is `b 3`"
+            "the program changed: line 3 was `b 2`, but is now `b 3`"
         );
         let text = changed(|i| {
             i.program = "2".into();
             i.text = "a 1".into();
         });
-        assert_eq!(text, "the program has changed: its line 3, `b 2`, is gone");
+        assert_eq!(text, "the program changed: line 3, `b 2`, was removed");
         assert_eq!(
             changed(|i| i.program = "2".into()),
             "an imported file changed"
         );
         let text = changed(|i| i.data[0].1 = "12".into());
-        assert_eq!(text, "the data have changed: column x differs");
+        assert_eq!(text, "the data changed (column x)");
     }
 
     #[test]

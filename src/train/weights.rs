@@ -500,7 +500,7 @@ mod tests {
         bytes[last] ^= 4;
         std::fs::write(&path, bytes).unwrap();
         let error = WeightsFile::open(&path).unwrap().verify_checksum();
-        assert!(error.unwrap_err().to_string().contains("damaged"));
+        assert!(error.unwrap_err().to_string().contains("corrupt"));
     }
 
     #[test]
@@ -531,13 +531,13 @@ mod tests {
         let text = error.to_string().replace(path.to_str().unwrap(), "w");
         assert_eq!(
             text,
-            "w: these weights are not this model's\
+            "w: the weights do not match the model\
              \n  `dense/kernal` is missing (the file has `dense/kernel`)\
              \n  `dense/bias` is f64 [1] in the file, f32 [1] in the model\
              \n  `lstm/kernel_of_gates` is missing\
              \n  `mask` is u8 [3] in the file, u8 [4] in the model\
-             \n  `dense/kernel` is in the file, but the model has no such weights\
-             \n  `step` is in the file, but the model has no such weights"
+             \n  `dense/kernel` is in the file, but not in the model\
+             \n  `step` is in the file, but not in the model"
         );
     }
 
@@ -551,27 +551,27 @@ mod tests {
         let half = br#"{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}"#;
         let half = [(half.len() as u64).to_le_bytes().as_slice(), half, &[0, 0]].concat();
         let cases: [(&[u8], &str); 7] = [
-            (b"", "not a safetensors file: it has 0 bytes"),
+            (b"", "not a safetensors file: it has only 0 bytes"),
             (
                 &huge,
-                "not a safetensors file: its header would take 18446744073709551615 bytes of 10",
+                "not a safetensors file: its header declares 18446744073709551615 bytes, but the file has 10",
             ),
             (
                 &whole[..whole.len() - 1],
-                "not a safetensors file: its header declares 39 bytes of weights, but 38 follow",
+                "not a safetensors file: its header declares 39 bytes of weights, but the file has 38",
             ),
             (
                 &[&whole[..], &[0]].concat(),
-                "not a safetensors file: its header declares 39 bytes of weights, but 40 follow",
+                "not a safetensors file: its header declares 39 bytes of weights, but the file has 40",
             ),
             (b"\x02\0\0\0\0\0\0\0[]", "not a safetensors file: "),
             (
                 b"GIF89a and so on",
-                "not a safetensors file: its header would take",
+                "not a safetensors file: its header declares",
             ),
             (
                 &half,
-                "tensor `a` holds f16; weights are f32, f64, i32, u8 or bool",
+                "tensor `a` has type f16; weights must be f32, f64, i32, u8 or bool",
             ),
         ];
         for (bytes, expected) in cases {
@@ -602,10 +602,10 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert_eq!(error(&[t, t]), "two tensors are called `a`");
+        assert_eq!(error(&[t, t]), "two tensors are named `a`");
         assert_eq!(
             error(&[TensorRef { shape: &[3], ..t }]),
-            "tensor `a` [3]: 2 bytes are not its size"
+            "tensor `a` [3]: 2 bytes do not match its shape"
         );
         assert_eq!(
             error(&[TensorRef {

@@ -488,7 +488,7 @@ fn broken_csv_is_refused() {
         (
             b"label\nsetosa\n",
             vec![named("label", Class(3))],
-            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class index 0..2 (read class names as a `text` column and number them with `fit labels`)",
+            "E0916 x.csv:2: row 1, column `label`: found `setosa`, expected a class index 0..2 (read class names as a `text` column and number them with a `labels` fit)",
         ),
         (
             b"label\n1.5\n",
@@ -498,12 +498,12 @@ fn broken_csv_is_refused() {
         (
             b"a,b\n1,2\n3\n",
             f32s("a"),
-            "E0912 x.csv:3: row 2 has 1 field, expected 2 fields",
+            "E0912 x.csv:3: row 2 has 1 field, expected 2",
         ),
         (
             b"a,b\n1,2,3\n",
             f32s("a"),
-            "E0912 x.csv:2: row 1 has 3 fields, expected 2 fields",
+            "E0912 x.csv:2: row 1 has 3 fields, expected 2",
         ),
         (
             b"a,b\n1,2\n\"3,4\n5,6\n",
@@ -833,7 +833,7 @@ fn broken_npy_is_refused() {
         ),
         (
             &npy("<f8", false, "(4000000000, 1000)", &[0; 8]),
-            "E0908 x.npy: the file should have 320,000,000,000",
+            "E0908 x.npy: the file should have 32,000,000,000,082 bytes",
         ),
         (
             &npy("|u1", false, "()", &[0]),
@@ -981,7 +981,7 @@ fn a_column_survives_npy() {
     let text = Column::new("t", vec![], ColumnData::Text(["a"].into_iter().collect())).unwrap();
     assert_eq!(
         write_npy(&path, &text).unwrap_err().to_string(),
-        "column `t` holds text; an npy file needs numbers"
+        "column `t` holds text, but an npy file needs numbers"
     );
 }
 

@@ -406,13 +406,13 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
             &[Act::Status(500)],
             "E0972",
             3,
-            "answers 500 (Internal Server Error)",
+            "returned 500 (Internal Server Error)",
         ),
         (
             &[Act::Cut(40_000)],
             "E0973",
             3,
-            "ended after 40000 of 100000 bytes",
+            "closed after 40,000 of 100,000 bytes",
         ),
         (
             &[Act::Stall(40_000)],
@@ -420,7 +420,7 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
             3,
             "no data for 0.15 s, after 40,000 of 100,000",
         ),
-        (&[Act::Stall(0)], "E0974", 3, "after 0 of 100000"),
+        (&[Act::Stall(0)], "E0974", 3, "after 0 of 100,000 bytes"),
         (
             &[Act::Short],
             "E0975",

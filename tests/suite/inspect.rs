@@ -99,8 +99,8 @@ fn all_of_it_is_in_json() {
         "measured.svg",
         "said.svg",
         "vocab-lengths.svg",
-        "fed-x.png",
-        "fed-c.png",
+        "input-x.png",
+        "input-c.png",
         "inspect.html",
     ];
     assert_eq!(written, expected.map(|f| format!("o/{f}")));
@@ -121,7 +121,7 @@ fn what_is_written_can_be_read_and_the_page_needs_nothing_else() {
     assert_eq!(all.get_pixel(6, 60).0, [0; 3]);
     assert_eq!(all.get_pixel(66, 4 + 14 + 2).0, [200; 3]);
     // the same as fed, brightest where the model has its largest number
-    for name in ["fed-x.png", "fed-c.png"] {
+    for name in ["input-x.png", "input-c.png"] {
         let fed = image::load_from_memory(&read(name)).unwrap().into_rgb8();
         assert_eq!(fed.dimensions().0, 3 * 60 + 4);
         assert_eq!(

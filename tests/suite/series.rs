@@ -92,7 +92,7 @@ fn windows_stay_within_their_part() {
     let predicted = place.nnc("predict toy.nn --weights w/weights.safetensors --input new.csv");
     assert_eq!(out(&predicted).lines().count(), 1 + 2);
     assert!(
-        err(&predicted).contains("2 rows have too few before them"),
+        err(&predicted).contains("skipped the first 2 rows"),
         "{}",
         err(&predicted)
     );

@@ -161,7 +161,7 @@ fn threads_and_interruptions_make_no_difference_and_a_file_is_parsed_once() {
     let output = place.nnc("run s.nn --resume three --epochs 3");
     let (_, told) = said(&output);
     assert!(
-        told.contains("what the file of `train` holds differs"),
+        told.contains("the data changed (what the file of `train` holds)"),
         "{told}"
     );
 }
@@ -210,7 +210,7 @@ fn a_cache_without_room_leaves_nothing() {
     let (_, told) = said(&output);
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(
-        told.contains("error[E0903]") && told.contains(".rows: cannot write it"),
+        told.contains("error[E0903]") && told.contains(".rows: cannot write the file"),
         "{told}"
     );
     assert_eq!(place.entries(), Vec::<PathBuf>::new());
@@ -246,7 +246,7 @@ fn a_stream_is_looked_at_and_predicted_as_a_table_is() {
     fs::write(place.path("more.csv"), text(9000)).unwrap();
     let predict = "predict s.nn --weights one/weights.safetensors --input more.csv";
     let (_, told) = place.fine(&format!("{predict} --output p.csv"));
-    assert!(told.contains("9000 rows -> p.csv"), "{told}");
+    assert!(told.contains("wrote 9,000 predictions to p.csv"), "{told}");
     let (whole, _) = place.fine(predict);
     assert_eq!(whole.lines().count(), 9001);
     assert!(fs::read_to_string(place.path("p.csv")).unwrap() == whole);

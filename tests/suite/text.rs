@@ -329,7 +329,7 @@ fn broken_texts_are_refused_with_their_place() {
         ),
         (
             put(whole.len(), b"1\t\"never closed\n"),
-            "[E0919]: reviews.tsv:102: a quote is opened",
+            "[E0919]: reviews.tsv:102: the row that starts here opens a quote",
         ),
         (
             put(line(3), b"yes\tfine\n"),
@@ -412,5 +412,5 @@ fn classes_in_words_become_numbers_in_order() {
     );
     fine(folder.path(), &["run", "d.nn", "--out", "p"]);
     put("d.nn", &program("index(names)", "3", ", classes = 3"));
-    assert!(said(&["run", "d.nn"]).contains("[E0935]: column `kind` has 4 different texts"));
+    assert!(said(&["run", "d.nn"]).contains("[E0935]: column `kind` has 4 distinct labels"));
 }

@@ -303,7 +303,9 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         let error = resume(&path, &mut second, &mut none, &other).unwrap_err();
         assert_eq!(error.code(), Code::E0956);
         assert!(
-            error.to_string().contains("its seed is 5, now 6"),
+            error
+                .to_string()
+                .contains("it was trained with seed 5, not 6"),
             "{error}"
         );
     }

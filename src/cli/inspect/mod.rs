@@ -171,12 +171,12 @@ pub fn inspect(args: &Args) -> Result<u8, Failure> {
 }
 
 impl Inspected<'_> {
-    /// `rows 16,000 train / 4,000 val / 5,000 test`
+    /// `16,000 train / 4,000 val / 5,000 test rows`
     fn counted(&self) -> String {
         let counted: Vec<String> = (self.parts.iter())
             .map(|(p, n)| format!("{} {}", thousands(*n), p.name()))
             .collect();
-        format!("rows {}", counted.join(" / "))
+        format!("{} rows", counted.join(" / "))
     }
 
     fn text(&self) -> String {

@@ -183,7 +183,7 @@ fn words(w: &Words, most: usize, files: &mut Files) -> Result<String, RunError> 
         "<div class=\"beside\"><figure class=\"one\">{lengths}</figure>"
     );
     files.push((format!("{}-lengths.svg", w.name()), lengths.into_bytes()));
-    let heads = ["percentile", "tokens", "texts covered"];
+    let heads = ["text length", "tokens", "texts covered"];
     out += &table(&heads, &w.cover(), "numbers");
     out += "</div><div class=\"beside\">";
     let (often, seldom) = w.ends(most);

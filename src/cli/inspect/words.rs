@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::short;
 use crate::cli::common::Failure;
+use crate::cli::console;
 use crate::data::Table;
 use crate::data::fitted::statistics::Lengths;
 use crate::data::text::{Numbering, Vocabulary, Word};
@@ -157,8 +158,8 @@ impl<'a> Words<'a> {
         let usual = [
             ("mean", l.mean()),
             ("median", l.percentile(50.0)),
-            ("95 %", l.percentile(95.0)),
-            ("99 %", l.percentile(99.0)),
+            ("95th percentile", l.percentile(95.0)),
+            ("99th percentile", l.percentile(99.0)),
             ("mean + 2 std", l.mean() + 2.0 * l.std()),
             ("max", l.max()),
         ];
@@ -185,34 +186,38 @@ impl<'a> Words<'a> {
 }
 
 pub fn words_text(w: &Words, most: usize) -> String {
-    let list = |words: Vec<Vec<String>>| {
-        let shown: Vec<String> = (words.iter())
-            .map(|w| format!("{} {} (id {}, in {})", w[0], w[2], w[1], w[3]))
+    let list = |head: &str, words: Vec<Vec<String>>| {
+        let mut shown: Vec<String> = (words.iter())
+            .map(|w| format!("{} {} (id {}, texts {})", w[0], w[2], w[1], w[3]))
             .collect();
-        shown.join(", ")
+        if let Some(first) = shown.first_mut() {
+            *first = format!("{head}{first}");
+        }
+        console::wrapped(&shown, ", ", head.len())
     };
     let mut text = format!("{}: {}", w.name, w.head());
     let (often, seldom) = w.ends(most);
     if !often.is_empty() {
-        text += &format!("\n  most frequent   {}", list(often));
+        text += &format!("\n{}", list("  most frequent   ", often));
     }
     if !seldom.is_empty() {
-        text += &format!("\n  least frequent  {}", list(seldom));
+        text += &format!("\n{}", list("  least frequent  ", seldom));
     }
     let l = &w.lengths;
     let (mean, std) = (l.mean(), l.std());
-    text += &format!(
-        "\n  tokens per text {} .. {}, mean {} ± {}, median {}, 95 % {}, 99 % {}, mean + 2 std {} ({:.1} % of texts are at most this long)",
-        short(l.min()),
-        short(l.max()),
-        short(mean),
-        short(std),
-        short(l.percentile(50.0)),
-        short(l.percentile(95.0)),
-        short(l.percentile(99.0)),
-        short(mean + 2.0 * std),
-        100.0 * l.share_up_to(mean + 2.0 * std),
-    );
+    let facts = [
+        format!("  tokens per text {} .. {}", short(l.min()), short(l.max())),
+        format!("mean {} ± {}", short(mean), short(std)),
+        format!("median {}", short(l.percentile(50.0))),
+        format!("95 % {}", short(l.percentile(95.0))),
+        format!("99 % {}", short(l.percentile(99.0))),
+        format!(
+            "mean + 2 std {} ({:.1} % of texts are at most this long)",
+            short(mean + 2.0 * std),
+            100.0 * l.share_up_to(mean + 2.0 * std)
+        ),
+    ];
+    text += &format!("\n{}", console::wrapped(&facts, ", ", 18));
     text += &bars(l);
     for (name, length, share) in &w.padded {
         text += &format!(
@@ -250,7 +255,10 @@ fn bars(lengths: &Lengths) -> String {
         let range = match i {
             BARS => format!(">= {}", short(from)),
             _ if step == 1.0 => short(from),
-            _ => format!("{} .. {}", short(from), short(from + step - 1.0)),
+            _ => {
+                let to = (from + step - 1.0).min(lengths.max());
+                format!("{} .. {}", short(from), short(to))
+            }
         };
         text += &format!("\n  {range:>16}  {bar}{}", thousands(*n));
     }

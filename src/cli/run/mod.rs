@@ -146,9 +146,12 @@ pub fn one(
         out.withdraw();
         let code = failure.report(common.json);
         let states = Checkpoints::new(&loaded.train.callbacks, out.folder());
-        if matches!(failure, Failure::Run(_) | Failure::Placed(_))
-            && states.newest(&out.weights()).0.is_some()
-        {
+        let failed = match failure {
+            Failure::Run(error) => !matches!(**error, RunError::Resume { .. }),
+            Failure::Placed(_) => true,
+            Failure::Program | Failure::Usage { .. } => false,
+        };
+        if failed && states.newest(&out.weights()).0.is_some() {
             console::note(&format!(
                 "the last checkpoint is intact; resume from it with:\n  nnc run {} --resume {}",
                 arguments(args),
@@ -251,6 +254,7 @@ fn train(
         }
         trained => trained?,
     };
+    progress.clear();
     save_state(
         &out.weights(),
         &mut session,

@@ -2,7 +2,7 @@
 //! events as JSON.
 //!
 //! ```text
-//! epoch 3/5 ━━━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.20 s left
+//! epoch 3/5 ━━━━━━━━────────── 234/469  loss 0.0812  accuracy 0.9751  0.20 s left
 //! epoch 3/5  loss 0.0807 (val 0.0911)  accuracy 0.9755 (val 0.9722)  0.41 s
 //! ```
 
@@ -80,6 +80,11 @@ impl Progress {
         let file = OpenOptions::new().create(true).append(true).open(path);
         self.log = RefCell::new(Some(file.map_err(fail)?));
         Ok(())
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        self.bar = None;
     }
 
     /// A line for people: on stdout, unless that is for programs.
@@ -262,9 +267,10 @@ fn bar_line(head: &str, done: usize, all: usize, mut cells: Vec<String>, left: &
     format!("{head} {bar} {done}/{all}  {}", cells.join("  "))
 }
 
-/// `0.41 s`, `12.3 s`, `2 min 05 s`
+/// `3 ms`, `0.41 s`, `12.3 s`, `2 min 05 s`
 pub fn seconds(s: f64) -> String {
     match s {
+        _ if s < 0.0095 => format!("{:.0} ms", s * 1000.0),
         _ if s < 9.995 => format!("{s:.2} s"),
         _ if s < 99.95 => format!("{s:.1} s"),
         _ => {
@@ -295,8 +301,8 @@ mod tests {
             assert_eq!(number(x), expected);
         }
         assert_eq!(
-            [0.4, 12.34, 125.0, 7300.0].map(seconds),
-            ["0.40 s", "12.3 s", "2 min 05 s", "2 h 01 min"]
+            [0.0031, 0.4, 12.34, 125.0, 7300.0].map(seconds),
+            ["3 ms", "0.40 s", "12.3 s", "2 min 05 s", "2 h 01 min"]
         );
     }
 
@@ -328,8 +334,8 @@ mod tests {
         assert_eq!(
             epoch_line(&many, &row(4, 3.456), 10),
             "epoch  9/10  loss 0.1235 (val 0.6543)  accuracy 0.1235 (val 0.6543)\n             \
-             top_k_categorical_accuracy 0.1235 (val 0.6543)  auc 0.1235 (val 0.6543)\n             \
-             3.46 s"
+             top_k_categorical_accuracy 0.1235 (val 0.6543)\n             \
+             auc 0.1235 (val 0.6543)  3.46 s"
         );
         for (names, took, last) in [(&two, 75.0, 100), (&two, 125.0, 1000), (&many, 0.01, 5)] {
             let line = epoch_line(names, &row(names.len(), took), last);
@@ -346,7 +352,7 @@ mod tests {
         let two = cells(&names(&["loss", "accuracy"]));
         assert_eq!(
             bar_line("epoch 3/5", 234, 469, two.clone(), "0.20 s"),
-            "epoch 3/5 ━━━━━━━━━─────────── 234/469  loss 0.1235  accuracy 0.1235  0.20 s left"
+            "epoch 3/5 ━━━━━━━━────────── 234/469  loss 0.1235  accuracy 0.1235  0.20 s left"
         );
         let many = cells(&names(&[
             "loss",

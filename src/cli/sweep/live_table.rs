@@ -72,16 +72,15 @@ impl Board {
             true => " (all combinations)",
             false => "",
         };
-        self.say(&format!(
-            "{}, {} {}; {}{rungs}{all}, {} in parallel, seed {}, in {}",
+        let facts = [
             spec.search.method.text(),
-            spec.goal.verb(),
-            spec.goal.name,
-            count(sweep.plan.planned(), "trial"),
-            self.jobs,
-            spec.search.seed.unwrap_or(sweep.seed),
-            sweep.folder.path().display(),
-        ));
+            format!("{} {}", spec.goal.verb(), spec.goal.name),
+            format!("{}{rungs}{all}", count(sweep.plan.planned(), "trial")),
+            format!("{} in parallel", self.jobs),
+            format!("seed {}", spec.search.seed.unwrap_or(sweep.seed)),
+            format!("in {}", sweep.folder.path().display()),
+        ];
+        self.say(&console::wrapped(&facts, ", ", 2));
         if !sweep.records.is_empty() {
             self.say(&format!(
                 "resuming: {} already done",
@@ -181,7 +180,7 @@ impl Board {
         let left = left(sweep, running, self.jobs)
             .map_or_else(String::new, |s| format!(", {} left", seconds(s)));
         let state = format!(
-            "{}/{all} done{failures}, running {}{left}",
+            "{}/{all} done{failures}, running trials {}{left}",
             sweep.records.len(),
             now.join(", ")
         );
@@ -334,7 +333,7 @@ pub fn values_text(record: &Record) -> String {
 fn leaderboard(sweep: &Sweep, records: &[&Record]) -> Table {
     let spec = sweep.plan.spec();
     let mut table = runs::table();
-    let head = ["".to_owned(), "trial".into(), spec.goal.name.clone()];
+    let head = ["rank".to_owned(), "trial".into(), spec.goal.name.clone()];
     let axes = spec.axes.iter().map(|a| a.name.clone());
     let rest = ["epochs", "time"].map(str::to_owned);
     table.set_header(head.into_iter().chain(axes).chain(rest));

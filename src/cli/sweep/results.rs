@@ -144,8 +144,8 @@ fn table(sweep: &Sweep) -> Result<Vec<u8>, Failure> {
 fn state(sweep: &Sweep, record: &Record) -> String {
     match (&record.failed, &record.ended) {
         (Some(reason), _) => format!("failed: {reason}"),
-        (None, Some(by)) => format!("stopped by {by}"),
-        (None, None) if !sweep.is_whole(record) => "pruned".into(),
+        (None, Some(by)) => format!("ended by {by}"),
+        (None, None) if !sweep.is_whole(record) => "stopped".into(),
         (None, None) => "done".into(),
     }
 }
@@ -262,7 +262,7 @@ const ROWS: usize = 200;
 
 fn html_table(sweep: &Sweep, ranked: &[&Record]) -> String {
     let spec = sweep.plan.spec();
-    let mut out = String::from("<div class=\"wide\"><table><tr><th></th><th>trial</th>");
+    let mut out = String::from("<div class=\"wide\"><table><tr><th>rank</th><th>trial</th>");
     let axes = spec.axes.iter().map(|a| a.name.as_str());
     for name in [spec.goal.name.as_str()]
         .into_iter()

@@ -569,7 +569,7 @@ mod tests {
         assert_eq!(new(vec![0], 0).unwrap().code(), Code::E0931);
         assert_eq!(
             new(vec![], 1).unwrap().to_string(),
-            "nothing to batch: no rows are chosen"
+            "nothing to batch: no rows are selected"
         );
         assert_eq!(
             new(vec![1, 5], 1).unwrap().to_string(),

@@ -351,7 +351,7 @@ mod tests {
         let column = Column::new("x", vec![], ColumnData::U8(vec![1, 2])).unwrap();
         assert_eq!(
             statistics(&column, &[], Over::All).unwrap_err().to_string(),
-            "nothing to fit: no rows are chosen"
+            "nothing to fit: no rows are selected"
         );
         assert_eq!(
             statistics(&column, &[2], Over::All).unwrap_err().code(),

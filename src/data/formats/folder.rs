@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(
             found.expect(2).unwrap_err().to_string(),
             format!(
-                "{}: it holds 1 class, `pos`, but class[2] takes 2",
+                "{}: it has 1 class, `pos`, but class[2] takes 2",
                 of.path().display()
             )
         );
@@ -262,11 +262,11 @@ mod tests {
                 .to_string()
                 .replace(&format!("{}: ", of.path().display()), "")
         };
-        assert_eq!(refused(&[".txt"], None), "there is no .txt file in it");
+        assert_eq!(refused(&[".txt"], None), "it has no .txt files");
         let names = ["clas".to_owned()];
         assert_eq!(
             refused(&[".md"], Some(&names)),
-            "there is no folder `clas` in it (did you mean `class`?)"
+            "it has no folder `clas` (did you mean `class`?)"
         );
         let error = Folder::of_classes(&of.path().join("class"), &[".md"], None);
         assert_eq!(error.unwrap_err().code(), Code::E0946);

@@ -103,7 +103,7 @@ mod tests {
         let error = fold(&rows[..3], (0, 5), None, None, 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the part `fold 5` of the split would be empty: one of 5 folds of 3 rows"
+            "the split leaves `fold 5` empty: one of 5 folds of 3 rows"
         );
     }
 }

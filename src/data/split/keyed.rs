@@ -139,7 +139,7 @@ mod tests {
             by_value(&[0, 1, 2], &["train", "test"], &column)
                 .unwrap_err()
                 .to_string(),
-            "row 3, column `part`: `dev` is none of the parts of the split: \"train\", \"test\""
+            "row 3, column `part`: `dev` does not name a part of the split; expected \"train\", \"test\""
         );
     }
 }

@@ -326,42 +326,42 @@ mod tests {
             (
                 10,
                 &[Fraction(0.5), Fraction(0.4)],
-                "the parts of the split take 90%; together they must take all of the 10 rows",
+                "the split uses 90%; together its parts must take all of the 10 rows",
             ),
             (
                 10,
                 &[Fraction(0.8), Fraction(0.4)],
-                "the parts of the split take 120%; together they must take all of the 10 rows",
+                "the split uses 120%; together its parts must take all of the 10 rows",
             ),
             (
                 10,
                 &[Count(3), Count(4)],
-                "the parts of the split take 70%; together they must take all of the 10 rows",
+                "the split uses 70%; together its parts must take all of the 10 rows",
             ),
             (
                 3,
                 &[Fraction(0.9), Fraction(0.1)],
-                "the part `b` of the split would be empty: 10% of 3 rows",
+                "the split leaves `b` empty: 10% of 3 rows",
             ),
             (
                 10,
                 &[Count(10), Rest],
-                "the part `b` of the split would be empty: the rest of 10 rows",
+                "the split leaves `b` empty: the rest of 10 rows",
             ),
             (
                 10,
                 &[Rest, Rest],
-                "the part `b` takes the rest: only one part can take the rest",
+                "the split gives `b` the rest: only one part can take the rest",
             ),
             (
                 10,
                 &[Fraction(1.5), Rest],
-                "the part `a` takes 150%: a fraction is from 0% to 100%",
+                "the split gives `a` 150%: a fraction must be between 0% and 100%",
             ),
             (
                 10,
                 &[Fraction(f64::NAN), Rest],
-                "the part `a` takes NaN%: a fraction is from 0% to 100%",
+                "the split gives `a` NaN%: a fraction must be between 0% and 100%",
             ),
         ];
         for (n, shares, expected) in cases {
@@ -372,7 +372,7 @@ mod tests {
         let error = split(&[0, 1, 2, 3], &parts(&[("all", Rest)]), Some(&reals), 0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "column `x` holds f32; a split or balance by classes needs one whole number a row"
+            "column `x` holds f32, but a split or balance by classes needs one integer per row"
         );
     }
 

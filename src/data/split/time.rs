@@ -164,7 +164,7 @@ mod tests {
             by_time(&[0, 1, 2, 3, 4], &parts, &when)
                 .unwrap_err()
                 .to_string(),
-            "row 2, column `when`: `soon` is no time; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z"
+            "row 2, column `when`: `soon` is not a date; expected a number, or a date such as 2024-05-31 or 2024-05-31T13:00:00Z"
         );
     }
 }

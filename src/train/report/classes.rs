@@ -129,8 +129,7 @@ fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     let shares = format!("{}_shares", of.name);
     let names = of.class_names(counts.len());
     Ok(Shown {
-        caption: of
-            .caption("Left: counts. Right: each row normalized to 1 (recall on the diagonal)."),
+        caption: of.caption("Counts, then each row normalized to 1 (recall on the diagonal)."),
         pictures: vec![
             (
                 of.name.clone(),
@@ -196,7 +195,7 @@ fn classification(of: &Subject, p: &Predictions) -> Shown {
     let classes = scores.classes.iter().enumerate();
     let mut rows: Vec<Vec<String>> = classes.map(|(c, s)| cells(of.class(c), s)).collect();
     rows.push(vec![
-        "accuracy".into(),
+        "overall accuracy".into(),
         String::new(),
         String::new(),
         format!("{:.2}", scores.accuracy),
@@ -230,7 +229,7 @@ fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     }];
     let told = RankedLabels {
         title: of.title("ROC curve"),
-        axes: ["false positive rate", "true positive rate"],
+        axes: ["False positive rate", "True positive rate"],
         area: "ROC AUC",
         caption: "One-vs-rest, over all thresholds. AUC in the legend (\"-\": undefined, the class \
                   has no or all rows).",
@@ -253,7 +252,7 @@ fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     };
     let told = RankedLabels {
         title: of.title("Precision-recall curve"),
-        axes: ["recall", "precision"],
+        axes: ["Recall", "Precision"],
         area: "Average precision",
         caption: "One-vs-rest, over all thresholds. Average precision in the legend.",
     };

@@ -205,7 +205,7 @@ fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Show
     let rows: Vec<Vec<String>> = all.iter().map(Tally::row).collect();
     let lines: Vec<Vec<String>> = rows.iter().take(LINES).map(|r| without(r, 1)).collect();
     let mut text = terminal::table(
-        &["", "min", "", "max", "mean", "std", "zeros"],
+        &["", "min", "", "max", "mean", "std", "zero"],
         &lines,
         &[0, 2],
     );
@@ -221,7 +221,7 @@ fn shown(name: &str, title: &str, caption: String, all: &[Tally]) -> Result<Show
         caption,
         pictures: vec![(name.into(), charts::histograms(title, &panels)?)],
         body: page::table(
-            &["", "shape", "min", "max", "mean", "std", "zeros"],
+            &["", "shape", "min", "max", "mean", "std", "zero"],
             &rows.iter().map(|r| without(r, 3)).collect::<Vec<_>>(),
             "",
         ),

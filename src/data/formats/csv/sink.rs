@@ -113,7 +113,7 @@ impl Sink {
                 }
                 None if number(value).is_none() && !value.is_empty() => {
                     return bad(format!(
-                        "a class index 0..{} (read class names as a `text` column and number them with `fit labels`)",
+                        "a class index 0..{} (read class names as a `text` column and number them with a `labels` fit)",
                         classes.saturating_sub(1)
                     ));
                 }
