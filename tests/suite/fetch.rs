@@ -417,7 +417,12 @@ fn what_cannot_be_fetched_says_why_and_leaves_nothing() {
             1,
             "expected 100,000 bytes, but the server reports 99,999 bytes",
         ),
-        (&[Act::Long], "E0975", 1, "expected 100,000 bytes, but the server sends more"),
+        (
+            &[Act::Long],
+            "E0975",
+            1,
+            "expected 100,000 bytes, but the server sends more",
+        ),
         (
             &[Act::Wrong],
             "E0976",

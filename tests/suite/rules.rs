@@ -129,7 +129,9 @@ fn actions_act_on_a_run() {
         "{messages:?}"
     );
     assert!(
-        of(6).iter().any(|m| m.starts_with("restored the best weights")),
+        of(6)
+            .iter()
+            .any(|m| m.starts_with("restored the best weights")),
         "{messages:?}"
     );
     assert_eq!(of(8).last().unwrap(), &"stopped in epoch 8, after step 32");

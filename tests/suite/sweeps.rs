@@ -364,7 +364,11 @@ fn wrong_use_is_told() {
     fs::write(place.path().join("plain.nn"), PROGRAM).unwrap();
     let cases = [
         ("sweep plain.nn", 2, "has no `sweep` block"),
-        ("sweep toy.nn --set width=3", 2, "`width` is varied by the sweep"),
+        (
+            "sweep toy.nn --set width=3",
+            2,
+            "`width` is varied by the sweep",
+        ),
         ("sweep toy.nn --trials 0", 2, "0"),
         ("sweep toy.nn --jobs 0", 2, "0"),
         ("sweep toy.nn --resume", 2, "there is no sweep of `toy`"),
