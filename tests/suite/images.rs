@@ -7,11 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use image::{GrayImage, Luma, Rgb, RgbImage};
 use nnc::data::augment::{Affine, Augment, Drawn, Size, brighten, resample, shift_channels};
 use nnc::data::formats::csv::{ColumnSpec, Select};
 use nnc::data::formats::folder::Folder;
-use nnc::data::formats::images::{ENDINGS, ImageOptions, read_images};
+use nnc::data::formats::images::{ENDINGS, ImageOptions, Pixels, decode, encode_png, read_images};
 use nnc::data::formats::npy::write_npy;
 use nnc::data::{Batches, Column, ColumnData, DataError, ElementType, Order, Table, Taken};
 use nnc::spec::Interpolation;
@@ -237,6 +236,27 @@ train Shapes on shapes {
 }
 "#;
 
+fn rgb(width: usize, height: usize, pixel: impl Fn(usize, usize) -> [u8; 3]) -> Pixels {
+    let pixels = (0..width * height).flat_map(|i| pixel(i % width, i / width));
+    Pixels {
+        width,
+        height,
+        channels: 3,
+        bytes: pixels.collect(),
+    }
+}
+
+fn save(path: &Path, image: &Pixels) {
+    if path.extension().is_some_and(|e| e == "jpg") {
+        let (width, height) = (image.width as u16, image.height as u16);
+        jpeg_encoder::Encoder::new_file(path, 90)
+            .and_then(|to| to.encode(&image.bytes, width, height, jpeg_encoder::ColorType::Rgb))
+            .unwrap();
+    } else {
+        encode_png(fs::File::create(path).unwrap(), image).unwrap();
+    }
+}
+
 const AUGMENTED: &str = "image |> augment(rotation_range = 20, width_shift_range = 0.1, brightness_range = [0.5, 1.5], save_to = \"seen\", save_count = 3)";
 
 /// 30 images of 2 classes, PNG and JPEG, of several sizes; `run.nn` augments them, `plain.nn`
@@ -246,18 +266,18 @@ fn shapes() -> TempDir {
     for (class, name) in ["bars", "dots"].iter().enumerate() {
         let below = folder.path().join("shapes").join(name);
         fs::create_dir_all(&below).unwrap();
-        for i in 0..15u32 {
+        for i in 0..15usize {
             let (width, height) = if i % 3 == 0 { (8, 8) } else { (11, 9 + i % 2) };
-            let image = RgbImage::from_fn(width, height, |x, y| {
+            let image = rgb(width, height, |x, y| {
                 let on = if class == 0 {
                     x % 4 < 2
                 } else {
                     x % 4 < 2 && y % 4 < 2
                 };
-                Rgb([if on { 200 } else { 20 }, (i * 9) as u8, (x * 7 + y) as u8])
+                [if on { 200 } else { 20 }, (i * 9) as u8, (x * 7 + y) as u8]
             });
             let kind = if i % 5 == 1 { "jpg" } else { "png" };
-            image.save(below.join(format!("{i:02}.{kind}"))).unwrap();
+            save(&below.join(format!("{i:02}.{kind}")), &image);
         }
     }
     let program = |images: &str| PROGRAM.replace("AUGMENTED", images);
@@ -355,8 +375,8 @@ fn a_run_with_augmentation_depends_on_no_number_of_threads_and_resumes_in_an_epo
         .collect();
     saved.sort();
     assert_eq!(saved.len(), 3);
-    let size = image::open(&saved[0]).unwrap();
-    assert_eq!((size.width(), size.height()), (8, 8));
+    let first = decode(&fs::read(&saved[0]).unwrap()).unwrap();
+    assert_eq!((first.width, first.height), (8, 8));
     let same = |p: &Path| {
         fs::read(p).unwrap() == fs::read(at.join("b/seen").join(p.file_name().unwrap())).unwrap()
     };
@@ -408,11 +428,8 @@ fn a_folder_of_images_is_read_class_by_class_in_alphabetical_order() {
         (Some("bars/01.jpg"), Some("dots/14.png"))
     );
     // an image of the size asked for is as it is in the file
-    let first = image::open(at.join("bars/00.png")).unwrap().to_rgb8();
-    assert_eq!(
-        one.columns()[0].as_bytes().unwrap()[..192],
-        first.as_raw()[..]
-    );
+    let first = decode(&fs::read(at.join("bars/00.png")).unwrap()).unwrap();
+    assert_eq!(one.columns()[0].as_bytes().unwrap()[..192], first.bytes[..]);
     let names = [wanted("label", ElementType::Text, &[])];
     let names = read(&at, 2, &names).unwrap();
     let ColumnData::Text(names) = names.columns()[0].data() else {
@@ -426,12 +443,13 @@ fn images_are_brought_to_a_size_and_to_grey() {
     let folder = tempfile::tempdir().unwrap();
     let class = folder.path().join("a");
     fs::create_dir(&class).unwrap();
-    GrayImage::from_fn(4, 2, |x, y| Luma([(x * 40 + y * 100) as u8]))
-        .save(class.join("0.png"))
-        .unwrap();
-    RgbImage::from_pixel(4, 2, Rgb([10, 200, 60]))
-        .save(class.join("1.png"))
-        .unwrap();
+    let grey = Pixels {
+        channels: 1,
+        bytes: vec![0, 40, 80, 120, 100, 140, 180, 220],
+        ..rgb(4, 2, |_, _| [0; 3])
+    };
+    save(&class.join("0.png"), &grey);
+    save(&class.join("1.png"), &rgb(4, 2, |_, _| [10, 200, 60]));
     let read = |interpolation, shape: &[usize]| {
         let options = ImageOptions {
             size: None,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nnc::data::formats::images::decode;
 use serde_json::Value;
 
 fn inspect(folder: &Path, args: &[&str]) -> String {
@@ -113,21 +114,16 @@ fn what_is_written_can_be_read_and_the_page_needs_nothing_else() {
     let folder = place.path().join("deep/o");
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     // 12 pictures of 4 by 6, 14 times as large
-    let all = image::load_from_memory(&read("image.png"))
-        .unwrap()
-        .into_rgb8();
-    assert_eq!(all.dimensions(), (12 * (56 + 4) + 4, 84 + 8));
-    assert_eq!(all.get_pixel(6, 6).0, [200; 3]);
-    assert_eq!(all.get_pixel(6, 60).0, [0; 3]);
-    assert_eq!(all.get_pixel(66, 4 + 14 + 2).0, [200; 3]);
+    let all = decode(&read("image.png")).unwrap();
+    assert_eq!((all.width, all.height), (12 * (56 + 4) + 4, 84 + 8));
+    assert_eq!(all.pixel(6, 6), [200; 3]);
+    assert_eq!(all.pixel(6, 60), [0; 3]);
+    assert_eq!(all.pixel(66, 4 + 14 + 2), [200; 3]);
     // the same as fed, brightest where the model has its largest number
     for name in ["input-x.png", "input-c.png"] {
-        let fed = image::load_from_memory(&read(name)).unwrap().into_rgb8();
-        assert_eq!(fed.dimensions().0, 3 * 60 + 4);
-        assert_eq!(
-            (fed.get_pixel(6, 6).0, fed.get_pixel(6, 60).0),
-            ([255; 3], [0; 3])
-        );
+        let fed = decode(&read(name)).unwrap();
+        assert_eq!(fed.width, 3 * 60 + 4);
+        assert_eq!((fed.pixel(6, 6), fed.pixel(6, 60)), ([255; 3], [0; 3]));
     }
     for name in ["size.svg", "measured.svg", "said.svg", "vocab-lengths.svg"] {
         let text = String::from_utf8(read(name)).unwrap();

@@ -6,6 +6,7 @@
 //! words     vocabularies
 //! sample    rows, and what a model is fed of them
 //! pictures  rows that are pictures
+//! resize    pictures in another size
 //! page      all of it as a page, with its pictures beside it
 //! ```
 
@@ -26,6 +27,7 @@ use crate::train::dataset::{Dataset, Places, Reading, Streaming};
 mod columns;
 mod page;
 mod pictures;
+mod resize;
 mod sample;
 mod words;
 

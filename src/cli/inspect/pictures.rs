@@ -1,10 +1,7 @@
 //! Pictures among columns and inputs: as blocks in the terminal, in grids as PNG.
 
-use std::io::Cursor;
-
-use image::imageops::{FilterType, overlay, resize};
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
-
+use super::resize;
+use crate::data::formats::images::{Pixels, encode_png};
 use crate::train::RunError;
 
 /// Minimum side of an image; smaller ones are shown as tables of numbers.
@@ -12,9 +9,9 @@ const LEAST: usize = 4;
 /// Minimum length of a flat byte row that is shown as a square image.
 const FLAT: usize = 64;
 /// Pixels between the pictures of a grid.
-const GAP: u32 = 4;
+const GAP: usize = 4;
 /// Pixels of a picture's longer side in a grid, at least and at most.
-const SIDES: (u32, u32) = (84, 256);
+const SIDES: (usize, usize) = (84, 256);
 
 /// How the numbers of a row make a picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,23 +64,27 @@ impl Shape {
     }
 
     /// The picture of a row's numbers.
-    fn draw(&self, values: &[f64], (black, white): Ends) -> RgbImage {
+    fn draw(&self, values: &[f64], (black, white): Ends) -> Pixels {
         let span = if white > black { white - black } else { 1.0 };
         let byte = |x: f64| ((x - black) / span * 255.0).round().clamp(0.0, 255.0) as u8;
-        let at = |y: u32, x: u32, c: usize| {
-            let (y, x) = (y as usize, x as usize);
+        let at = |y: usize, x: usize, c: usize| {
             let i = match self.first {
                 true => (c * self.height + y) * self.width + x,
                 false => (y * self.width + x) * self.channels + c,
             };
             byte(values.get(i).copied().unwrap_or(black))
         };
-        RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
-            Rgb(match self.channels {
-                1 => [at(y, x, 0); 3],
-                _ => [0, 1, 2].map(|c| at(y, x, c)),
-            })
-        })
+        let places = (0..self.height).flat_map(|y| (0..self.width).map(move |x| (y, x)));
+        let pixels = places.flat_map(|(y, x)| match self.channels {
+            1 => [at(y, x, 0); 3],
+            _ => [0, 1, 2].map(|c| at(y, x, c)),
+        });
+        Pixels {
+            width: self.width,
+            height: self.height,
+            channels: 3,
+            bytes: pixels.collect(),
+        }
     }
 }
 
@@ -99,16 +100,20 @@ pub fn ends(min: f64, max: f64, bytes: bool) -> Ends {
 
 /// Lines of blocks, two pixels a character above each other, at most `MOST` wide.
 pub fn blocks(values: &[f64], shape: Shape, ends: Ends) -> Vec<String> {
-    const MOST: u32 = 40;
+    const MOST: usize = 40;
     const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
-    let gray: GrayImage = DynamicImage::ImageRgb8(shape.draw(values, ends)).into_luma8();
-    let (w, h) = gray.dimensions();
-    let columns = w.min(MOST);
-    let lines = (f64::from(h * columns) / f64::from(w * 2)).round().max(1.0) as u32;
-    let small = resize(&gray, columns, lines, FilterType::Triangle);
-    let shade = |&Luma([y]): &Luma<u8>| SHADES[(usize::from(y) * SHADES.len() / 256).min(4)];
-    (small.rows())
-        .map(|row| row.map(shade).collect::<String>())
+    let drawn = shape.draw(values, ends);
+    let grey = Pixels {
+        channels: 1,
+        bytes: drawn.grey().collect(),
+        ..drawn
+    };
+    let columns = grey.width.min(MOST);
+    let lines = ((grey.height * columns) as f64 / (grey.width * 2) as f64).round();
+    let small = resize::smooth(&grey, columns, lines.max(1.0) as usize);
+    let shade = |y: &u8| SHADES[(usize::from(*y) * SHADES.len() / 256).min(4)];
+    (small.bytes.chunks_exact(columns))
+        .map(|row| row.iter().map(shade).collect::<String>())
         .collect()
 }
 
@@ -120,34 +125,46 @@ pub fn grid(
     ends: Ends,
     columns: usize,
 ) -> Result<Vec<u8>, RunError> {
-    let columns = columns.min(pictures.len()).max(1) as u32;
-    let lines = (pictures.len() as u32).div_ceil(columns).max(1);
-    let (w, h) = (shape.width as u32, shape.height as u32);
-    let longer = w.max(h);
-    let (w, h, filter) = if longer > SIDES.1 {
-        let side = |x: u32| (x * SIDES.1 / longer).max(1);
-        (side(w), side(h), FilterType::Triangle)
-    } else {
-        let times = SIDES.0.div_ceil(longer).max(1);
-        (w * times, h * times, FilterType::Nearest)
+    let columns = columns.min(pictures.len()).max(1);
+    let lines = pictures.len().div_ceil(columns).max(1);
+    let longer = shape.width.max(shape.height);
+    let draw = |values: &[f64]| {
+        let drawn = shape.draw(values, ends);
+        if longer > SIDES.1 {
+            let side = |x: usize| (x * SIDES.1 / longer).max(1);
+            resize::smooth(&drawn, side(drawn.width), side(drawn.height))
+        } else {
+            resize::enlarged(&drawn, SIDES.0.div_ceil(longer).max(1))
+        }
     };
-    let paper = Rgb([0xff; 3]);
-    let side = |n: u32, x: u32| n * (x + GAP) + GAP;
-    let mut all = RgbImage::from_pixel(side(columns, w), side(lines, h), paper);
-    for (i, values) in (0u32..).zip(pictures) {
-        let one = resize(&shape.draw(values, ends), w, h, filter);
-        let at = |n: u32, x: u32| i64::from(side(n, x));
-        overlay(&mut all, &one, at(i % columns, w), at(i / columns, h));
+    let one = draw(&[]);
+    let side = |n: usize, x: usize| n * (x + GAP) + GAP;
+    let (width, height) = (side(columns, one.width), side(lines, one.height));
+    let mut all = vec![0xff; width * height * 3];
+    for (i, values) in pictures.iter().enumerate() {
+        let (x, y) = (side(i % columns, one.width), side(i / columns, one.height));
+        let drawn = draw(values);
+        let rows = drawn.bytes.chunks_exact(one.width * 3);
+        for (to, row) in all.chunks_exact_mut(width * 3).skip(y).zip(rows) {
+            to[x * 3..][..row.len()].copy_from_slice(row);
+        }
     }
-    let mut png = Cursor::new(Vec::new());
-    all.write_to(&mut png, ImageFormat::Png)
+    let all = Pixels {
+        width,
+        height,
+        channels: 3,
+        bytes: all,
+    };
+    let mut png = Vec::new();
+    encode_png(&mut png, &all)
         .map_err(|e| RunError::Program(format!("cannot write an image: {e}")))?;
-    Ok(png.into_inner())
+    Ok(png)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::formats::images::decode;
 
     #[test]
     fn pictures_are_known_by_their_shape() {
@@ -184,10 +201,10 @@ mod tests {
         let mut red = vec![0.0; 48];
         red[..16].fill(255.0);
         let png = grid(&[vec![0.0; 48], red], shape, (0.0, 255.0), 8).unwrap();
-        let all = image::load_from_memory(&png).unwrap().into_rgb8();
-        assert_eq!(all.dimensions(), (2 * 84 + 12, 84 + 8));
-        assert_eq!(all.get_pixel(6, 6).0, [0, 0, 0]);
-        assert_eq!(all.get_pixel(100, 50).0, [255, 0, 0]);
-        assert_eq!(all.get_pixel(1, 1).0, [255, 255, 255]);
+        let all = decode(&png).unwrap();
+        assert_eq!((all.width, all.height), (2 * 84 + 12, 84 + 8));
+        assert_eq!(all.pixel(6, 6), [0, 0, 0]);
+        assert_eq!(all.pixel(100, 50), [255, 0, 0]);
+        assert_eq!(all.pixel(1, 1), [255, 255, 255]);
     }
 }

@@ -7,6 +7,7 @@ pub mod idx;
 pub mod images;
 pub mod jsonl;
 pub mod npy;
+mod npy_header;
 pub mod parquet;
 pub mod sink;
 pub mod source;

@@ -2,20 +2,17 @@
 //!
 //! Taken: bool, signed and unsigned integers, f32 and f64, of either byte order,
 //! row- or column-major, from format version 1 to 3; npz stored or deflated. The
-//! first dim counts the rows. Headers are parsed by `ndarray-npy`, after a
-//! check that they are short and flat; sizes are held against the file's before
+//! first dim counts the rows. Headers are short; sizes are held against the file's before
 //! anything is allocated.
 
 use super::decode::{self, Array, Encoding, NumberType};
+use super::npy_header::Header;
 use super::source::{MOST_DEFLATE, Source};
 use crate::data::error::{DataError, nearest};
 use crate::data::table::{Column, ColumnData, ElementType, Table};
 use crate::data::write::replace;
-use ndarray::ArrayViewD;
-use ndarray_npy::npy::header::{Header, Layout};
-use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -87,9 +84,9 @@ pub fn write_npy(path: &Path, column: &Column) -> Result<(), DataError> {
         .chain(column.shape().iter().copied())
         .collect();
     match column.data() {
-        ColumnData::U8(v) => write_array(path, &dims, v),
-        ColumnData::I32(v) => write_array(path, &dims, v),
-        ColumnData::F32(v) => write_array(path, &dims, v),
+        ColumnData::U8(v) => write_array(path, dims, "|u1", v.iter().map(|x| [*x])),
+        ColumnData::I32(v) => write_array(path, dims, "<i4", v.iter().map(|x| x.to_le_bytes())),
+        ColumnData::F32(v) => write_array(path, dims, "<f4", v.iter().map(|x| x.to_le_bytes())),
         other @ (ColumnData::U16(_) | ColumnData::Text(_) | ColumnData::Sparse(_)) => {
             Err(DataError::ColumnKind {
                 column: column.name.clone(),
@@ -134,6 +131,12 @@ fn read_header(
             expected: "93 4e 55 4d 50 59",
         });
     }
+    if !matches!(start[6..8], [1..=3, 0]) {
+        let (major, minor) = (start[6], start[7]);
+        return Err(bad(format!(
+            "its format version is {major}.{minor}; 1.0 to 3.0 are read"
+        )));
+    }
     let (preamble, len) = if start[6] == 1 {
         (10, usize::from(u16::from_le_bytes([start[8], start[9]])))
     } else {
@@ -159,28 +162,19 @@ fn read_header(
             found: (preamble + got) as u64,
         });
     }
-    // a header nests two deep; the parser recurses
-    if whole.iter().filter(|b| b"([{".contains(b)).count() > 64 {
-        return Err(bad("its header is nested too deep".into()));
-    }
     let bytes = whole.len() as u64;
-    let header = Header::from_reader(&mut Cursor::new(whole))
-        .map_err(|e| bad(format!("its header is corrupt: {e}")))?;
-    let descriptor = match header.type_descriptor.as_string() {
-        Some(text) => text.clone(),
-        None => header.type_descriptor.to_string(),
-    };
-    let Some(encoding) = encoding(&descriptor) else {
+    let text = String::from_utf8_lossy(&whole[preamble..]);
+    let header = Header::parse(&text).map_err(|e| bad(format!("its header is corrupt: {e}")))?;
+    let Some(encoding) = encoding(header.descr) else {
         return Err(DataError::ElementType {
             path: path.to_owned(),
-            found: format!("`{}`", descriptor.chars().take(40).collect::<String>()),
+            found: format!("`{}`", header.descr.chars().take(40).collect::<String>()),
             expected: "bool, an integer type, f4 or f8",
         });
     };
-    let column_major = matches!(header.layout, Layout::Fortran);
     Ok(ArrayHeader {
         encoding,
-        column_major,
+        column_major: header.fortran_order,
         dims: header.shape,
         bytes,
     })
@@ -361,16 +355,19 @@ fn member_fault(path: &Path, member: &str, error: &io::Error) -> DataError {
     }
 }
 
-fn write_array<T: WritableElement>(
+fn write_array<const N: usize>(
     path: &Path,
-    dims: &[usize],
-    elements: &[T],
+    shape: Vec<usize>,
+    descr: &str,
+    mut elements: impl Iterator<Item = [u8; N]>,
 ) -> Result<(), DataError> {
+    let header = Header {
+        descr,
+        fortran_order: false,
+        shape,
+    };
     replace(path, |out| {
-        let array = ArrayViewD::from_shape(dims, elements).map_err(io::Error::other)?;
-        array.write_npy(out).map_err(|e| match e {
-            WriteNpyError::Io(e) => e,
-            other => io::Error::other(other),
-        })
+        out.write_all(&header.to_bytes())?;
+        elements.try_for_each(|x| out.write_all(&x))
     })
 }

@@ -3,12 +3,14 @@
 //! ```text
 //! words         a text cut into words
 //! pieces        a text as byte pairs
+//! merges        byte pair encoding: merges learnt and applied
 //! vocabulary    words counted in training texts; their ids
 //! ids           lists of ids: padded to one length, counted into bags
 //! vectors       files of word vectors
 //! ```
 
 mod ids;
+mod merges;
 mod pieces;
 mod vectors;
 mod vocabulary;

@@ -82,8 +82,8 @@ impl Vocabulary {
         };
         if let Numbering::BytePairs { min_frequency } = vocabulary.rules.ids {
             let size = vocabulary.words.len();
-            let counts = pieces::count(texts, rows, vocabulary.rules.lower, threads)?;
-            let (names, merges) = pieces::train(&counts, size, min_frequency)?;
+            let counts = pieces::count(texts, rows, vocabulary.rules.lower, threads);
+            let (names, merges) = pieces::train(&counts, size, min_frequency);
             let word = |text| Word {
                 text,
                 ..Word::default()
@@ -171,16 +171,15 @@ impl Vocabulary {
             }
             Numbering::BytePairs { .. } => {
                 let encoder = Encoder::new(&self.words, &self.merges, self.rules.lower)?;
-                let made = in_pieces(rows, threads, |rows| {
+                in_pieces(rows, threads, |rows| {
                     let mut ids = Ids::new(size);
                     let mut known = FxHashMap::default();
                     for &row in rows {
-                        encoder.encode(text(row), &mut known, |id| ids.push(id))?;
+                        encoder.encode(text(row), &mut known, |id| ids.push(id));
                         ids.end_row();
                     }
-                    Ok(ids)
-                });
-                made.into_iter().collect::<Result<Vec<Ids>, DataError>>()?
+                    ids
+                })
             }
         };
         Ok(Ids::join(made))

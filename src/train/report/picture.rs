@@ -1,11 +1,9 @@
 //! Pictures among the columns of the data.
 
-use std::io::Cursor;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
+use crate::data::formats::images::{Pixels, encode_png};
 use crate::data::{Column, ColumnData};
 
 /// Height, width, channels of a picture.
@@ -44,16 +42,15 @@ pub fn data_uri(column: &Column, row: usize, (h, w, c): Shape) -> Option<String>
         ColumnData::F32(all) => stretched(all.get(row * n..(row + 1) * n)?.iter().copied()),
         _ => return None,
     };
-    let color = match c {
-        1 => ExtendedColorType::L8,
-        3 => ExtendedColorType::Rgb8,
-        _ => ExtendedColorType::Rgba8,
+    let pixels = Pixels {
+        width: w,
+        height: h,
+        channels: c,
+        bytes,
     };
-    let mut png = Cursor::new(Vec::new());
-    PngEncoder::new(&mut png)
-        .write_image(&bytes, w as u32, h as u32, color)
-        .ok()?;
-    Some(address(&png.into_inner()))
+    let mut png = Vec::new();
+    encode_png(&mut png, &pixels).ok()?;
+    Some(address(&png))
 }
 
 fn stretched(values: impl Iterator<Item = f32> + Clone) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! PNG and JPEG files in a folder for each class, as Keras' `image_dataset_from_directory`.
 //!
 //! ```text
+//! codec    PNG and JPEG files as pixels, pixels as PNG files
 //! pixels   a file as numbers, of one size
-//! write    an image as a PNG file
+//! write    numbers as a PNG file
 //! ```
 //!
 //! The columns are `image`, `label` and `path`. A row of `image` has shape
@@ -10,9 +11,11 @@
 //! are decoded on several threads; the rows are in the order of the files however many there
 //! are. Memory is the columns and an image a thread.
 
+mod codec;
 mod pixels;
 mod write;
 
+pub use codec::{Pixels, decode, encode_png};
 pub use write::write_png;
 
 use super::csv::{ColumnSpec, Select};

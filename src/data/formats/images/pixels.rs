@@ -3,19 +3,13 @@
 //! Resizing is Keras' (`keras.ops.image.resize` without antialiasing): pixels have their
 //! centres at halves. Grey is Pillow's `L`: 0.299 red + 0.587 green + 0.114 blue.
 
-use super::ImageOptions;
+use super::{ImageOptions, Pixels};
 use crate::data::augment::{Affine, Size, resample};
 use crate::data::error::DataError;
 use crate::data::formats::folder::{Entry, Folder};
 use crate::spec::Interpolation;
 use crate::spec::augment::Fill;
-use image::{DynamicImage, ImageReader, Limits};
 use std::path::Path;
-
-/// The most that one image may take in memory.
-const MOST_BYTES: u64 = 512 << 20;
-/// The most pixels along a side.
-const MOST_PIXELS: u32 = 30_000;
 
 /// Every image, one after the other; reports the first broken one in their order.
 pub fn all<T: Copy + Default + Send>(
@@ -88,38 +82,21 @@ fn load(path: &Path, channels: usize, pixels: &mut Vec<f32>) -> Result<Size, Dat
     if !found.is_file() {
         return Err(bad("it is not a file".into()));
     }
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|e| DataError::io(path, "read the file", &e))?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
-    limits.max_image_width = Some(MOST_PIXELS);
-    limits.max_image_height = Some(MOST_PIXELS);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|e| bad(e.to_string()))?;
+    let file = std::fs::read(path).map_err(|e| DataError::io(path, "read the file", &e))?;
+    let image = super::decode(&file).map_err(bad)?;
+    let values = || image.bytes.iter().map(|&x| f32::from(x));
     pixels.clear();
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    if channels == 1 {
-        match image {
-            DynamicImage::ImageLuma8(grey) => {
-                pixels.extend(grey.as_raw().iter().map(|&x| f32::from(x)));
-            }
-            other => {
-                let rgb = other.to_rgb8();
-                pixels.extend(rgb.pixels().map(|p| f32::from(grey(p.0))));
-            }
-        }
-    } else {
-        pixels.extend(image.to_rgb8().as_raw().iter().map(|&x| f32::from(x)));
+    match (image.channels, channels) {
+        (1, 3) => pixels.extend(values().flat_map(|x| [x; 3])),
+        (3, 1) => pixels.extend(image.grey().map(f32::from)),
+        _ => pixels.extend(values()),
     }
+    let Pixels { width, height, .. } = image;
     Ok(Size {
         height,
         width,
         channels,
     })
-}
-
-fn grey([r, g, b]: [u8; 3]) -> u8 {
-    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
 
 /// `from` in another size.

@@ -8,10 +8,8 @@
 
 use std::collections::HashMap;
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-
 use super::events::{DOUBLE, FLOAT, Message};
+use crate::data::formats::images::{Pixels, encode_png};
 use crate::ir::{Elem, Graph, OutputRole, Role, Type, Value};
 
 /// TensorFlow's numbers of element types.
@@ -183,24 +181,22 @@ pub fn images(sizes: &[usize], values: &[f32]) -> Option<Images> {
             ),
             _ => return None,
         };
-    let color = match channels {
-        1 => ExtendedColorType::L8,
-        3 => ExtendedColorType::Rgb8,
-        _ => ExtendedColorType::Rgba8,
-    };
     let mut files = Vec::new();
     for i in 0..count.min(SHOWN) {
-        let mut pixels = Vec::with_capacity(height * width * channels);
+        let mut bytes = Vec::with_capacity(height * width * channels);
         for y in 0..height {
             for x in 0..width {
-                pixels.extend((0..channels).map(|k| byte(values[at([i, y, x, k])])));
+                bytes.extend((0..channels).map(|k| byte(values[at([i, y, x, k])])));
             }
         }
         let mut file = Vec::new();
-        let encoder = PngEncoder::new(&mut file);
-        encoder
-            .write_image(&pixels, width as u32, height as u32, color)
-            .ok()?;
+        let pixels = Pixels {
+            width,
+            height,
+            channels,
+            bytes,
+        };
+        encode_png(&mut file, &pixels).ok()?;
         files.push(file);
     }
     Some(Images {
@@ -219,10 +215,11 @@ fn byte(x: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::formats::images::decode;
 
     fn shown(sizes: &[usize], values: &[f32]) -> Option<(usize, usize, Vec<Vec<u8>>)> {
         let images = images(sizes, values)?;
-        let pixels = |file: &Vec<u8>| image::load_from_memory(file).unwrap().into_bytes();
+        let pixels = |file: &Vec<u8>| decode(file).unwrap().bytes;
         let files = images.files.iter().map(pixels).collect();
         Some((images.width, images.height, files))
     }
