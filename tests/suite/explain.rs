@@ -77,7 +77,11 @@ fn every_page_is_complete() {
         }
         let examples = examples(code);
         assert!(examples.iter().any(|e| e.fails), "{}: fails", code.name());
-        assert!(examples.iter().any(|e| !e.fails), "{}: repaired", code.name());
+        assert!(
+            examples.iter().any(|e| !e.fails),
+            "{}: repaired",
+            code.name()
+        );
     }
 }
 
