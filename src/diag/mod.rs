@@ -93,11 +93,6 @@ impl Diagnostic {
     }
 }
 
-/// "1 error", "2 errors"
-pub fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
 /// The known name nearest to `name`, near enough to be a typo.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(name);

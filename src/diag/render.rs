@@ -8,7 +8,8 @@ use miette::{
     SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
-use super::{Diagnostic, Label, Severity, counted};
+use super::{Diagnostic, Label, Severity};
+use crate::plural;
 use crate::span::{SourceId, SourceMap};
 
 /// How to draw.
@@ -52,7 +53,7 @@ pub fn render(diags: &[Diagnostic], map: &SourceMap, style: Style) -> String {
 pub fn summary(diags: &[Diagnostic], map: &SourceMap) -> String {
     let count = |severity, name: &str| {
         let n = diags.iter().filter(|d| d.severity == severity).count();
-        (n > 0).then(|| counted(n, name))
+        (n > 0).then(|| plural::count(n, name))
     };
     let counts: Vec<String> = [
         count(Severity::Error, "error"),

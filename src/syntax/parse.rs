@@ -12,7 +12,8 @@ use super::explain::{self, Failure, Place};
 use super::expr::Builder;
 use super::grammar::{Grammar, Rule};
 use super::layout::{self, Body, Layout, Piece};
-use crate::diag::{Code, Diagnostic, counted};
+use crate::diag::{Code, Diagnostic};
+use crate::plural;
 use crate::span::{SourceId, Span};
 
 /// A source file may be this long, in bytes.
@@ -381,7 +382,7 @@ fn capped(source: SourceId, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic>
     diagnostics.push(
         Diagnostic::error(
             Code::E0030,
-            format!("and {least}{}", counted(more, "more syntax error")),
+            format!("and {least}{}", plural::count(more, "more syntax error")),
         )
         .label(place.before(), "the first of them is here")
         .help("fix the errors above first"),

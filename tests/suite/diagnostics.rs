@@ -129,8 +129,8 @@ fn good_programs_pass_without_a_word() {
 
 /// A program to which a fix is applied has the mistake no more.
 #[test]
-fn fixes_mend() {
-    let mut mended = 0;
+fn fixes_repair_programs() {
+    let mut repaired = 0;
     for case in std::fs::read_dir("tests/check/bad").unwrap() {
         let path = case.unwrap().path();
         if path.extension().is_none_or(|e| e != "nn") {
@@ -162,15 +162,15 @@ fn fixes_mend() {
             let count = |r: &[Diagnostic]| r.iter().filter(same).count();
             assert!(
                 count(&after.diagnostics) < count(&report.diagnostics),
-                "{name}: {} is not mended by {:?}\n{}",
+                "{name}: {} is not repaired by {:?}\n{}",
                 d.code,
                 fix.replacement,
                 render(&after.diagnostics, &after.map, Style::plain())
             );
-            mended += 1;
+            repaired += 1;
         }
     }
-    assert!(mended >= 25, "{mended}");
+    assert!(repaired >= 25, "{repaired}");
 }
 
 /// The pages' examples; an import finds the cases' `parts`, and `# --set a=b` sets a const.

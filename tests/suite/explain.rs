@@ -1,5 +1,5 @@
 //! Every code has a page, and the page's examples do what it says: the failing
-//! one gives exactly its code, the mended one none.
+//! one gives exactly its code, the repaired one none.
 //!
 //! A failing fence is ```` ```nn fail ````, with ` also E0024` where another code
 //! cannot be avoided. In an example, `{{201 x (}}` stands for 201 times `(`.
@@ -41,7 +41,7 @@ pub fn pages_hold(covers: impl Fn(&str) -> bool, check: impl Fn(&str) -> Vec<Dia
             codes.retain(|c| !example.also.iter().any(|a| a == c));
             let expected: &[&str] = if example.fails { &[code.name()] } else { &[] };
             if codes != expected {
-                let which = if example.fails { "failing" } else { "mended" };
+                let which = if example.fails { "failing" } else { "repaired" };
                 let messages: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
                 wrong.push(format!(
                     "{}: the {which} example gives {codes:?}, not {expected:?}: {messages:?}",
@@ -77,7 +77,11 @@ fn every_page_is_complete() {
         }
         let examples = examples(code);
         assert!(examples.iter().any(|e| e.fails), "{}: fails", code.name());
-        assert!(examples.iter().any(|e| !e.fails), "{}: mended", code.name());
+        assert!(
+            examples.iter().any(|e| !e.fails),
+            "{}: repaired",
+            code.name()
+        );
     }
 }
 

@@ -652,7 +652,7 @@ fn what_cannot_run_is_refused() {
             .err()
             .map(|e| e.to_string())
     };
-    assert_eq!(refusal(&g).unwrap(), "input `x`: the size B is left");
+    assert_eq!(refusal(&g).unwrap(), "input `x`: the size B remains");
     let known = Bindings::from([("B".into(), 3)]);
     assert_eq!(refusal(&g.specialize(&known).unwrap()), None);
 
@@ -662,6 +662,6 @@ fn what_cannot_run_is_refused() {
         .unwrap();
     assert_eq!(
         refusal(&g).unwrap(),
-        "node 0 (gradient): a gradient is left"
+        "node 0 (gradient): a gradient remains"
     );
 }

@@ -1,7 +1,8 @@
 //! What a primitive's arguments are: found by name or place, and held to what is expected.
 
-use crate::diag::{Code, Diagnostic, counted, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Shape};
+use crate::plural;
 use crate::span::Span;
 
 use crate::check::elab::Elab;
@@ -82,7 +83,7 @@ impl Elab<'_> {
                 format!(
                     "`{}` takes {}",
                     a.builtin.name,
-                    counted(params.len(), "argument")
+                    plural::count(params.len(), "argument")
                 ),
             )
             .label(a.span, format!("found {positional}"));

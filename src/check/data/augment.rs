@@ -214,7 +214,7 @@ impl Elab<'_> {
             }
         } else if ranges.brightness.is_some() {
             let at = self.arg(a, "brightness_range").map_or(a.span, |x| x.span);
-            let d = Diagnostic::error(Code::E0526, "brightness needs bytes")
+            let d = Diagnostic::error(Code::E0526, "`brightness_range` needs images of bytes")
                 .label(at, format!("`{column}` holds real numbers"))
                 .note("as in Keras, brightness produces integers from 0 to 255, so an image with values from 0 to 1 would turn black")
                 .help("declare the column as bytes: `u8[28, 28]`");

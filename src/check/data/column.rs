@@ -1,7 +1,8 @@
 //! `column`: its type, and the fields of the file that it reads.
 
-use crate::diag::{Code, Diagnostic, counted, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
+use crate::plural;
 use crate::span::Span;
 use crate::spec::{ColumnKind, ColumnSpec, Selector};
 use crate::syntax::ast;
@@ -97,7 +98,7 @@ impl Elab<'_> {
                 Code::E0509,
                 format!(
                     "{a} .. {b} selects {}, but the column holds {n}",
-                    counted(b + 1 - a, "field")
+                    plural::count(b + 1 - a, "field")
                 ),
             )
             .label(

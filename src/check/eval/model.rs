@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::diag::{Code, Diagnostic, counted};
+use crate::diag::{Code, Diagnostic};
 use crate::ir::{Dim, Role, Type};
+use crate::plural;
 use crate::span::Span;
 use crate::syntax::ast;
 
@@ -89,7 +90,7 @@ impl Elab<'_> {
                 format!(
                     "`{}` takes {}",
                     m.name.text,
-                    counted(m.inputs.len(), "input")
+                    plural::count(m.inputs.len(), "input")
                 ),
                 format!("found {}", args.len()),
             );

@@ -1,6 +1,7 @@
 //! `search random(trials = 20)`: which searches there are, and their options.
 
-use crate::diag::{Code, Diagnostic, counted, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::plural;
 use crate::span::Span;
 use crate::spec::call::Signature;
 use crate::spec::sweep::{Method, Search, Tpe};
@@ -94,7 +95,7 @@ impl Elab<'_> {
                     let at = given.get("trials").map_or(given.span, |e| e.span);
                     let what =
                         format!("with fewer than `factor` trials ({factor}), none continues");
-                    return self.bad_option(&what, at, &counted(trials as usize, "trial"));
+                    return self.bad_option(&what, at, &plural::count(trials, "trial"));
                 }
                 Method::Halving {
                     trials,

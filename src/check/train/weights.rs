@@ -3,9 +3,10 @@
 //! The loss becomes `sum(weight * value) / number of values`, as Keras' `fit` has it: weights are
 //! not normalized. Class weights count in training alone, those of samples in evaluation too.
 
-use crate::diag::{Code, Diagnostic, counted};
+use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
+use crate::plural;
 use crate::span::Span;
 use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 
@@ -175,7 +176,7 @@ impl Elab<'_> {
                 span,
                 format!(
                     "the target has {classes} classes, but `class_weight` has {}",
-                    counted(list.len(), "number")
+                    plural::count(list.len(), "number")
                 ),
                 format!("the target is {}", per_sample_text(target)),
             );

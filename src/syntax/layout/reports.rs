@@ -87,7 +87,7 @@ impl Scanner<'_> {
             );
         }
         self.diagnostics
-            .push(diagnostic.help("remove one of the two, or add the missing opening bracket"));
+            .push(diagnostic.help("remove it, or add the missing opening bracket"));
     }
 
     /// Brackets are open at the head of the next declaration, or at the end of the file.

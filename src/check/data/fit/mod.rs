@@ -165,9 +165,9 @@ impl Elab<'_> {
             Some(p) if &*p.text == "train" => {}
             Some(p) => {
                 if self.part(p).is_some() {
-                    let d = Diagnostic::error(Code::E0505, format!("statistics must be computed from training rows, not `{}`", p.text))
+                    let d = Diagnostic::error(Code::E0505, format!("statistics must be computed from training rows, not from `{}`", p.text))
                         .label(p.span, "these are not training rows")
-                        .note("otherwise information about the data that the model is evaluated on would leak into training")
+                        .note("statistics of other rows leak information about the data that the model is evaluated on")
                         .help(format!("write `train.{}`", column.text))
                         .fix(p.span, "train");
                     self.report(d);
