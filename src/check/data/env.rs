@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::ir::Type;
 use crate::span::Span;
-use crate::spec::{DataSpec, Format};
+use crate::spec::{
+    DataSetEntry, DataSpec, Format, Holds, OptionKind, Part, SourceArguments, SourceEntry, Takes,
+};
 use crate::syntax::ast::{Expr, Ident, TypeExpr};
 
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::Meaning;
-
-use super::sources::Reader;
 
 /// A data block with its names resolved.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct DataEnv {
     pub fits: HashMap<Arc<str>, Fit>,
     /// Columns and fits with a mistake: what uses them says nothing more.
     pub broken: HashSet<Arc<str>>,
-    /// The reader of each source, and where it is named.
+    /// The reader of each source, what it makes of its arguments, and where it is named.
     pub readers: Vec<(Reader, Format, Span)>,
 }
 
@@ -53,4 +53,53 @@ impl DataEnv {
 pub struct Column {
     pub ty: Type,
     pub meaning: Meaning,
+}
+
+/// What a file names behind `source`.
+#[derive(Clone, Copy, Debug)]
+pub enum Reader {
+    Format(&'static SourceEntry),
+    DataSet(&'static DataSetEntry),
+}
+
+impl Reader {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reader::Format(entry) => entry.name,
+            Reader::DataSet(set) => set.name,
+        }
+    }
+
+    pub fn holds(self) -> Holds {
+        match self {
+            Reader::Format(entry) => entry.holds,
+            Reader::DataSet(set) => Holds::Fields(set.fields),
+        }
+    }
+
+    pub fn takes(self) -> Takes {
+        match self {
+            Reader::Format(entry) => entry.takes,
+            Reader::DataSet(_) => Takes::Nothing,
+        }
+    }
+
+    pub fn options(self) -> &'static [(&'static str, OptionKind)] {
+        match self {
+            Reader::Format(entry) => entry.options,
+            Reader::DataSet(_) => &[],
+        }
+    }
+
+    pub fn make(self, given: SourceArguments) -> Format {
+        match self {
+            Reader::Format(entry) => (entry.make)(given),
+            // its training rows: see [`Elab::fetched_rows`]
+            Reader::DataSet(set) => Format::Fetched {
+                set: set.name,
+                rows: Part::Train,
+                folder: None,
+            },
+        }
+    }
 }

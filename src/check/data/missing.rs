@@ -8,8 +8,7 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
-use super::env::DataEnv;
-use super::sources::Reader;
+use super::env::{DataEnv, Reader};
 
 const WORDS: [&str; 4] = ["drop", "mean", "median", "most_frequent"];
 

@@ -10,100 +10,51 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
-use super::env::DataEnv;
+use super::env::{DataEnv, Reader};
 
-/// What a file names behind `source`.
-#[derive(Clone, Copy, Debug)]
-pub enum Reader {
-    Format(&'static SourceEntry),
-    DataSet(&'static DataSetEntry),
-}
-
-impl Reader {
-    fn name(self) -> &'static str {
-        match self {
-            Reader::Format(entry) => entry.name,
-            Reader::DataSet(set) => set.name,
-        }
-    }
-
-    pub fn holds(self) -> Holds {
-        match self {
-            Reader::Format(entry) => entry.holds,
-            Reader::DataSet(set) => Holds::Fields(set.fields),
-        }
-    }
-
-    fn takes(self) -> Takes {
-        match self {
-            Reader::Format(entry) => entry.takes,
-            Reader::DataSet(_) => Takes::Nothing,
-        }
-    }
-
-    fn options(self) -> &'static [(&'static str, OptionKind)] {
-        match self {
-            Reader::Format(entry) => entry.options,
-            Reader::DataSet(_) => &[],
-        }
-    }
-
-    fn make(self, given: SourceArguments) -> Format {
-        match self {
-            Reader::Format(entry) => (entry.make)(given),
-            // its training rows: see [`Elab::fetched_rows`]
-            Reader::DataSet(set) => Format::Fetched {
-                set: set.name,
-                rows: Part::Train,
-                folder: None,
-            },
-        }
-    }
-
-    /// Why a column cannot come from it, as a sentence and what to write at the column.
-    fn lacks(self, column: &ColumnSpec, format: &Format) -> Option<(String, String)> {
-        if let Format::Idx { files } | Format::Npy { files } = format {
-            let of_column = |name: &String| match &column.selector {
-                Selector::Name(n) => name == n || *name == column.name,
-                Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => {
-                    *name == column.name
-                }
-            };
-            if !files.iter().any(|(name, _)| of_column(name)) {
-                let message = format!("`{}` has no file for `{}`", self.name(), column.name);
-                let label = format!("add it to the source: `{} = \"file\"`", column.name);
-                return Some((message, label));
+/// Why a column cannot come from a reader, as a sentence and what to write at the column.
+fn lacks(reader: Reader, column: &ColumnSpec, format: &Format) -> Option<(String, String)> {
+    if let Format::Idx { files } | Format::Npy { files } = format {
+        let of_column = |name: &String| match &column.selector {
+            Selector::Name(n) => name == n || *name == column.name,
+            Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => {
+                *name == column.name
             }
-        }
-        let fields = match self.holds() {
-            Holds::Numbers if column.kind == ColumnKind::Text => {
-                let message = format!("`{}` holds numbers, not text", self.name());
-                return Some((message, "this is a column of text".into()));
-            }
-            Holds::Anything | Holds::Numbers => return None,
-            Holds::Fields(fields) => fields,
         };
-        let of_column = fields.iter().find(|(name, _)| match &column.selector {
-            Selector::Name(n) => n == name,
-            Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => false,
-        });
-        match of_column {
-            Some((_, field)) if takes(*field, column) => None,
-            Some((name, field)) => Some((
-                format!(
-                    "`{name}` of `{}` has the type {}",
-                    self.name(),
-                    types(*field)
-                ),
-                "this column has a different type".into(),
-            )),
-            None => {
-                let names: Vec<String> = fields.iter().map(|(n, _)| format!("`{n}`")).collect();
-                Some((
-                    format!("`{}` has the columns {}", self.name(), names.join(", ")),
-                    "this is not one of them: select one after `=`".into(),
-                ))
-            }
+        if !files.iter().any(|(name, _)| of_column(name)) {
+            let message = format!("`{}` has no file for `{}`", reader.name(), column.name);
+            let label = format!("add it to the source: `{} = \"file\"`", column.name);
+            return Some((message, label));
+        }
+    }
+    let fields = match reader.holds() {
+        Holds::Numbers if column.kind == ColumnKind::Text => {
+            let message = format!("`{}` holds numbers, not text", reader.name());
+            return Some((message, "this is a column of text".into()));
+        }
+        Holds::Anything | Holds::Numbers => return None,
+        Holds::Fields(fields) => fields,
+    };
+    let of_column = fields.iter().find(|(name, _)| match &column.selector {
+        Selector::Name(n) => n == name,
+        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => false,
+    });
+    match of_column {
+        Some((_, field)) if takes(*field, column) => None,
+        Some((name, field)) => Some((
+            format!(
+                "`{name}` of `{}` has the type {}",
+                reader.name(),
+                types(*field)
+            ),
+            "this column has a different type".into(),
+        )),
+        None => {
+            let names: Vec<String> = fields.iter().map(|(n, _)| format!("`{n}`")).collect();
+            Some((
+                format!("`{}` has the columns {}", reader.name(), names.join(", ")),
+                "this is not one of them: select one after `=`".into(),
+            ))
         }
     }
 }
@@ -429,7 +380,7 @@ impl Elab<'_> {
     pub(super) fn what_sources_hold(&mut self, env: &DataEnv) {
         for (reader, format, at) in &env.readers {
             for column in &env.spec.columns {
-                if let Some((message, label)) = reader.lacks(column, format) {
+                if let Some((message, label)) = lacks(*reader, column, format) {
                     let d = Diagnostic::error(Code::E0514, message)
                         .label(column.span, label)
                         .label(*at, "the source");

@@ -15,9 +15,10 @@ use crate::spec::callbacks::{Better, CallbackEntry, CallbackSpec};
 use crate::spec::{Part, SplitSpec, names};
 use crate::syntax::ast::{ExprKind, Setting};
 
-use super::metrics::{MetricOf, MetricUse};
 use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::train::metrics::{MetricOf, MetricUse};
+
 use args::CallTable;
 use reader::Reader;
 
