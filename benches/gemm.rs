@@ -3,10 +3,11 @@
 //! `cargo bench --bench gemm [-- FILTER]` prints for each shape the best of several runs, on one thread and on
 //! all: time, GFLOP/s, fraction of the f32 multiply-add peak.
 
-use nnc::backend::cpu::features::Features;
-use nnc::backend::cpu::gemm::{BatchAxis, Epilogue, Gemm, Shape, Strides};
-use nnc::backend::cpu::philox::fill_uniform;
-use nnc::backend::cpu::pool::Pool;
+use nnc::backend::cpu::kernels::gemm::{Epilogue, Gemm};
+use nnc::backend::cpu::kernels::philox::fill_uniform;
+use nnc::backend::cpu::machine::features::Features;
+use nnc::backend::cpu::machine::pool::Pool;
+use nnc::backend::fusion::contractions::{BatchAxis, MatMul, Strides};
 use peak::{best, peak};
 use std::hint::black_box;
 
@@ -66,7 +67,7 @@ fn main() {
 }
 
 /// The products of the workloads in ARCHITECTURE.md's table, and some more.
-fn shapes() -> Vec<(String, Shape)> {
+fn shapes() -> Vec<(String, MatMul)> {
     let shape = |kind: &str, m: usize, k: usize, n: usize| {
         let a: Strides = if kind.starts_with("At") {
             (1, m)
@@ -76,7 +77,7 @@ fn shapes() -> Vec<(String, Shape)> {
         let b: Strides = if kind.ends_with('t') { (1, k) } else { (n, 1) };
         (
             format!("{m} x {k} x {n} {kind}"),
-            Shape {
+            MatMul {
                 m,
                 n,
                 k,
@@ -121,7 +122,7 @@ fn shapes() -> Vec<(String, Shape)> {
 }
 
 /// Seconds that one product takes.
-fn product(shape: &Shape, features: Features, pool: &Pool) -> f64 {
+fn product(shape: &MatMul, features: Features, pool: &Pool) -> f64 {
     let batch: usize = shape.batch.iter().map(|axis| axis.len).product();
     let (mut a, mut b) = (
         aligned(batch * shape.m * shape.k),

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nnc::backend::cpu::features::Features;
-use nnc::backend::cpu::workspace::Workspace;
+use nnc::backend::cpu::machine::features::Features;
+use nnc::backend::cpu::machine::workspace::Workspace;
 use nnc::backend::{Executable, Options, cpu, run_on};
 use nnc::check::{Host, check_file};
 use nnc::ir::{Elem, Graph, OutputRole, Role, Tensor};

@@ -4,8 +4,8 @@
 //! `shared/peers/README.md` describes) and `PEER_SCRIPTS` (that of `b_jax.py`) set, both are timed in turn,
 //! three times each, and the ratio of the medians is printed; the fraction of the measured peak always.
 
-use nnc::backend::cpu::features::Features;
-use nnc::backend::cpu::pool::Pool;
+use nnc::backend::cpu::machine::features::Features;
+use nnc::backend::cpu::machine::pool::Pool;
 use std::process::Command;
 
 use peak::peak;

@@ -1,7 +1,7 @@
 //! What this machine can do at most, measured: shared by the benches.
 
-use nnc::backend::cpu::features::{Features, Isa};
-use nnc::backend::cpu::pool::Pool;
+use nnc::backend::cpu::machine::features::{Features, Isa};
+use nnc::backend::cpu::machine::pool::Pool;
 use std::hint::black_box;
 use std::time::Instant;
 

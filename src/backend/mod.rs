@@ -6,6 +6,7 @@
 //! share the runtime's buffers by pointer.
 
 pub mod cpu;
+pub mod fusion;
 pub mod interp;
 
 use crate::ir::{Graph, OutputRole, Tensor};

@@ -12,7 +12,7 @@
 use super::dim::{Dim, DimError};
 use super::graph::{Graph, Node};
 use super::infer::{TypeError, count};
-use super::prim::{Prim, WindowDims};
+use super::prim::{Class, Prim, WindowDims};
 use super::ty::{Shape, Type};
 
 type Result<T> = std::result::Result<T, TypeError>;
@@ -62,25 +62,16 @@ pub fn node_flops(graph: &Graph, node: &Node) -> Result<Dim> {
         Prim::Window { op: _, dims } => taps(dims, &graph.ty(node.first).shape),
         Prim::WindowGrad { op: _, dims } => taps(dims, &arg(1).shape),
         Prim::Scan(scan) => product(&[&scan.length, &flops(&scan.body)?]),
-        Prim::Const { .. }
-        | Prim::Size { .. }
-        | Prim::Iota { .. }
-        | Prim::Random { .. }
-        | Prim::Compare(_)
-        | Prim::Select
-        | Prim::Cast(_)
-        | Prim::StopGradient
-        | Prim::Reshape(_)
-        | Prim::Transpose(_)
-        | Prim::Broadcast { .. }
-        | Prim::Slice { .. }
-        | Prim::Pad { .. }
-        | Prim::Concat { .. }
-        | Prim::Reverse { .. }
-        | Prim::ArgMax { .. }
-        | Prim::ArgSort { .. }
-        | Prim::Gather { .. }
-        | Prim::Gradient => Ok(Dim::ZERO),
+        prim => match prim.class() {
+            Class::Source
+            | Class::Elementwise
+            | Class::Movement
+            | Class::Indexing
+            | Class::Control => Ok(Dim::ZERO),
+            Class::Reduction | Class::Contraction | Class::Window => {
+                unreachable!("each has its cost above")
+            }
+        },
     }
 }
 

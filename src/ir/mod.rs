@@ -1,6 +1,7 @@
 //! The intermediate representation: closed primitives over typed tensors,
 //! regions for loops, roles for what the runtime keeps.
 
+pub mod attributes;
 pub mod cost;
 pub mod dim;
 pub mod graph;

@@ -1,6 +1,4 @@
-//! The primitives: a closed enum. Matches over it have no `_` arm, so that
-//! adding one lists its own checklist: type rule (`infer`), text form, gradient,
-//! interpreter, CPU, cost. Everything else a user can name is written in nn.
+//! The primitives: a closed enum. Everything else a user can name is written in nn.
 //!
 //! Arguments of the elementwise primitives have equal shapes; `Broadcast` is
 //! explicit. Attributes that are sizes are [`Dim`]s, so a graph may be built
@@ -12,6 +10,15 @@ use super::dim::Dim;
 use super::graph::Graph;
 use super::ty::{Elem, Shape};
 
+/// A primitive with its attributes.
+///
+/// What decides the meaning of a primitive matches all of them, without `_`, so that the compiler lists these places
+/// when one is added: its name and [`Class`] (here), its attributes ([`attributes`](super::attributes)), its type rule
+/// ([`infer`](super::infer)), its gradient (`passes/autodiff`), the interpreter (`backend/interp`) and its lowering for
+/// compiling back ends (`backend/fusion/ops.rs`).
+///
+/// Everything else may ask for the [`Class`] or name the few primitives that it knows something about, and let the others
+/// fall through: rewrites (what no rule knows stays as it is), masks (what no rule knows drops them), cost, the text form.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Prim {
     /// A scalar constant. `I32`, `U8` and `Bool` values are whole.
@@ -215,7 +222,7 @@ pub struct DotDims {
 }
 
 /// One entry a spatial axis.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConvDims {
     pub strides: Vec<usize>,
     pub dilation: Vec<usize>,
@@ -225,7 +232,7 @@ pub struct ConvDims {
 }
 
 /// One entry a spatial axis.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct WindowDims {
     pub window: Vec<usize>,
     pub strides: Vec<usize>,
@@ -286,43 +293,62 @@ impl Prim {
             Prim::Gradient => "gradient",
         }
     }
-    /// Calls `f` with every size among the attributes, those inside a region left out.
-    pub fn each_dim(&self, f: &mut dyn FnMut(&Dim)) {
-        let mut all = |lists: &[&[Dim]]| lists.iter().copied().flatten().for_each(&mut *f);
+
+    pub fn class(&self) -> Class {
         match self {
-            Prim::Size { dim, .. } => f(dim),
-            Prim::Iota { shape, .. }
-            | Prim::Random { shape, .. }
-            | Prim::Reshape(shape)
-            | Prim::Broadcast { shape, .. } => all(&[shape]),
-            Prim::Slice { starts, ends, .. } => all(&[starts, ends]),
-            Prim::Pad { low, high, .. } => all(&[low, high]),
-            Prim::ScatterAdd { size, .. } => f(size),
-            Prim::Conv(c) => all(&[&c.low, &c.high]),
-            Prim::ConvInputGrad { conv, spatial } => all(&[&conv.low, &conv.high, spatial]),
-            Prim::ConvKernelGrad { conv, kernel } => all(&[&conv.low, &conv.high, kernel]),
-            Prim::Window { dims, .. } | Prim::WindowGrad { dims, .. } => {
-                all(&[&dims.low, &dims.high]);
+            Prim::Const { .. } | Prim::Size { .. } | Prim::Iota { .. } | Prim::Random { .. } => {
+                Class::Source
             }
-            Prim::Scan(scan) => f(&scan.length),
-            Prim::Const { .. }
-            | Prim::Unary(_)
+            Prim::Unary(_)
             | Prim::Binary(_)
             | Prim::Compare(_)
             | Prim::Select
             | Prim::Cast(_)
-            | Prim::StopGradient
+            | Prim::StopGradient => Class::Elementwise,
+            Prim::Reshape(_)
             | Prim::Transpose(_)
+            | Prim::Broadcast { .. }
+            | Prim::Slice { .. }
+            | Prim::Pad { .. }
             | Prim::Concat { .. }
-            | Prim::Reverse { .. }
-            | Prim::Reduce { .. }
-            | Prim::ArgMax { .. }
+            | Prim::Reverse { .. } => Class::Movement,
+            Prim::Reduce { .. } => Class::Reduction,
+            Prim::ArgMax { .. }
             | Prim::ArgSort { .. }
-            | Prim::Dot(_)
             | Prim::Gather { .. }
-            | Prim::Gradient => {}
+            | Prim::ScatterAdd { .. } => Class::Indexing,
+            Prim::Dot(_)
+            | Prim::Conv(_)
+            | Prim::ConvInputGrad { .. }
+            | Prim::ConvKernelGrad { .. } => Class::Contraction,
+            Prim::Window { .. } | Prim::WindowGrad { .. } => Class::Window,
+            Prim::Scan(_) | Prim::Gradient => Class::Control,
         }
     }
+}
+
+/// Primitives of one kind, for code that treats them alike.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// Makes a tensor of attributes, and of a counter where it is random.
+    Source,
+    /// Every element of the result depends on the elements of the arguments at its place.
+    Elementwise,
+    /// Every element of the result is one of an argument's.
+    Movement,
+    Reduction,
+    /// Makes or takes indices along an axis.
+    Indexing,
+    /// Sums of products of two arguments.
+    Contraction,
+    /// Pooling and its gradient.
+    Window,
+    /// Loops, and what a pass replaces.
+    Control,
+}
+
+impl WindowOp {
+    pub const ALL: [WindowOp; 2] = [WindowOp::Max, WindowOp::Sum];
 }
 
 impl Unary {

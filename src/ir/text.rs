@@ -17,10 +17,10 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::dim::Dim;
+use super::attributes::Attribute;
 use super::graph::{Graph, Node, OutputRole, Value};
-use super::prim::{ConvDims, DotDims, Prim, WindowDims};
-use super::ty::{Elem, ShapeText};
+use super::prim::Prim;
+use super::ty::ShapeText;
 use super::verify::role_name;
 
 /// See the module docs.
@@ -119,108 +119,33 @@ fn write_node(
 }
 
 fn write_attributes(prim: &Prim, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match prim {
-        Prim::Const { value, elem } => write!(f, " value={value:?} elem={}", elem.name()),
-        Prim::Size { dim, elem } => write!(f, " dim={dim} elem={}", elem.name()),
-        Prim::Iota { axis, shape, elem } => {
-            let (shape, elem) = (ShapeText(shape), Elem::name(*elem));
-            write!(f, " axis={axis} shape={shape} elem={elem}")
+    let mut result = Ok(());
+    prim.each_attribute(|key, value| {
+        if result.is_ok() {
+            result = write_attribute(key, &value, f);
         }
-        Prim::Random { site, shape } => {
-            write!(f, " site={} shape={}", Quoted(site), ShapeText(shape))
+    });
+    result
+}
+
+fn write_attribute(key: &str, value: &Attribute, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match value {
+        Attribute::Number(x) => write!(f, " {key}={x:?}"),
+        Attribute::Elem(elem) => write!(f, " {key}={}", elem.name()),
+        Attribute::Text(text) => write!(f, " {key}={}", Quoted(text)),
+        Attribute::Dim(dim) => write!(f, " {key}={dim}"),
+        Attribute::Shape(dims) => write!(f, " {key}={}", ShapeText(dims)),
+        Attribute::Dims(dims) => write!(f, " {key}={}", ShapeText(dims)),
+        Attribute::Count(count) => write!(f, " {key}={count}"),
+        Attribute::Counts(counts) => write!(f, " {key}={counts:?}"),
+        Attribute::Pairs(pairs) if pairs.is_empty() => Ok(()),
+        Attribute::Pairs(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(i, j)| format!("{i}:{j}")).collect();
+            write!(f, " {key}=[{}]", pairs.join(", "))
         }
-        Prim::Cast(elem) => write!(f, " to={}", elem.name()),
-        Prim::Reshape(shape) => write!(f, " shape={}", ShapeText(shape)),
-        Prim::Transpose(perm) => write!(f, " perm={perm:?}"),
-        Prim::Broadcast { shape, axes } => write!(f, " shape={} axes={axes:?}", ShapeText(shape)),
-        Prim::Slice {
-            starts,
-            ends,
-            steps,
-        } => {
-            let (starts, ends) = (ShapeText(starts), ShapeText(ends));
-            write!(f, " starts={starts} ends={ends} steps={steps:?}")
-        }
-        Prim::Pad {
-            low,
-            high,
-            interior,
-        } => {
-            write_padding(low, high, f)?;
-            write!(f, " interior={interior:?}")
-        }
-        Prim::Concat { axis }
-        | Prim::ArgMax { axis }
-        | Prim::ArgSort { axis }
-        | Prim::Gather { axis } => {
-            write!(f, " axis={axis}")
-        }
-        Prim::Reverse { axes } | Prim::Reduce { op: _, axes } => write!(f, " axes={axes:?}"),
-        Prim::Dot(DotDims { batch, contract }) => {
-            write_pairs("batch", batch, f)?;
-            write_pairs("contract", contract, f)
-        }
-        Prim::ScatterAdd { axis, size } => write!(f, " axis={axis} size={size}"),
-        Prim::Conv(conv) => write_conv(conv, f),
-        Prim::ConvInputGrad { conv, spatial } => {
-            write_conv(conv, f)?;
-            write!(f, " spatial={}", ShapeText(spatial))
-        }
-        Prim::ConvKernelGrad { conv, kernel } => {
-            write_conv(conv, f)?;
-            write!(f, " kernel={}", ShapeText(kernel))
-        }
-        Prim::Window { op: _, dims } | Prim::WindowGrad { op: _, dims } => {
-            let WindowDims {
-                window,
-                strides,
-                low,
-                high,
-            } = dims;
-            write!(f, " window={window:?} strides={strides:?}")?;
-            write_padding(low, high, f)
-        }
-        Prim::Scan(scan) => {
-            let (carries, scanned, length) = (scan.carries, scan.scanned, &scan.length);
-            let reverse = if scan.reverse { " reverse=true" } else { "" };
-            write!(
-                f,
-                " carries={carries} scanned={scanned} length={length}{reverse}"
-            )
-        }
-        Prim::Unary(_)
-        | Prim::Binary(_)
-        | Prim::Compare(_)
-        | Prim::Select
-        | Prim::StopGradient
-        | Prim::Gradient => Ok(()),
+        Attribute::Flag(false) => Ok(()),
+        Attribute::Flag(true) => write!(f, " {key}=true"),
     }
-}
-
-fn write_conv(conv: &ConvDims, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let ConvDims {
-        strides,
-        dilation,
-        low,
-        high,
-        groups,
-    } = conv;
-    write!(f, " strides={strides:?} dilation={dilation:?}")?;
-    write_padding(low, high, f)?;
-    write!(f, " groups={groups}")
-}
-
-fn write_padding(low: &[Dim], high: &[Dim], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, " low={} high={}", ShapeText(low), ShapeText(high))
-}
-
-/// Nothing where there are no pairs.
-fn write_pairs(key: &str, pairs: &[(usize, usize)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    let pairs: Vec<String> = pairs.iter().map(|(i, j)| format!("{i}:{j}")).collect();
-    write!(f, " {key}=[{}]", pairs.join(", "))
 }
 
 /// Numbers in the order of the text; `None` for values that nothing defines.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::dim::{Dim, DimError};
 use super::graph::{Graph, OriginId, OutputRole, Role, Value};
-use super::text_attr::{Attribute, Kind, Written, kind_of};
+use super::text_attr::{Parsed, ParsedKind, Written, kind_of};
 use super::text_lex::{Position, Token, tokens};
 use super::ty::{Elem, Type};
 use super::verify::role_name;
@@ -199,8 +199,8 @@ impl Parser {
         Ok(())
     }
 
-    fn attributes(&mut self) -> Result<Vec<(String, Position, Attribute)>, TextError> {
-        let mut attributes: Vec<(String, Position, Attribute)> = Vec::new();
+    fn attributes(&mut self) -> Result<Vec<(String, Position, Parsed)>, TextError> {
+        let mut attributes: Vec<(String, Position, Parsed)> = Vec::new();
         while let Token::Word(key) = self.peek().clone()
             && self.tokens[self.next + 1].0 == Token::Mark('=')
         {
@@ -217,21 +217,21 @@ impl Parser {
         Ok(attributes)
     }
 
-    fn attribute(&mut self, kind: Kind) -> Result<Attribute, TextError> {
+    fn attribute(&mut self, kind: ParsedKind) -> Result<Parsed, TextError> {
         Ok(match kind {
-            Kind::Number => Attribute::Number(self.number()?),
-            Kind::Elem => Attribute::Elem(self.elem()?),
-            Kind::Text => Attribute::Text(self.text()?.0),
-            Kind::Dim => Attribute::Dim(self.dim()?),
-            Kind::Dims => Attribute::Dims(self.dims()?),
-            Kind::Count => Attribute::Count(self.count()?),
-            Kind::Counts => {
+            ParsedKind::Number => Parsed::Number(self.number()?),
+            ParsedKind::Elem => Parsed::Elem(self.elem()?),
+            ParsedKind::Text => Parsed::Text(self.text()?.0),
+            ParsedKind::Dim => Parsed::Dim(self.dim()?),
+            ParsedKind::Dims => Parsed::Dims(self.dims()?),
+            ParsedKind::Count => Parsed::Count(self.count()?),
+            ParsedKind::Counts => {
                 let mut counts = Vec::new();
                 self.mark('[')?;
                 self.list(']', |p| p.count().map(|c| counts.push(c)))?;
-                Attribute::Counts(counts)
+                Parsed::Counts(counts)
             }
-            Kind::Pairs => {
+            ParsedKind::Pairs => {
                 let mut pairs = Vec::new();
                 self.mark('[')?;
                 self.list(']', |p| {
@@ -240,11 +240,11 @@ impl Parser {
                     pairs.push((left, p.count()?));
                     Ok(())
                 })?;
-                Attribute::Pairs(pairs)
+                Parsed::Pairs(pairs)
             }
-            Kind::Flag => match self.word("`true` or `false`")? {
-                (word, _) if word == "true" => Attribute::Flag(true),
-                (word, _) if word == "false" => Attribute::Flag(false),
+            ParsedKind::Flag => match self.word("`true` or `false`")? {
+                (word, _) if word == "true" => Parsed::Flag(true),
+                (word, _) if word == "false" => Parsed::Flag(false),
                 (word, at) => return Err(expected("`true` or `false`", &Token::Word(word), at)),
             },
         })

@@ -18,6 +18,12 @@ pub enum Elem {
     Bool,
 }
 
+impl std::fmt::Display for Elem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Elem {
     pub const ALL: [Elem; 5] = [Elem::F32, Elem::F64, Elem::I32, Elem::U8, Elem::Bool];
 

@@ -36,7 +36,7 @@ pub enum Number {
     /// Of the lengths.
     Of(Summary, RowsSpec),
     Neg(Box<Number>),
-    Of2(NumberOp, Box<(Number, Number)>),
+    Binary(NumberOp, Box<(Number, Number)>),
 }
 
 impl Number {
@@ -46,7 +46,7 @@ impl Number {
             Number::Given(_) | Number::Size(_) => Vec::new(),
             Number::Of(_, rows) => vec![rows.column()],
             Number::Neg(a) => a.columns(),
-            Number::Of2(_, pair) => [pair.0.columns(), pair.1.columns()].concat(),
+            Number::Binary(_, pair) => [pair.0.columns(), pair.1.columns()].concat(),
         }
     }
 }

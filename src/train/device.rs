@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::cpu::workspace::Workspace;
+use crate::backend::cpu::machine::workspace::Workspace;
 use crate::backend::cpu::{self, CpuExecutable};
 use crate::backend::interp::Interpreter;
 use crate::backend::{Cost, Executable, Options};

@@ -528,7 +528,7 @@ fn evaluate(number: &Number, sizes: &BTreeMap<String, i64>, of: &mut Of) -> Resu
         Number::Size(name) => *sizes.get(name).ok_or_else(|| unknown(name))? as f64,
         Number::Of(what, rows) => of(*what, rows)?,
         Number::Neg(a) => -evaluate(a, sizes, of)?,
-        Number::Of2(op, pair) => {
+        Number::Binary(op, pair) => {
             let (a, b) = (evaluate(&pair.0, sizes, of)?, evaluate(&pair.1, sizes, of)?);
             match op {
                 NumberOp::Add => a + b,

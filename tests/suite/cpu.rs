@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use nnc::backend::cpu::features::Features;
-use nnc::backend::cpu::workspace::Workspace;
+use nnc::backend::cpu::machine::features::Features;
+use nnc::backend::cpu::machine::workspace::Workspace;
 use nnc::backend::interp::evaluate;
 use nnc::backend::{Options, cpu, run_on};
 use nnc::ir::prim::{Binary, Prim, Reduce, Unary};

@@ -1,7 +1,7 @@
 //! Convolutions and windows of the CPU back end against the interpreter, of sizes that take several blocks of
 //! columns and several tasks; and bit by bit the same for any number of threads.
 
-use nnc::backend::cpu::features::Features;
+use nnc::backend::cpu::machine::features::Features;
 use nnc::backend::interp::evaluate;
 use nnc::ir::prim::{ConvDims, Prim, WindowDims, WindowOp};
 use nnc::ir::{Dim, Elem, Graph, OriginId, OutputRole, Role, Tensor, Type};

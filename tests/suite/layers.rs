@@ -339,3 +339,40 @@ fn sources(module: &str) -> Vec<PathBuf> {
     }
     found
 }
+
+/// What each room of the compiling back ends may use of the others.
+const BACKEND_ROOMS: [(&str, &[&str]); 5] = [
+    ("fusion", &[]),
+    ("cpu::machine", &[]),
+    ("cpu::kernels", &["fusion", "cpu::machine"]),
+    ("cpu::codegen", &["fusion", "cpu::machine"]),
+    ("cpu::schedule", &["fusion", "cpu::machine", "cpu::kernels"]),
+];
+
+#[test]
+fn rooms_of_the_back_end_use_only_those_below_them() {
+    let mut wrong = Vec::new();
+    let mut uses = 0;
+    for (room, allowed) in BACKEND_ROOMS {
+        for path in sources(&format!("backend/{}", room.replace("::", "/"))) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text.lines().filter(|l| !l.trim_start().starts_with("//")) {
+                for used in line.split("crate::backend::").skip(1) {
+                    uses += 1;
+                    let within = |room: &str| {
+                        let rest = used.strip_prefix(room);
+                        rest.is_some_and(|rest| rest.starts_with("::"))
+                    };
+                    if !within(room) && !allowed.iter().any(|room| within(room)) {
+                        wrong.push(format!("{}: {line}", path.display()));
+                    }
+                }
+                if line.contains("super::super") {
+                    wrong.push(format!("{}: {line}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(uses > 50, "{uses}");
+}

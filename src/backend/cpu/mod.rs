@@ -1,67 +1,47 @@
 //! The CPU back end: from a specialised, differentiated graph to machine code and a step that allocates nothing.
 //!
 //! ```text
-//! ops       graph -> operations over buffers; shape primitives become strides (view)
-//! fuse      operations -> units: kernels, products, the rest
-//! kernel    unit -> loops, operands, and a body in the vector IR (vir, math)
-//! clif      vector IR -> machine code through Cranelift, four lanes, any machine
-//! avx512    the same, sixteen lanes, through iced-x86, where the processor has them
-//! jit       which of the two a kernel gets; owns the code
-//! plan      units -> buffers in one arena and a flat list of steps (step)
-//! run       steps -> calls, over a pool of threads; gemm, conv, window, philox, direct: what is precompiled
+//! fusion    graph -> units -> kernels in the vector IR (shared by all back ends)
+//! schedule  units -> buffers in one arena and a flat list of steps
+//! codegen   vector IR -> machine code
+//! kernels   what is precompiled: products, convolution, pooling, random numbers
+//! machine   instruction sets, threads, memory
+//! run       steps -> calls, over a pool of threads
 //! ```
+//!
+//! `machine` is the ground; `kernels` and `codegen` use it alone; `schedule` plans steps with `kernels`; `run` uses all.
 //!
 //! Results do not depend on the number of threads: work is cut by shape alone, and every sum has one order.
 
-pub mod features;
-pub mod gemm;
-pub mod philox;
-pub mod pool;
-
-#[cfg(all(target_arch = "x86_64", unix))]
-mod avx512;
-mod calls;
-mod clif;
-mod conv;
-mod direct;
-mod fuse;
-mod jit;
-mod kernel;
-mod math;
-mod ops;
-mod plan;
+mod codegen;
+pub mod kernels;
+pub mod machine;
 mod run;
-mod step;
-mod text;
-mod view;
-mod vir;
-mod window;
-pub mod workspace;
+mod schedule;
 
 use std::sync::Arc;
 
+use super::fusion::{LowerError, vir};
 use super::{Cost, Executable, Options};
 use crate::ir::Graph;
-use features::Features;
-use workspace::{Buffers, Workspace};
+use codegen::jit::{self, JitError};
+use machine::features::Features;
+use machine::workspace::{Buffers, Workspace};
+use schedule::{plan, program, text};
 
 /// Why a graph cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    #[error("a size is still a symbol")]
-    Symbol,
-    #[error("a gradient is left: autodiff comes first")]
-    Gradient,
-    #[error("a value is used before it is defined")]
-    Order,
-    #[error("the machine-code generator failed: {0}")]
-    Jit(String),
+    #[error(transparent)]
+    Graph(#[from] LowerError),
+    #[error(transparent)]
+    Jit(#[from] JitError),
 }
 
 /// A compiled graph; its arena is the workspace's.
 pub struct CpuExecutable {
     graph: Graph,
-    program: step::Program,
+    program: program::Program,
     kernels: Vec<vir::Kernel>,
     code: jit::Code,
     features: Features,
@@ -94,11 +74,11 @@ pub fn compile_for(
     workspace: Arc<Workspace>,
     features: Features,
 ) -> Result<CpuExecutable, CompileError> {
-    let settings = plan::Settings {
+    let settings = program::Settings {
         seed: options.seed,
         features,
     };
-    let mut kernels = plan::Kernels::default();
+    let mut kernels = program::Kernels::default();
     let program = plan::plan(graph, false, &settings, &mut kernels)?;
     let code = jit::compile(&kernels.list, features)?;
     workspace.reserve(program.arena, program.scratch);
@@ -118,11 +98,11 @@ pub fn compile_for(
 /// # Errors
 /// As [`compile`].
 pub fn cost(graph: &Graph, options: &Options) -> Result<Cost, CompileError> {
-    let settings = plan::Settings {
+    let settings = program::Settings {
         seed: options.seed,
         features: Features::detect(),
     };
-    let program = plan::plan(graph, false, &settings, &mut plan::Kernels::default())?;
+    let program = plan::plan(graph, false, &settings, &mut program::Kernels::default())?;
     Ok(Cost {
         arena_bytes: program.arena,
         scratch_bytes: program.scratch,
@@ -213,16 +193,16 @@ impl CpuExecutable {
     }
 
     fn bind(&mut self, inputs: &[*mut u8], results: &[*mut u8], memory: &Buffers) {
-        self.bases[usize::from(step::ARENA)] = memory.arena();
-        self.bases[usize::from(step::SCRATCH)] = memory.scratch();
-        let own = &mut self.bases[usize::from(step::FIRST_INPUT)..];
+        self.bases[usize::from(program::ARENA)] = memory.arena();
+        self.bases[usize::from(program::SCRATCH)] = memory.scratch();
+        let own = &mut self.bases[usize::from(program::FIRST_INPUT)..];
         own[..inputs.len()].copy_from_slice(inputs);
         own[inputs.len()..inputs.len() + results.len()].copy_from_slice(results);
     }
 
     fn kernel_texts(
         &self,
-        of: fn(&vir::Kernel, Features) -> Result<String, CompileError>,
+        of: fn(&vir::Kernel, Features) -> Result<String, JitError>,
     ) -> Result<String, CompileError> {
         let mut out = String::new();
         for (i, kernel) in self.kernels.iter().enumerate() {

@@ -2,16 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-use super::direct::{self, Shared};
-use super::features::Features;
-use super::fuse::MAX_OPERANDS;
-use super::gemm::Epilogue;
-use super::jit::Code;
-use super::kernel::{LINES, scratch_line};
-use super::philox;
-use super::pool::Pool;
-use super::step::{ARENA, Buf, Call, DotSizes, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
-use super::window;
+use super::codegen::jit::Code;
+use super::kernels::gemm::{self, Epilogue};
+use super::kernels::{indexing, philox, pooling, reference};
+use super::machine::features::Features;
+use super::machine::pool::Pool;
+use super::machine::shared::Shared;
+use super::schedule::LIMITS;
+use super::schedule::program::{ARENA, Buf, Call, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
+use crate::backend::fusion::kernel::scratch_line;
 use crate::ir::Elem;
 use crate::random::GROUP;
 
@@ -49,10 +48,9 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let (a, b, c) = (at(*a).cast(), at(*b).cast(), at(*c).cast());
             gemm.run(pool, a, b, c, bases[usize::from(SCRATCH)], Epilogue::None);
         },
-        Step::Dot64 { dims, a, b, c } => unsafe {
-            let (len_a, len_b) = dot_lengths(dims);
-            let (a, b) = (slice(at(*a), len_a), slice(at(*b), len_b));
-            direct::dot64(pool, dims, a, b, at(*c).cast());
+        Step::Dot64 { product, a, b, c } => unsafe {
+            let (a, b) = (at(*a).cast_const().cast(), at(*b).cast_const().cast());
+            gemm::double::multiply(pool, product, a, b, at(*c).cast());
         },
         Step::Random {
             key,
@@ -73,11 +71,11 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let (count, kept) = (sizes.iter().product(), sizes[0] * sizes[2]);
             let to = slice_mut(at(*to), kept);
             match elem {
-                Elem::F32 => direct::arg_max::<f32>(pool, *sizes, slice(at(*x), count), to),
-                Elem::F64 => direct::arg_max::<f64>(pool, *sizes, slice(at(*x), count), to),
-                Elem::I32 => direct::arg_max::<i32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::F32 => indexing::arg_max::<f32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::F64 => indexing::arg_max::<f64>(pool, *sizes, slice(at(*x), count), to),
+                Elem::I32 => indexing::arg_max::<i32>(pool, *sizes, slice(at(*x), count), to),
                 Elem::U8 | Elem::Bool => {
-                    direct::arg_max::<u8>(pool, *sizes, slice(at(*x), count), to)
+                    indexing::arg_max::<u8>(pool, *sizes, slice(at(*x), count), to)
                 }
             }
         },
@@ -85,11 +83,11 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let count = sizes.iter().product();
             let to = slice_mut(at(*to), count);
             match elem {
-                Elem::F32 => direct::arg_sort::<f32>(pool, *sizes, slice(at(*x), count), to),
-                Elem::F64 => direct::arg_sort::<f64>(pool, *sizes, slice(at(*x), count), to),
-                Elem::I32 => direct::arg_sort::<i32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::F32 => indexing::arg_sort::<f32>(pool, *sizes, slice(at(*x), count), to),
+                Elem::F64 => indexing::arg_sort::<f64>(pool, *sizes, slice(at(*x), count), to),
+                Elem::I32 => indexing::arg_sort::<i32>(pool, *sizes, slice(at(*x), count), to),
                 Elem::U8 | Elem::Bool => {
-                    direct::arg_sort::<u8>(pool, *sizes, slice(at(*x), count), to)
+                    indexing::arg_sort::<u8>(pool, *sizes, slice(at(*x), count), to)
                 }
             }
         },
@@ -105,7 +103,7 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let from = slice(at(*x), outer * axis * inner);
             let to = slice_mut(at(*to), outer * count * inner);
             let sizes = [*outer, *axis, *inner];
-            direct::gather(pool, sizes, from, slice(at(*index), *count), to);
+            indexing::gather(pool, sizes, from, slice(at(*index), *count), to);
         },
         Step::ScatterAdd {
             elem,
@@ -122,21 +120,21 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let index = slice(at(*index), *count);
             let (u, to) = (at(*updates), at(*to));
             match elem {
-                Elem::F32 => direct::scatter_add::<f32>(
+                Elem::F32 => indexing::scatter_add::<f32>(
                     pool,
                     sizes,
                     index,
                     slice(u, from),
                     slice_mut(to, into),
                 ),
-                Elem::F64 => direct::scatter_add::<f64>(
+                Elem::F64 => indexing::scatter_add::<f64>(
                     pool,
                     sizes,
                     index,
                     slice(u, from),
                     slice_mut(to, into),
                 ),
-                Elem::I32 | Elem::U8 | Elem::Bool => direct::scatter_add::<i32>(
+                Elem::I32 | Elem::U8 | Elem::Bool => indexing::scatter_add::<i32>(
                     pool,
                     sizes,
                     index,
@@ -159,8 +157,10 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
         } => unsafe {
             let (x, k, y) = (at(*x), at(*kernel), at(*y));
             match elem {
-                Elem::F64 => direct::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
-                _ => direct::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
+                Elem::F64 => {
+                    reference::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast())
+                }
+                _ => reference::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
             }
         },
         Step::Window {
@@ -173,17 +173,17 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
         } => unsafe {
             let (x, y) = (at(*x), at(*y));
             match (elem, dx) {
-                (Elem::F64, None) => direct::window::<f64>(pool, *op, sizes, x.cast(), y.cast()),
+                (Elem::F64, None) => reference::window::<f64>(pool, *op, sizes, x.cast(), y.cast()),
                 (_, None) => {
-                    window::window(pool, context.features, *op, sizes, x.cast(), y.cast());
+                    pooling::window(pool, context.features, *op, sizes, x.cast(), y.cast());
                 }
                 (Elem::F64, Some(dx)) => {
                     let dx = at(*dx).cast();
-                    direct::window_grad::<f64>(pool, *op, sizes, x.cast(), y.cast(), dx)
+                    reference::window_grad::<f64>(pool, *op, sizes, x.cast(), y.cast(), dx)
                 }
                 (_, Some(dx)) => {
                     let all = [x.cast(), y.cast(), at(*dx).cast()];
-                    window::window_grad(pool, context.features, *op, sizes, all);
+                    pooling::window_grad(pool, context.features, *op, sizes, all);
                 }
             }
         },
@@ -267,7 +267,7 @@ unsafe fn run_calls(calls: &[Call], bases: &[*mut u8], context: &Context) {
 
 /// A task's lines of scratch, on its stack.
 #[repr(align(64))]
-struct Lines(MaybeUninit<[u8; LINES]>);
+struct Lines(MaybeUninit<[u8; LIMITS.scratch_bytes]>);
 
 unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
     let entry = code.entry(call.kernel);
@@ -281,7 +281,7 @@ unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
     let cells = outer * row_cells * col_cells;
     let first = task * call.cells_per_task;
     let last = (first + call.cells_per_task).min(cells);
-    let mut pointers = [std::ptr::null_mut::<u8>(); MAX_OPERANDS + 16];
+    let mut pointers = [std::ptr::null_mut::<u8>(); LIMITS.operands + 16];
     for cell in first..last {
         let col = cell % col_cells * call.cell.1;
         let row = cell / col_cells % row_cells * call.cell.0;
@@ -315,17 +315,6 @@ unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
         // SAFETY: the kernel touches rows x cols points of its operands, which are there.
         unsafe { entry(pointers.as_ptr(), rows, cols) }
     }
-}
-
-fn dot_lengths(s: &DotSizes) -> (usize, usize) {
-    let (mut a, mut b) = (1, 1);
-    for &(len, sa, sb, _) in &s.batch {
-        a += (len - 1) * sa;
-        b += (len - 1) * sb;
-    }
-    a += (s.m - 1) * s.a.0 + (s.k - 1) * s.a.1;
-    b += (s.k - 1) * s.b.0 + (s.n - 1) * s.b.1;
-    (a, b)
 }
 
 /// # Safety

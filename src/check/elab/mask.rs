@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use crate::ir::prim::Binary;
+use crate::ir::prim::{Binary, Class};
 use crate::ir::{Dim, Elem, Prim};
 use crate::span::Span;
 
@@ -19,12 +19,6 @@ fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
     let shape = &t.ty.shape;
     let later = |axes: &[usize]| axes.iter().all(|a| *a >= k);
     match prim {
-        Prim::Unary(_)
-        | Prim::Binary(_)
-        | Prim::Compare(_)
-        | Prim::Select
-        | Prim::Cast(_)
-        | Prim::StopGradient => true,
         Prim::Reshape(to) => to.len() >= k && to[..k] == shape[..k],
         Prim::Transpose(perm) => (0..k).all(|i| perm[i] == i),
         Prim::Broadcast { shape: to, axes } => (0..k).all(|i| axes[i] == i && to[i] == shape[i]),
@@ -49,19 +43,7 @@ fn keeps(prim: &Prim, arg: usize, t: &Tensor, k: usize) -> bool {
             let free = (0..shape.len()).filter(|i| !batch.contains(i) && !gone.contains(i));
             arg == 0 && batch.iter().copied().chain(free).take(k).eq(0..k)
         }
-        Prim::Const { .. }
-        | Prim::Size { .. }
-        | Prim::Iota { .. }
-        | Prim::Random { .. }
-        | Prim::Gather { .. }
-        | Prim::ScatterAdd { .. }
-        | Prim::Conv(_)
-        | Prim::ConvInputGrad { .. }
-        | Prim::ConvKernelGrad { .. }
-        | Prim::Window { .. }
-        | Prim::WindowGrad { .. }
-        | Prim::Scan(_)
-        | Prim::Gradient => false,
+        _ => prim.class() == Class::Elementwise,
     }
 }
 

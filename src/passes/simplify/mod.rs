@@ -36,6 +36,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
+use crate::ir::prim::Class;
 use crate::ir::{Graph, OriginId, Prim, TypeError, Value};
 
 use super::autodiff::contains_gradient;
@@ -165,14 +166,8 @@ impl Simplify<'_> {
     /// `op(broadcast(a), broadcast(b))` is `broadcast(op(a, b))`, where both are
     /// broadcast alike or from scalars.
     fn before_broadcast(&mut self, prim: &Prim, args: &[Value], at: OriginId) -> Found {
-        match prim {
-            Prim::Unary(_)
-            | Prim::Binary(_)
-            | Prim::Compare(_)
-            | Prim::Select
-            | Prim::Cast(_)
-            | Prim::StopGradient => {}
-            _ => return Ok(None),
+        if prim.class() != Class::Elementwise {
+            return Ok(None);
         }
         let mut inner: SmallVec<[Value; 3]> = SmallVec::new();
         let mut alike: Option<(Vec<usize>, Value)> = None;
@@ -254,35 +249,8 @@ fn same(a: &Prim, b: &Prim) -> bool {
 /// A hash of what is computed: equal operations have equal ones.
 fn key(prim: &Prim, args: &[Value]) -> u64 {
     let mut h = FxHasher::default();
-    std::mem::discriminant(prim).hash(&mut h);
+    prim.name().hash(&mut h);
     args.hash(&mut h);
-    match prim {
-        Prim::Const { value, elem } => (value.to_bits(), elem).hash(&mut h),
-        Prim::Size { dim, elem } => (dim, elem).hash(&mut h),
-        Prim::Iota { axis, shape, elem } => (axis, shape, elem).hash(&mut h),
-        Prim::Random { site, shape } => (site, shape).hash(&mut h),
-        Prim::Unary(op) => op.hash(&mut h),
-        Prim::Binary(op) => op.hash(&mut h),
-        Prim::Compare(op) => op.hash(&mut h),
-        Prim::Cast(elem) => elem.hash(&mut h),
-        Prim::Reshape(shape) => shape.hash(&mut h),
-        Prim::Transpose(perm) => perm.hash(&mut h),
-        Prim::Broadcast { shape, axes } => (shape, axes).hash(&mut h),
-        Prim::Slice { starts, ends, .. } => (starts, ends).hash(&mut h),
-        Prim::Pad { low, high, .. } => (low, high).hash(&mut h),
-        Prim::Concat { axis }
-        | Prim::ArgMax { axis }
-        | Prim::ArgSort { axis }
-        | Prim::Gather { axis } => axis.hash(&mut h),
-        Prim::Reverse { axes } => axes.hash(&mut h),
-        Prim::Reduce { op, axes } => (op, axes).hash(&mut h),
-        Prim::Dot(dims) => dims.hash(&mut h),
-        Prim::ScatterAdd { axis, size } => (axis, size).hash(&mut h),
-        Prim::Conv(conv) | Prim::ConvInputGrad { conv, .. } | Prim::ConvKernelGrad { conv, .. } => {
-            conv.hash(&mut h)
-        }
-        Prim::Window { op, dims } | Prim::WindowGrad { op, dims } => (op, dims).hash(&mut h),
-        Prim::Select | Prim::StopGradient | Prim::Scan(_) | Prim::Gradient => {}
-    }
+    prim.each_attribute(|_, value| value.hash(&mut h));
     h.finish()
 }

@@ -395,94 +395,9 @@ fn cases(prim: &Prim) -> Vec<Case> {
     }
 }
 
-/// One of each primitive, of each operation.
-fn every_primitive() -> Vec<Prim> {
-    let (conv, ..) = convolutions().swap_remove(0);
-    let (dims, _) = windows().swap_remove(0);
-    let elem = Elem::F64;
-    let mut all = vec![
-        Prim::Const { value: 1.0, elem },
-        Prim::Size {
-            dim: Dim::ONE,
-            elem,
-        },
-        Prim::Iota {
-            axis: 0,
-            shape: shape(&[1]),
-            elem,
-        },
-        Prim::Random {
-            site: "site".into(),
-            shape: shape(&[1]),
-        },
-        Prim::Select,
-        Prim::Cast(elem),
-        Prim::StopGradient,
-        Prim::Reshape(Shape::new()),
-        Prim::Transpose(Vec::new()),
-        Prim::Broadcast {
-            shape: Shape::new(),
-            axes: Vec::new(),
-        },
-        Prim::Slice {
-            starts: Vec::new(),
-            ends: Vec::new(),
-            steps: Vec::new(),
-        },
-        Prim::Pad {
-            low: Vec::new(),
-            high: Vec::new(),
-            interior: Vec::new(),
-        },
-        Prim::Concat { axis: 0 },
-        Prim::Reverse { axes: Vec::new() },
-        Prim::ArgMax { axis: 0 },
-        Prim::ArgSort { axis: 0 },
-        Prim::Dot(DotDims::default()),
-        Prim::Gather { axis: 0 },
-        Prim::ScatterAdd {
-            axis: 0,
-            size: Dim::ONE,
-        },
-        Prim::Conv(conv.clone()),
-        Prim::ConvInputGrad {
-            conv: conv.clone(),
-            spatial: Vec::new(),
-        },
-        Prim::ConvKernelGrad {
-            conv,
-            kernel: Vec::new(),
-        },
-        Prim::Scan(Scan {
-            body: Default::default(),
-            carries: 0,
-            scanned: 0,
-            length: Dim::ONE,
-            reverse: false,
-        }),
-        Prim::Gradient,
-    ];
-    all.extend(Unary::ALL.map(Prim::Unary));
-    all.extend(Binary::ALL.map(Prim::Binary));
-    all.extend(Compare::ALL.map(Prim::Compare));
-    all.extend(Reduce::ALL.map(|op| Prim::Reduce {
-        op,
-        axes: Vec::new(),
-    }));
-    for op in [WindowOp::Max, WindowOp::Sum] {
-        let dims = dims.clone();
-        all.push(Prim::Window {
-            op,
-            dims: dims.clone(),
-        });
-        all.push(Prim::WindowGrad { op, dims });
-    }
-    all
-}
-
 #[test]
 fn gradients_of_every_primitive_agree_with_differences() {
-    for prim in every_primitive() {
+    for prim in Prim::every() {
         cases(&prim).iter().for_each(check);
     }
 }

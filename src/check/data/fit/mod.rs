@@ -251,7 +251,7 @@ impl Elab<'_> {
 
     /// A number of fitted numbers: `percentile(...)`, `lengths.mean + 2 * lengths.std`.
     fn fitted_number(&mut self, e: &Expr, env: &DataEnv) -> Option<Number> {
-        let pair = |op, a, b| Some(Number::Of2(op, Box::new((a, b))));
+        let pair = |op, a, b| Some(Number::Binary(op, Box::new((a, b))));
         match &e.kind {
             ExprKind::Unary(UnaryOp::Neg, a) => {
                 Some(Number::Neg(Box::new(self.fitted_number(a, env)?)))
@@ -381,7 +381,7 @@ impl Elab<'_> {
                     NumberOp::Min
                 };
                 let both = (self.fitted_number(a, env)?, self.fitted_number(b, env)?);
-                Some(Number::Of2(op, Box::new(both)))
+                Some(Number::Binary(op, Box::new(both)))
             }
             ("percentile" | "maximum" | "minimum", _) => {
                 let takes = if &*f.text == "percentile" {

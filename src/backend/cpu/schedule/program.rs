@@ -1,0 +1,249 @@
+//! What a compiled graph does when it runs: a flat list of steps over buffers whose places are fixed.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::backend::cpu::kernels::conv::Conv;
+use crate::backend::cpu::kernels::gemm::Gemm;
+use crate::backend::cpu::machine::features::Features;
+use crate::backend::fusion::contractions::{ConvResult, ConvSizes, MatMul};
+use crate::backend::fusion::view::{Sizes, Strides};
+use crate::backend::fusion::vir::{Kernel, Orient};
+use crate::ir::Elem;
+use crate::ir::prim::WindowOp;
+use crate::random::Key;
+
+/// A place in memory: a byte offset from one of the bases of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Buf {
+    pub base: u16,
+    pub offset: usize,
+}
+
+/// Bases of every program, followed by its inputs and then its results.
+pub const ARENA: u16 = 0;
+pub const SCRATCH: u16 = 1;
+pub const FIRST_INPUT: u16 = 2;
+
+/// A graph as steps.
+#[derive(Debug)]
+pub struct Program {
+    pub steps: Vec<Step>,
+    /// What each step is, for people: names of its operations.
+    pub labels: Vec<String>,
+    pub inputs: usize,
+    pub results: usize,
+    pub arena: usize,
+    pub scratch: usize,
+    pub flops: u64,
+    /// Bases of this program and of those nested in it.
+    pub bases: usize,
+}
+
+impl Program {
+    pub fn push(&mut self, step: Step, label: String) {
+        self.steps.push(step);
+        self.labels.push(label);
+    }
+
+    /// Adds a call to the last step if nothing in that touches what it does.
+    pub fn kernel(&mut self, call: Call, label: String) {
+        if call.tasks == 0 {
+            return;
+        }
+        if let (Some(Step::Kernels(calls)), Some(text)) =
+            (self.steps.last_mut(), self.labels.last_mut())
+            && calls.iter().all(|c| independent(c, &call))
+        {
+            calls.push(call);
+            text.push_str(" | ");
+            text.push_str(&label);
+            return;
+        }
+        self.push(Step::Kernels(vec![call]), label);
+    }
+}
+
+fn independent(a: &Call, b: &Call) -> bool {
+    let overlap = |x: &OperandAt, y: &OperandAt| match (x.buf, y.buf) {
+        (Some(p), Some(q)) => {
+            p.base == q.base && p.offset < q.offset + y.bytes && q.offset < p.offset + x.bytes
+        }
+        _ => false,
+    };
+    let clash = |x: &OperandAt, y: &OperandAt| (x.is_store || y.is_store) && overlap(x, y);
+    !a.operands
+        .iter()
+        .any(|x| b.operands.iter().any(|y| clash(x, y)))
+}
+
+#[derive(Debug)]
+pub enum Step {
+    /// Independent kernels, in one fork and join.
+    Kernels(Vec<Call>),
+    Gemm {
+        gemm: Gemm,
+        a: Buf,
+        b: Buf,
+        c: Buf,
+    },
+    Dot64 {
+        product: MatMul,
+        a: Buf,
+        b: Buf,
+        c: Buf,
+    },
+    Random {
+        key: Key,
+        count: usize,
+        counter: Buf,
+        to: Buf,
+    },
+    ArgMax {
+        elem: Elem,
+        /// Before, along, after the axis.
+        sizes: [usize; 3],
+        x: Buf,
+        to: Buf,
+    },
+    ArgSort {
+        elem: Elem,
+        /// Before, along, after the axis.
+        sizes: [usize; 3],
+        x: Buf,
+        to: Buf,
+    },
+    /// Rows of `inner` bytes.
+    Gather {
+        outer: usize,
+        axis: usize,
+        inner: usize,
+        count: usize,
+        x: Buf,
+        index: Buf,
+        to: Buf,
+    },
+    ScatterAdd {
+        elem: Elem,
+        outer: usize,
+        axis: usize,
+        inner: usize,
+        count: usize,
+        index: Buf,
+        updates: Buf,
+        to: Buf,
+    },
+    /// In single precision, of tensors that have all axes.
+    Conv {
+        conv: Box<Conv>,
+        x: Buf,
+        kernel: Buf,
+        y: Buf,
+    },
+    ConvDirect {
+        elem: Elem,
+        which: ConvResult,
+        sizes: ConvSizes,
+        x: Buf,
+        kernel: Buf,
+        y: Buf,
+    },
+    Window {
+        elem: Elem,
+        op: WindowOp,
+        sizes: ConvSizes,
+        x: Buf,
+        /// The window's result, or its gradient.
+        y: Buf,
+        /// For the gradient: where that by `x` goes.
+        dx: Option<Buf>,
+    },
+    Scan(Box<ScanStep>),
+}
+
+/// A call of a kernel.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub kernel: usize,
+    pub orient: Orient,
+    pub operands: SmallVec<[OperandAt; 8]>,
+    pub outer: Sizes,
+    pub rows: usize,
+    pub cols: usize,
+    /// Rows and columns of one cell of the grid that the call is cut into.
+    pub cell: (usize, usize),
+    /// Cells of one task; how many tasks there are.
+    pub cells_per_task: usize,
+    pub tasks: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct OperandAt {
+    /// `None`: an index, or scratch.
+    pub buf: Option<Buf>,
+    pub is_store: bool,
+    /// Bytes of the whole buffer, to see what calls share.
+    pub bytes: usize,
+    /// Number of the line of scratch.
+    pub scratch: Option<u16>,
+    /// Bytes (indices: units).
+    pub offset: isize,
+    pub outer: Strides,
+    pub row: isize,
+    pub col: isize,
+}
+
+#[derive(Debug)]
+pub struct ScanStep {
+    pub body: Program,
+    pub length: usize,
+    pub reverse: bool,
+    /// The body's arena.
+    pub arena: Buf,
+    pub carries: Vec<Carry>,
+    /// Start, and bytes from one slice to the next.
+    pub scanned: Vec<(Buf, usize)>,
+    pub constants: Vec<Buf>,
+    pub stacked: Vec<(Buf, usize)>,
+}
+
+/// A carry's buffers: iterations write by turns to `spare` and to `result`, the last one to `result`.
+#[derive(Clone, Copy, Debug)]
+pub struct Carry {
+    pub initial: Buf,
+    pub spare: Buf,
+    pub result: Buf,
+}
+
+/// A loop's body with the requests for its arena and for a spare buffer of each carry.
+pub struct Body {
+    pub program: Program,
+    pub arena: usize,
+    pub spares: Vec<usize>,
+}
+
+/// Kernels of a program and of those nested in it; equal ones are compiled once.
+#[derive(Default)]
+pub struct Kernels {
+    pub list: Vec<Kernel>,
+    known: FxHashMap<Arc<Kernel>, usize>,
+}
+
+impl Kernels {
+    pub fn add(&mut self, kernel: Kernel) -> usize {
+        if let Some(&i) = self.known.get(&kernel) {
+            return i;
+        }
+        self.list.push(kernel.clone());
+        self.known.insert(Arc::new(kernel), self.list.len() - 1);
+        self.list.len() - 1
+    }
+}
+
+/// What is the same for every program of a compilation.
+pub struct Settings {
+    pub seed: u64,
+    pub features: Features,
+}
