@@ -72,7 +72,7 @@ impl Extensions {
         })
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &'static Builtin> {
+    pub fn all(self) -> impl Iterator<Item = &'static Builtin> {
         self.tables.iter().copied().flatten()
     }
 }
