@@ -1,8 +1,6 @@
 //! What is checked of each primitive.
 
-use nnc::ir::prim::{
-    Binary, Compare, ConvDims, DotDims, Prim, Reduce, Scan, Unary, WindowDims, WindowOp,
-};
+use nnc::ir::prim::{Binary, ConvDims, DotDims, Prim, Reduce, Unary, WindowDims, WindowOp};
 use nnc::ir::{Dim, Elem, Shape, Tensor, Value};
 
 use super::{Case, Writer, check, gradients, loops, positive, values};
