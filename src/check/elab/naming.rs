@@ -77,9 +77,7 @@ impl Elab<'_> {
         *n += 1;
         *n - 1
     }
-}
 
-impl Elab<'_> {
     pub fn full_name(&self, name: &str) -> Arc<str> {
         let path = &self.top().path;
         if path.is_empty() {
