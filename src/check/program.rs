@@ -240,7 +240,10 @@ impl<'l> Declared<'l> {
     }
 
     fn other_models(&self, context: &Context, checked: &mut Checked, diags: &mut Vec<Diagnostic>) {
-        let trained = self.trains.first().map_or(&[][..], |(t, _)| t.models.as_slice());
+        let trained = self
+            .trains
+            .first()
+            .map_or(&[][..], |(t, _)| t.models.as_slice());
         for m in &self.models {
             if trained.iter().any(|t| t.text == m.name.text) {
                 continue;

@@ -328,7 +328,7 @@ mod tests {
         let error = Table::new(vec![x.clone(), x]).unwrap_err();
         assert_eq!(
             (error.code(), error.to_string()),
-            (Code::E0924, "two columns are called `x`".into())
+            (Code::E0924, "two columns are named `x`".into())
         );
     }
 

@@ -296,7 +296,7 @@ fn what_does_not_fit_the_data_is_told_with_its_place() {
     let said = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(1), "{said}");
     for part in [
-        "error[E0310]: ids run to ",
+        "error[E0310]: there are 72 ids, but input_dim is 3",
         "kind.nn:17",
         "sizes found in the data: length = ",
     ] {

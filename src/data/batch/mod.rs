@@ -583,7 +583,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             error.to_string(),
-            "column `review` holds text; a batch needs numbers"
+            "column `review` holds text, but a batch needs numbers"
         );
     }
 }

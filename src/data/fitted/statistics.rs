@@ -361,7 +361,7 @@ mod tests {
             Column::new("t", vec![], ColumnData::Text(["a"].into_iter().collect())).unwrap();
         assert_eq!(
             statistics(&texts, &[0], Over::All).unwrap_err().to_string(),
-            "column `t` holds text; fitting statistics needs numbers"
+            "column `t` holds text, but fitting statistics needs numbers"
         );
     }
 

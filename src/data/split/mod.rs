@@ -326,17 +326,17 @@ mod tests {
             (
                 10,
                 &[Fraction(0.5), Fraction(0.4)],
-                "the split uses 90%; together its parts must take all of the 10 rows",
+                "the split uses 90%; together its parts must use all of the 10 rows",
             ),
             (
                 10,
                 &[Fraction(0.8), Fraction(0.4)],
-                "the split uses 120%; together its parts must take all of the 10 rows",
+                "the split uses 120%; together its parts must use all of the 10 rows",
             ),
             (
                 10,
                 &[Count(3), Count(4)],
-                "the split uses 70%; together its parts must take all of the 10 rows",
+                "the split uses 70%; together its parts must use all of the 10 rows",
             ),
             (
                 3,

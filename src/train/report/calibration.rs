@@ -15,6 +15,15 @@ pub enum Strategy {
     Quantile,
 }
 
+impl Strategy {
+    pub const ALL: [Strategy; 2] = [Strategy::Uniform, Strategy::Quantile];
+
+    /// As a file writes it: the variant in lower case.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {
     /// Those with samples.

@@ -96,11 +96,6 @@ pub struct CalibrationCurve {
     strategy: Strategy,
 }
 
-const STRATEGIES: [(&str, Strategy); 2] = [
-    ("uniform", Strategy::Uniform),
-    ("quantile", Strategy::Quantile),
-];
-
 impl ReportSettings for CalibrationCurve {}
 
 impl Report for CalibrationCurve {
@@ -108,9 +103,11 @@ impl Report for CalibrationCurve {
     const SUBJECT: ReportSubject = ReportSubject::Classes;
 
     fn read(args: &mut dyn Arguments) -> Option<CalibrationCurve> {
+        let names = Strategy::ALL.map(Strategy::name);
+        let names = names.each_ref().map(String::as_str);
         Some(CalibrationCurve {
             bins: args.whole_number("bins", 10, 1..=1000)?,
-            strategy: STRATEGIES[args.word("strategy", &STRATEGIES.map(|s| s.0))?].1,
+            strategy: Strategy::ALL[args.word("strategy", &names)?],
         })
     }
 
@@ -252,7 +249,7 @@ fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
     };
     let told = RankedLabels {
         title: of.title("Precision-recall curve"),
-        axes: ["Recall", "Precision"],
+        axes: ["Recall (fraction found)", "Precision (fraction correct)"],
         area: "Average precision",
         caption: "One-vs-rest, over all thresholds. Average precision in the legend.",
     };
