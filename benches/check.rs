@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench check` prints the best of several runs of each.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Instant;

@@ -3,6 +3,12 @@
 //! `cargo bench --bench data -- DIR` reads MNIST's IDX files in DIR; without DIR it uses generated images of the same size.
 //! `cargo bench --bench data -- texts FILE.tsv [THREADS]` tokenizes and pads a column `review`.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints what it measured"
+)]
+
 use nnc::data::fitted::statistics::{Lengths, Over, statistics};
 use nnc::data::formats::csv::{ColumnSpec, CsvOptions, Select, read_csv};
 use nnc::data::formats::idx::read_idx;

@@ -3,6 +3,8 @@
 //! `cargo bench --bench gemm [-- FILTER]` prints for each shape the best of several runs, on one thread and on
 //! all: time, GFLOP/s, fraction of the f32 multiply-add peak.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use nnc::backend::cpu::kernels::gemm::{Epilogue, Gemm};
 use nnc::backend::cpu::kernels::philox::fill_uniform;
 use nnc::backend::cpu::machine::features::Features;
@@ -54,7 +56,7 @@ fn main() {
         let fork = best(1000, || {
             pool.run(cores, &|i| {
                 black_box(i);
-            })
+            });
         });
         println!("fork and join of {cores} empty tasks: {:.2} us", fork * 1e6);
         let mut out = vec![0.0; 128 * 512];
@@ -141,7 +143,7 @@ fn product(shape: &MatMul, features: Features, pool: &Pool) -> f64 {
     let (c, scratch) = (c.as_mut_ptr().cast(), scratch.as_mut_ptr().cast());
     // SAFETY: the vectors are as long as the shape says.
     best((2e7 / flops) as usize + 1, || unsafe {
-        gemm.run(pool, a, b, c, scratch, Epilogue::None)
+        gemm.run(pool, a, b, c, scratch, Epilogue::None);
     })
 }
 

@@ -7,6 +7,8 @@
 //! Without a file: `models/mnist.nn`, which is W1 of the peers, in batches of 128. Data are random; the bound shown is
 //! the product's flops at the peak measured in the same run.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,6 +4,12 @@
 //! `shared/peers/README.md` describes) and `PEER_SCRIPTS` (that of `b_jax.py`) set, both are timed in turn,
 //! three times each, and the ratio of the medians is printed; the fraction of the measured peak always.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints what it measured"
+)]
+
 use nnc::backend::cpu::machine::features::Features;
 use nnc::backend::cpu::machine::pool::Pool;
 use std::process::Command;

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// The least seconds per call over many runs of `calls` calls.
-pub fn best(calls: usize, mut f: impl FnMut()) -> f64 {
+pub(crate) fn best(calls: usize, mut f: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut least = f64::INFINITY;
     let mut runs = 0;
@@ -20,7 +20,7 @@ pub fn best(calls: usize, mut f: impl FnMut()) -> f64 {
 }
 
 /// GFLOP/s of independent multiply-adds on registers.
-pub fn peak(features: Features, pool: &Pool) -> f64 {
+pub(crate) fn peak(features: Features, pool: &Pool) -> f64 {
     let kernel: fn() -> usize = match features.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the instruction set was found.
@@ -38,7 +38,7 @@ pub fn peak(features: Features, pool: &Pool) -> f64 {
     let seconds = best(1, || {
         pool.run(pool.threads(), &|_| {
             black_box(kernel());
-        })
+        });
     });
     1e-9 * flops as f64 / seconds
 }
@@ -64,7 +64,7 @@ mod x86 {
     use std::hint::black_box;
 
     #[target_feature(enable = "avx512f")]
-    pub fn wide() -> usize {
+    pub(super) fn wide() -> usize {
         let mut acc = [_mm512_set1_ps(1.0); 16];
         let (x, y) = (
             _mm512_set1_ps(black_box(0.999)),
@@ -80,7 +80,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub fn middle() -> usize {
+    pub(super) fn middle() -> usize {
         let mut acc = [_mm256_set1_ps(1.0); 12];
         let (x, y) = (
             _mm256_set1_ps(black_box(0.999)),
@@ -96,7 +96,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "sse2")]
-    pub fn narrow() -> usize {
+    pub(super) fn narrow() -> usize {
         let mut acc = [_mm_set1_ps(1.0); 14];
         let (x, y) = (_mm_set1_ps(black_box(0.999)), _mm_set1_ps(black_box(0.001)));
         for _ in 0..STEPS {

@@ -13,7 +13,7 @@ use crate::check::sweep::Probe;
 const MOST: usize = 64;
 
 /// Checks the program with each value, unless the command line gives the const another.
-pub fn probe(
+pub(super) fn probe(
     files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],

@@ -24,7 +24,7 @@ use super::trained::{Context, TrainedRun, check_train};
 use super::{builtins, data, eval, unused};
 
 /// Every function that Rust knows by name, and what data blocks add to expressions.
-pub const EXTENSIONS: Extensions = Extensions {
+pub(super) const EXTENSIONS: Extensions = Extensions {
     tables: &[
         builtins::TABLE,
         eval::builtin::TABLE,

@@ -22,13 +22,13 @@ use super::train::callbacks::Reported;
 use super::train::settings::{Run, setting};
 
 /// What every walk over a program is given.
-pub struct Context<'w> {
+pub(super) struct Context<'w> {
     pub world: &'w World,
     pub failed_defs: Rc<HashSet<DefId>>,
 }
 
 impl<'w> Context<'w> {
-    pub fn elab(&self, training: bool, name: &str) -> Elab<'w> {
+    pub(super) fn elab(&self, training: bool, name: &str) -> Elab<'w> {
         let mode = Mode {
             training,
             generic: false,
@@ -40,14 +40,14 @@ impl<'w> Context<'w> {
 }
 
 /// What a sweep asks of the train block.
-pub struct TrainedRun {
+pub(super) struct TrainedRun {
     pub reported: Reported,
     pub epochs: usize,
     pub folded: bool,
 }
 
 /// A train block with its data, compiled.
-pub struct Compiled {
+pub(super) struct Compiled {
     pub data: DataSpec,
     pub train: TrainSpec,
     pub programs: Programs,
@@ -58,7 +58,7 @@ pub struct Compiled {
 }
 
 /// The block is not compiled where only its mistakes are asked for and all are known.
-pub fn check_train(
+pub(super) fn check_train(
     context: &Context,
     (t, span): (&ast::Train, Span),
     (d, data_span): (&ast::Data, Span),

@@ -11,7 +11,7 @@ use crate::syntax::visit::{Names, Visitor, walk_expr, walk_train};
 
 /// Warns of local names of a definition or model that are bound and never read.
 /// A leading underscore says that this is meant.
-pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
+pub(super) fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
     let mut seen = Names::default();
     match &decl.kind {
         DeclKind::Def(d) => {
@@ -53,7 +53,7 @@ pub fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
 
 /// Warns of consts and definitions that nothing names, and of what a data block declares
 /// in vain. A file without a model or a run is a library: all of it is meant for others.
-pub fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
+pub(super) fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
     let runs = |d: &Decl| matches!(d.kind, DeclKind::Model(_) | DeclKind::Train(_));
     if !decls.iter().any(runs) {
         return;
@@ -196,7 +196,7 @@ fn inputs_of(t: &Train, decls: &[Decl]) -> HashSet<Arc<str>> {
 
 /// Every name on which what a run reads of its data depends: those that data blocks and the
 /// seed mention, and what these mention in turn.
-pub fn names_of_data(decls: &[Decl]) -> HashSet<Arc<str>> {
+pub(super) fn names_of_data(decls: &[Decl]) -> HashSet<Arc<str>> {
     let mut found: HashSet<Arc<str>> = HashSet::new();
     let mut open: Vec<Arc<str>> = Vec::new();
     for decl in decls {

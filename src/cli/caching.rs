@@ -10,14 +10,14 @@ use crate::cli::console;
 use crate::data::packed::cache::CacheEvent;
 use crate::plural::count;
 
-pub struct Caching {
+pub(super) struct Caching {
     json: bool,
     quiet: bool,
     bar: RefCell<Option<ProgressBar>>,
 }
 
 impl Caching {
-    pub fn new(json: bool, quiet: bool) -> Caching {
+    pub(super) fn new(json: bool, quiet: bool) -> Caching {
         Caching {
             json,
             quiet,
@@ -25,7 +25,7 @@ impl Caching {
         }
     }
 
-    pub fn tell(&self, told: &CacheEvent) {
+    pub(super) fn tell(&self, told: &CacheEvent) {
         match told {
             CacheEvent::Reading {
                 path,

@@ -7,12 +7,12 @@ use crate::cli::{console, heap, load};
 use crate::diag::Severity;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
 }
 
-pub fn check(args: &Args) -> Result<u8, Failure> {
+pub(super) fn check(args: &Args) -> Result<u8, Failure> {
     heap::in_large_steps();
     let report = load::mistakes(&args.common)?;
     let json = args.common.json;

@@ -15,18 +15,18 @@ use crate::train::RunError;
 use crate::train::device::{Device, Target};
 
 /// Exit codes.
-pub mod exit {
-    pub const FINE: u8 = 0;
-    pub const PROGRAM: u8 = 1;
-    pub const USAGE: u8 = 2;
-    pub const RUN: u8 = 3;
-    pub const BUG: u8 = 70;
-    pub const INTERRUPTED: u8 = 130;
+pub(super) mod exit {
+    pub(crate) const FINE: u8 = 0;
+    pub(crate) const PROGRAM: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const RUN: u8 = 3;
+    pub(crate) const BUG: u8 = 70;
+    pub(crate) const INTERRUPTED: u8 = 130;
 }
 
 /// Options of everything that compiles a file.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Common {
+pub(super) struct Common {
     /// Program to read
     #[arg(value_name = "FILE.nn")]
     pub file: PathBuf,
@@ -40,7 +40,7 @@ pub struct Common {
 
 /// Options of everything that runs a program.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Machine {
+pub(super) struct Machine {
     /// Compute device
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
@@ -64,7 +64,7 @@ pub struct Machine {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum DeviceName {
+pub(super) enum DeviceName {
     /// Fastest available
     Auto,
     /// Code compiled for this CPU
@@ -178,19 +178,19 @@ fn placed_event(d: &Diagnostic, map: &SourceMap) -> serde_json::Value {
 }
 
 impl Machine {
-    pub fn threads(&self) -> usize {
+    pub(super) fn threads(&self) -> usize {
         match self.threads {
             Some(n) => usize::from(n),
             None => std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }
 
-    pub fn workers(&self) -> Option<usize> {
+    pub(super) fn workers(&self) -> Option<usize> {
         self.workers.map(usize::from)
     }
 
     /// Refuses what this build cannot run on.
-    pub fn device(&self, seed: u64) -> Result<Device, Failure> {
+    pub(super) fn device(&self, seed: u64) -> Result<Device, Failure> {
         let target = match self.device {
             DeviceName::Auto | DeviceName::Cpu => Target::Cpu,
             DeviceName::Interp => Target::Interp,
@@ -209,7 +209,7 @@ impl Machine {
     }
 
     /// The device, for people and for events.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self.device {
             DeviceName::Interp => "interpreter".into(),
             _ => format!("cpu, {}", count(self.threads(), "thread")),
@@ -218,7 +218,7 @@ impl Machine {
 }
 
 impl DeviceName {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             DeviceName::Auto | DeviceName::Cpu => "cpu",
             DeviceName::Cuda => "cuda",

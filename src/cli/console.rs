@@ -3,17 +3,17 @@
 use std::io::{self, ErrorKind, Write};
 
 /// A line for people, on stderr. Nothing is left to be done if it cannot be written.
-pub fn note(text: &str) {
+pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// A line on stdout. A reader that has gone away wants no more: that is not an error.
-pub fn line(text: &str) -> io::Result<()> {
+pub(super) fn line(text: &str) -> io::Result<()> {
     write(|out| writeln!(out, "{text}"))
 }
 
 /// Writes to stdout; a closed pipe is not an error.
-pub fn write(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn write(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = io::BufWriter::new(Stdout { closed: false });
     f(&mut out).and_then(|()| out.flush())
 }
@@ -44,10 +44,10 @@ impl Write for Stdout {
 }
 
 /// Columns of the terminal that lines are laid out for.
-pub const WIDTH: usize = 80;
+pub(super) const WIDTH: usize = 80;
 
 /// The items on one line if they fit, else on several, all but the first indented.
-pub fn wrapped(items: &[String], between: &str, indent: usize) -> String {
+pub(super) fn wrapped(items: &[String], between: &str, indent: usize) -> String {
     let mut text = String::new();
     let mut column = 0;
     for (i, item) in items.iter().enumerate() {
@@ -68,7 +68,7 @@ pub fn wrapped(items: &[String], between: &str, indent: usize) -> String {
 }
 
 /// A word of a command that people are to type, quoted where a shell would change it.
-pub fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./=,:+%@".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.into();

@@ -16,7 +16,7 @@ use crate::train::RunError;
 use crate::train::session::sized;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Stage {
+pub(super) enum Stage {
     /// Syntax tree
     Ast,
     /// Layers and their output types
@@ -49,7 +49,7 @@ pub enum Stage {
     Cuda,
 }
 
-pub fn emit(args: &Args) -> Result<u8, Failure> {
+pub(super) fn emit(args: &Args) -> Result<u8, Failure> {
     let text = match args.stage {
         Stage::Cuda => {
             return Err(Failure::Usage {

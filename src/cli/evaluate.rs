@@ -16,7 +16,7 @@ use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, Session, fit};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -39,13 +39,13 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Part {
+pub(super) enum Part {
     Train,
     Val,
     Test,
 }
 
-pub fn evaluate(args: &Args) -> Result<u8, Failure> {
+pub(super) fn evaluate(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
     loaded.train.seed = args.seed.unwrap_or(loaded.train.seed);
     let device = args.machine.device(loaded.train.seed)?;

@@ -7,13 +7,13 @@ use crate::diag::{Code, did_you_mean};
 use crate::library::{self, reference};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// An error code such as E0203, or a library name such as Dense
     #[arg(value_name = "CODE|NAME")]
     pub what: String,
 }
 
-pub fn explain(args: &Args) -> Result<u8, Failure> {
+pub(super) fn explain(args: &Args) -> Result<u8, Failure> {
     let what = args.what.trim();
     let text = match Code::find(what) {
         Some(code) => code.page().trim_end().to_owned(),

@@ -24,7 +24,7 @@ const MIRROR: &str = "NNC_MIRROR";
 ///
 /// # Errors
 /// With the source's place in the file, where a set cannot be fetched.
-pub fn fetched(
+pub(super) fn fetched(
     spec: &DataSpec,
     map: &SourceMap,
     machine: &Machine,

@@ -11,7 +11,7 @@ use crate::span::SourceMap;
 use crate::syntax;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// Programs to format; - formats stdin to stdout
     #[arg(value_name = "FILE.nn", required = true)]
     pub files: Vec<PathBuf>,
@@ -20,7 +20,7 @@ pub struct Args {
     pub check: bool,
 }
 
-pub fn fmt(args: &Args) -> Result<u8, Failure> {
+pub(super) fn fmt(args: &Args) -> Result<u8, Failure> {
     let mut code = exit::FINE;
     for path in &args.files {
         let stdin = path.as_os_str() == "-";

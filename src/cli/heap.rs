@@ -3,7 +3,7 @@
 
 /// Has the heap grow by [`STEP`] bytes at a time, in huge pages where the kernel has them.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn in_large_steps() {
+pub(super) fn in_large_steps() {
     use std::ptr::without_provenance_mut;
 
     const HUGE: usize = 2 << 20;

@@ -10,12 +10,12 @@ use crate::cli::console;
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Set once the user wants to stop.
-pub fn flag() -> &'static AtomicBool {
+pub(super) fn flag() -> &'static AtomicBool {
     &STOP
 }
 
 /// Starts to listen, once. Where the system does not let us, Ctrl-C ends the process as ever.
-pub fn listen() {
+pub(super) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(install);
 }

@@ -18,7 +18,7 @@ use crate::syntax::MAX_SOURCE;
 use crate::train::identity::{Hash, Identity};
 
 /// A program that can run.
-pub struct Loaded {
+pub(super) struct Loaded {
     pub data: DataSpec,
     pub train: TrainSpec,
     pub programs: Programs,
@@ -38,7 +38,7 @@ impl Loaded {
     /// `text`: the program as it is run; `data`: what [`Dataset::hashes`] gives.
     ///
     /// [`Dataset::hashes`]: crate::train::dataset::Dataset::hashes
-    pub fn identity(&self, text: String, data: Vec<(String, String)>) -> Identity {
+    pub(super) fn identity(&self, text: String, data: Vec<(String, String)>) -> Identity {
         let mut hash = Hash::default();
         let p = &self.programs;
         for graph in [&p.init, &p.train, &p.eval, &p.metrics, &p.closing] {
@@ -65,7 +65,7 @@ impl Loaded {
     ///
     /// # Errors
     /// Reports what does not fit these sizes, with the places in the file.
-    pub fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
+    pub(super) fn set_sizes(&mut self, common: &Common, sizes: &Sizes) -> Result<(), Failure> {
         let (checked, _) = checked(common, sizes)?;
         let check::Checked {
             data: Some(data),
@@ -88,7 +88,7 @@ impl Loaded {
 }
 
 /// Shows what the checker found: to people on stderr, or to programs on stdout.
-pub fn show(report: &Report, json: bool) -> std::io::Result<()> {
+pub(super) fn show(report: &Report, json: bool) -> std::io::Result<()> {
     if report.diagnostics.is_empty() {
         return Ok(());
     }
@@ -101,7 +101,7 @@ pub fn show(report: &Report, json: bool) -> std::io::Result<()> {
 }
 
 /// How many diagnostics are of `severity`.
-pub fn count(report: &Report, severity: Severity) -> usize {
+pub(super) fn count(report: &Report, severity: Severity) -> usize {
     let all = report.diagnostics.iter();
     all.filter(|d| d.severity == severity).count()
 }
@@ -113,7 +113,7 @@ fn check(common: &Common, sizes: &Sizes) -> Result<Report, Failure> {
 }
 
 /// Checks a file for its mistakes alone.
-pub fn mistakes(common: &Common) -> Result<Report, Failure> {
+pub(super) fn mistakes(common: &Common) -> Result<Report, Failure> {
     let path = source(common)?;
     Ok(check::find_mistakes(&Disk, path, &common.set))
 }
@@ -138,7 +138,10 @@ fn source(common: &Common) -> Result<&str, Failure> {
 
 /// A file without mistakes, with the sizes that its data determined, if they have been
 /// read; diagnostics are shown.
-pub fn checked(common: &Common, sizes: &Sizes) -> Result<(check::Checked, SourceMap), Failure> {
+pub(super) fn checked(
+    common: &Common,
+    sizes: &Sizes,
+) -> Result<(check::Checked, SourceMap), Failure> {
     let report = check(common, sizes)?;
     if sizes.is_empty() || report.checked.is_none() {
         show(&report, common.json)?;
@@ -155,7 +158,7 @@ pub fn checked(common: &Common, sizes: &Sizes) -> Result<(check::Checked, Source
 }
 
 /// Checks and lowers a file that is to be run; its diagnostics are shown.
-pub fn load(common: &Common) -> Result<Loaded, Failure> {
+pub(super) fn load(common: &Common) -> Result<Loaded, Failure> {
     let (checked, map) = checked(common, &Sizes::new())?;
     let (Some(data), Some(train), Some(programs)) = (checked.data, checked.train, checked.programs)
     else {
@@ -203,7 +206,7 @@ fn rows_text(data: &DataSpec) -> String {
 }
 
 /// How diagnostics look on this terminal.
-pub fn style() -> Style {
+pub(super) fn style() -> Style {
     let terminal = std::io::stderr().is_terminal();
     let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok());
     Style {

@@ -17,7 +17,7 @@ use crate::train::{ProgramKind, RunError};
 
 /// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
 /// `fitted` already), and gives the programs the sizes that the data determine.
-pub fn dataset(
+pub(super) fn dataset(
     loaded: &mut Loaded,
     common: &Common,
     machine: &Machine,
@@ -57,7 +57,11 @@ pub fn dataset(
 }
 
 /// The program with every size known: the data are read where only they can tell.
-pub fn sized(loaded: &mut Loaded, common: &Common, machine: &Machine) -> Result<(), Failure> {
+pub(super) fn sized(
+    loaded: &mut Loaded,
+    common: &Common,
+    machine: &Machine,
+) -> Result<(), Failure> {
     if loaded.data.has_unknown_sizes() {
         dataset(loaded, common, machine, &[], None)?;
     }
@@ -65,7 +69,7 @@ pub fn sized(loaded: &mut Loaded, common: &Common, machine: &Machine) -> Result<
 }
 
 /// What was fitted when these weights were trained; the programs get its sizes.
-pub fn fitted(
+pub(super) fn fitted(
     loaded: &mut Loaded,
     common: &Common,
     file: &WeightsFile,
@@ -86,7 +90,7 @@ pub fn fitted(
 }
 
 /// Chooses the fold that is held out; it is one of those of the data.
-pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
+pub(super) fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
     let count = loaded.data.folds().map(|f| f.count);
     match (fold, count) {
         (None, _) => Ok(()),
@@ -106,7 +110,7 @@ pub fn hold_out(loaded: &mut Loaded, fold: Option<u32>) -> Result<(), Failure> {
 }
 
 /// What is wrong with a run that has no such part.
-pub fn no_part(part: Part) -> RunError {
+pub(super) fn no_part(part: Part) -> RunError {
     RunError::Usage {
         what: format!("there is no {} set", part.adjective()),
         reason: "add it to `split`, or give it a source of its own".into(),

@@ -10,7 +10,7 @@ use crate::syntax::parse;
 /// whole, so that the text says the same wherever it is kept.
 ///
 /// `consts` are `--set`'s; what an imported file declares is left to the command line.
-pub fn as_run(
+pub(super) fn as_run(
     text: &str,
     folder: &Path,
     consts: &[(String, String)],

@@ -14,7 +14,7 @@ use crate::spec::names;
 use crate::train::output;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// Runs or folders of runs; two or more runs are compared [default: runs]
     #[arg(value_name = "DIR")]
     pub folders: Vec<PathBuf>,
@@ -36,7 +36,7 @@ struct Run {
     values: Vec<(String, f64)>,
 }
 
-pub fn runs(args: &Args) -> Result<u8, Failure> {
+pub(super) fn runs(args: &Args) -> Result<u8, Failure> {
     let asked = match args.folders.as_slice() {
         [] => vec![PathBuf::from("runs")],
         folders => folders.to_vec(),
@@ -277,7 +277,7 @@ fn shown(run: &Run, name: &str) -> String {
 }
 
 /// A table without a frame.
-pub fn table() -> Table {
+pub(super) fn table() -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));

@@ -16,7 +16,7 @@ use crate::train::memory::{Memory, estimate};
 use crate::train::store::{Buffer, Store};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -38,7 +38,7 @@ struct Row {
     shared: bool,
 }
 
-pub fn summary(args: &Args) -> Result<u8, Failure> {
+pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
     prepare::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
@@ -236,7 +236,7 @@ fn rows_of(layers: &[LayerUse], store: &Store) -> Vec<Row> {
 }
 
 /// `18.8 KiB`
-pub fn bytes(n: usize) -> String {
+pub(super) fn bytes(n: usize) -> String {
     scaled(n as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 

@@ -147,7 +147,7 @@ fn numbers(all: &mut dyn FnMut(Visit)) -> Facts {
                 if !x.is_nan() {
                     f(x);
                 }
-            })
+            });
         }),
         counts: if countable {
             counts.into_iter().collect()

@@ -62,7 +62,7 @@ pub(super) struct Written {
 
 impl Written {
     /// The primitive; every attribute must belong to it.
-    pub fn prim(mut self) -> Result<Prim, TextError> {
+    pub(super) fn prim(mut self) -> Result<Prim, TextError> {
         let prim = self.take_prim()?;
         if let Some((key, at, _)) = self.attributes.first() {
             return Err(at.error(format!("`{}` has no attribute `{key}`", self.name)));

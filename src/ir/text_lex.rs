@@ -28,7 +28,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub fn error(self, message: impl Into<String>) -> TextError {
+    pub(super) fn error(self, message: impl Into<String>) -> TextError {
         TextError {
             line: self.line,
             column: self.column,

@@ -235,7 +235,7 @@ pub fn markdown(file: &str, text: &str, entries: &[Entry]) -> String {
             }
         }
         for example in &e.doc.examples {
-            let _ = write!(out, "\nExample:\n\n```nn\n{}```\n", example);
+            let _ = write!(out, "\nExample:\n\n```nn\n{example}```\n");
         }
     }
     out

@@ -16,94 +16,94 @@ pub(crate) struct Build<'g> {
 }
 
 impl Build<'_> {
-    pub fn ty(&self, v: Value) -> &Type {
+    pub(crate) fn ty(&self, v: Value) -> &Type {
         self.g.ty(v)
     }
-    pub fn shape(&self, v: Value) -> Shape {
+    pub(crate) fn shape(&self, v: Value) -> Shape {
         self.g.ty(v).shape.clone()
     }
-    pub fn rank(&self, v: Value) -> usize {
+    pub(crate) fn rank(&self, v: Value) -> usize {
         self.g.ty(v).rank()
     }
-    pub fn push(&mut self, prim: Prim, args: &[Value]) -> Result<Value> {
+    pub(crate) fn push(&mut self, prim: Prim, args: &[Value]) -> Result<Value> {
         self.g.push1(prim, args, self.at)
     }
-    pub fn unary(&mut self, op: Unary, x: Value) -> Result<Value> {
+    pub(crate) fn unary(&mut self, op: Unary, x: Value) -> Result<Value> {
         self.push(Prim::Unary(op), &[x])
     }
-    pub fn binary(&mut self, op: Binary, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn binary(&mut self, op: Binary, a: Value, b: Value) -> Result<Value> {
         self.push(Prim::Binary(op), &[a, b])
     }
-    pub fn add(&mut self, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn add(&mut self, a: Value, b: Value) -> Result<Value> {
         self.binary(Binary::Add, a, b)
     }
-    pub fn sub(&mut self, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn sub(&mut self, a: Value, b: Value) -> Result<Value> {
         self.binary(Binary::Sub, a, b)
     }
-    pub fn mul(&mut self, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn mul(&mut self, a: Value, b: Value) -> Result<Value> {
         self.binary(Binary::Mul, a, b)
     }
-    pub fn div(&mut self, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn div(&mut self, a: Value, b: Value) -> Result<Value> {
         self.binary(Binary::Div, a, b)
     }
-    pub fn neg(&mut self, x: Value) -> Result<Value> {
+    pub(crate) fn neg(&mut self, x: Value) -> Result<Value> {
         self.unary(Unary::Neg, x)
     }
-    pub fn compare(&mut self, op: Compare, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn compare(&mut self, op: Compare, a: Value, b: Value) -> Result<Value> {
         self.push(Prim::Compare(op), &[a, b])
     }
-    pub fn select(&mut self, c: Value, a: Value, b: Value) -> Result<Value> {
+    pub(crate) fn select(&mut self, c: Value, a: Value, b: Value) -> Result<Value> {
         self.push(Prim::Select, &[c, a, b])
     }
-    pub fn scalar(&mut self, value: f64, elem: Elem) -> Result<Value> {
+    pub(crate) fn scalar(&mut self, value: f64, elem: Elem) -> Result<Value> {
         self.push(Prim::Const { value, elem }, &[])
     }
     /// `value` everywhere, of the type of `like`.
-    pub fn fill_like(&mut self, value: f64, like: Value) -> Result<Value> {
+    pub(crate) fn fill_like(&mut self, value: f64, like: Value) -> Result<Value> {
         let ty = self.ty(like).clone();
         self.fill(value, &ty)
     }
     /// `value` everywhere.
-    pub fn fill(&mut self, value: f64, ty: &Type) -> Result<Value> {
+    pub(crate) fn fill(&mut self, value: f64, ty: &Type) -> Result<Value> {
         let c = self.scalar(value, ty.elem)?;
         self.broadcast(c, ty.shape.clone(), Vec::new())
     }
     /// `x` times a constant.
-    pub fn scale(&mut self, x: Value, by: f64) -> Result<Value> {
+    pub(crate) fn scale(&mut self, x: Value, by: f64) -> Result<Value> {
         let c = self.fill_like(by, x)?;
         self.mul(x, c)
     }
-    pub fn sum(&mut self, x: Value, axes: Vec<usize>) -> Result<Value> {
+    pub(crate) fn sum(&mut self, x: Value, axes: Vec<usize>) -> Result<Value> {
         if axes.is_empty() {
             return Ok(x);
         }
         let op = Reduce::Sum;
         self.push(Prim::Reduce { op, axes }, &[x])
     }
-    pub fn reshape(&mut self, x: Value, shape: Shape) -> Result<Value> {
+    pub(crate) fn reshape(&mut self, x: Value, shape: Shape) -> Result<Value> {
         if self.ty(x).shape == shape {
             return Ok(x);
         }
         self.push(Prim::Reshape(shape), &[x])
     }
-    pub fn transpose(&mut self, x: Value, perm: Vec<usize>) -> Result<Value> {
+    pub(crate) fn transpose(&mut self, x: Value, perm: Vec<usize>) -> Result<Value> {
         if perm.iter().enumerate().all(|(i, p)| i == *p) {
             return Ok(x);
         }
         self.push(Prim::Transpose(perm), &[x])
     }
-    pub fn broadcast(&mut self, x: Value, shape: Shape, axes: Vec<usize>) -> Result<Value> {
+    pub(crate) fn broadcast(&mut self, x: Value, shape: Shape, axes: Vec<usize>) -> Result<Value> {
         if self.ty(x).shape == shape {
             return Ok(x);
         }
         self.push(Prim::Broadcast { shape, axes }, &[x])
     }
     /// Back to the shape from which `axes` were reduced.
-    pub fn unreduce(&mut self, x: Value, shape: &Shape, axes: &[usize]) -> Result<Value> {
+    pub(crate) fn unreduce(&mut self, x: Value, shape: &Shape, axes: &[usize]) -> Result<Value> {
         let kept = (0..shape.len()).filter(|a| !axes.contains(a)).collect();
         self.broadcast(x, shape.clone(), kept)
     }
-    pub fn cast(&mut self, x: Value, elem: Elem) -> Result<Value> {
+    pub(crate) fn cast(&mut self, x: Value, elem: Elem) -> Result<Value> {
         if self.ty(x).elem == elem {
             return Ok(x);
         }

@@ -27,7 +27,7 @@ pub(crate) struct Rewrite<'a> {
 }
 
 impl<'a> Rewrite<'a> {
-    pub fn new(from: &'a Graph) -> Rewrite<'a> {
+    pub(crate) fn new(from: &'a Graph) -> Rewrite<'a> {
         let (g, map) = like(from);
         let gradients = from.nodes.iter().filter(|n| n.prim == Prim::Gradient);
         Rewrite {
@@ -41,38 +41,38 @@ impl<'a> Rewrite<'a> {
         }
     }
     /// The graph, with the outputs of the old one.
-    pub fn finish(mut self) -> Graph {
+    pub(crate) fn finish(mut self) -> Graph {
         copy_outputs(&mut self.g, self.from, &self.map);
         self.g
     }
     /// Whether the results of an old node are values by which a gradient is taken.
-    pub fn is_kept(&self, node: &Node) -> bool {
+    pub(crate) fn is_kept(&self, node: &Node) -> bool {
         !self.kept.is_empty() && node.values().any(|v| self.kept.contains(&v))
     }
-    pub fn args(&self, node: &Node) -> SmallVec<[Value; 4]> {
+    pub(crate) fn args(&self, node: &Node) -> SmallVec<[Value; 4]> {
         node.args.iter().map(|a| self.map[a.0 as usize]).collect()
     }
     /// Adds old node `index` as it is.
-    pub fn copy(&mut self, index: usize) {
+    pub(crate) fn copy(&mut self, index: usize) {
         let results = copy_node(&mut self.g, self.from, index, &mut self.map);
         if self.is_kept(&self.from.nodes[index]) {
             self.opaque.extend(results);
         }
     }
     /// Old results become `new`.
-    pub fn replace(&mut self, node: &Node, new: impl IntoIterator<Item = Value>) {
+    pub(crate) fn replace(&mut self, node: &Node, new: impl IntoIterator<Item = Value>) {
         for (old, new) in node.values().zip(new) {
             self.map[old.0 as usize] = new;
         }
     }
-    pub fn build(&mut self, at: OriginId) -> Build<'_> {
+    pub(crate) fn build(&mut self, at: OriginId) -> Build<'_> {
         Build { g: &mut self.g, at }
     }
-    pub fn push(&mut self, prim: Prim, args: &[Value], at: OriginId) -> Result<Value> {
+    pub(crate) fn push(&mut self, prim: Prim, args: &[Value], at: OriginId) -> Result<Value> {
         self.g.push1(prim, args, at)
     }
     /// Index of the node of the new graph that defines `v`; none for inputs and opaque values.
-    pub fn def_index(&mut self, v: Value) -> Option<usize> {
+    pub(crate) fn def_index(&mut self, v: Value) -> Option<usize> {
         if !self.opaque.is_empty() && self.opaque.contains(&v) {
             return None;
         }
@@ -80,11 +80,11 @@ impl<'a> Rewrite<'a> {
         self.defs[v.0 as usize]
     }
     /// The node of the new graph that defines `v`; none for inputs and opaque values.
-    pub fn def(&mut self, v: Value) -> Option<&Node> {
+    pub(crate) fn def(&mut self, v: Value) -> Option<&Node> {
         self.def_index(v).map(|i| &self.g.nodes[i])
     }
     /// What `v` is everywhere, where that is a constant.
-    pub fn uniform(&mut self, v: Value) -> Option<f64> {
+    pub(crate) fn uniform(&mut self, v: Value) -> Option<f64> {
         let node = self.def(v)?;
         match &node.prim {
             Prim::Const { value, .. } => Some(*value),

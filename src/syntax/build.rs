@@ -8,7 +8,7 @@ use super::grammar::Rule;
 use crate::span::{Span, Spanned};
 
 /// The part of a declaration before `{`, or a whole declaration without one.
-pub enum Head {
+pub(super) enum Head {
     Import(Import),
     Const(Const),
     Data(Ident),
@@ -31,13 +31,13 @@ pub enum Head {
 }
 
 /// One item of a sweep block.
-pub enum SweepItem {
+pub(super) enum SweepItem {
     Axis(Ident, Expr),
     Setting(Setting),
 }
 
 impl Builder {
-    pub fn attribute(&self, pair: Pair<'_, Rule>) -> Attribute {
+    pub(super) fn attribute(&self, pair: Pair<'_, Rule>) -> Attribute {
         let span = self.span(&pair);
         let mut name = self.nameless(span);
         let mut args = Vec::new();
@@ -50,7 +50,7 @@ impl Builder {
         Attribute { name, args, span }
     }
 
-    pub fn head(&self, pair: Pair<'_, Rule>) -> Head {
+    pub(super) fn head(&self, pair: Pair<'_, Rule>) -> Head {
         let span = self.span(&pair);
         let rule = pair.as_rule();
         let mut names = Vec::new();
@@ -121,12 +121,12 @@ impl Builder {
         param
     }
 
-    pub fn block(&self, pair: Pair<'_, Rule>) -> Block {
+    pub(super) fn block(&self, pair: Pair<'_, Rule>) -> Block {
         let span = self.span(&pair);
         finish_block(kids(pair).map(|s| self.stmt(s)).collect(), span)
     }
 
-    pub fn stmt(&self, pair: Pair<'_, Rule>) -> Stmt {
+    pub(super) fn stmt(&self, pair: Pair<'_, Rule>) -> Stmt {
         let span = self.span(&pair);
         let Some(form) = pair.into_inner().next() else {
             return Stmt {
@@ -211,7 +211,7 @@ impl Builder {
         state
     }
 
-    pub fn data_item(&self, pair: Pair<'_, Rule>) -> DataItem {
+    pub(super) fn data_item(&self, pair: Pair<'_, Rule>) -> DataItem {
         let span = self.span(&pair);
         let Some(form) = pair.into_inner().next() else {
             return DataItem {
@@ -269,7 +269,7 @@ impl Builder {
         DataItem { kind, span }
     }
 
-    pub fn train_item(&self, pair: Pair<'_, Rule>) -> TrainItem {
+    pub(super) fn train_item(&self, pair: Pair<'_, Rule>) -> TrainItem {
         let span = self.span(&pair);
         match pair.into_inner().next() {
             Some(p) if p.as_rule() == Rule::draw_item => {
@@ -320,7 +320,7 @@ impl Builder {
         step
     }
 
-    pub fn setting(&self, pair: Pair<'_, Rule>) -> Setting {
+    pub(super) fn setting(&self, pair: Pair<'_, Rule>) -> Setting {
         let span = self.span(&pair);
         let mut key = self.nameless(span);
         let mut values = Vec::new();
@@ -353,7 +353,7 @@ impl Builder {
         }
     }
 
-    pub fn sweep_item(&self, pair: Pair<'_, Rule>) -> SweepItem {
+    pub(super) fn sweep_item(&self, pair: Pair<'_, Rule>) -> SweepItem {
         let span = self.span(&pair);
         match pair.into_inner().next() {
             Some(p) if p.as_rule() == Rule::axis => {
@@ -374,7 +374,7 @@ impl Builder {
 }
 
 /// A block whose last statement is an expression has it as its value.
-pub fn finish_block(mut stmts: Vec<Stmt>, span: Span) -> Block {
+pub(super) fn finish_block(mut stmts: Vec<Stmt>, span: Span) -> Block {
     let value = match stmts.pop() {
         Some(Stmt {
             kind: StmtKind::Expr(e),

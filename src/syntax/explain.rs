@@ -18,7 +18,7 @@ use crate::span::{SourceId, Span};
 
 /// Which part of a declaration was being read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Place<'a> {
+pub(super) enum Place<'a> {
     /// Up to its `{`; a whole `import` or `const`.
     Head(&'static str),
     /// One item of its body.
@@ -29,7 +29,7 @@ pub enum Place<'a> {
 }
 
 /// A piece of text that does not follow the grammar.
-pub struct Failure<'a> {
+pub(super) struct Failure<'a> {
     pub source: SourceId,
     pub text: &'a str,
     /// With its comments and newlines.
@@ -44,7 +44,7 @@ pub struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    pub fn new(
+    pub(super) fn new(
         source: SourceId,
         text: &'a str,
         original: &'a str,
@@ -81,26 +81,26 @@ impl<'a> Failure<'a> {
     }
 
     /// The text of a token; empty at the end of the piece.
-    pub fn word(&self, index: usize) -> &'a str {
+    pub(super) fn word(&self, index: usize) -> &'a str {
         self.tokens
             .get(index)
             .map_or("", |t| &self.text[t.start..t.end])
     }
 
-    pub fn found(&self) -> &'a str {
+    pub(super) fn found(&self) -> &'a str {
         self.word(self.at)
     }
 
     /// The token before the one that could not be read.
-    pub fn previous(&self) -> &'a str {
+    pub(super) fn previous(&self) -> &'a str {
         self.at.checked_sub(1).map_or("", |i| self.word(i))
     }
 
-    pub fn kind(&self, index: usize) -> Option<Kind> {
+    pub(super) fn kind(&self, index: usize) -> Option<Kind> {
         self.tokens.get(index).map(|t| t.kind)
     }
 
-    pub fn span(&self, index: usize) -> Span {
+    pub(super) fn span(&self, index: usize) -> Span {
         match self.tokens.get(index) {
             Some(t) if t.kind == Kind::Newline => Span::new(self.source, t.start, t.start),
             Some(t) => Span::new(self.source, t.start, t.end),
@@ -108,12 +108,12 @@ impl<'a> Failure<'a> {
         }
     }
 
-    pub fn expects(&self, rule: Rule) -> bool {
+    pub(super) fn expects(&self, rule: Rule) -> bool {
         self.expected.contains(&rule)
     }
 
     /// A value could stand here.
-    pub fn expects_value(&self) -> bool {
+    pub(super) fn expects_value(&self) -> bool {
         use Rule::*;
         self.expected.iter().any(|r| {
             matches!(
@@ -124,16 +124,16 @@ impl<'a> Failure<'a> {
     }
 
     /// A value has been read and could go on.
-    pub fn expects_operator(&self) -> bool {
+    pub(super) fn expects_operator(&self) -> bool {
         self.expects(Rule::infix) || self.expects(Rule::pipe)
     }
 
-    pub fn at_line_end(&self) -> bool {
+    pub(super) fn at_line_end(&self) -> bool {
         matches!(self.kind(self.at), None | Some(Kind::Newline)) || self.found() == ";"
     }
 
     /// The innermost bracket of the piece that is open at the mistake.
-    pub fn open_bracket(&self) -> Option<usize> {
+    pub(super) fn open_bracket(&self) -> Option<usize> {
         let mut open = Vec::new();
         for i in 0..self.at {
             match self.word(i) {
@@ -148,7 +148,7 @@ impl<'a> Failure<'a> {
     }
 
     /// Index of the first token of the operand that ends just before `end`.
-    pub fn operand_start(&self, end: usize) -> usize {
+    pub(super) fn operand_start(&self, end: usize) -> usize {
         let mut depth = 0usize;
         for i in (0..end).rev() {
             match self.word(i) {
@@ -169,7 +169,7 @@ impl<'a> Failure<'a> {
     }
 
     /// "in the train block of `Digits`"
-    pub fn context(&self) -> String {
+    pub(super) fn context(&self) -> String {
         match self.place {
             Place::Head(keyword @ ("import" | "const")) => format!("in this `{keyword}`"),
             Place::Head(keyword @ ("data" | "train" | "sweep")) => {
@@ -189,12 +189,12 @@ impl<'a> Failure<'a> {
     }
 
     /// What was found, in words.
-    pub fn described(&self) -> String {
+    pub(super) fn described(&self) -> String {
         describe(self.kind(self.at), self.found())
     }
 }
 
-pub fn describe(kind: Option<Kind>, text: &str) -> String {
+pub(super) fn describe(kind: Option<Kind>, text: &str) -> String {
     match kind {
         None => "the end".to_owned(),
         Some(Kind::Newline) => "the end of the line".to_owned(),
@@ -210,7 +210,7 @@ pub fn describe(kind: Option<Kind>, text: &str) -> String {
     }
 }
 
-pub fn explain(failure: &Failure<'_>) -> Diagnostic {
+pub(super) fn explain(failure: &Failure<'_>) -> Diagnostic {
     slips::find(failure).unwrap_or_else(|| generic(failure))
 }
 
@@ -321,7 +321,7 @@ fn expected_words(failure: &Failure<'_>) -> Vec<&'static str> {
     words
 }
 
-pub fn list_words(words: &[&str]) -> String {
+pub(super) fn list_words(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => (*one).to_owned(),
@@ -330,7 +330,7 @@ pub fn list_words(words: &[&str]) -> String {
 }
 
 /// The name after the keyword at `keyword_at`; for a train block all before `on`.
-pub fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
+pub(super) fn declared_name(text: &str, keyword_at: usize, end: usize) -> &str {
     let head = &text[keyword_at..end.max(keyword_at)];
     let Some(keyword) = lexer::next(head, 0) else {
         return "";
@@ -346,7 +346,11 @@ const LINES_READ: usize = 1_000;
 
 /// Lines where a declaration should start: one diagnostic for each that is
 /// recognised as another language's, one for all the others.
-pub fn not_declarations(source: SourceId, text: &str, range: Range<usize>) -> Vec<Diagnostic> {
+pub(super) fn not_declarations(
+    source: SourceId,
+    text: &str,
+    range: Range<usize>,
+) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let mut unknown = None;
     let mut lines = 0;
@@ -443,7 +447,7 @@ fn unknown_line(source: SourceId, text: &str, token: Token, lines: usize) -> Dia
 }
 
 /// A declaration that needs a body and has none.
-pub fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diagnostic {
+pub(super) fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diagnostic {
     let what = match keyword {
         "data" | "train" | "sweep" => format!("this {keyword} block has no body"),
         _ => format!("{keyword} `{name}` has no body"),
@@ -460,7 +464,7 @@ pub fn no_body(keyword: &str, name: &str, at: Span, found: Option<&str>) -> Diag
 }
 
 /// Text between a declaration's `}` and the end of its line.
-pub fn after_body(source: SourceId, text: &str, close: usize, at: usize) -> Diagnostic {
+pub(super) fn after_body(source: SourceId, text: &str, close: usize, at: usize) -> Diagnostic {
     let token = lexer::next(text, at);
     let (word, kind) = token.map_or(("", None), |t| (&text[t.start..t.end], Some(t.kind)));
     Diagnostic::error(

@@ -14,7 +14,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span, Spanned};
 
 /// Builds the nodes of one piece of a file.
-pub struct Builder {
+pub(super) struct Builder {
     pub source: SourceId,
     /// Where the piece starts in the file.
     pub base: usize,
@@ -44,7 +44,7 @@ static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
 });
 
 /// The children that carry meaning: punctuation and keywords left out.
-pub fn kids(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
+pub(super) fn kids(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
     pair.into_inner().filter(|p| !is_punctuation(p.as_rule()))
 }
 
@@ -95,24 +95,24 @@ fn is_punctuation(rule: Rule) -> bool {
 }
 
 impl Builder {
-    pub fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+    pub(super) fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let start = self.base + pair.as_span().start();
         // A rule that ends in something optional has taken the blanks before it.
         Span::new(self.source, start, start + pair.as_str().trim_end().len())
     }
 
-    pub fn error(&self, diagnostic: Diagnostic) {
+    pub(super) fn error(&self, diagnostic: Diagnostic) {
         self.errors.borrow_mut().push(diagnostic);
     }
 
-    pub fn ident(&self, pair: Pair<'_, Rule>) -> Ident {
+    pub(super) fn ident(&self, pair: Pair<'_, Rule>) -> Ident {
         Ident {
             text: Arc::from(pair.as_str()),
             span: self.span(&pair),
         }
     }
 
-    pub fn string(&self, pair: &Pair<'_, Rule>) -> Spanned<String> {
+    pub(super) fn string(&self, pair: &Pair<'_, Rule>) -> Spanned<String> {
         let text = pair.as_str();
         let mut value = String::with_capacity(text.len());
         let mut chars = text[1..text.len() - 1].chars();
@@ -130,7 +130,7 @@ impl Builder {
         Spanned::new(value, self.span(pair))
     }
 
-    pub fn expr(&self, pair: Pair<'_, Rule>) -> Expr {
+    pub(super) fn expr(&self, pair: Pair<'_, Rule>) -> Expr {
         let mut pairs = pair.into_inner().peekable();
         let mut operands = Vec::with_capacity(1);
         while let Some(p) = pairs.next_if(|p| p.as_rule() != Rule::pipe) {
@@ -242,7 +242,7 @@ impl Builder {
         }
     }
 
-    pub fn postfix(&self, pair: Pair<'_, Rule>) -> Expr {
+    pub(super) fn postfix(&self, pair: Pair<'_, Rule>) -> Expr {
         let mut pairs = pair.into_inner();
         let Some(atom) = pairs.next() else {
             return self.missing();
@@ -412,7 +412,7 @@ impl Builder {
     }
 
     /// `name ... expr`
-    pub fn named(&self, pair: Pair<'_, Rule>) -> (Ident, Expr) {
+    pub(super) fn named(&self, pair: Pair<'_, Rule>) -> (Ident, Expr) {
         let span = self.span(&pair);
         let mut pairs = kids(pair);
         let name = pairs.next().map_or(
@@ -428,7 +428,7 @@ impl Builder {
         (name, value)
     }
 
-    pub fn arg(&self, pair: Pair<'_, Rule>) -> Arg {
+    pub(super) fn arg(&self, pair: Pair<'_, Rule>) -> Arg {
         let span = self.span(&pair);
         let mut name = None;
         let mut value = None;
@@ -474,7 +474,7 @@ impl Builder {
         IndexItem::At(at.unwrap_or_else(|| self.missing()))
     }
 
-    pub fn type_expr(&self, pair: Pair<'_, Rule>) -> TypeExpr {
+    pub(super) fn type_expr(&self, pair: Pair<'_, Rule>) -> TypeExpr {
         let span = self.span(&pair);
         let mut name = None;
         let mut brackets = Vec::new();
@@ -524,7 +524,7 @@ impl Builder {
     }
 
     /// A placeholder where the grammar guarantees a child; never reached.
-    pub fn missing(&self) -> Expr {
+    pub(super) fn missing(&self) -> Expr {
         Expr {
             kind: ExprKind::None,
             span: Span::new(self.source, self.base, self.base),

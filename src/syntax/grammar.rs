@@ -2,7 +2,7 @@
 
 #[derive(pest_derive::Parser)]
 #[grammar = "../grammar/nn.pest"]
-pub struct Grammar;
+pub(super) struct Grammar;
 
 #[cfg(test)]
 mod tests {

@@ -25,19 +25,19 @@ use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
 
 /// Brackets may nest this deep.
-pub const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 /// A statement's tree may be this high: its operators, calls and brackets, summed.
-pub const MAX_HEIGHT: u32 = 4_000;
+pub(super) const MAX_HEIGHT: u32 = 4_000;
 /// Brackets that hold so little do not count towards the length of their row.
 const SHALLOW: u32 = 8;
 /// A statement may be this long, in bytes.
-pub const MAX_STATEMENT: usize = 256 * 1024;
+pub(super) const MAX_STATEMENT: usize = 256 * 1024;
 /// After more mistakes than this the rest is not read.
 const MAX_REPORTS: usize = 1_000;
 /// Where operators nest to the right, each counts for this many.
 const NESTING_COST: u32 = 10;
 
-pub struct Layout {
+pub(super) struct Layout {
     /// As long as the source, byte for byte.
     pub text: String,
     pub comments: Vec<Comment>,
@@ -49,7 +49,7 @@ pub struct Layout {
 
 /// A declaration, or a run of lines that are none.
 #[derive(Debug)]
-pub struct Piece {
+pub(super) struct Piece {
     pub start: usize,
     pub end: usize,
     /// The keyword that makes it a declaration.
@@ -63,7 +63,7 @@ pub struct Piece {
 
 /// `{ items }`
 #[derive(Debug)]
-pub struct Body {
+pub(super) struct Body {
     pub open: usize,
     /// Of the `}`; the end of the piece where there is none.
     pub close: usize,
@@ -71,7 +71,7 @@ pub struct Body {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Item {
+pub(super) struct Item {
     pub start: usize,
     pub end: usize,
     /// A mistake in it has been reported.
@@ -115,7 +115,7 @@ struct Scanner<'a> {
     suspect: Option<(usize, usize)>,
 }
 
-pub fn layout(source: SourceId, text: &str) -> Layout {
+pub(super) fn layout(source: SourceId, text: &str) -> Layout {
     let mut scanner = Scanner {
         source,
         text,

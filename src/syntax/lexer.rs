@@ -3,7 +3,7 @@
 
 /// What a token is; its text says which.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub(super) enum Kind {
     Word,
     Number,
     String {
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Token {
+pub(super) struct Token {
     pub kind: Kind,
     pub start: usize,
     pub end: usize,
@@ -33,7 +33,7 @@ const SYMBOLS: &[&str] = &[
 ];
 
 /// The first token at or after `at`, blanks skipped.
-pub fn next(text: &str, at: usize) -> Option<Token> {
+pub(super) fn next(text: &str, at: usize) -> Option<Token> {
     let bytes = text.as_bytes();
     let mut start = at;
     while matches!(bytes.get(start), Some(b' ' | b'\t' | b'\r')) {
@@ -91,7 +91,7 @@ pub fn next(text: &str, at: usize) -> Option<Token> {
 }
 
 /// Whether the `%` at `at` belongs to the number before it: `64%`, but not `7 % 2` or `7%n`.
-pub fn is_percent(text: &str, at: usize) -> bool {
+pub(super) fn is_percent(text: &str, at: usize) -> bool {
     let bytes = text.as_bytes();
     let digit_before = at > 0 && bytes[at - 1].is_ascii_digit() && {
         let word = bytes[..at]
@@ -108,7 +108,7 @@ pub fn is_percent(text: &str, at: usize) -> bool {
 }
 
 /// The plain character that this one is taken for.
-pub fn look_alike(c: char) -> Option<(&'static str, &'static str)> {
+pub(super) fn look_alike(c: char) -> Option<(&'static str, &'static str)> {
     Some(match c {
         '\u{a0}' => ("a no-break space", " "),
         '\u{feff}' | '\u{200b}' => ("an invisible character", ""),

@@ -10,7 +10,7 @@ use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::span::{SourceId, Span};
 
 /// The slip that explains the failure best.
-pub fn find(f: &Failure<'_>) -> Option<Diagnostic> {
+pub(super) fn find(f: &Failure<'_>) -> Option<Diagnostic> {
     import(f)
         .or_else(|| number(f))
         .or_else(|| foreign_statement(f))
@@ -27,7 +27,7 @@ pub fn find(f: &Failure<'_>) -> Option<Diagnostic> {
 }
 
 /// A line at the top of a file in the manner of another language.
-pub fn foreign_declaration(
+pub(super) fn foreign_declaration(
     source: SourceId,
     text: &str,
     at: usize,

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 /// Runs `f` and says how many bytes this thread held in it at most, beyond what it held before.
-pub fn peak<R>(f: impl FnOnce() -> R) -> (R, usize) {
+pub(crate) fn peak<R>(f: impl FnOnce() -> R) -> (R, usize) {
     let before = HELD.get();
     PEAK.set(before);
     let result = f();

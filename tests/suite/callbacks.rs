@@ -47,7 +47,7 @@ impl Host for Text {
     }
 }
 
-pub fn checked(callback: &str) -> Checked {
+pub(crate) fn checked(callback: &str) -> Checked {
     let text = PROGRAM.replace("CALLBACK", callback);
     let report = check_file(&Text(text), "case.nn", &[]);
     let shown = render(&report.diagnostics, &report.map, Style::plain());
@@ -68,7 +68,7 @@ fn written(name: &str, args: &Value) -> String {
 }
 
 /// A number, or the text of one that JSON cannot hold.
-pub fn number(v: &Value) -> f64 {
+pub(crate) fn number(v: &Value) -> f64 {
     match v {
         Value::String(s) => s.parse().unwrap(),
         v => v.as_f64().unwrap(),

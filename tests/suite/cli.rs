@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const PROGRAM: &str = r#"
+pub(crate) const PROGRAM: &str = r#"
 const width = 6
 const rate = 0.01
 
@@ -38,10 +38,10 @@ train Toy on toy {
 const ROWS: usize = 205;
 
 /// A folder with `toy.nn` and `toy.csv`.
-pub struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("toy.nn"), PROGRAM).unwrap();
         let mut text = String::from("a,b,y\n");
@@ -56,11 +56,11 @@ impl Place {
         Place(folder)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn command(&self, args: &str) -> Command {
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nnc"));
         command
             .current_dir(self.path())
@@ -69,19 +69,19 @@ impl Place {
         command
     }
 
-    pub fn nnc(&self, args: &str) -> Output {
+    pub(crate) fn nnc(&self, args: &str) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs a command that must succeed; its events.
-    pub fn events(&self, args: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, args: &str) -> Vec<Value> {
         let output = self.nnc(args);
         assert_eq!(output.status.code(), Some(0), "{args}: {}", err(&output));
         events(&out(&output))
     }
 
     /// Every file below, with its bytes.
-    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files = Vec::new();
         let mut folders = vec![self.path().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -99,28 +99,28 @@ impl Place {
     }
 }
 
-pub fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-pub fn events(text: &str) -> Vec<Value> {
+pub(crate) fn events(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .collect()
 }
 
-pub fn kinds(events: &[Value]) -> Vec<&str> {
+pub(crate) fn kinds(events: &[Value]) -> Vec<&str> {
     events
         .iter()
         .map(|e| e["event"].as_str().unwrap())
         .collect()
 }
 
-pub fn find<'a>(events: &'a [Value], kind: &str) -> &'a Value {
+pub(crate) fn find<'a>(events: &'a [Value], kind: &str) -> &'a Value {
     events.iter().find(|e| e["event"] == kind).unwrap()
 }
 

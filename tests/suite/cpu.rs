@@ -20,7 +20,7 @@ const LIMITS: Limits = Limits {
     gradients: false,
 };
 
-pub fn run(
+pub(crate) fn run(
     graph: &Graph,
     inputs: &[Tensor],
     seed: u64,

@@ -24,7 +24,7 @@ fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-pub fn gz(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -49,7 +49,7 @@ fn refused<T>(
 
 // IDX
 
-pub fn idx(kind: u8, dims: &[u32], elements: &[u8]) -> Vec<u8> {
+pub(crate) fn idx(kind: u8, dims: &[u32], elements: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, kind, dims.len() as u8];
     dims.iter().for_each(|d| bytes.extend(d.to_be_bytes()));
     bytes.extend(elements);
@@ -671,14 +671,14 @@ fn a_table_survives_csv() {
 
 // NumPy
 
-pub fn npy(descriptor: &str, fortran: bool, shape: &str, elements: &[u8]) -> Vec<u8> {
+pub(crate) fn npy(descriptor: &str, fortran: bool, shape: &str, elements: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
     let header =
         format!("{{'descr': '{descriptor}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
     npy_of(1, header.as_bytes(), elements)
 }
 
-pub fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
+pub(crate) fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY".to_vec();
     bytes.extend([version, 0]);
     match version {
@@ -690,7 +690,7 @@ pub fn npy_of(version: u8, header: &[u8], elements: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub fn npz(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+pub(crate) fn npz(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in members {
         let options = zip::write::SimpleFileOptions::default().compression_method(method);

@@ -27,7 +27,7 @@ fn pages_hold_for_syntax() {
 }
 
 /// Runs the examples of every page whose code `covers` accepts through `check`.
-pub fn pages_hold(covers: impl Fn(&str) -> bool, check: impl Fn(&str) -> Vec<Diagnostic>) {
+pub(crate) fn pages_hold(covers: impl Fn(&str) -> bool, check: impl Fn(&str) -> Vec<Diagnostic>) {
     let mut wrong = Vec::new();
     for code in Code::ALL.iter().filter(|c| covers(c.name())) {
         for example in examples(code) {

@@ -8,7 +8,7 @@ use nnc::syntax::dump::dump;
 use nnc::syntax::{format, parse};
 
 /// Every good .nn file of the repository.
-pub fn all_sources() -> Vec<PathBuf> {
+pub(crate) fn all_sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in [

@@ -293,7 +293,7 @@ fn texts_of_a_folder_are_rows() {
     );
 }
 
-pub fn wav(bits: u16, float: bool, channels: u16, rate: u32, samples: &[f64]) -> Vec<u8> {
+pub(crate) fn wav(bits: u16, float: bool, channels: u16, rate: u32, samples: &[f64]) -> Vec<u8> {
     let spec = hound::WavSpec {
         channels,
         sample_rate: rate,

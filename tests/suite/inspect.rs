@@ -135,7 +135,7 @@ fn what_is_written_can_be_read_and_the_page_needs_nothing_else() {
     let page = String::from_utf8(read("inspect.html")).unwrap();
     for part in [
         "<h1>d</h1>",
-        "rows 12 train",
+        "12 train rows",
         "most frequent",
         "2 × padding",
         "word<sub>1</sub>",

@@ -210,13 +210,13 @@ impl Source {
                 let line = self.text[..at].matches('\n').count() + 1;
                 let mut all = Vec::new();
                 expand(&mut self.text[at..].chars().peekable(), &[], &mut all);
-                found.extend(all.into_iter().map(|p| (line, self.from_the_crate(p))));
+                found.extend(all.into_iter().map(|p| (line, self.in_the_crate(p))));
             }
         }
         found
     }
 
-    fn from_the_crate(&self, path: Vec<String>) -> Vec<String> {
+    fn in_the_crate(&self, path: Vec<String>) -> Vec<String> {
         if path[0] == "crate" {
             return path[1..].to_vec();
         }

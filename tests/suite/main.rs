@@ -1,5 +1,10 @@
 //! All integration tests in one binary: linking is what costs.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "tests show what they measured or could not run"
+)]
+
 mod allocations;
 mod book;
 mod callbacks;

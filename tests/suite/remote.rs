@@ -16,7 +16,7 @@ use crate::cli::{err, find, out};
 use crate::runs::place;
 
 /// A request as a server sees it.
-pub struct Request {
+pub(crate) struct Request {
     pub line: String,
     /// Names in small letters.
     pub headers: BTreeMap<String, String>,
@@ -24,7 +24,7 @@ pub struct Request {
 }
 
 /// Reads one request; none where the other side closes first.
-pub fn request(stream: &TcpStream) -> Option<Request> {
+pub(crate) fn request(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::{PROGRAM, Place, err, events, find, kinds, out};
 
 /// A folder with `toy.nn`, whose train block holds these lines too.
-pub fn place(lines: &str) -> Place {
+pub(crate) fn place(lines: &str) -> Place {
     let place = Place::new();
     let text = PROGRAM.replace("  epochs     3\n", lines);
     assert_ne!(text, PROGRAM);

@@ -15,7 +15,7 @@ use crate::ir::Elem;
 use crate::random::GROUP;
 
 /// What every step may use.
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     pub pool: &'a Pool,
     pub code: &'a Code,
     pub features: Features,
@@ -25,7 +25,7 @@ pub struct Context<'a> {
 ///
 /// # Safety
 /// The bases are valid for the program's buffers and do not overlap.
-pub unsafe fn run(program: &Program, bases: &mut [*mut u8], context: &Context) {
+pub(super) unsafe fn run(program: &Program, bases: &mut [*mut u8], context: &Context) {
     for step in &program.steps {
         // SAFETY: by the contract; every buffer of a step is within its base.
         unsafe { run_step(program, step, bases, context) }
@@ -36,7 +36,12 @@ pub unsafe fn run(program: &Program, bases: &mut [*mut u8], context: &Context) {
 ///
 /// # Safety
 /// As for [`run`].
-pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], context: &Context) {
+pub(super) unsafe fn run_step(
+    program: &Program,
+    step: &Step,
+    bases: &mut [*mut u8],
+    context: &Context,
+) {
     let pool = context.pool;
     let own = usize::from(FIRST_INPUT) + program.inputs + program.results;
     let (bases, nested) = bases.split_at_mut(own);
@@ -75,7 +80,7 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
                 Elem::F64 => indexing::arg_max::<f64>(pool, *sizes, slice(at(*x), count), to),
                 Elem::I32 => indexing::arg_max::<i32>(pool, *sizes, slice(at(*x), count), to),
                 Elem::U8 | Elem::Bool => {
-                    indexing::arg_max::<u8>(pool, *sizes, slice(at(*x), count), to)
+                    indexing::arg_max::<u8>(pool, *sizes, slice(at(*x), count), to);
                 }
             }
         },
@@ -87,7 +92,7 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
                 Elem::F64 => indexing::arg_sort::<f64>(pool, *sizes, slice(at(*x), count), to),
                 Elem::I32 => indexing::arg_sort::<i32>(pool, *sizes, slice(at(*x), count), to),
                 Elem::U8 | Elem::Bool => {
-                    indexing::arg_sort::<u8>(pool, *sizes, slice(at(*x), count), to)
+                    indexing::arg_sort::<u8>(pool, *sizes, slice(at(*x), count), to);
                 }
             }
         },
@@ -158,7 +163,7 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
             let (x, k, y) = (at(*x), at(*kernel), at(*y));
             match elem {
                 Elem::F64 => {
-                    reference::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast())
+                    reference::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast());
                 }
                 _ => reference::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
             }
@@ -179,7 +184,7 @@ pub unsafe fn run_step(program: &Program, step: &Step, bases: &mut [*mut u8], co
                 }
                 (Elem::F64, Some(dx)) => {
                     let dx = at(*dx).cast();
-                    reference::window_grad::<f64>(pool, *op, sizes, x.cast(), y.cast(), dx)
+                    reference::window_grad::<f64>(pool, *op, sizes, x.cast(), y.cast(), dx);
                 }
                 (_, Some(dx)) => {
                     let all = [x.cast(), y.cast(), at(*dx).cast()];

@@ -8,7 +8,12 @@ use super::vir::{self, Bin, Builder, Cmp, Func, Ty, Un, V, reg_type};
 use crate::ir::Elem;
 use crate::ir::prim::{Binary, Compare, Unary};
 
-pub fn argument(b: &mut Builder, arg: &Arg, access: Option<&usize>, env: &FxHashMap<Val, V>) -> V {
+pub(super) fn argument(
+    b: &mut Builder,
+    arg: &Arg,
+    access: Option<&usize>,
+    env: &FxHashMap<Val, V>,
+) -> V {
     match (arg.source, access) {
         (Source::Const(x), _) => b.number(x, reg_type(arg.elem)),
         (Source::Index, Some(&at)) => {
@@ -21,7 +26,7 @@ pub fn argument(b: &mut Builder, arg: &Arg, access: Option<&usize>, env: &FxHash
     }
 }
 
-pub fn cast(b: &mut Builder, v: V, from: Elem, to: Elem) -> V {
+pub(super) fn cast(b: &mut Builder, v: V, from: Elem, to: Elem) -> V {
     if from == to {
         return v;
     }
@@ -50,7 +55,7 @@ pub fn cast(b: &mut Builder, v: V, from: Elem, to: Elem) -> V {
     }
 }
 
-pub fn map_op(b: &mut Builder, op: MapOp, args: &[V]) -> V {
+pub(super) fn map_op(b: &mut Builder, op: MapOp, args: &[V]) -> V {
     match op {
         MapOp::Copy | MapOp::Cast(_) => args[0],
         MapOp::Unary(op) => unary(b, op, args[0]),

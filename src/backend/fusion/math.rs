@@ -15,7 +15,7 @@ const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// `f(x)` for the functions that machines do not have.
-pub fn expand(b: &mut Builder, f: Unary, x: V) -> V {
+pub(super) fn expand(b: &mut Builder, f: Unary, x: V) -> V {
     if b.ty(x) == Ty::F64 {
         return b.call(function(f), x, None);
     }
@@ -32,7 +32,7 @@ pub fn expand(b: &mut Builder, f: Unary, x: V) -> V {
 }
 
 /// `x ^ y`; small whole and half exponents that are constants need no call.
-pub fn pow(b: &mut Builder, x: V, y: V) -> V {
+pub(super) fn pow(b: &mut Builder, x: V, y: V) -> V {
     let exponent = match b.op(y) {
         super::vir::Op::F32(bits) => Some(f64::from(f32::from_bits(bits))),
         super::vir::Op::F64(bits) => Some(f64::from_bits(bits)),

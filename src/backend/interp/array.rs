@@ -48,7 +48,7 @@ macro_rules! zip_arrays {
 pub(super) use {map_array, zip_arrays};
 
 impl Array {
-    pub fn elem(&self) -> Elem {
+    pub(crate) fn elem(&self) -> Elem {
         match self {
             Array::F32(_) => Elem::F32,
             Array::F64(_) => Elem::F64,
@@ -57,7 +57,7 @@ impl Array {
             Array::Bool(_) => Elem::Bool,
         }
     }
-    pub fn shape(&self) -> &[usize] {
+    pub(crate) fn shape(&self) -> &[usize] {
         match self {
             Array::F32(x) => x.shape(),
             Array::F64(x) => x.shape(),
@@ -67,7 +67,7 @@ impl Array {
         }
     }
     /// Exact: f64 holds every value of every element type.
-    pub fn to_f64(&self) -> ArrayD<f64> {
+    pub(crate) fn to_f64(&self) -> ArrayD<f64> {
         match self {
             Array::F32(x) => x.mapv(f64::from),
             Array::F64(x) => x.clone(),
@@ -78,7 +78,7 @@ impl Array {
     }
     /// The rules of `Prim::Cast`: rounds to the nearest `F32`; integers truncate,
     /// saturate, and are 0 for NaN; `Bool` is `!= 0`.
-    pub fn from_f64(elem: Elem, x: ArrayD<f64>) -> Array {
+    pub(crate) fn from_f64(elem: Elem, x: ArrayD<f64>) -> Array {
         match elem {
             Elem::F32 => Array::F32(x.mapv(|v| v as f32)),
             Elem::F64 => Array::F64(x),
@@ -87,11 +87,11 @@ impl Array {
             Elem::Bool => Array::Bool(x.mapv(|v| v != 0.0)),
         }
     }
-    pub fn full(elem: Elem, shape: &[usize], value: f64) -> Array {
+    pub(crate) fn full(elem: Elem, shape: &[usize], value: f64) -> Array {
         Array::from_f64(elem, ArrayD::from_elem(IxDyn(shape), value))
     }
     /// `I32` elements in row-major order.
-    pub fn i32s(&self) -> Vec<i32> {
+    pub(crate) fn i32s(&self) -> Vec<i32> {
         match self {
             Array::I32(x) => x.iter().copied().collect(),
             Array::F32(_) | Array::F64(_) | Array::U8(_) | Array::Bool(_) => {
@@ -99,7 +99,7 @@ impl Array {
             }
         }
     }
-    pub fn from_bytes(elem: Elem, shape: &[usize], bytes: &[u8]) -> Array {
+    pub(crate) fn from_bytes(elem: Elem, shape: &[usize], bytes: &[u8]) -> Array {
         match elem {
             Elem::F32 => Array::F32(read(shape, bytes)),
             Elem::F64 => Array::F64(read(shape, bytes)),
@@ -108,7 +108,7 @@ impl Array {
             Elem::Bool => Array::Bool(read::<u8>(shape, bytes).mapv(|b| b != 0)),
         }
     }
-    pub fn write(&self, bytes: &mut [u8]) {
+    pub(crate) fn write(&self, bytes: &mut [u8]) {
         match self {
             Array::F32(x) => bytes.copy_from_slice(bytes_of(slice(x))),
             Array::F64(x) => bytes.copy_from_slice(bytes_of(slice(x))),
@@ -122,11 +122,11 @@ impl Array {
         }
     }
     /// Row `index` along axis 0.
-    pub fn row(&self, index: usize) -> Array {
+    pub(crate) fn row(&self, index: usize) -> Array {
         map_array!(self, x => x.index_axis(ndarray::Axis(0), index).to_owned())
     }
-    pub fn set_row(&mut self, index: usize, row: &Array) {
-        zip_arrays!(self, row, (x, r) => x.index_axis_mut(ndarray::Axis(0), index).assign(r), plain)
+    pub(crate) fn set_row(&mut self, index: usize, row: &Array) {
+        zip_arrays!(self, row, (x, r) => x.index_axis_mut(ndarray::Axis(0), index).assign(r), plain);
     }
 }
 

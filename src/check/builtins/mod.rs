@@ -14,7 +14,7 @@ use crate::check::elab::builtin::{Builtin, builtin};
 use crate::check::elab::value::Val;
 
 /// By name, in order.
-pub const TABLE: &[Builtin] = &[
+pub(super) const TABLE: &[Builtin] = &[
     builtin("abs", &["x"], "|x|", |el, a| {
         el.unary(a, Unary::Abs, Some(f64::abs))
     }),

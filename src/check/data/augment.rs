@@ -13,7 +13,7 @@ use crate::check::elab::pattern::per_sample_text;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
 /// What `augment` takes, in Keras' order, and then what Keras has in other places.
-pub const PARAMS: &[&str] = &[
+pub(crate) const PARAMS: &[&str] = &[
     "images",
     "rotation_range?",
     "width_shift_range?",
@@ -61,7 +61,7 @@ const STAGES: &[(&str, &str)] = &[
 ];
 
 /// What to write in place of an argument that stands elsewhere.
-pub fn other_place(argument: &str) -> Option<String> {
+pub(crate) fn other_place(argument: &str) -> Option<String> {
     let stage = STAGES.iter().find(|(name, _)| *name == argument);
     let behind = || crate::library::names().any(|n| n == argument);
     match stage {

@@ -13,7 +13,7 @@ use crate::check::elab::value::{Home, Meaning, Tensor};
 use super::env::DataEnv;
 use super::missing::name_of;
 
-pub const BALANCE: &str = "balance";
+pub(crate) const BALANCE: &str = "balance";
 
 /// The words of `balance`.
 const WORDS: [&str; 2] = ["oversample", "undersample"];
@@ -145,4 +145,4 @@ impl Elab<'_> {
 }
 
 /// What the fit of class weights gives.
-pub const WEIGHTS: &str = "weights";
+pub(crate) const WEIGHTS: &str = "weights";

@@ -6,7 +6,7 @@ use crate::check::elab::builtin::{Builtin, builtin};
 use super::augment::{PARAMS, other_place};
 
 /// By name, in order.
-pub const TABLE: &[Builtin] = &[
+pub(crate) const TABLE: &[Builtin] = &[
     builtin(
         "BPE",
         &["column", "vocab_size", "min_frequency?", "lower?"],

@@ -153,7 +153,7 @@ impl Elab<'_> {
 }
 
 /// `e` if it is a name.
-pub fn name_of(e: &Expr) -> Option<&Ident> {
+pub(crate) fn name_of(e: &Expr) -> Option<&Ident> {
     match &e.kind {
         ExprKind::Name(n) => Some(n),
         _ => None,

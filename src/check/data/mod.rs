@@ -1,19 +1,19 @@
 //! `data` blocks: sources, columns, splits and fits as plain data; inputs and
 //! targets as expressions over columns, elaborated where a run needs them.
 
-pub mod augment;
-pub mod balance;
-pub mod column;
-pub mod env;
-pub mod feed;
-pub mod fit;
-pub mod functions;
-pub mod missing;
-pub mod rows;
-pub mod series;
-pub mod sources;
-pub mod split;
-pub mod streams;
+pub(super) mod augment;
+pub(super) mod balance;
+pub(super) mod column;
+pub(super) mod env;
+pub(super) mod feed;
+pub(super) mod fit;
+pub(super) mod functions;
+pub(super) mod missing;
+pub(super) mod rows;
+pub(super) mod series;
+pub(super) mod sources;
+pub(super) mod split;
+pub(super) mod streams;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Elab<'_> {
             }
             match &item.kind {
                 DataItemKind::Source { part, value } => {
-                    self.source(part.as_ref(), value, item.span, &mut env)
+                    self.source(part.as_ref(), value, item.span, &mut env);
                 }
                 DataItemKind::Column {
                     name,
@@ -102,7 +102,7 @@ impl Elab<'_> {
                     }
                 }
                 DataItemKind::Split { method, parts } => {
-                    self.split_item(method.as_ref(), parts, item.span, &mut env)
+                    self.split_item(method.as_ref(), parts, item.span, &mut env);
                 }
                 DataItemKind::Fit { name, value } => {
                     self.fit(name, value, item.span, &mut env);

@@ -20,12 +20,12 @@ use crate::check::elab::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 const FUNCTIONS: [&str; 5] = ["bag", "index", "len", "pad", "tokens"];
 
 /// Whether the function takes rows (`len` and `pad` take other things as well).
-pub fn is_row_function(name: &str) -> bool {
+pub(crate) fn is_row_function(name: &str) -> bool {
     FUNCTIONS.contains(&name)
 }
 
 /// `f` or `f(args)` as a stage of a pipe.
-pub fn stage_call(e: &Expr) -> Option<(&Ident, &[Arg])> {
+pub(crate) fn stage_call(e: &Expr) -> Option<(&Ident, &[Arg])> {
     match &e.kind {
         ExprKind::Name(n) => Some((n, &[])),
         ExprKind::Call { callee, args, .. } => match &callee.kind {

@@ -31,7 +31,7 @@ fn is_column_function(name: &str) -> bool {
 
 /// The column, and the rest, of a call of such a function: `f(column, ..)` or
 /// `column |> f(..)`.
-pub fn column_of_call(e: &Expr) -> Option<(&Ident, (&Ident, &[Arg]))> {
+pub(crate) fn column_of_call(e: &Expr) -> Option<(&Ident, (&Ident, &[Arg]))> {
     let (column, f, rest) = match &e.kind {
         ExprKind::Call { .. } => {
             let (f, args) = stage_call(e)?;
@@ -182,7 +182,7 @@ impl Elab<'_> {
             };
             match self.eval(&a.value) {
                 Val::Int(Dim::Const(n)) if (1..=1 << 20).contains(&n) => {
-                    found[at] = Some(n as usize)
+                    found[at] = Some(n as usize);
                 }
                 Val::Error => {}
                 other => {

@@ -236,7 +236,7 @@ impl Elab<'_> {
                     }
                 },
                 Some("stratify") if method == "kfold" => {
-                    column = self.split_column("stratify", a, env)
+                    column = self.split_column("stratify", a, env);
                 }
                 Some(other) => {
                     let known: &[&str] = match method {

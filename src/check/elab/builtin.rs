@@ -18,7 +18,7 @@ pub struct Builtin {
     pub elsewhere: fn(&str) -> Option<String>,
 }
 
-pub const fn builtin(
+pub(crate) const fn builtin(
     name: &'static str,
     params: &'static [&'static str],
     doc: &'static str,

@@ -32,7 +32,7 @@ impl LayerName {
 }
 
 /// `a.b` as a path.
-pub fn dotted_path(e: &Expr) -> Option<String> {
+pub(crate) fn dotted_path(e: &Expr) -> Option<String> {
     match &e.kind {
         ExprKind::Name(n) => Some(n.text.to_string()),
         ExprKind::Field { base, name } => Some(format!("{}/{}", dotted_path(base)?, name.text)),

@@ -18,7 +18,7 @@ const MAX_HEIGHT: usize = 10_000;
 
 /// How deep the walk is, and how much it has done.
 #[derive(Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Calls, one inside the other.
     depth: usize,
     /// Expressions being evaluated, one inside the other.

@@ -23,14 +23,14 @@ pub trait Host: Sync {
     fn runtime(&self) -> Runtime;
 }
 
-pub struct Loaded {
+pub(crate) struct Loaded {
     pub world: World,
     /// The main file's declarations and those imported, imports first.
     pub decls: Vec<ast::Decl>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
-pub fn load(
+pub(crate) fn load(
     files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],

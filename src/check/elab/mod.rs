@@ -5,22 +5,22 @@
 //! would be built. The walk runs over symbolic sizes (`B`, the sizes of a
 //! generic signature), so nothing here reads data.
 
-pub mod builtin;
-pub mod frozen;
-pub mod graph;
-pub mod limits;
-pub mod load;
-pub mod mask;
-pub mod names;
-pub mod naming;
-pub mod pattern;
-pub mod report;
-pub mod run_folder;
-pub mod scope;
-pub mod state;
-pub mod type_errors;
-pub mod value;
-pub mod world;
+pub(super) mod builtin;
+pub(super) mod frozen;
+pub(super) mod graph;
+pub(super) mod limits;
+pub(super) mod load;
+pub(super) mod mask;
+pub(super) mod names;
+pub(super) mod naming;
+pub(super) mod pattern;
+pub(super) mod report;
+pub(super) mod run_folder;
+pub(super) mod scope;
+pub(super) mod state;
+pub(super) mod type_errors;
+pub(super) mod value;
+pub(super) mod world;
 
 use std::collections::HashSet;
 use std::rc::Rc;

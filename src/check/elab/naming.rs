@@ -10,7 +10,7 @@ use super::Elab;
 
 /// Keras' `to_snake_case`: an underscore between a lower-case letter or digit and a
 /// capital that starts a word.
-pub fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let chars: Vec<char> = class.chars().collect();
     let mut out = String::new();
     for (i, &c) in chars.iter().enumerate() {
@@ -30,7 +30,7 @@ pub fn snake_case(class: &str) -> String {
 
 /// Names given so far.
 #[derive(Default)]
-pub struct GivenNames {
+pub(crate) struct GivenNames {
     /// Automatic names by the path they are in: in order, so that what is below a path lies
     /// together.
     counters: BTreeMap<Arc<str>, FxHashMap<String, usize>>,

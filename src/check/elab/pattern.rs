@@ -7,7 +7,7 @@ use crate::syntax::ast::{DimExpr, ExprKind, TypeExpr, TypeKind};
 use super::value::{Kind, Tensor, type_text};
 
 /// `none` among the words of `symbol[none, valid]`.
-pub const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// What a type expression says of a tensor, sizes not yet evaluated.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum MeaningPattern<'a> {
 
 /// A parameter's type: a pattern for tensors, or a kind of compile-time value.
 #[derive(Clone, Debug)]
-pub enum ParamType<'a> {
+pub(crate) enum ParamType<'a> {
     Anything,
     Tensor(Pattern<'a>),
     Kind(Kind),
@@ -55,7 +55,7 @@ const DEF_WORDS: [&str; 9] = [
 ];
 
 /// Reads a parameter's type expression; `Err` names an unknown type word.
-pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
+pub(crate) fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
     let Some(ty) = ty else {
         return Ok(ParamType::Anything);
     };
@@ -97,7 +97,7 @@ pub fn param_type(ty: Option<&TypeExpr>) -> Result<ParamType<'_>, &ast::Ident> {
 }
 
 /// Reads a tensor type; `Err` names an unknown type word.
-pub fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
+pub(crate) fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
     let TypeKind::Plain { name, brackets } = &ty.kind else {
         return Ok(Pattern {
             meaning: MeaningPattern::Any,
@@ -134,7 +134,7 @@ pub fn tensor_pattern(ty: &TypeExpr) -> Result<Pattern<'_>, &ast::Ident> {
 }
 
 /// The sizes of a pattern as written, for messages.
-pub fn dims_text(dims: &[DimExpr]) -> String {
+pub(crate) fn dims_text(dims: &[DimExpr]) -> String {
     let text: Vec<String> = dims
         .iter()
         .map(|d| match d {
@@ -146,7 +146,7 @@ pub fn dims_text(dims: &[DimExpr]) -> String {
 }
 
 /// A size expression as written.
-pub fn dim_text(e: &ast::Expr) -> String {
+pub(crate) fn dim_text(e: &ast::Expr) -> String {
     match &e.kind {
         ExprKind::Name(n) => n.text.to_string(),
         ExprKind::Int(i) => i.to_string(),
@@ -157,7 +157,7 @@ pub fn dim_text(e: &ast::Expr) -> String {
 }
 
 /// A pattern as written, for messages.
-pub fn pattern_text(p: &Pattern) -> String {
+pub(crate) fn pattern_text(p: &Pattern) -> String {
     let dims = dims_text(p.dims);
     match &p.meaning {
         MeaningPattern::Real => dims,
@@ -172,7 +172,7 @@ pub fn pattern_text(p: &Pattern) -> String {
 }
 
 /// A tensor's type per sample, as a data or model signature writes it.
-pub fn per_sample_text(t: &Tensor) -> String {
+pub(crate) fn per_sample_text(t: &Tensor) -> String {
     let mut ty = t.ty.clone();
     if ty.rank() > 0 {
         ty.shape.remove(0);

@@ -7,7 +7,7 @@ use crate::ir::ty::ShapeText;
 use crate::ir::{Shape, TypeError};
 
 /// In a generic check, sizes that are not known to differ may agree in each use.
-pub fn may_hold(e: &TypeError) -> bool {
+pub(crate) fn may_hold(e: &TypeError) -> bool {
     let unsure = |a: &Dim, b: &Dim| a.sub(b).map_or(true, |d| d.as_const().is_none());
     match e {
         TypeError::Size { left, right, .. } => unsure(left, right),
@@ -42,7 +42,7 @@ pub fn may_hold(e: &TypeError) -> bool {
 }
 
 /// Code and message; the caller adds the places.
-pub fn describe(e: &TypeError) -> Diagnostic {
+pub(crate) fn describe(e: &TypeError) -> Diagnostic {
     match e {
         TypeError::Size { left, right, .. } => Diagnostic::error(
             Code::E0203,
@@ -141,7 +141,7 @@ pub fn describe(e: &TypeError) -> Diagnostic {
     }
 }
 
-pub fn axes(n: usize) -> String {
+pub(crate) fn axes(n: usize) -> String {
     match n {
         0 => "no axes (a scalar)".into(),
         1 => "1 axis".into(),

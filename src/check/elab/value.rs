@@ -252,12 +252,12 @@ impl fmt::Display for Tensor {
     }
 }
 
-pub fn type_text(meaning: &Meaning, ty: &Type) -> String {
+pub(crate) fn type_text(meaning: &Meaning, ty: &Type) -> String {
     format!("{}{}", meaning.name(ty.elem), ir::ty::ShapeText(&ty.shape))
 }
 
 /// The number of classes that a class pattern names literally.
-pub fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
+pub(crate) fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
     match &e.kind {
         ExprKind::Int(n) => Some(*n),
         _ => None,
@@ -265,7 +265,7 @@ pub fn literal(e: &crate::syntax::ast::Expr) -> Option<i64> {
 }
 
 /// The list that configures a definition, and the list that takes tensors.
-pub fn lists(def: &Def) -> (&[Param], &[Param]) {
+pub(crate) fn lists(def: &Def) -> (&[Param], &[Param]) {
     match (def.lists.as_slice(), def.kind) {
         ([config, inputs], _) => (config, inputs),
         ([one], DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric) => (&[], one),
@@ -274,7 +274,7 @@ pub fn lists(def: &Def) -> (&[Param], &[Param]) {
     }
 }
 
-pub fn float(v: &Val) -> Option<f64> {
+pub(crate) fn float(v: &Val) -> Option<f64> {
     match v {
         Val::Float(x) => Some(*x),
         Val::Int(d) => d.as_const().map(|c| c as f64),

@@ -21,7 +21,7 @@ fn spoken(kind: &str) -> &str {
     }
 }
 
-pub fn article(word: &str) -> &'static str {
+pub(crate) fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
         "an"
     } else {

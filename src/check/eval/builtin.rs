@@ -9,7 +9,7 @@ use crate::check::elab::value::{ArgVal, Val};
 use super::collected::COLLECTED;
 
 /// By name, in order.
-pub const TABLE: &[Builtin] = &[
+pub(crate) const TABLE: &[Builtin] = &[
     builtin(
         COLLECTED,
         &["x"],

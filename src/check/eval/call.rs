@@ -52,7 +52,7 @@ fn works_on(kind: DefKind) -> Option<&'static str> {
 }
 
 /// Whether one name is made of the first letters of the other's words: `lr` of `learning_rate`.
-pub fn abbreviates(short: &str, long: &str) -> bool {
+pub(crate) fn abbreviates(short: &str, long: &str) -> bool {
     long.contains('_')
         && long
             .split('_')
@@ -520,7 +520,7 @@ fn tensors_of(v: &Val) -> Option<&[Val]> {
 }
 
 /// The word that an expression may be among those of `symbol[..]`.
-pub fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
+pub(crate) fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
     match &e.kind {
         ast::ExprKind::Name(n) => Some(n.text.clone()),
         ast::ExprKind::None => Some(NONE.into()),
@@ -529,7 +529,7 @@ pub fn option_word(e: &ast::Expr) -> Option<Arc<str>> {
 }
 
 /// `Dense(units, activation = .., ...)`: what a call may name.
-pub fn signature_note(def: &Def) -> String {
+pub(crate) fn signature_note(def: &Def) -> String {
     let lists: Vec<String> = def
         .lists
         .iter()

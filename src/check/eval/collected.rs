@@ -14,10 +14,10 @@ use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Tensor, Val};
 
 /// The builtin that keeps every row of an epoch.
-pub const COLLECTED: &str = "collected";
+pub(crate) const COLLECTED: &str = "collected";
 
 /// The argument of `collected(..)`.
-pub fn collected(e: &ast::Expr) -> Option<&ast::Expr> {
+pub(crate) fn collected(e: &ast::Expr) -> Option<&ast::Expr> {
     match &e.kind {
         ExprKind::Call { callee, args, .. } => match (&callee.kind, args.as_slice()) {
             (ExprKind::Name(n), [one]) if &*n.text == COLLECTED => Some(&one.value),

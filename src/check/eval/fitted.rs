@@ -10,7 +10,8 @@ use crate::check::elab::state::Fit;
 use crate::check::elab::value::{Home, Meaning, Tensor, Val};
 
 /// The statistics of rows that are read some at a time.
-pub const ONLY: &str = "for streamed rows, use `mean`, `std`, `min` and `max` of `statistics`";
+pub(crate) const ONLY: &str =
+    "for streamed rows, use `mean`, `std`, `min` and `max` of `statistics`";
 
 impl Elab<'_> {
     /// `scale.mean`: a constant computed from the training rows.
@@ -83,7 +84,7 @@ impl Elab<'_> {
 }
 
 /// The statistic of this name, if it is a percentile.
-pub fn percentile(name: &str) -> Option<f64> {
+pub(crate) fn percentile(name: &str) -> Option<f64> {
     let all = Statistic::ALL.into_iter();
     all.filter(|s| s.name() == name)
         .find_map(Statistic::percentile)

@@ -14,7 +14,7 @@ use crate::check::elab::value::{ArgVal, Configured, DefRef, Instance, Val, lists
 
 /// Whether a call of a layer changes its configuration: all arguments are named, and none of
 /// them is an input.
-pub fn configures_anew(layer: &Instance, args: &[ArgVal]) -> bool {
+pub(crate) fn configures_anew(layer: &Instance, args: &[ArgVal]) -> bool {
     let (config, inputs) = lists(&layer.configured.defs[0].def);
     let changes = |a: &ArgVal| {
         let input = |n: &Ident| inputs.iter().any(|p| p.name.text == n.text);

@@ -1,21 +1,21 @@
 //! Expressions.
 
-pub mod argument;
-pub mod bind;
-pub mod block;
-pub mod builtin;
-pub mod call;
-pub mod collected;
-pub mod fitted;
-pub mod index;
-pub mod inner;
-pub mod model;
-pub mod names;
-pub mod ops;
-pub mod options;
-pub mod param;
-pub mod scan;
-pub mod unify;
+pub(super) mod argument;
+pub(super) mod bind;
+pub(super) mod block;
+pub(super) mod builtin;
+pub(super) mod call;
+pub(super) mod collected;
+pub(super) mod fitted;
+pub(super) mod index;
+pub(super) mod inner;
+pub(super) mod model;
+pub(super) mod names;
+pub(super) mod ops;
+pub(super) mod options;
+pub(super) mod param;
+pub(super) mod scan;
+pub(super) mod unify;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use super::settings::setting;
 
 /// An optimizer of a train block: for all parameters, or those of a layer.
 #[derive(Debug)]
-pub struct Chosen {
+pub(crate) struct Chosen {
     pub rule: Rc<Configured>,
     pub layer: Option<LayerName>,
     pub span: Span,

@@ -138,7 +138,7 @@ impl Elab<'_> {
             } else {
                 let before = metrics.len();
                 self.comparing(&pair, |el| {
-                    el.metric(&c, &name, &pair, a.value.span, metrics)
+                    el.metric(&c, &name, &pair, a.value.span, metrics);
                 });
                 if metrics[before..].iter().any(MetricUse::collects) {
                     self.streamed_metric(&name, a.value.span, env);

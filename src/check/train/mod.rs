@@ -1,17 +1,17 @@
 //! `train` blocks: settings, and the graphs of a run. Each run (a training
 //! step, an evaluation, a prediction) elaborates the same program with other ends.
 
-pub mod callbacks;
-pub mod epoch_end;
-pub mod frozen;
-pub mod losses;
-pub mod metrics;
-pub mod optimize;
-pub mod optimizer_stages;
-pub mod reports;
-pub mod settings;
-pub mod steps;
-pub mod weights;
+pub(super) mod callbacks;
+pub(super) mod epoch_end;
+pub(super) mod frozen;
+pub(super) mod losses;
+pub(super) mod metrics;
+pub(super) mod optimize;
+pub(super) mod optimizer_stages;
+pub(super) mod reports;
+pub(super) mod settings;
+pub(super) mod steps;
+pub(super) mod weights;
 
 use std::sync::Arc;
 

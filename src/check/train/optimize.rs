@@ -266,12 +266,12 @@ impl Elab<'_> {
                     {
                         self.optimizer
                             .rates
-                            .push((names::rate_of_optimizer(&class), rate));
+                            .push((names::rate_of_optimizer(class), rate));
                     }
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {
-                    let full = names::rate_of_optimizer(&class);
+                    let full = names::rate_of_optimizer(class);
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());
                     if self.initialized.insert(full.as_str().into()) {

@@ -42,7 +42,7 @@ static STAGE: [Builtin; 3] = [
 ];
 
 /// The names of [`STAGE`] with their values.
-pub fn stage_names() -> impl Iterator<Item = (&'static str, Val)> {
+pub(crate) fn stage_names() -> impl Iterator<Item = (&'static str, Val)> {
     STAGE.iter().map(|b| (b.name, Val::Builtin(b)))
 }
 

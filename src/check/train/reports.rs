@@ -30,7 +30,7 @@ use super::callbacks::args::CallTable;
 use super::callbacks::reader::Reader;
 
 /// Outputs with their targets, as losses find them.
-pub fn compared(
+pub(crate) fn compared(
     outputs: &[(Arc<str>, Tensor)],
     env: &DataEnv,
     feeds: &[(Ident, Tensor)],

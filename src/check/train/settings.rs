@@ -23,7 +23,7 @@ pub enum Run {
     Report,
 }
 
-pub const SETTINGS: [&str; 13] = [
+pub(crate) const SETTINGS: [&str; 13] = [
     "loss",
     BALANCE,
     CLASS_WEIGHT,
@@ -51,14 +51,14 @@ impl<'a> Settings<'a> {
 }
 
 /// A setting of the block itself.
-pub fn setting<'a>(t: &'a Train, key: &str) -> Option<&'a Setting> {
+pub(crate) fn setting<'a>(t: &'a Train, key: &str) -> Option<&'a Setting> {
     t.items.iter().find_map(|i| match i {
         TrainItem::Setting(s) if &*s.key.text == key => Some(s),
         _ => None,
     })
 }
 
-pub fn output_spec(name: &str, t: &Tensor) -> OutputSpec {
+pub(crate) fn output_spec(name: &str, t: &Tensor) -> OutputSpec {
     let meaning = match t.meaning {
         Meaning::Prob => spec::Meaning::Prob,
         Meaning::Real | Meaning::Class(_) | Meaning::Token(_) => spec::Meaning::Real,

@@ -19,11 +19,11 @@ use crate::check::elab::value::{Meaning, Tensor, Val, float};
 
 use super::settings::{Run, Settings};
 
-pub const CLASS_WEIGHT: &str = "class_weight";
-pub const SAMPLE_WEIGHT: &str = "sample_weight";
+pub(crate) const CLASS_WEIGHT: &str = "class_weight";
+pub(crate) const SAMPLE_WEIGHT: &str = "sample_weight";
 
 /// What weighs the losses of a train block.
-pub struct Weights<'a> {
+pub(crate) struct Weights<'a> {
     class: Option<&'a Setting>,
     sample: Option<&'a Setting>,
     env: &'a DataEnv,
@@ -31,7 +31,7 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    pub fn of(s: &Settings<'a>, env: &'a DataEnv, run: Run) -> Weights<'a> {
+    pub(crate) fn of(s: &Settings<'a>, env: &'a DataEnv, run: Run) -> Weights<'a> {
         Weights {
             class: s.get(CLASS_WEIGHT),
             sample: s.get(SAMPLE_WEIGHT),
@@ -42,7 +42,7 @@ impl<'a> Weights<'a> {
 }
 
 /// The argument for an output: of its name, or of none.
-pub fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
+pub(crate) fn given<'a>(s: Option<&'a Setting>, output: &str) -> Option<&'a Arg> {
     let args = &s?.values;
     let named = |a: &&Arg| a.name.as_ref().is_some_and(|n| &*n.text == output);
     args.iter()

@@ -1,4 +1,4 @@
 //! Types as they are written: patterns of signatures, and how a value does not fit one.
 
-pub mod mismatch;
-pub mod shape;
+pub(super) mod mismatch;
+pub(super) mod shape;

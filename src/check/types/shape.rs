@@ -23,7 +23,7 @@ fn wider(a: Elem, b: Elem) -> Elem {
 }
 
 /// The broadcasting rule.
-pub fn broadcast_shape(a: &Shape, b: &Shape) -> Option<Shape> {
+pub(crate) fn broadcast_shape(a: &Shape, b: &Shape) -> Option<Shape> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
     if long.len() > short.len() {
         return long.ends_with(short).then(|| long.clone());

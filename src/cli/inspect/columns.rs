@@ -21,7 +21,7 @@ const FEATURES: usize = 12;
 const FEW: usize = 4;
 
 /// What a column holds.
-pub struct Look<'a> {
+pub(super) struct Look<'a> {
     pub spec: &'a ColumnSpec,
     /// Its first rows, at least.
     pub column: &'a Column,
@@ -34,7 +34,7 @@ pub struct Look<'a> {
 
 /// The rows that are looked at.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub(super) enum Source<'a> {
     /// In memory.
     Table(&'a Table, &'a [u32]),
     /// Read some at a time, in passes over them.
@@ -60,7 +60,7 @@ impl Source<'_> {
 
 /// What the columns of a source hold; `head` has its first rows. What stands for values that
 /// are `missing` has been put in already.
-pub fn looks<'a>(
+pub(super) fn looks<'a>(
     spec: &'a DataSpec,
     source: Source,
     head: &'a Table,
@@ -120,7 +120,7 @@ impl Look<'_> {
     }
 
     /// The numbers of a row of `column`.
-    pub fn numbers(&self, row: usize) -> Vec<f64> {
+    pub(super) fn numbers(&self, row: usize) -> Vec<f64> {
         let each = self.column.per_row();
         (row * each..(row + 1) * each)
             .filter_map(|i| self.column.number(i))
@@ -128,7 +128,7 @@ impl Look<'_> {
     }
 
     /// What a number of it counts.
-    pub fn unit(&self) -> &'static str {
+    pub(super) fn unit(&self) -> &'static str {
         match self.spec.kind {
             ColumnKind::Text => " characters",
             _ => "",
@@ -136,7 +136,7 @@ impl Look<'_> {
     }
 
     /// As in the file: `class[2]`, `u8[28, 28]`.
-    pub fn type_text(&self) -> String {
+    pub(super) fn type_text(&self) -> String {
         let column = self.spec;
         let name = match column.kind {
             ColumnKind::U8 => "u8".into(),
@@ -156,7 +156,7 @@ impl Look<'_> {
 
     /// Name, type, missing, distinct, range, mean and deviation: of the column, then of its
     /// features.
-    pub fn rows(&self) -> Vec<([String; 6], &Facts)> {
+    pub(super) fn rows(&self) -> Vec<([String; 6], &Facts)> {
         let row = |name: String, ty: String, facts: &Facts| {
             let distinct = match facts.distinct {
                 Some(n) => thousands(n),
@@ -207,7 +207,7 @@ impl Look<'_> {
         range.histogram.line()
     }
 
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut found = facts_json(&self.facts);
         found.insert("name".into(), json!(self.spec.name));
         found.insert("type".into(), json!(self.type_text()));
@@ -218,7 +218,7 @@ impl Look<'_> {
 }
 
 /// What heads the columns of [`Look::rows`].
-pub const HEADS: [&str; 6] = [
+pub(super) const HEADS: [&str; 6] = [
     "column",
     "type",
     "missing",
@@ -227,7 +227,7 @@ pub const HEADS: [&str; 6] = [
     "mean ± std",
 ];
 
-pub fn columns_text(columns: &[Look]) -> String {
+pub(super) fn columns_text(columns: &[Look]) -> String {
     let mut table = Shown::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));

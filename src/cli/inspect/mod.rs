@@ -36,7 +36,7 @@ use sample::{Sample, samples};
 use words::{Words, words, words_json, words_text};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -73,7 +73,7 @@ struct Inspected<'a> {
     samples: Vec<Sample>,
 }
 
-pub fn inspect(args: &Args) -> Result<u8, Failure> {
+pub(super) fn inspect(args: &Args) -> Result<u8, Failure> {
     let common = &args.common;
     let (mut checked, map) = load::checked(common, &Sizes::new())?;
     let seed = checked.train.as_ref().map_or(0, |t| t.seed);

@@ -31,7 +31,7 @@ const BARS: f64 = 40.0;
 type Files = Vec<(String, Vec<u8>)>;
 
 /// Writes all that was found into a folder, which is made if it is not there.
-pub fn write(folder: &Path, found: &Inspected) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn write(folder: &Path, found: &Inspected) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Files::new();
     let page = page(found, &mut files)?;
     files.push(("inspect.html".into(), page.into_bytes()));

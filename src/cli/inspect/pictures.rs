@@ -15,7 +15,7 @@ const SIDES: (usize, usize) = (84, 256);
 
 /// How the numbers of a row make a picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shape {
+pub(super) struct Shape {
     pub height: usize,
     pub width: usize,
     /// 1, 3 or 4.
@@ -25,12 +25,12 @@ pub struct Shape {
 }
 
 /// Which numbers are black and white.
-pub type Ends = (f64, f64);
+pub(super) type Ends = (f64, f64);
 
 /// Rows of `shape` as pictures, if they are some: `[h, w]`, `[h, w, c]` or `[c, h, w]` of 1 or
 /// 3 channels (or 4 last); flat ones if they are as long as one of `known`, or bytes that make
 /// a square.
-pub fn picture(shape: &[usize], bytes: bool, known: &[Shape]) -> Option<Shape> {
+pub(super) fn picture(shape: &[usize], bytes: bool, known: &[Shape]) -> Option<Shape> {
     let sides = LEAST..1 << 14;
     let large = |h: &usize, w: &usize| sides.contains(h) && sides.contains(w);
     let (height, width, channels, first) = match shape {
@@ -59,7 +59,7 @@ pub fn picture(shape: &[usize], bytes: bool, known: &[Shape]) -> Option<Shape> {
 }
 
 impl Shape {
-    pub fn numbers(&self) -> usize {
+    pub(super) fn numbers(&self) -> usize {
         self.height * self.width * self.channels
     }
 
@@ -90,7 +90,7 @@ impl Shape {
 
 /// Which numbers are black and white in pictures of numbers from `min` to `max`: those of
 /// bytes where some are bright.
-pub fn ends(min: f64, max: f64, bytes: bool) -> Ends {
+pub(super) fn ends(min: f64, max: f64, bytes: bool) -> Ends {
     if bytes && max > 127.0 {
         (0.0, 255.0)
     } else {
@@ -99,7 +99,7 @@ pub fn ends(min: f64, max: f64, bytes: bool) -> Ends {
 }
 
 /// Lines of blocks, two pixels a character above each other, at most `MOST` wide.
-pub fn blocks(values: &[f64], shape: Shape, ends: Ends) -> Vec<String> {
+pub(super) fn blocks(values: &[f64], shape: Shape, ends: Ends) -> Vec<String> {
     const MOST: usize = 40;
     const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
     let drawn = shape.draw(values, ends);
@@ -119,7 +119,7 @@ pub fn blocks(values: &[f64], shape: Shape, ends: Ends) -> Vec<String> {
 
 /// Pictures beside each other, `columns` a line, as a PNG: small ones enlarged by a whole
 /// number, so that each of their pixels can be seen.
-pub fn grid(
+pub(super) fn grid(
     pictures: &[Vec<f64>],
     shape: Shape,
     ends: Ends,

@@ -3,7 +3,7 @@
 use crate::data::formats::images::Pixels;
 
 /// Each pixel as a square of `times` by `times`.
-pub fn enlarged(from: &Pixels, times: usize) -> Pixels {
+pub(super) fn enlarged(from: &Pixels, times: usize) -> Pixels {
     let channels = from.channels;
     let mut bytes = Vec::with_capacity(from.bytes.len() * times * times);
     for row in from.bytes.chunks_exact(from.width * channels) {
@@ -23,7 +23,7 @@ pub fn enlarged(from: &Pixels, times: usize) -> Pixels {
 }
 
 /// With a triangle filter that widens as the picture shrinks: Pillow's `BILINEAR`.
-pub fn smooth(from: &Pixels, width: usize, height: usize) -> Pixels {
+pub(super) fn smooth(from: &Pixels, width: usize, height: usize) -> Pixels {
     let channels = from.channels;
     let (old, new) = (from.width * channels, width * channels);
     let mut rows = vec![0.0; height * old];

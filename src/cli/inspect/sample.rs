@@ -18,7 +18,7 @@ use crate::train::dataset::Dataset;
 use crate::train::{ProgramKind, RunError, Session};
 
 /// One row, as in the file and as a model input.
-pub struct Sample {
+pub(super) struct Sample {
     /// Of the data, from 1.
     pub row: u64,
     pub raw: Vec<Raw>,
@@ -26,7 +26,7 @@ pub struct Sample {
 }
 
 /// A column's value.
-pub struct Raw {
+pub(super) struct Raw {
     pub name: String,
     pub line: String,
     pub picture: Option<Picture>,
@@ -34,7 +34,7 @@ pub struct Raw {
 }
 
 /// An input's, or a target's.
-pub struct Fed {
+pub(super) struct Fed {
     pub name: String,
     pub target: bool,
     /// Of a sample: `token[10000][500]`.
@@ -44,7 +44,7 @@ pub struct Fed {
 }
 
 /// What numbers are to people.
-pub enum Shown {
+pub(super) enum Shown {
     Numbers,
     /// Ids of a vocabulary, in order: each with its word, none for padding.
     Ids(Vec<(u32, Option<String>)>),
@@ -55,14 +55,14 @@ pub enum Shown {
 
 /// Numbers that make one.
 #[derive(Clone)]
-pub struct Picture {
+pub(super) struct Picture {
     pub values: Vec<f64>,
     pub shape: Shape,
     pub ends: Ends,
 }
 
 /// `head`: places of rows in the columns looked at, and their numbers in the data.
-pub fn samples(
+pub(super) fn samples(
     args: &Args,
     checked: &Checked,
     data: &Dataset,
@@ -137,7 +137,7 @@ pub fn samples(
 
 impl Sample {
     /// For a terminal.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = format!("row {} of the data", thousands(self.row));
         let lines = |picture: &Picture| {
             let lines = blocks(&picture.values, picture.shape, picture.ends);
@@ -160,7 +160,7 @@ impl Sample {
         text
     }
 
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let columns = self.raw.iter().map(|r| (r.name.clone(), r.json.clone()));
         let fed = self.fed.iter().map(|f| (f.name.clone(), json!(f.values)));
         let words = self.fed.iter().filter_map(|f| match &f.shown {
@@ -204,7 +204,7 @@ impl Picture {
 }
 
 impl Fed {
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         match &self.shown {
             Shown::Ids(all) => ids_text(all),
             Shown::Bag(words) => bag_text(words, self.values.len()),
@@ -362,7 +362,9 @@ fn ids_text(all: &[(u32, Option<String>)]) -> String {
 }
 
 /// How many zeros come first, what is between, how many come last.
-pub fn split_padding(all: &[(u32, Option<String>)]) -> (usize, &[(u32, Option<String>)], usize) {
+pub(super) fn split_padding(
+    all: &[(u32, Option<String>)],
+) -> (usize, &[(u32, Option<String>)], usize) {
     let before = all.iter().take_while(|(id, _)| *id == 0).count();
     let rest = &all[before..];
     let after = rest.iter().rev().take_while(|(id, _)| *id == 0).count();

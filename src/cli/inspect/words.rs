@@ -13,7 +13,7 @@ use crate::spec::{DataSpec, FitKind, Make, RowsSpec};
 use crate::train::dataset::Dataset;
 
 /// What a vocabulary, and the lengths that it gives, look like.
-pub struct Words<'a> {
+pub(super) struct Words<'a> {
     name: &'a str,
     column: &'a str,
     vocabulary: &'a Vocabulary,
@@ -46,7 +46,7 @@ fn unit(v: &Vocabulary) -> &'static str {
     }
 }
 
-pub fn words<'a>(
+pub(super) fn words<'a>(
     spec: &'a DataSpec,
     data: &'a Dataset,
     table: &Table,
@@ -102,16 +102,16 @@ pub fn words<'a>(
 }
 
 impl<'a> Words<'a> {
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.name
     }
 
-    pub fn lengths(&self) -> &Lengths {
+    pub(super) fn lengths(&self) -> &Lengths {
         &self.lengths
     }
 
     /// How many words there are, and how many of them have an id.
-    pub fn head(&self) -> String {
+    pub(super) fn head(&self) -> String {
         let v = self.vocabulary;
         let all: u64 = v.words.iter().map(|w| w.count).sum();
         let used: u64 = v.in_use().words.iter().map(|w| w.count).sum();
@@ -134,7 +134,7 @@ impl<'a> Words<'a> {
     }
 
     /// How many of the words have a vector, one line per file.
-    pub fn vector_lines(&self) -> Vec<String> {
+    pub(super) fn vector_lines(&self) -> Vec<String> {
         let v = self.vocabulary;
         let ids = (v.size() as usize).saturating_sub(1).min(v.words.len());
         let line = |(name, found, share): &(&str, usize, f64)| {
@@ -149,7 +149,7 @@ impl<'a> Words<'a> {
     }
 
     /// Lengths that texts could be truncated to, and the fraction of texts that are not longer.
-    pub fn cover(&self) -> Vec<Vec<String>> {
+    pub(super) fn cover(&self) -> Vec<Vec<String>> {
         let l = &self.lengths;
         let row = |name: String, x: f64| {
             let share = 100.0 * l.share_up_to(x);
@@ -171,7 +171,7 @@ impl<'a> Words<'a> {
     }
 
     /// The most and the least frequent words: what they are, ids, how often, in how many texts.
-    pub fn ends(&self, most: usize) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    pub(super) fn ends(&self, most: usize) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
         let v = self.vocabulary;
         let all = by_count(v);
         let row = |(id, w): &(u32, &Word)| {
@@ -185,7 +185,7 @@ impl<'a> Words<'a> {
     }
 }
 
-pub fn words_text(w: &Words, most: usize) -> String {
+pub(super) fn words_text(w: &Words, most: usize) -> String {
     let list = |head: &str, words: Vec<Vec<String>>| {
         let mut shown: Vec<String> = (words.iter())
             .map(|w| format!("{} {} (id {}, texts {})", w[0], w[2], w[1], w[3]))
@@ -265,7 +265,7 @@ fn bars(lengths: &Lengths) -> String {
     text
 }
 
-pub fn words_json(w: &Words, most: usize) -> Value {
+pub(super) fn words_json(w: &Words, most: usize) -> Value {
     let v = w.vocabulary;
     let word = |(id, w): &(u32, &Word)| json!({"word": v.shown(*id), "id": id, "count": w.count, "docs": w.docs});
     let numbered = by_count(v);

@@ -16,7 +16,7 @@ use crate::train::dataset::{csv_columns, element, shaped};
 
 /// Formats, by the end of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
+pub(super) enum Kinds {
     Text,
     Jsonl,
     Parquet,
@@ -25,7 +25,7 @@ pub enum Kinds {
 }
 
 impl Kinds {
-    pub fn of(path: &Path) -> Kinds {
+    pub(super) fn of(path: &Path) -> Kinds {
         let plain = path.with_extension("");
         let path = match path.extension() {
             Some(ending) if ending == "gz" => &plain,
@@ -42,7 +42,7 @@ impl Kinds {
 }
 
 /// The rows, some at a time where they are text.
-pub enum Input {
+pub(super) enum Input {
     Blocks {
         text: Box<CsvBlocks>,
         rows: usize,
@@ -57,7 +57,7 @@ pub enum Input {
 
 impl Input {
     /// The columns of `specs`; of a text `rows` at a time, of a folder as `sources` are read.
-    pub fn open(
+    pub(super) fn open(
         path: &Path,
         specs: &[&ColumnSpec],
         rows: usize,
@@ -80,7 +80,7 @@ impl Input {
     }
 
     /// The next rows; none at the end. There is at least one.
-    pub fn next(&mut self) -> Result<Option<Table>, DataError> {
+    pub(super) fn next(&mut self) -> Result<Option<Table>, DataError> {
         match self {
             Input::Blocks { text, rows, read } => match text.next(*rows)? {
                 None if !*read => Err(text.empty()),
@@ -94,7 +94,7 @@ impl Input {
     }
 
     /// The column `path`, of files.
-    pub fn paths(&self) -> Result<Option<Column>, DataError> {
+    pub(super) fn paths(&self) -> Result<Option<Column>, DataError> {
         let Input::Files { paths, .. } = self else {
             return Ok(None);
         };

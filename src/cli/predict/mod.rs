@@ -36,7 +36,7 @@ mod input;
 const AT_A_TIME: usize = 4096;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub struct Args {
     pub batch: Option<u32>,
 }
 
-pub fn predict(args: &Args) -> Result<u8, Failure> {
+pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
     let device = args.machine.device(loaded.train.seed)?;
     let raw = match Kinds::of(&args.output) {

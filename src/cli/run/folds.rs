@@ -36,7 +36,7 @@ struct Fold {
 }
 
 /// Trains each fold in turn.
-pub fn run(args: &Args, loaded: &mut Loaded) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, loaded: &mut Loaded) -> Result<u8, Failure> {
     let count = loaded.data.folds().map_or(0, |f| f.count);
     let (mut out, resumed) = place(args, loaded)?;
     let identity = loaded.identity(run::text(args, loaded), Vec::new());

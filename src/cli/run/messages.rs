@@ -159,7 +159,7 @@ pub(super) fn conclude(
         Some(Stopped::Limit) => {}
         _ if whole.is_some() => {}
         Some(Stopped::Callback(_)) | None => {
-            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)))
+            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)));
         }
     }
 }
@@ -218,7 +218,7 @@ fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Stri
 }
 
 /// The arguments that make the same run again, but for its epochs and its output.
-pub fn arguments(args: &Args) -> String {
+pub(super) fn arguments(args: &Args) -> String {
     let mut text = console::word(&args.common.file.display().to_string());
     for (name, value) in &args.common.set {
         text += &format!(" --set {}", console::word(&format!("{name}={value}")));

@@ -3,7 +3,7 @@
 mod folds;
 mod messages;
 mod not_finite;
-pub mod progress;
+pub(super) mod progress;
 pub(super) mod report;
 mod run_state;
 
@@ -33,7 +33,7 @@ use crate::train::store::Store;
 use crate::train::{Callbacks, Fit, Outcome, Parts, ProgramKind, RunError, Session, Stopped, fit};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub struct Args {
 }
 
 /// What came of a run.
-pub struct Ran {
+pub(super) struct Ran {
     /// The command's exit code.
     pub code: u8,
     /// Nothing where it failed, which has been told.
@@ -77,7 +77,7 @@ pub struct Ran {
 }
 
 /// A run that has ended, or was stopped.
-pub struct Judged {
+pub(super) struct Judged {
     pub outcome: Outcome,
     pub metrics: Vec<String>,
     /// Of the weights as they were saved, on the fold held out; none where it was interrupted
@@ -86,9 +86,9 @@ pub struct Judged {
 }
 
 /// Where a run is, and where it goes on from.
-pub type Home = (Output, Option<PathBuf>);
+pub(super) type Home = (Output, Option<PathBuf>);
 
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let common = &args.common;
     let mut loaded = load::load(common)?;
     let spec = &mut loaded.train;
@@ -107,7 +107,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 
 /// One run, in the folder that `place` gives once the data could be read. `whole`: the folder
 /// of the run that this one is a part of.
-pub fn one(
+pub(super) fn one(
     args: &Args,
     loaded: &mut Loaded,
     whole: Option<&Path>,
@@ -295,7 +295,7 @@ fn train(
 }
 
 /// The program with the values of the command line in it.
-pub fn text(args: &Args, loaded: &Loaded) -> String {
+pub(super) fn text(args: &Args, loaded: &Loaded) -> String {
     let source = &loaded.map.get(SourceId(0)).text;
     let settings = [
         ("epochs", args.epochs.map(u64::from)),
@@ -341,7 +341,7 @@ fn order(spec: &TrainSpec) -> Order {
     }
 }
 
-pub fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
+pub(super) fn parts(loaded: &Loaded, session: &Session, data: &Dataset) -> Result<Parts, Failure> {
     let spec = &loaded.train;
     let order = order(spec);
     let (train, eval) = (

@@ -21,7 +21,7 @@ use crate::train::trace::{self, Argument, Cause, Fault, Operation, Trace};
 use crate::train::{Callbacks, Fit, RunError, Session};
 
 /// All that it takes to make the run again.
-pub struct Again<'a> {
+pub(super) struct Again<'a> {
     pub args: &'a Args,
     pub loaded: &'a Loaded,
     pub device: &'a Device,
@@ -33,7 +33,7 @@ pub struct Again<'a> {
 }
 
 /// The failure with its place, found by making the run again from its last saved state.
-pub fn explain(error: RunError, again: &Again) -> Failure {
+pub(super) fn explain(error: RunError, again: &Again) -> Failure {
     match search(again) {
         Ok(Some(found)) => {
             let map = again.loaded.map.clone();

@@ -18,13 +18,13 @@ use serde_json::{Map, Value, json};
 use crate::cli::console;
 use crate::data::batch::Costs;
 use crate::data::write::replace;
-pub use crate::train::report::number;
+pub(crate) use crate::train::report::number;
 use crate::train::{EpochRow, ProgressSink, RunError, Session};
 
 /// Between two drawings of the bar: 15 a second at most.
 const FRAME: Duration = Duration::from_millis(66);
 
-pub struct Progress {
+pub(crate) struct Progress {
     names: Vec<String>,
     json: bool,
     quiet: bool,
@@ -48,7 +48,7 @@ struct Bar {
 
 impl Progress {
     /// `names`: of the metrics, in order.
-    pub fn new(names: &[String], json: bool, quiet: bool) -> Progress {
+    pub(crate) fn new(names: &[String], json: bool, quiet: bool) -> Progress {
         Progress {
             names: names.to_vec(),
             json,
@@ -63,7 +63,7 @@ impl Progress {
 
     /// Also writes every event from now on to a file. Events of epochs after `epochs` are removed:
     /// a resumed run writes them again.
-    pub fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
+    pub(crate) fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
         let fail = |e: std::io::Error| RunError::file(path, "write the file", &e);
         if path.exists() {
             let text = std::fs::read_to_string(path).map_err(fail)?;
@@ -83,12 +83,12 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bar = None;
     }
 
     /// A line for people: on stdout, unless that is for programs.
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         if self.quiet {
             return;
         }
@@ -107,7 +107,7 @@ impl Progress {
     }
 
     /// An event for programs.
-    pub fn event(&self, kind: &str, fields: Value) {
+    pub(crate) fn event(&self, kind: &str, fields: Value) {
         let mut log = self.log.borrow_mut();
         if !self.json && log.is_none() {
             return;
@@ -131,7 +131,7 @@ impl Progress {
     }
 
     /// `loss` and the metrics as fields of an event, each name after `prefix`.
-    pub fn fields(&self, prefix: &str, values: &[f64]) -> Map<String, Value> {
+    pub(crate) fn fields(&self, prefix: &str, values: &[f64]) -> Map<String, Value> {
         let named = self.names.iter().zip(values);
         // what is not finite becomes null
         named
@@ -140,7 +140,7 @@ impl Progress {
     }
 
     /// `test  loss 0.0807  accuracy 0.9755`
-    pub fn shown(&self, head: &str, values: &[f64]) -> String {
+    pub(crate) fn shown(&self, head: &str, values: &[f64]) -> String {
         laid_out(head, named(&self.names, values, None))
     }
 }
@@ -268,7 +268,7 @@ fn bar_line(head: &str, done: usize, all: usize, mut cells: Vec<String>, left: &
 }
 
 /// `3 ms`, `0.41 s`, `12.3 s`, `2 min 05 s`
-pub fn seconds(s: f64) -> String {
+pub(crate) fn seconds(s: f64) -> String {
     match s {
         _ if s < 0.0095 => format!("{:.0} ms", s * 1000.0),
         _ if s < 9.995 => format!("{s:.2} s"),

@@ -22,7 +22,7 @@ use crate::train::report::{ReportContext, Shown, Subject, show};
 use crate::train::{Outcome, RunError, Session};
 
 /// What there is to report on.
-pub struct Ended<'a, 's> {
+pub(crate) struct Ended<'a, 's> {
     pub loaded: &'a Loaded,
     pub data: &'a Dataset,
     pub session: &'a mut Session<'s>,
@@ -32,7 +32,7 @@ pub struct Ended<'a, 's> {
 }
 
 /// Columns that no program takes, and the reports show: texts.
-pub fn columns(loaded: &Loaded) -> Vec<String> {
+pub(crate) fn columns(loaded: &Loaded) -> Vec<String> {
     let shows = |r: &ReportSpec| r.subject == ReportSubject::Rows;
     if !loaded.train.reports.iter().any(shows) {
         return Vec::new();
@@ -60,7 +60,7 @@ fn input_columns(loaded: &Loaded) -> Vec<&str> {
 }
 
 /// Writes `report.html` and `report/*.svg`, and tells what they say.
-pub fn write(ended: &mut Ended) -> Result<(), Failure> {
+pub(crate) fn write(ended: &mut Ended) -> Result<(), Failure> {
     let loaded = ended.loaded;
     let wanted = &loaded.train.reports;
     if wanted.is_empty() {

@@ -18,7 +18,7 @@ use crate::train::weights::WeightsFile;
 use crate::train::{Callbacks, CheckpointSink, Outcome, RunError, Session};
 
 /// Writes into the run's folder while it trains.
-pub struct Saver<'a> {
+pub(super) struct Saver<'a> {
     pub out: &'a Output,
     pub identity: &'a Identity,
     pub checkpoints: Checkpoints,
@@ -50,7 +50,7 @@ impl CheckpointSink for Saver<'_> {
 
 /// The folder of the run: a new one, or that of the run that goes on, with the file of
 /// the state that it goes on from.
-pub fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<PathBuf>), Failure> {
+pub(super) fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<PathBuf>), Failure> {
     let asked = args.out.as_deref();
     let Some(resume) = &args.resume else {
         return Ok((Output::create(asked, &loaded.name)?, None));
@@ -84,7 +84,7 @@ pub fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<PathBuf>), 
 }
 
 /// The weights to start from, and where.
-pub fn start(
+pub(super) fn start(
     args: &Args,
     state: Option<&Path>,
     session: &mut Session,
@@ -102,7 +102,7 @@ pub fn start(
 }
 
 /// What `lock.json` says: what was run, with what, on what.
-pub fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Value {
+pub(super) fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Value {
     let map = |pairs: &[(String, String)]| -> serde_json::Map<String, serde_json::Value> {
         pairs
             .iter()
@@ -134,7 +134,7 @@ pub fn lock(args: &Args, loaded: &Loaded, identity: &Identity) -> serde_json::Va
 }
 
 /// The latest intact checkpoint in a run's folder. Corrupt ones are reported and skipped.
-pub fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure> {
     if output::is_running(folder) {
         let folder = folder.to_path_buf();
         return Err(RunError::Taken {
@@ -156,7 +156,7 @@ pub fn newest(loaded: &Loaded, folder: &Path) -> Result<Option<PathBuf>, Failure
 }
 
 /// The last of `runs/NAME-1`, `-2`, ...
-pub fn latest(name: &str) -> Result<PathBuf, Failure> {
+pub(super) fn latest(name: &str) -> Result<PathBuf, Failure> {
     let entries = std::fs::read_dir("runs").into_iter().flatten().flatten();
     let number = |path: &Path| -> Option<usize> {
         let folder = path.file_name()?.to_str()?;

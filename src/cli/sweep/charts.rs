@@ -17,7 +17,7 @@ use crate::train::sweep::importance::ranks;
 use crate::train::sweep::space;
 
 /// A trial that finished with a score.
-pub struct Shown<'a> {
+pub(super) struct Shown<'a> {
     /// From 1.
     pub trial: usize,
     pub best: bool,
@@ -96,7 +96,7 @@ fn dot(
 }
 
 /// One vertical line per axis, the score last, and one line per trial across them.
-pub fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
+pub(super) fn parallel(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     let columns = spec.axes.len() + 1;
     let width = (180 * columns as u32 + 120).clamp(900, 1280);
     let height = 400;
@@ -253,7 +253,7 @@ fn cut(label: &str) -> String {
 }
 
 /// Scores by the trials' numbers, and the best so far.
-pub fn history(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
+pub(super) fn history(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
     let last = shown.iter().map(|s| s.trial).max().unwrap_or(1);
     let scores = room(spec, shown);
     let plane = Plane {
@@ -289,7 +289,7 @@ pub fn history(spec: &SweepSpec, shown: &[Shown]) -> Result<String, RunError> {
 }
 
 /// A bar an axis, from 0 to 1.
-pub fn importance(weights: &[(String, f64)]) -> Result<String, RunError> {
+pub(super) fn importance(weights: &[(String, f64)]) -> Result<String, RunError> {
     const ROW: f64 = 26.0;
     let longest = weights.iter().map(|(name, _)| name.chars().count()).max();
     let left = 24.0 + 7.2 * longest.unwrap_or(0).min(40) as f64;
@@ -322,7 +322,7 @@ pub fn importance(weights: &[(String, f64)]) -> Result<String, RunError> {
 }
 
 /// Scores along an axis; trials of one listed value stand side by side.
-pub fn axis(spec: &SweepSpec, at: usize, shown: &[Shown]) -> Result<String, RunError> {
+pub(super) fn axis(spec: &SweepSpec, at: usize, shown: &[Shown]) -> Result<String, RunError> {
     let axis = &spec.axes[at];
     let scores = room(spec, shown);
     let plane = Plane {

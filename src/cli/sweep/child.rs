@@ -14,7 +14,7 @@ use crate::train::RunError;
 use crate::train::sweep::Work;
 
 /// A trial that runs.
-pub struct Running {
+pub(super) struct Running {
     pub work: Work,
     pub began: Instant,
     pub heard: Heard,
@@ -25,7 +25,7 @@ pub struct Running {
 }
 
 /// What reaches the sweep from its trials.
-pub enum TrialMessage {
+pub(super) enum TrialMessage {
     Line(usize, String),
     /// The trial has nothing more to say.
     Closed(usize),
@@ -33,7 +33,7 @@ pub enum TrialMessage {
 
 /// How a trial's process ended.
 #[derive(Debug, PartialEq)]
-pub enum Ended {
+pub(super) enum Ended {
     Well,
     /// It has saved its state and can go on.
     Interrupted,
@@ -41,7 +41,7 @@ pub enum Ended {
 }
 
 /// What is the same for all trials.
-pub struct Trials {
+pub(super) struct Trials {
     pub program: PathBuf,
     /// Arguments of `nnc run`, in front of those of a trial.
     pub arguments: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Trials {
 
 impl Trials {
     /// Starts a trial; `own` are its own arguments.
-    pub fn start(
+    pub(super) fn start(
         &self,
         work: Work,
         own: &[String],
@@ -98,7 +98,7 @@ impl Trials {
 
 impl Running {
     /// Asks it to finish its step, save and end.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         #[cfg(unix)]
         {
             // SAFETY: a signal to a child that has not been waited for, so that its id is its own.
@@ -111,7 +111,7 @@ impl Running {
     }
 
     /// Waits for its end, once it has nothing more to say.
-    pub fn wait(&mut self) -> Ended {
+    pub(super) fn wait(&mut self) -> Ended {
         let status = self.process.wait();
         let complaints = self.complaints.take().and_then(|c| c.join().ok());
         let complaints = complaints.unwrap_or_default();
@@ -139,7 +139,7 @@ impl Drop for Running {
 
 /// What a folder that a killed sweep has left allows: `None` where there is nothing to go on
 /// from, and it has been cleared.
-pub fn left_behind(folder: &Path, goal: &str) -> Option<Heard> {
+pub(super) fn left_behind(folder: &Path, goal: &str) -> Option<Heard> {
     if !folder.exists() {
         return None;
     }

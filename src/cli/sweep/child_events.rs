@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// What is kept of a trial's events: one number per epoch, and the last of the rest.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub(super) struct Heard {
     /// Whether training began.
     pub started: bool,
     /// The goal after each epoch; none where it is not finite.
@@ -24,7 +24,7 @@ pub struct Heard {
 
 /// How training ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Saved {
+pub(super) struct Saved {
     /// The epoch whose weights were kept.
     pub epoch: usize,
     /// `limit`, `interrupted`, or a callback.
@@ -33,7 +33,7 @@ pub struct Saved {
 
 impl Heard {
     /// The events of the run in a folder so far.
-    pub fn before(folder: &Path, goal: &str) -> Heard {
+    pub(super) fn before(folder: &Path, goal: &str) -> Heard {
         let mut heard = Heard::default();
         let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
         for line in text.lines() {
@@ -43,7 +43,7 @@ impl Heard {
     }
 
     /// An event; gives the epoch that has ended, if one has.
-    pub fn hear(&mut self, line: &str, goal: &str) -> Option<usize> {
+    pub(super) fn hear(&mut self, line: &str, goal: &str) -> Option<usize> {
         let event: Map<String, Value> = serde_json::from_str(line).ok()?;
         let text = |key: &str| event.get(key).and_then(Value::as_str);
         let number = |key: &str| event.get(key).and_then(Value::as_u64);
@@ -93,20 +93,20 @@ impl Heard {
     }
 
     /// The goal after an epoch; of folds their mean.
-    pub fn score(&self, epoch: usize) -> Option<f64> {
+    pub(super) fn score(&self, epoch: usize) -> Option<f64> {
         let one = self.goal.get(&epoch).copied().flatten();
         self.folds.unwrap_or(one)
     }
 
     /// The last epoch that has ended.
-    pub fn epochs(&self) -> usize {
+    pub(super) fn epochs(&self) -> usize {
         self.goal.keys().next_back().copied().unwrap_or(0)
     }
 }
 
 /// The finite number of a field, to the last bit (`serde_json` rounds a second time); the
 /// names of fields are plain words.
-pub fn exact_number(line: &str, key: &str) -> Option<f64> {
+pub(super) fn exact_number(line: &str, key: &str) -> Option<f64> {
     let field = format!("\"{key}\":");
     let rest = line[line.find(&field)? + field.len()..].trim_start();
     let end = rest.find([',', '}']).unwrap_or(rest.len());

@@ -23,7 +23,7 @@ use crate::train::identity::Identity;
 
 /// A line of `trials.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// From 1.
     pub trial: usize,
     /// From 1.
@@ -48,7 +48,7 @@ pub struct Record {
 }
 
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     lock: File,
     trials: Option<File>,
@@ -58,7 +58,7 @@ const LOCK: &str = "sweep.json";
 
 impl Folder {
     /// The folder `asked`, where nothing may be yet; else a new `sweeps/NAME-1`, `-2`, ...
-    pub fn create(asked: Option<&Path>, name: &str) -> Result<Folder, Failure> {
+    pub(crate) fn create(asked: Option<&Path>, name: &str) -> Result<Folder, Failure> {
         let made = |path: &Path, result: std::io::Result<()>| {
             result.map_err(|e| RunError::file(path, "create the folder", &e))
         };
@@ -105,7 +105,7 @@ impl Folder {
     }
 
     /// The folder of a sweep that goes on, and what `sweep.json` says of it.
-    pub fn reopen(path: &Path) -> Result<(Folder, Value), Failure> {
+    pub(crate) fn reopen(path: &Path) -> Result<(Folder, Value), Failure> {
         let file = path.join(LOCK);
         let lock = match OpenOptions::new().append(true).open(&file) {
             Ok(lock) => lock,
@@ -125,7 +125,7 @@ impl Folder {
     }
 
     /// The last of `sweeps/NAME-1`, `-2`, ...
-    pub fn latest(name: &str) -> Result<PathBuf, Failure> {
+    pub(crate) fn latest(name: &str) -> Result<PathBuf, Failure> {
         let entries = std::fs::read_dir("sweeps").into_iter().flatten().flatten();
         let number = |path: &Path| -> Option<usize> {
             let folder = path.file_name()?.to_str()?;
@@ -155,7 +155,7 @@ impl Folder {
     }
 
     /// Says in `sweep.json` what is swept.
-    pub fn describe(
+    pub(crate) fn describe(
         &mut self,
         identity: &Identity,
         space: &Map<String, Value>,
@@ -168,7 +168,7 @@ impl Folder {
     }
 
     /// The trials that have ended. A line that was cut short when a sweep was killed is gone.
-    pub fn records(&self) -> Result<Vec<Record>, Failure> {
+    pub(crate) fn records(&self) -> Result<Vec<Record>, Failure> {
         let path = self.path.join("trials.jsonl");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -195,7 +195,7 @@ impl Folder {
     }
 
     /// Adds a line, which is there whole or not at all, and stays.
-    pub fn add(&mut self, record: &Record) -> Result<(), Failure> {
+    pub(crate) fn add(&mut self, record: &Record) -> Result<(), Failure> {
         let path = self.path.join("trials.jsonl");
         let fail = |e: std::io::Error| RunError::file(&path, "write the file", &e);
         if self.trials.is_none() {
@@ -211,18 +211,22 @@ impl Folder {
         Ok(())
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The folder of a trial's run; trials count from 0 here.
-    pub fn trial(&self, trial: usize) -> PathBuf {
+    pub(crate) fn trial(&self, trial: usize) -> PathBuf {
         self.path.join("trials").join(format!("{:03}", trial + 1))
     }
 }
 
 /// How what `sweep.json` says differs from what is swept now; a sentence.
-pub fn difference(said: &Value, identity: &Identity, space: &Map<String, Value>) -> Option<String> {
+pub(super) fn difference(
+    said: &Value,
+    identity: &Identity,
+    space: &Map<String, Value>,
+) -> Option<String> {
     let Some(then) = said["sweep"].as_object() else {
         return Some("its sweep.json is corrupt".into());
     };

@@ -25,7 +25,7 @@ const FRAME: Duration = Duration::from_millis(200);
 /// Rows of the table while it runs, and at the end.
 const SHOWN: usize = 10;
 
-pub struct Board {
+pub(super) struct Board {
     json: bool,
     quiet: bool,
     jobs: usize,
@@ -36,7 +36,7 @@ pub struct Board {
 }
 
 impl Board {
-    pub fn new(sweep: &Sweep, jobs: usize) -> Board {
+    pub(super) fn new(sweep: &Sweep, jobs: usize) -> Board {
         let args = sweep.args;
         let watched = !args.quiet && std::io::stderr().is_terminal();
         let table = watched.then(|| {
@@ -111,7 +111,7 @@ impl Board {
         );
     }
 
-    pub fn started(&self, sweep: &Sweep, work: &Work) {
+    pub(super) fn started(&self, sweep: &Sweep, work: &Work) {
         let values = sweep.settings(work.trial).into_iter();
         self.event(
             "trial_start",
@@ -125,7 +125,7 @@ impl Board {
     }
 
     /// The last of the sweep's records is new.
-    pub fn ended(&mut self, sweep: &Sweep) {
+    pub(super) fn ended(&mut self, sweep: &Sweep) {
         let Some(record) = sweep.records.last() else {
             return;
         };
@@ -162,7 +162,7 @@ impl Board {
     }
 
     /// Draws the table, if it is time to.
-    pub fn tick(&mut self, sweep: &Sweep, running: &BTreeMap<usize, Running>) {
+    pub(super) fn tick(&mut self, sweep: &Sweep, running: &BTreeMap<usize, Running>) {
         let Some(bar) = &self.table else { return };
         if self.drawn.is_some_and(|at| at.elapsed() < FRAME) {
             return;
@@ -196,14 +196,14 @@ impl Board {
     }
 
     /// Takes the table away.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         if let Some(bar) = self.table.take() {
             bar.finish_and_clear();
         }
     }
 
     /// The results.
-    pub fn conclude(
+    pub(super) fn conclude(
         &self,
         sweep: &Sweep,
         written: Option<&Written>,
@@ -322,7 +322,7 @@ fn left(sweep: &Sweep, running: &BTreeMap<usize, Running>, jobs: usize) -> Optio
 }
 
 /// `width=16 lr=0.003`
-pub fn values_text(record: &Record) -> String {
+pub(super) fn values_text(record: &Record) -> String {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let all = record.values.iter();
     let all: Vec<String> = all.map(|(k, v)| format!("{k}={}", text(v))).collect();

@@ -37,7 +37,7 @@ use folder::{Folder, Record};
 use live_table::Board;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
     /// Number of trials (overrides the file)
@@ -77,7 +77,7 @@ pub struct Args {
 const FAULTS_OF_DATA: std::ops::RangeInclusive<u32> = 901..=940;
 
 /// A program and its sweep, and what there is of it so far.
-pub struct Sweep<'a> {
+pub(super) struct Sweep<'a> {
     pub args: &'a Args,
     pub plan: Plan,
     /// Every ended training, in the order in which they ended.
@@ -93,7 +93,7 @@ pub struct Sweep<'a> {
     results: Results,
 }
 
-pub fn sweep(args: &Args) -> Result<u8, Failure> {
+pub(super) fn sweep(args: &Args) -> Result<u8, Failure> {
     let mut sweep = prepare(args)?;
     let jobs = jobs(args, &sweep);
     let began = Instant::now();
@@ -246,13 +246,13 @@ fn jobs(args: &Args, sweep: &Sweep) -> usize {
 
 impl Sweep<'_> {
     /// Whether a trial was trained to its end, and not stopped at that of a rung.
-    pub fn is_whole(&self, record: &Record) -> bool {
+    pub(super) fn is_whole(&self, record: &Record) -> bool {
         record.ended.is_some() || record.epochs >= self.epochs
     }
 
     /// Of each trial its last training, the best first: those that were trained to the end
     /// before those that were stopped, and those that failed last.
-    pub fn ranked(&self) -> Vec<&Record> {
+    pub(super) fn ranked(&self) -> Vec<&Record> {
         let mut last: BTreeMap<usize, &Record> = BTreeMap::new();
         for record in &self.records {
             let known = last.get(&record.trial);
@@ -272,12 +272,12 @@ impl Sweep<'_> {
     }
 
     /// The best trial so far, if one has a score.
-    pub fn best(&self) -> Option<&Record> {
+    pub(super) fn best(&self) -> Option<&Record> {
         self.ranked().into_iter().find(|r| r.score.is_some())
     }
 
     /// The values of a trial by the names of their consts.
-    pub fn settings(&self, trial: usize) -> Vec<(String, String)> {
+    pub(super) fn settings(&self, trial: usize) -> Vec<(String, String)> {
         let axes = self.plan.spec().axes.iter().map(|a| a.name.clone());
         let values = self.plan.trials()[trial].values.iter().cloned();
         axes.zip(values).collect()

@@ -21,7 +21,7 @@ use crate::train::report::{self, charts::escape};
 use crate::train::sweep::importance::importance;
 
 /// What was written.
-pub struct Written {
+pub(super) struct Written {
     pub program: PathBuf,
     pub table: PathBuf,
     pub page: PathBuf,
@@ -30,7 +30,7 @@ pub struct Written {
 }
 
 /// Writes all of it; nothing where no trial has a score.
-pub fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
+pub(super) fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
     let Some(best) = sweep.best() else {
         return Ok(None);
     };

@@ -14,7 +14,7 @@ use crate::cli::sweep::live_table::Board;
 use crate::train::RunError;
 
 /// Runs what is not done; whether it was stopped before all was.
-pub fn run(sweep: &mut Sweep, jobs: usize, board: &mut Board) -> Result<bool, Failure> {
+pub(super) fn run(sweep: &mut Sweep, jobs: usize, board: &mut Board) -> Result<bool, Failure> {
     let trials = sweep.trials()?;
     let (to, from) = sync_channel(256);
     let mut running: BTreeMap<usize, Running> = BTreeMap::new();

@@ -11,7 +11,7 @@ use crate::spec::augment::{Ranges, Shift};
 /// Blocks for parameters; those of noise follow.
 const BLOCKS: usize = 6;
 /// The first block of the noise.
-pub const NOISE: u32 = 1024;
+pub(super) const NOISE: u32 = 1024;
 
 /// A sample's parameters, in Keras' terms: `tx` moves along the height.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Drawn {
 }
 
 /// Four words of a sample's stream in an epoch.
-pub fn words(key: Key, block: u32, (sample, epoch): (u64, u64)) -> [u32; 4] {
+pub(super) fn words(key: Key, block: u32, (sample, epoch): (u64, u64)) -> [u32; 4] {
     let rest = (sample >> 32) as u32 ^ ((epoch >> 32) as u32).rotate_left(16);
     philox(key, [block, sample as u32, epoch as u32, rest])
 }

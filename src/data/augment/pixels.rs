@@ -30,7 +30,7 @@ pub fn brighten(image: &mut [f32], channels: usize, factor: f32) {
 }
 
 /// The distance from each channel's mean by a factor: Keras' `RandomContrast`.
-pub fn contrast(image: &mut [f32], channels: usize, factor: f32, most: Option<f32>) {
+pub(super) fn contrast(image: &mut [f32], channels: usize, factor: f32, most: Option<f32>) {
     let pixels = (image.len() / channels) as f64;
     for k in 0..channels {
         let channel = image.iter().skip(k).step_by(channels);
@@ -42,7 +42,7 @@ pub fn contrast(image: &mut [f32], channels: usize, factor: f32, most: Option<f3
 }
 
 /// Normal noise, each block of words four numbers (Box and Muller).
-pub fn add_noise(
+pub(super) fn add_noise(
     image: &mut [f32],
     stddev: f32,
     most: Option<f32>,
@@ -70,7 +70,7 @@ fn within(x: f32, most: Option<f32>) -> f32 {
 }
 
 /// Left and right change places.
-pub fn flip_columns(image: &mut [f32], size: Size) {
+pub(super) fn flip_columns(image: &mut [f32], size: Size) {
     let channels = size.channels;
     for line in image.chunks_exact_mut(size.width * channels) {
         for j in 0..size.width / 2 {
@@ -82,7 +82,7 @@ pub fn flip_columns(image: &mut [f32], size: Size) {
 }
 
 /// Top and bottom change places.
-pub fn flip_rows(image: &mut [f32], size: Size) {
+pub(super) fn flip_rows(image: &mut [f32], size: Size) {
     let line = size.width * size.channels;
     for i in 0..size.height / 2 {
         let (above, below) = image.split_at_mut((size.height - 1 - i) * line);
@@ -91,7 +91,12 @@ pub fn flip_rows(image: &mut [f32], size: Size) {
 }
 
 /// A rectangle (first row and column, height and width) in one value.
-pub fn erase(image: &mut [f32], size: Size, [top, left, height, width]: [usize; 4], value: f32) {
+pub(super) fn erase(
+    image: &mut [f32],
+    size: Size,
+    [top, left, height, width]: [usize; 4],
+    value: f32,
+) {
     let lines = image.chunks_exact_mut(size.width * size.channels);
     for line in lines.skip(top).take(height) {
         line[left * size.channels..(left + width) * size.channels].fill(value);

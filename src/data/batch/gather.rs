@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const AHEAD: usize = 8;
 
 /// What to gather.
-pub struct Plan {
+pub(super) struct Plan {
     pub layout: Layout,
     table: Arc<Table>,
     pub rows: Vec<u32>,
@@ -25,7 +25,7 @@ pub struct Plan {
 }
 
 /// One worker's means.
-pub struct Gather {
+pub(super) struct Gather {
     plan: Arc<Plan>,
     /// The rows as `ordered_for` visits them.
     order: Vec<u32>,
@@ -34,7 +34,7 @@ pub struct Gather {
 }
 
 impl Plan {
-    pub fn new(
+    pub(super) fn new(
         table: Arc<Table>,
         columns: &[Taken],
         rows: Vec<u32>,
@@ -61,7 +61,7 @@ impl Plan {
     }
 
     /// Whether every batch lies in the table as it is.
-    pub fn is_borrowed(&self) -> bool {
+    pub(super) fn is_borrowed(&self) -> bool {
         let whole = |c: &Held| c.augment.is_none() && self.column(c).as_bytes().is_some();
         let adjacent = |w: &[u32]| w[0].checked_add(1) == Some(w[1]);
         self.order == Order::Sequential
@@ -69,7 +69,7 @@ impl Plan {
             && self.rows.windows(2).all(adjacent)
     }
 
-    pub fn column(&self, held: &Held) -> &Column {
+    pub(super) fn column(&self, held: &Held) -> &Column {
         &self.table.columns()[held.index]
     }
 
@@ -81,7 +81,7 @@ impl Plan {
         }
     }
 
-    pub fn augmenting(&self) -> Duration {
+    pub(super) fn augmenting(&self) -> Duration {
         Duration::from_nanos(self.augmenting.load(Relaxed))
     }
 
@@ -173,7 +173,7 @@ impl Held {
 }
 
 impl Gather {
-    pub fn new(plan: &Arc<Plan>) -> Gather {
+    pub(super) fn new(plan: &Arc<Plan>) -> Gather {
         let augments = (plan.layout.columns.iter()).filter_map(|c| c.augment.as_deref());
         Gather {
             plan: plan.clone(),

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The buffers, and the workers.
-pub struct Ring {
+pub(super) struct Ring {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -49,7 +49,7 @@ struct State {
 
 impl Ring {
     /// Begins to fill the batches of epoch 0; each filler has a thread.
-    pub fn start(fillers: Vec<Box<dyn Filler>>, layout: &Layout) -> Result<Ring, DataError> {
+    pub(super) fn start(fillers: Vec<Box<dyn Filler>>, layout: &Layout) -> Result<Ring, DataError> {
         let count = slots(fillers.len());
         let state = State {
             free: (0..count).map(|_| layout.slot()).collect(),
@@ -82,7 +82,7 @@ impl Ring {
     ///
     /// # Errors
     /// What filling them met; the batch may be asked for again.
-    pub fn take(&self, position: Position) -> Result<Slot, DataError> {
+    pub(super) fn take(&self, position: Position) -> Result<Slot, DataError> {
         let mut state = self.shared.lock();
         if state.expected != position {
             state.generation += 1;
@@ -118,7 +118,7 @@ impl Ring {
     }
 
     /// Buffers that the consumer is done with.
-    pub fn give(&self, slot: Slot) {
+    pub(super) fn give(&self, slot: Slot) {
         let mut state = self.shared.lock();
         state.free.push(slot);
         // waking costs a system call: only where there is someone to wake
@@ -128,7 +128,7 @@ impl Ring {
     }
 
     /// How long the consumer has waited so far.
-    pub fn waited(&self) -> Duration {
+    pub(super) fn waited(&self) -> Duration {
         Duration::from_nanos(self.shared.waited.load(Relaxed))
     }
 }

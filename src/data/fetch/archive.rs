@@ -19,7 +19,7 @@ const RECORD: usize = 1 + 3 * PLANE;
 const MOST: u64 = 64 << 20;
 
 /// `wanted`: 0 for the images, 1 for the labels, and how they are asked for.
-pub fn cifar(
+pub(super) fn cifar(
     path: &Path,
     testing: bool,
     wanted: &[(usize, &ColumnSpec)],
@@ -77,7 +77,7 @@ pub fn cifar(
 
 /// `wanted`: 0 for the texts, 1 for the sentiments. Reviews stand by class, then by the name
 /// of their file.
-pub fn acl_imdb(
+pub(super) fn acl_imdb(
     path: &Path,
     testing: bool,
     wanted: &[(usize, &ColumnSpec)],

@@ -30,7 +30,7 @@ enum Fault {
 use Fault::{Final, Passing};
 
 /// Fetches a file into the set's folder, whose lock is held.
-pub fn download(
+pub(super) fn download(
     fetcher: &Fetcher,
     set: &Set,
     remote: &Remote,

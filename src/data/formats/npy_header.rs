@@ -4,7 +4,7 @@
 const ALIGNMENT: usize = 64;
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Header<'a> {
+pub(super) struct Header<'a> {
     /// `<f4` and the like; a list where elements are records.
     pub descr: &'a str,
     pub fortran_order: bool,
@@ -14,7 +14,7 @@ pub struct Header<'a> {
 impl<'a> Header<'a> {
     /// # Errors
     /// What is wrong with the dictionary.
-    pub fn parse(text: &'a str) -> Result<Header<'a>, String> {
+    pub(super) fn parse(text: &'a str) -> Result<Header<'a>, String> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut rest = Rest(text);
         rest.expect("{")?;
@@ -44,7 +44,7 @@ impl<'a> Header<'a> {
     }
 
     /// The start of a file of format version 1, or 2 if that is too small.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let order = if self.fortran_order { "True" } else { "False" };
         let dims: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         let comma = if dims.len() == 1 { "," } else { "" };

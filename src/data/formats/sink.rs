@@ -70,6 +70,10 @@ impl Sink {
     }
 
     /// The elements so far.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "nothing asks whether there are none"
+    )]
     pub fn len(&self) -> usize {
         self.data.len()
     }

@@ -7,11 +7,11 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 /// Two adjacent ids.
-pub type Pair = (u32, u32);
+pub(super) type Pair = (u32, u32);
 
 /// Learns merges, in order: the most frequent pair first, then that of the smallest ids.
 /// `merged` gives the id that a pair becomes, or `None` when the vocabulary is full.
-pub fn learn(
+pub(super) fn learn(
     words: &mut [Vec<u32>],
     counts: &[u64],
     min_frequency: u64,
@@ -105,11 +105,11 @@ fn merge(word: &mut Vec<u32>, (a, b): Pair, new: u32, mut changed: impl FnMut(Pa
 
 /// Merges by rank: each pair with its rank and the id that it becomes.
 #[derive(Debug, Default)]
-pub struct Merges(pub FxHashMap<Pair, (u32, u32)>);
+pub(super) struct Merges(pub FxHashMap<Pair, (u32, u32)>);
 
 impl Merges {
     /// Applies the merges to a word: the lowest rank first, then from left to right.
-    pub fn apply(&self, word: &mut Vec<u32>) {
+    pub(super) fn apply(&self, word: &mut Vec<u32>) {
         const END: usize = usize::MAX;
         // a merged place is empty; the others are a linked list
         let mut ids: Vec<Option<u32>> = word.iter().copied().map(Some).collect();
@@ -153,7 +153,7 @@ mod tests {
         let mut word = vec![1, 1, 1, 1, 1];
         let mut changes = Vec::new();
         merge(&mut word, (1, 1), 2, |pair, more| {
-            changes.push((pair, more))
+            changes.push((pair, more));
         });
         assert_eq!(word, [2, 2, 1]);
         let merges = Merges([((1, 1), (0, 2)), ((2, 2), (1, 3))].into_iter().collect());

@@ -197,7 +197,7 @@ type Known = FxHashMap<String, Vec<u32>>;
 impl Encoder {
     /// # Errors
     /// Merges of pieces that there are not.
-    pub fn new(
+    pub(super) fn new(
         words: &[Word],
         merges: &[(String, String)],
         lower: bool,
@@ -222,7 +222,7 @@ impl Encoder {
     }
 
     /// Calls `f` with the id of each piece. `known` holds those of words met before.
-    pub fn encode(&self, text: &str, known: &mut Known, mut f: impl FnMut(u32)) {
+    pub(super) fn encode(&self, text: &str, known: &mut Known, mut f: impl FnMut(u32)) {
         each_word(text, self.lower, |word| {
             if let Some(ids) = known.get(word) {
                 ids.iter().for_each(|&id| f(id));

@@ -73,7 +73,7 @@ pub(super) struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    pub fn new(rules: &'a Rules) -> Cutter<'a> {
+    pub(super) fn new(rules: &'a Rules) -> Cutter<'a> {
         let mut ascii = [0; 128];
         for (byte, to) in (0u8..).zip(&mut ascii) {
             *to = if rules.lower {
@@ -100,7 +100,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// Calls `f` with each word, or run of words.
-    pub fn each(&mut self, text: &str, mut f: impl FnMut(&str)) {
+    pub(super) fn each(&mut self, text: &str, mut f: impl FnMut(&str)) {
         if self.rules.ngrams == [1] {
             return self.each_word(text, f);
         }

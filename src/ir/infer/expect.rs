@@ -44,7 +44,7 @@ pub(super) fn want(argument: usize, found: Elem, ok: bool, expected: &'static st
     } else {
         Err(TypeError::Elem {
             argument,
-            found: found,
+            found,
             expected,
         })
     }

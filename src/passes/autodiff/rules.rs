@@ -58,7 +58,7 @@ pub(super) struct Rule<'a> {
 
 impl Rule<'_> {
     /// The contributions of a node with one result whose cotangent is `g`.
-    pub fn gradient(&mut self, g: Value) -> Result<Contributions> {
+    pub(super) fn gradient(&mut self, g: Value) -> Result<Contributions> {
         let (node, need) = (self.node, self.need);
         let (x, y) = (node.args[0], node.first);
         let b = &mut self.b;

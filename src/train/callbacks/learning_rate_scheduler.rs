@@ -12,7 +12,7 @@ use crate::train::{RunError, Session};
 const NAME: &str = "LearningRateScheduler";
 
 #[derive(Debug)]
-pub struct LearningRateScheduler {
+pub(super) struct LearningRateScheduler {
     /// `step` (`F32[]`, 1 in the first epoch) -> `rate` (`F32[]`).
     rate: Graph,
     verbose: bool,

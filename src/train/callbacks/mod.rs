@@ -122,11 +122,14 @@ pub trait Declared: CallbackSettings + Sized {
     fn start(&self, session: &Session, folder: &Path) -> Result<Box<dyn Callback>, RunError>;
 }
 
+/// Makes the callback of a setting; none for settings of other callbacks.
+type Start = fn(&CallbackSpec, &Session, &Path) -> Option<Result<Box<dyn Callback>, RunError>>;
+
 /// A callback in the table.
 #[derive(Clone, Copy)]
 struct Row {
     entry: CallbackEntry,
-    start: fn(&CallbackSpec, &Session, &Path) -> Option<Result<Box<dyn Callback>, RunError>>,
+    start: Start,
 }
 
 /// Every callback that a file may name.

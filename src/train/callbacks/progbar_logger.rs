@@ -8,7 +8,7 @@ use crate::spec::callbacks::CallbackSettings;
 use crate::train::{RunError, Session};
 
 #[derive(Clone, Copy, Debug)]
-pub struct ProgbarLogger;
+pub(super) struct ProgbarLogger;
 
 impl CallbackSettings for ProgbarLogger {}
 

@@ -7,7 +7,7 @@ use crate::spec::names;
 use crate::train::Store;
 
 /// Name (of the buffer) and value of each.
-pub fn all(store: &Store) -> Vec<(String, f32)> {
+pub(super) fn all(store: &Store) -> Vec<(String, f32)> {
     let hyper = store.buffers().iter().filter(|b| b.role == Role::Hyper);
     hyper
         .filter(|b| names::optimizer_of_rate(&b.name).is_some())
@@ -18,13 +18,13 @@ pub fn all(store: &Store) -> Vec<(String, f32)> {
         .collect()
 }
 
-pub fn set(store: &mut Store, name: &str, rate: f32) {
+pub(super) fn set(store: &mut Store, name: &str, rate: f32) {
     store.set(name, &rate.to_le_bytes());
 }
 
 /// As Keras names them in its logs: `learning_rate`, or with the optimizer's name where
 /// there are several. `given` are those of schedules, which are not kept.
-pub fn logged(store: &Store, given: Vec<(String, f32)>) -> Vec<(String, f64)> {
+pub(super) fn logged(store: &Store, given: Vec<(String, f32)>) -> Vec<(String, f64)> {
     let mut rates = all(store);
     rates.extend(given);
     let several = rates.len() > 1;
@@ -39,7 +39,7 @@ pub fn logged(store: &Store, given: Vec<(String, f32)>) -> Vec<(String, f64)> {
 }
 
 /// The rate that a schedule gives for a step or an epoch, which count from 1.
-pub fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
+pub(super) fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
     let mut step = AlignedBytes::zeroed(4);
     let mut result = AlignedBytes::zeroed(4);
     step.copy_from_slice(&(count as f32).to_le_bytes());

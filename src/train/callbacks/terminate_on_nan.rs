@@ -10,7 +10,7 @@ use crate::train::{RunError, Session};
 const NAME: &str = "TerminateOnNaN";
 
 #[derive(Clone, Copy, Debug)]
-pub struct TerminateOnNan {
+pub(super) struct TerminateOnNan {
     raise_error: bool,
 }
 

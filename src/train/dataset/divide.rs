@@ -7,7 +7,7 @@ use crate::spec::{Amount, DataSpec, Method, Part};
 use super::indices;
 
 /// The parts of the pooled rows; all of them are for training where there is no split.
-pub fn divide(
+pub(super) fn divide(
     spec: &DataSpec,
     table: &Table,
     rows: Vec<u32>,
@@ -61,7 +61,7 @@ pub fn divide(
 }
 
 /// As the split takes them.
-pub fn named(parts: &[(Part, Amount)]) -> Vec<split::Part> {
+pub(super) fn named(parts: &[(Part, Amount)]) -> Vec<split::Part> {
     let parts = parts.iter().map(|(part, amount)| split::Part {
         name: part.name().into(),
         share: share(*amount),

@@ -10,7 +10,7 @@ use crate::spec::{ColumnSpec, DataSpec, Imputed, Make, Missing};
 use super::indices;
 
 /// Rows without a missing value in a column whose rows are then left out.
-pub fn whole_rows(spec: &DataSpec, table: &Table) -> Result<Vec<u32>, DataError> {
+pub(super) fn whole_rows(spec: &DataSpec, table: &Table) -> Result<Vec<u32>, DataError> {
     let rows: Vec<u32> = (0..table.rows() as u32).collect();
     let dropping = spec
         .columns
@@ -31,7 +31,7 @@ pub fn whole_rows(spec: &DataSpec, table: &Table) -> Result<Vec<u32>, DataError>
 
 /// How many values of each feature `rows` lack, by column; where such rows are left out, all
 /// rows of the table.
-pub fn count(spec: &DataSpec, table: &Table, rows: &[u32]) -> BTreeMap<String, Vec<u64>> {
+pub(super) fn count(spec: &DataSpec, table: &Table, rows: &[u32]) -> BTreeMap<String, Vec<u64>> {
     let every: Vec<u32> = (0..table.rows() as u32).collect();
     let mut counts = BTreeMap::new();
     for spec in spec.columns.iter().filter(|c| c.missing.is_some()) {
@@ -55,7 +55,7 @@ pub fn count(spec: &DataSpec, table: &Table, rows: &[u32]) -> BTreeMap<String, V
 }
 
 /// What stands for a missing value of each feature, by column.
-pub fn learn(
+pub(super) fn learn(
     spec: &DataSpec,
     table: &Table,
     rows: &[u32],

@@ -18,7 +18,7 @@ const WORKERS: usize = 2;
 
 /// By the names under which batches have them.
 #[derive(Debug)]
-pub struct Augmented(Vec<One>);
+pub(super) struct Augmented(Vec<One>);
 
 #[derive(Debug)]
 struct One {
@@ -39,7 +39,7 @@ pub fn workers(spec: &DataSpec, asked: Option<usize>) -> usize {
 }
 
 impl Augmented {
-    pub fn new(spec: &DataSpec, seed: u64) -> Augmented {
+    pub(super) fn new(spec: &DataSpec, seed: u64) -> Augmented {
         let made = spec.augmented.iter().filter_map(|a| {
             let column = spec.columns.iter().find(|c| c.name == a.column)?;
             let bytes = column.kind == ColumnKind::U8;
@@ -55,7 +55,7 @@ impl Augmented {
     }
 
     /// The columns that stand under these names.
-    pub fn columns(&self, table: &Table, names: &[&str]) -> Result<Vec<Taken>, DataError> {
+    pub(super) fn columns(&self, table: &Table, names: &[&str]) -> Result<Vec<Taken>, DataError> {
         let taken = names.iter().map(|name| {
             let one = self.0.iter().find(|one| one.name == **name);
             let column = one.map_or(*name, |one| &one.column);
@@ -69,7 +69,7 @@ impl Augmented {
 
     /// Writes the first images of the first epoch, where that is asked for, below a folder;
     /// gives each folder and how many there are.
-    pub fn save(
+    pub(super) fn save(
         &self,
         below: &Path,
         table: &Arc<Table>,

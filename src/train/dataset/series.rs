@@ -44,7 +44,7 @@ pub fn extend(
 }
 
 /// Adds such columns to the tables of parts, and leaves out the rows that lack one.
-pub fn extend_parts(
+pub(super) fn extend_parts(
     spec: &DataSpec,
     parts: &mut Parts,
     needed: &BTreeSet<String>,

@@ -133,7 +133,7 @@ fn table(given: SourceArguments, delimiter: u8) -> Format {
 }
 
 /// The columns of a source, in the shapes that are asked for.
-pub fn read(
+pub(super) fn read(
     source: &SourceSpec,
     columns: &[&ColumnSpec],
     places: &Places,
@@ -216,7 +216,7 @@ pub fn read(
 }
 
 /// How the CSV reader is told what the file is like.
-pub fn csv_options(delimiter: u8, header: bool) -> CsvOptions {
+pub(super) fn csv_options(delimiter: u8, header: bool) -> CsvOptions {
     CsvOptions {
         delimiter: Some(delimiter),
         header: match header {
@@ -310,7 +310,7 @@ pub fn shaped(path: &Path, column: Column, shape: &[usize]) -> Result<Column, Da
 }
 
 /// Tables of the same columns, one under another.
-pub fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
+pub(super) fn stack(mut tables: Vec<Table>) -> Result<Table, DataError> {
     if tables.len() == 1 {
         return Ok(tables.swap_remove(0));
     }

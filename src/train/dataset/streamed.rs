@@ -53,7 +53,7 @@ impl<'a> Streaming<'a> {
 }
 
 /// The parts that are streamed.
-pub fn load(
+pub(super) fn load(
     spec: &DataSpec,
     places: &Places,
     seed: u64,
@@ -106,7 +106,7 @@ pub fn load(
 }
 
 /// What identifies the rows of a part.
-pub fn hashes(part: Part, rows: &StreamPart) -> [(String, String); 2] {
+pub(super) fn hashes(part: Part, rows: &StreamPart) -> [(String, String); 2] {
     let hash = |text: &str| {
         let mut hash = Hash::default();
         hash.add(text.as_bytes());

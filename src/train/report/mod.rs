@@ -58,8 +58,11 @@ pub trait Report: ReportSettings + Sized {
 #[derive(Clone, Copy)]
 struct Row {
     entry: ReportEntry,
-    show: fn(&ReportSpec, &ReportContext) -> Option<Result<Option<Shown>, RunError>>,
+    show: Show,
 }
+
+/// Computes what a report shows; none for settings of other reports.
+type Show = fn(&ReportSpec, &ReportContext) -> Option<Result<Option<Shown>, RunError>>;
 
 /// Every report that a file may name.
 const ROWS: [Row; 11] = [

@@ -235,7 +235,7 @@ fn gradient_in_the_body() -> Case {
     }
 }
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         recurrent(1, false, false, true),
         recurrent(5, false, true, false),

@@ -15,7 +15,7 @@ use nnc::passes::autodiff::autodiff;
 use nnc::passes::optimize;
 
 /// A function of some tensors, and where to differentiate it.
-pub struct Case {
+pub(crate) struct Case {
     pub name: String,
     pub inputs: Vec<Tensor>,
     /// Which inputs are differentiated.
@@ -26,47 +26,47 @@ pub struct Case {
 }
 
 /// Writes a function of its inputs.
-pub type Build = Box<dyn Fn(&mut Writer, &[Value]) -> Value>;
+pub(crate) type Build = Box<dyn Fn(&mut Writer, &[Value]) -> Value>;
 
 /// A graph under construction, for tests: what is wrong is a failed test.
-pub struct Writer {
+pub(crate) struct Writer {
     pub graph: Graph,
 }
 
 impl Writer {
-    pub fn new() -> Writer {
+    pub(crate) fn new() -> Writer {
         let graph = Graph::new("test");
         Writer { graph }
     }
-    pub fn push(&mut self, prim: Prim, args: &[Value]) -> Value {
+    pub(crate) fn push(&mut self, prim: Prim, args: &[Value]) -> Value {
         self.push_all(prim, args)[0]
     }
-    pub fn push_all(&mut self, prim: Prim, args: &[Value]) -> Vec<Value> {
+    pub(crate) fn push_all(&mut self, prim: Prim, args: &[Value]) -> Vec<Value> {
         let results = self.graph.push(prim, args, OriginId::default());
         results.expect("a well typed node").to_vec()
     }
-    pub fn input(&mut self, name: &str, like: &Tensor) -> Value {
+    pub(crate) fn input(&mut self, name: &str, like: &Tensor) -> Value {
         self.graph.input(name, Role::Plain, like.ty())
     }
-    pub fn constant(&mut self, value: f64, elem: Elem) -> Value {
+    pub(crate) fn constant(&mut self, value: f64, elem: Elem) -> Value {
         self.graph.constant(value, elem)
     }
-    pub fn fill(&mut self, value: f64, like: Value) -> Value {
+    pub(crate) fn fill(&mut self, value: f64, like: Value) -> Value {
         let ty = self.graph.ty(like).clone();
         let c = self.constant(value, ty.elem);
         let (shape, axes) = (ty.shape, Vec::new());
         self.push(Prim::Broadcast { shape, axes }, &[c])
     }
-    pub fn binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
+    pub(crate) fn binary(&mut self, op: Binary, a: Value, b: Value) -> Value {
         self.push(Prim::Binary(op), &[a, b])
     }
-    pub fn sum_all(&mut self, x: Value) -> Value {
+    pub(crate) fn sum_all(&mut self, x: Value) -> Value {
         let axes = (0..self.graph.ty(x).rank()).collect();
         let op = Reduce::Sum;
         self.push(Prim::Reduce { op, axes }, &[x])
     }
     /// `sum(x * weights)`, with weights from -1 to 1 that follow from `salt`.
-    pub fn weigh(&mut self, x: Value, salt: f64) -> Value {
+    pub(crate) fn weigh(&mut self, x: Value, salt: f64) -> Value {
         let ty = self.graph.ty(x).clone();
         let count = ty.elements();
         let flat = Type::of(ty.elem, &[count]);
@@ -84,7 +84,7 @@ impl Writer {
         let weighted = self.binary(Binary::Mul, x, weights);
         self.sum_all(weighted)
     }
-    pub fn gradient(&mut self, loss: Value, wrt: &[Value]) -> Vec<Value> {
+    pub(crate) fn gradient(&mut self, loss: Value, wrt: &[Value]) -> Vec<Value> {
         let args: Vec<Value> = [loss].iter().chain(wrt).copied().collect();
         self.push_all(Prim::Gradient, &args)
     }
@@ -134,7 +134,7 @@ fn written(case: &Case, order: usize, differentiate: bool) -> Graph {
 
 /// Compares the slope in several directions with central differences, and the gradients
 /// with those of the optimized graph.
-pub fn check(case: &Case) {
+pub(crate) fn check(case: &Case) {
     for order in 1..=(1 + usize::from(case.second)) {
         let loss = graph_of(case, order, false);
         let gradients = evaluate(&graph_of(case, order, true), &case.inputs, 0);
@@ -187,14 +187,14 @@ fn directions(entries: usize) -> Vec<Vec<f64>> {
 }
 
 /// The gradients of a case, where differences do not give them (ties, zeros).
-pub fn gradients(case: &Case) -> Vec<Vec<f64>> {
+pub(crate) fn gradients(case: &Case) -> Vec<Vec<f64>> {
     let graph = graph_of(case, 1, true);
     let found = evaluate(&graph, &case.inputs, 0);
     found.iter().map(Tensor::values).collect()
 }
 
 /// Some values that are neither equal nor near a point where a primitive has a kink.
-pub fn values(shape: &[usize], salt: usize) -> Tensor {
+pub(crate) fn values(shape: &[usize], salt: usize) -> Tensor {
     let count = shape.iter().product();
     let value = |i: usize| {
         let unit = ((i * 37 + salt * 101 + 13) % 97) as f64 / 97.0;
@@ -210,7 +210,7 @@ pub fn values(shape: &[usize], salt: usize) -> Tensor {
 }
 
 /// Values from 0.25 to 1.75.
-pub fn positive(shape: &[usize], salt: usize) -> Tensor {
+pub(crate) fn positive(shape: &[usize], salt: usize) -> Tensor {
     let all: Vec<f64> = values(shape, salt)
         .values()
         .iter()

@@ -4,7 +4,7 @@ use super::{Case, Content, FEEDS, gz};
 use crate::data::{idx, npy, npy_of, npz};
 use zip::CompressionMethod::{Deflated, Stored};
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     [of_idx(), of_npy(), of_npz()]
         .into_iter()
         .flatten()

@@ -3,7 +3,7 @@
 use super::{Case, Content, FEEDS, WORDS};
 use crate::formats::wav;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     [texts(), sounds()].into_iter().flatten().collect()
 }
 

@@ -12,7 +12,7 @@
 mod arrays;
 mod damage;
 mod folders;
-pub mod tables;
+pub(crate) mod tables;
 mod text;
 
 use std::fs;
@@ -21,7 +21,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use crate::data::gz;
+pub(crate) use crate::data::gz;
 
 /// Bytes that a run may ask for: what the program takes, and a row in the making.
 const MOST: u64 = 200 << 20;
@@ -30,14 +30,14 @@ const MOST: u64 = 200 << 20;
 const CACHE: &str = "cache";
 
 /// A broken input and a program that reads it.
-pub struct Case {
+pub(crate) struct Case {
     pub name: &'static str,
     /// Of the data block: source, columns, splits, inputs and targets.
     pub lines: String,
     pub files: Vec<(String, Content)>,
 }
 
-pub enum Content {
+pub(crate) enum Content {
     Bytes(Vec<u8>),
     Folder,
     /// A file of so many zeros that takes no room.
@@ -47,7 +47,7 @@ pub enum Content {
 }
 
 /// Two numbers and a class, of one file.
-pub fn numbers(name: &'static str, source: &str, bytes: impl AsRef<[u8]>) -> Case {
+pub(crate) fn numbers(name: &'static str, source: &str, bytes: impl AsRef<[u8]>) -> Case {
     let file = source.split('"').nth(1).unwrap_or_default().to_owned();
     Case {
         name,
@@ -56,33 +56,33 @@ pub fn numbers(name: &'static str, source: &str, bytes: impl AsRef<[u8]>) -> Cas
     }
 }
 
-pub const FEEDS: &str = "input x : [2]\ntarget y : class[2]";
+pub(crate) const FEEDS: &str = "input x : [2]\ntarget y : class[2]";
 /// A text `t` as a bag of words, and a class.
-pub const WORDS: &str = "split { train 50%, test 50% }\nfit vocab = Tokenizer(train.t, num_words = 2)\ninput x : [2] = t |> bag(vocab)\ntarget y : class[2]";
+pub(crate) const WORDS: &str = "split { train 50%, test 50% }\nfit vocab = Tokenizer(train.t, num_words = 2)\ninput x : [2] = t |> bag(vocab)\ntarget y : class[2]";
 
 impl Case {
     /// In place of the columns and what follows.
-    pub fn with(mut self, lines: &str) -> Case {
+    pub(crate) fn with(mut self, lines: &str) -> Case {
         let source = self.lines.lines().next().unwrap_or_default().to_owned();
         self.lines = format!("{source}\n{lines}");
         self
     }
 
     /// With another source.
-    pub fn of_source(mut self, source: &str) -> Case {
+    pub(crate) fn of_source(mut self, source: &str) -> Case {
         let (_, rest) = self.lines.split_once('\n').unwrap_or_default();
         self.lines = format!("source {source}\n{rest}");
         self
     }
 
     /// In place of its files, but for the first one's name.
-    pub fn with_bytes(mut self, bytes: impl AsRef<[u8]>) -> Case {
+    pub(crate) fn with_bytes(mut self, bytes: impl AsRef<[u8]>) -> Case {
         self.files.truncate(1);
         self.files[0].1 = Content::Bytes(bytes.as_ref().to_vec());
         self
     }
 
-    pub fn and(mut self, path: &str, content: Content) -> Case {
+    pub(crate) fn and(mut self, path: &str, content: Content) -> Case {
         self.files.push((path.into(), content));
         self
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The columns that a file may have.
 #[derive(Default)]
-pub struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     /// Lists of two, unless levels say otherwise.
     pub x: &'a [f32],
     /// Definition and repetition levels.
@@ -20,7 +20,7 @@ pub struct Columns<'a> {
 }
 
 /// A file of lists `x`, whole numbers `y` and strings `t`.
-pub fn written(columns: &Columns, compression: Compression) -> Vec<u8> {
+pub(crate) fn written(columns: &Columns, compression: Compression) -> Vec<u8> {
     let schema =
         "message m { OPTIONAL GROUP x (LIST) { REPEATED GROUP list { OPTIONAL FLOAT element; } }
                   OPTIONAL INT32 y; REQUIRED BYTE_ARRAY t (UTF8); }";
@@ -60,7 +60,7 @@ pub fn written(columns: &Columns, compression: Compression) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-pub fn good() -> Vec<u8> {
+pub(crate) fn good() -> Vec<u8> {
     let columns = Columns {
         x: &[1., 2., 3., 4.],
         y: &[0, 1],
@@ -69,7 +69,7 @@ pub fn good() -> Vec<u8> {
     written(&columns, Compression::SNAPPY)
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let case = |name, bytes: Vec<u8>| Case {
         name,
         lines: format!(

@@ -4,7 +4,7 @@ use super::{Case, Content, FEEDS, WORDS, gz, numbers};
 
 const MEGABYTE: usize = 1 << 20;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     [values(), files(), long(), json(), streams()]
         .into_iter()
         .flatten()

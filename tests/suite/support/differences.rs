@@ -5,7 +5,7 @@ use nnc::ir::prim::Scan;
 use nnc::ir::{Elem, Graph, Prim, Tensor, Type, Value};
 
 /// The same graph with `F64` for `F32` everywhere; draws are cast.
-pub fn all_f64(graph: &Graph) -> Graph {
+pub(crate) fn all_f64(graph: &Graph) -> Graph {
     let mut out = Graph::new(&graph.name);
     out.origins = graph.origins.clone();
     let mut map = vec![Value(u32::MAX); graph.value_count()];
@@ -38,7 +38,7 @@ pub fn all_f64(graph: &Graph) -> Graph {
 /// How fast each scalar output changes as the inputs move along `direction`; none where
 /// differences to both sides and of two lengths disagree: at a kink or a jump, near
 /// a pole, or where nothing is finite.
-pub fn slopes(graph: &Graph, inputs: &[Tensor], direction: &[Tensor]) -> Vec<Option<f64>> {
+pub(crate) fn slopes(graph: &Graph, inputs: &[Tensor], direction: &[Tensor]) -> Vec<Option<f64>> {
     let at = |t: f64| {
         let moved = inputs.iter().zip(direction).map(|(x, d)| along(x, d, t));
         let moved: Vec<Tensor> = moved.collect();

@@ -1,5 +1,5 @@
 //! What several tests share.
 
-pub mod differences;
-pub mod random_graph;
-pub mod trainer;
+pub(crate) mod differences;
+pub(crate) mod random_graph;
+pub(crate) mod trainer;

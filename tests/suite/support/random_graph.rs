@@ -13,7 +13,7 @@ use nnc::ir::{Bindings, Dim, Elem, Graph, Origin, OutputRole, Role, Shape, Tenso
 
 /// What may occur.
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Attempts to add a node.
     pub attempts: usize,
     /// Whether sizes may be `B` and `n`, and what is made of them.
@@ -23,7 +23,7 @@ pub struct Limits {
 }
 
 /// A graph whose values are numbered in the order of its text; every value without a use is a result.
-pub fn random_graph(seed: u64, limits: Limits) -> Graph {
+pub(crate) fn random_graph(seed: u64, limits: Limits) -> Graph {
     let mut maker = Maker {
         random: Random(seed),
         limits,
@@ -40,7 +40,7 @@ pub fn random_graph(seed: u64, limits: Limits) -> Graph {
 }
 
 /// Values for all inputs, small enough to be exact in every type.
-pub fn random_inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
+pub(crate) fn random_inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
     let mut random = Random(seed);
     let inputs = graph.inputs.iter();
     inputs
@@ -60,19 +60,19 @@ pub fn random_inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
 }
 
 /// splitmix64
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         x ^ (x >> 31)
     }
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
-    pub fn of<T: Clone>(&mut self, list: &[T]) -> T {
+    pub(crate) fn of<T: Clone>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())].clone()
     }
 }

@@ -12,7 +12,7 @@ use nnc::spec::Runtime;
 use nnc::train::device::{Device, Target};
 
 /// Sources from the disk, or one from memory.
-pub struct Sources<'a>(pub Option<&'a str>);
+pub(crate) struct Sources<'a>(pub Option<&'a str>);
 
 impl Host for Sources<'_> {
     fn runtime(&self) -> Runtime {
@@ -28,19 +28,19 @@ impl Host for Sources<'_> {
 }
 
 /// A program without mistakes; panics with the rendered diagnostics otherwise.
-pub fn checked(path: &str, text: Option<&str>) -> Checked {
+pub(crate) fn checked(path: &str, text: Option<&str>) -> Checked {
     let report = check_file(&Sources(text), path, &[]);
     let shown = render(&report.diagnostics, &report.map, Style::plain());
     report.checked.unwrap_or_else(|| panic!("{shown}"))
 }
 
 /// A device of one thread.
-pub fn device(target: Target, seed: u64) -> Device {
+pub(crate) fn device(target: Target, seed: u64) -> Device {
     Device::new(target, Options { seed, threads: 1 })
 }
 
 /// The kept buffers of a program by name, and its graphs, compiled, by batch size.
-pub struct Trainer {
+pub(crate) struct Trainer {
     pub programs: nnc::spec::Programs,
     pub kept: HashMap<String, Tensor>,
     device: Device,
@@ -53,11 +53,11 @@ pub struct Trainer {
 
 impl Trainer {
     /// On the interpreter.
-    pub fn new(checked: Checked, seed: u64) -> Trainer {
+    pub(crate) fn new(checked: Checked, seed: u64) -> Trainer {
         Trainer::on(Target::Interp, checked, seed)
     }
 
-    pub fn on(target: Target, checked: Checked, seed: u64) -> Trainer {
+    pub(crate) fn on(target: Target, checked: Checked, seed: u64) -> Trainer {
         let device = device(target, seed);
         let programs = checked.programs.expect("a train block");
         for g in [
@@ -92,26 +92,26 @@ impl Trainer {
     }
 
     /// One training step on a batch of columns.
-    pub fn train(&mut self, batch: &HashMap<String, Tensor>) {
+    pub(crate) fn train(&mut self, batch: &HashMap<String, Tensor>) {
         let g = self.programs.train.clone();
         self.run(&g, batch);
         self.step += 1;
     }
 
     /// The model's outputs on a batch.
-    pub fn predict(&mut self, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
+    pub(crate) fn predict(&mut self, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
         let g = self.programs.predict.clone();
         self.run(&g, batch)
     }
 
     /// Adds a batch to the metrics, in evaluation mode.
-    pub fn evaluate(&mut self, batch: &HashMap<String, Tensor>) {
+    pub(crate) fn evaluate(&mut self, batch: &HashMap<String, Tensor>) {
         let g = self.programs.eval.clone();
         self.run(&g, batch);
     }
 
     /// Metric values since the last reset; accumulators start anew.
-    pub fn metrics(&mut self) -> Vec<(String, f64)> {
+    pub(crate) fn metrics(&mut self) -> Vec<(String, f64)> {
         let g = self.programs.metrics.clone();
         let mut values = self.run(&g, &HashMap::new());
         let closing = self.programs.closing.clone();

@@ -3,7 +3,7 @@
 use crate::backend::fusion::vir::Func;
 
 /// The address of `f` for doubles.
-pub fn address64(f: Func) -> usize {
+pub(super) fn address64(f: Func) -> usize {
     match f {
         Func::Exp => (exp as extern "C" fn(f64) -> f64) as usize,
         Func::Log => (log as extern "C" fn(f64) -> f64) as usize,
@@ -20,7 +20,7 @@ pub fn address64(f: Func) -> usize {
 }
 
 /// The address of quotient or remainder of `I32`.
-pub fn address_int(remainder: bool) -> usize {
+pub(super) fn address_int(remainder: bool) -> usize {
     match remainder {
         false => (int_div as extern "C" fn(i32, i32) -> i32) as usize,
         true => (int_rem as extern "C" fn(i32, i32) -> i32) as usize,

@@ -16,10 +16,10 @@ use crate::backend::fusion::vir::Kernel;
 pub struct JitError(String);
 
 /// A compiled kernel: addresses of the operands, rows, columns.
-pub type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize);
+pub(crate) type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize);
 
 /// Machine code, freed when dropped.
-pub struct Code {
+pub(crate) struct Code {
     entries: Vec<Entry>,
     module: Option<JITModule>,
     _wide: Option<Pages>,
@@ -31,7 +31,7 @@ unsafe impl Send for Code {}
 unsafe impl Sync for Code {}
 
 impl Code {
-    pub fn entry(&self, kernel: usize) -> Entry {
+    pub(crate) fn entry(&self, kernel: usize) -> Entry {
         self.entries[kernel]
     }
 }
@@ -49,7 +49,7 @@ impl Drop for Code {
 ///
 /// # Errors
 /// What an emitter refuses, and memory that cannot be had.
-pub fn compile(kernels: &[Kernel], features: Features) -> Result<Code, JitError> {
+pub(crate) fn compile(kernels: &[Kernel], features: Features) -> Result<Code, JitError> {
     let wide: Vec<Option<Vec<u8>>> = kernels
         .iter()
         .map(|k| wide(k, features))
@@ -215,7 +215,7 @@ impl Pages {
 ///
 /// # Errors
 /// A processor that Cranelift does not know.
-pub fn clif_text(kernel: &Kernel, features: Features) -> Result<String, JitError> {
+pub(crate) fn clif_text(kernel: &Kernel, features: Features) -> Result<String, JitError> {
     Ok(clif_context(kernel, features)?.1.func.display().to_string())
 }
 
@@ -223,7 +223,7 @@ pub fn clif_text(kernel: &Kernel, features: Features) -> Result<String, JitError
 ///
 /// # Errors
 /// As [`compile`].
-pub fn asm_text(kernel: &Kernel, features: Features) -> Result<String, JitError> {
+pub(crate) fn asm_text(kernel: &Kernel, features: Features) -> Result<String, JitError> {
     if let Some(code) = wide(kernel, features)? {
         return Ok(disassemble(&code));
     }

@@ -11,4 +11,4 @@
 mod avx512;
 mod calls;
 mod clif;
-pub mod jit;
+pub(super) mod jit;

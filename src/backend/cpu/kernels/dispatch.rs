@@ -4,7 +4,7 @@
 macro_rules! by_isa {
     ($(#[$doc:meta])* $name:ident => $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
         $(#[$doc])*
-        pub unsafe fn $name(features: $crate::backend::cpu::machine::features::Features, $($arg: $ty),*) {
+        pub(super) unsafe fn $name(features: $crate::backend::cpu::machine::features::Features, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::backend::cpu::machine::features::Isa;

@@ -3,7 +3,7 @@
 use crate::backend::fusion::contractions::ConvSizes;
 
 /// The most lines of a window that are looked up at once.
-pub const LINES: usize = 64;
+pub(super) const LINES: usize = 64;
 
 /// The input lines under a line of a result: which line of the window each is under, and its first place, counted over
 /// the batch.
@@ -101,7 +101,7 @@ impl ConvSizes {
 
 /// Calls `f(tap, at)` for each tap of the window at a place that is over an input, `at`, in order.
 #[inline(always)]
-pub fn each_tap(
+pub(super) fn each_tap(
     s: &ConvSizes,
     lines: &[(usize, usize)],
     place: usize,

@@ -12,12 +12,12 @@ use crate::random::{self, GROUP, Key, LANES, MULTIPLIERS, ROUNDS, WEYL};
 
 /// Fills `out` with elements `first ..` of a draw: uniform in [0, 1), 24 bits.
 pub fn fill_uniform(features: Features, out: &mut [f32], key: Key, draw: u64, first: u64) {
-    fill(features, out, key, draw, first, random::to_unit)
+    fill(features, out, key, draw, first, random::to_unit);
 }
 
 /// Fills `out` with elements `first ..` of a draw: 32 random bits each.
 pub fn fill_bits(features: Features, out: &mut [u32], key: Key, draw: u64, first: u64) {
-    fill(features, out, key, draw, first, |bits| bits)
+    fill(features, out, key, draw, first, |bits| bits);
 }
 
 fn fill<T: Copy>(
@@ -92,25 +92,25 @@ mod wide {
     use super::*;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub fn groups_avx512<T>(
+    pub(super) fn groups_avx512<T>(
         groups: &mut [[T; GROUP]],
         key: Key,
         draw: u64,
         block: u64,
         map: impl Fn(u32) -> T,
     ) {
-        fill_groups(groups, key, draw, block, map)
+        fill_groups(groups, key, draw, block, map);
     }
 
     #[target_feature(enable = "avx2")]
-    pub fn groups_avx2<T>(
+    pub(super) fn groups_avx2<T>(
         groups: &mut [[T; GROUP]],
         key: Key,
         draw: u64,
         block: u64,
         map: impl Fn(u32) -> T,
     ) {
-        fill_groups(groups, key, draw, block, map)
+        fill_groups(groups, key, draw, block, map);
     }
 }
 

@@ -338,7 +338,7 @@ mod tests {
             let pool = Pool::new(threads);
             for bad in [0, 5, 9] {
                 let caught = catch_unwind(AssertUnwindSafe(|| {
-                    pool.run(10, &|i| assert!(i != bad, "task {i}"))
+                    pool.run(10, &|i| assert!(i != bad, "task {i}"));
                 }));
                 let text = *caught
                     .expect_err("no panic")
@@ -362,7 +362,7 @@ mod tests {
         let add = |i: usize| {
             pool.run(4, &|j| {
                 sum.fetch_add(i * j, Relaxed);
-            })
+            });
         };
         pool.run(4, &add);
         assert_eq!(sum.swap(0, Relaxed), 36);

@@ -7,16 +7,16 @@
 //! text      programs for people
 //! ```
 
-pub mod plan;
-pub mod program;
+pub(super) mod plan;
+pub(super) mod program;
 mod steps;
-pub mod text;
+pub(super) mod text;
 mod windows;
 
 use crate::backend::fusion::Limits;
 
 /// A call takes a table of pointers on the stack, and a task has its lines of scratch there.
-pub const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     operands: 120,
     column_elements: 1 << 22,
     long_run: 4096,

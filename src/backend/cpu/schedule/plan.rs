@@ -15,7 +15,7 @@ use crate::ir::prim::Prim;
 use crate::passes::memory;
 
 /// Makes the program of `graph`. In a loop's body every output is a result.
-pub fn plan(
+pub(crate) fn plan(
     graph: &Graph,
     is_body: bool,
     settings: &Settings,

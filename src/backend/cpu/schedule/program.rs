@@ -17,19 +17,19 @@ use crate::random::Key;
 
 /// A place in memory: a byte offset from one of the bases of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub struct Buf {
+pub(crate) struct Buf {
     pub base: u16,
     pub offset: usize,
 }
 
 /// Bases of every program, followed by its inputs and then its results.
-pub const ARENA: u16 = 0;
-pub const SCRATCH: u16 = 1;
-pub const FIRST_INPUT: u16 = 2;
+pub(crate) const ARENA: u16 = 0;
+pub(crate) const SCRATCH: u16 = 1;
+pub(crate) const FIRST_INPUT: u16 = 2;
 
 /// A graph as steps.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     pub steps: Vec<Step>,
     /// What each step is, for people: names of its operations.
     pub labels: Vec<String>,
@@ -43,13 +43,13 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn push(&mut self, step: Step, label: String) {
+    pub(crate) fn push(&mut self, step: Step, label: String) {
         self.steps.push(step);
         self.labels.push(label);
     }
 
     /// Adds a call to the last step if nothing in that touches what it does.
-    pub fn kernel(&mut self, call: Call, label: String) {
+    pub(crate) fn kernel(&mut self, call: Call, label: String) {
         if call.tasks == 0 {
             return;
         }
@@ -80,7 +80,7 @@ fn independent(a: &Call, b: &Call) -> bool {
 }
 
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// Independent kernels, in one fork and join.
     Kernels(Vec<Call>),
     Gemm {
@@ -165,7 +165,7 @@ pub enum Step {
 
 /// A call of a kernel.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     pub kernel: usize,
     pub orient: Orient,
     pub operands: SmallVec<[OperandAt; 8]>,
@@ -180,7 +180,7 @@ pub struct Call {
 }
 
 #[derive(Clone, Debug)]
-pub struct OperandAt {
+pub(crate) struct OperandAt {
     /// `None`: an index, or scratch.
     pub buf: Option<Buf>,
     pub is_store: bool,
@@ -196,7 +196,7 @@ pub struct OperandAt {
 }
 
 #[derive(Debug)]
-pub struct ScanStep {
+pub(crate) struct ScanStep {
     pub body: Program,
     pub length: usize,
     pub reverse: bool,
@@ -211,14 +211,14 @@ pub struct ScanStep {
 
 /// A carry's buffers: iterations write by turns to `spare` and to `result`, the last one to `result`.
 #[derive(Clone, Copy, Debug)]
-pub struct Carry {
+pub(crate) struct Carry {
     pub initial: Buf,
     pub spare: Buf,
     pub result: Buf,
 }
 
 /// A loop's body with the requests for its arena and for a spare buffer of each carry.
-pub struct Body {
+pub(crate) struct Body {
     pub program: Program,
     pub arena: usize,
     pub spares: Vec<usize>,
@@ -226,13 +226,13 @@ pub struct Body {
 
 /// Kernels of a program and of those nested in it; equal ones are compiled once.
 #[derive(Default)]
-pub struct Kernels {
+pub(crate) struct Kernels {
     pub list: Vec<Kernel>,
     known: FxHashMap<Arc<Kernel>, usize>,
 }
 
 impl Kernels {
-    pub fn add(&mut self, kernel: Kernel) -> usize {
+    pub(crate) fn add(&mut self, kernel: Kernel) -> usize {
         if let Some(&i) = self.known.get(&kernel) {
             return i;
         }
@@ -243,7 +243,7 @@ impl Kernels {
 }
 
 /// What is the same for every program of a compilation.
-pub struct Settings {
+pub(crate) struct Settings {
     pub seed: u64,
     pub features: Features,
 }

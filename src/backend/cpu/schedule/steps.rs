@@ -19,7 +19,7 @@ use crate::ir::prim::{DotDims, Prim, Scan};
 use crate::random;
 
 /// Buffers of values, now that the arena is laid out.
-pub struct Placement<'a> {
+pub(super) struct Placement<'a> {
     pub ops: &'a Ops,
     pub homes: &'a FxHashMap<Val, Home>,
     pub offsets: &'a [usize],
@@ -32,7 +32,7 @@ const SMALL: usize = 24 << 10;
 const CELL: usize = 8 << 10;
 
 impl Placement<'_> {
-    pub fn home(&self, home: Home) -> Buf {
+    pub(super) fn home(&self, home: Home) -> Buf {
         match home {
             Home::Input(i) => Buf {
                 base: FIRST_INPUT + i as u16,
@@ -49,12 +49,12 @@ impl Placement<'_> {
         }
     }
 
-    pub fn buf(&self, val: Val) -> Buf {
+    pub(super) fn buf(&self, val: Val) -> Buf {
         self.home(self.homes[&val])
     }
 
     /// Where an operand of a product starts; its source is a value.
-    pub fn arg(&self, arg: &Arg) -> Buf {
+    pub(super) fn arg(&self, arg: &Arg) -> Buf {
         let nowhere = Buf {
             base: ARENA,
             offset: 0,
@@ -66,7 +66,7 @@ impl Placement<'_> {
         }
     }
 
-    pub fn call(&self, built: Built, kernels: &mut Kernels) -> Call {
+    pub(super) fn call(&self, built: Built, kernels: &mut Kernels) -> Call {
         self.call_on(built, kernels, |val| {
             let info = self.ops.info(val);
             let bytes = info.sizes.iter().product::<usize>() * info.elem.size();
@@ -75,7 +75,7 @@ impl Placement<'_> {
     }
 
     /// A copy to memory that belongs to no value.
-    pub fn copy_to(&self, from: &Arg, to: Buf, kernels: &mut Kernels) -> Call {
+    pub(super) fn copy_to(&self, from: &Arg, to: Buf, kernels: &mut Kernels) -> Call {
         let marker = Val(u32::MAX);
         let place = View::contiguous(&from.view.sizes);
         let bytes = from.view.elements() * from.elem.size();
@@ -91,7 +91,7 @@ impl Placement<'_> {
     }
 
     /// Arguments that go to their places of the result; what is between them is filled with the last one.
-    pub fn place(
+    pub(super) fn place(
         &self,
         op: &Op,
         places: &[View],
@@ -114,7 +114,12 @@ impl Placement<'_> {
     }
 
     /// What is copied after the last step, staged copies in two steps.
-    pub fn final_copies(&self, copies: &[FinalCopy], kernels: &mut Kernels, program: &mut Program) {
+    pub(super) fn final_copies(
+        &self,
+        copies: &[FinalCopy],
+        kernels: &mut Kernels,
+        program: &mut Program,
+    ) {
         for staged in [true, false] {
             for copy in copies.iter().filter(|c| c.staged.is_some() == staged) {
                 let to = match copy.staged {
@@ -210,7 +215,13 @@ impl Placement<'_> {
         }
     }
 
-    pub fn dot(&self, dims: &DotDims, op: &Op, kernels: &mut Kernels, program: &mut Program) {
+    pub(super) fn dot(
+        &self,
+        dims: &DotDims,
+        op: &Op,
+        kernels: &mut Kernels,
+        program: &mut Program,
+    ) {
         let (a, b, result) = (&op.args[0], &op.args[1], op.results[0]);
         let info = self.ops.info(result);
         if info.sizes.contains(&0) {
@@ -251,7 +262,7 @@ impl Placement<'_> {
     }
 
     /// A loop.
-    pub fn scan(
+    pub(super) fn scan(
         &self,
         scan: &Scan,
         op: &Op,
@@ -310,7 +321,7 @@ impl Placement<'_> {
         Ok(())
     }
 
-    pub fn other(
+    pub(super) fn other(
         &self,
         prim: &Prim,
         op: &Op,

@@ -6,7 +6,7 @@ use super::program::{ARENA, Buf, Call, FIRST_INPUT, Program, Step};
 use crate::backend::fusion::vir::Kernel;
 
 /// Every step of a program, then every kernel.
-pub fn program(program: &Program, kernels: &[Kernel]) -> String {
+pub(crate) fn program(program: &Program, kernels: &[Kernel]) -> String {
     let mut out = String::new();
     write_program(&mut out, program, 0);
     for (i, k) in kernels.iter().enumerate() {
@@ -16,7 +16,7 @@ pub fn program(program: &Program, kernels: &[Kernel]) -> String {
 }
 
 /// What a step is, in a few words.
-pub fn step_name(step: &Step, label: &str) -> String {
+pub(crate) fn step_name(step: &Step, label: &str) -> String {
     let kind = match step {
         Step::Kernels(_) => "kernel",
         Step::Gemm { .. } => "gemm",

@@ -12,7 +12,7 @@ use crate::ir::prim::Prim;
 
 impl Placement<'_> {
     /// The step of a convolution or a window. `op` has a result of some elements.
-    pub fn windowed(
+    pub(super) fn windowed(
         &self,
         prim: &Prim,
         op: &Op,

@@ -13,7 +13,7 @@ use crate::check::elab::value::Val;
 const MOST: i64 = 4096;
 
 /// What a fit of images gives, by name.
-pub fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
+pub(crate) fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
     let channels = Type::new(Elem::F32, row.shape.iter().skip(2).cloned());
     let mut all = vec![("mean", channels.clone()), ("std", channels)];
     if matches!(learn, TensorFit::Zca { .. }) {

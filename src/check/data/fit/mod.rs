@@ -1,9 +1,9 @@
 //! `fit`: what is learnt of the training rows before training. Statistics of a
 //! column, a vocabulary of a text column, or a number that becomes a size.
 
-pub mod images;
-pub mod tensors;
-pub mod tokenizer;
+pub(crate) mod images;
+pub(crate) mod tensors;
+pub(crate) mod tokenizer;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Elem, Type};
@@ -20,7 +20,7 @@ use crate::check::elab::value::{Rows, RowsKind, Val};
 use tensors::learnt;
 use tokenizer::TOKENIZERS;
 
-pub const USAGE: &str = "a fit must be `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number computed from lengths";
+pub(crate) const USAGE: &str = "a fit must be `statistics`, `power`, `bins`, `pca`, `labels`, `Tokenizer`, `Hashing` or `BPE` of a training column, `word_vectors`, or a number computed from lengths";
 
 impl Elab<'_> {
     pub fn fit(&mut self, name: &Ident, value: &Expr, span: Span, env: &mut DataEnv) {

@@ -10,7 +10,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::value::Val;
 
 /// What a fit gives, by name.
-pub fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
+pub(crate) fn learnt(row: &Type, learn: TensorFit) -> Vec<(&'static str, Type)> {
     match learn {
         TensorFit::Power(power) => [power.exponent(), "mean", "std"]
             .map(|n| (n, row.clone()))

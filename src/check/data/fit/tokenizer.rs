@@ -11,7 +11,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::state::Fit;
 use crate::check::elab::value::Val;
 
-pub const TOKENIZERS: [&str; 3] = ["BPE", "Hashing", "Tokenizer"];
+pub(crate) const TOKENIZERS: [&str; 3] = ["BPE", "Hashing", "Tokenizer"];
 
 /// The most words of which one is made.
 const LONGEST: i64 = 16;

@@ -2,10 +2,10 @@
 //!
 //! Which there are is the runtime's to say: see [`Runtime`](crate::spec::Runtime).
 
-pub mod args;
+pub(crate) mod args;
 mod monitored;
-pub mod reader;
-pub mod when;
+pub(crate) mod reader;
+pub(crate) mod when;
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::Role;

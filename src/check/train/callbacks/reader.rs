@@ -18,7 +18,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::value::{Val, float};
 
 /// The arguments of one call in a train block.
-pub struct Reader<'r, 'a, 'w> {
+pub(crate) struct Reader<'r, 'a, 'w> {
     pub elab: &'r mut Elab<'w>,
     pub call: &'r CallArguments<'a>,
     pub run: &'r Reported,
@@ -40,7 +40,7 @@ impl Reader<'_, '_, '_> {
         self.elab.bad_value(self.call.bad_value, rule, at, found)
     }
 
-    pub fn missing<T>(&mut self, name: &str, example: &str) -> Option<T> {
+    pub(crate) fn missing<T>(&mut self, name: &str, example: &str) -> Option<T> {
         let message = format!("`{}` needs `{name}`", self.call.name);
         let d = Diagnostic::error(Code::E0106, message)
             .label(self.call.span, "missing argument")
@@ -50,7 +50,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// An address that must be given.
-    pub fn given_url(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn given_url(&mut self, name: &str) -> Option<String> {
         if self.call.get(name).is_none() {
             let example = format!("{}(\"http://localhost:9000\", ..)", self.call.name);
             return self.missing(name, &example);

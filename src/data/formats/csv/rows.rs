@@ -17,7 +17,7 @@ const MAX_ROW: u64 = 32 << 20;
 const MAX_FIELDS: u64 = 1 << 20;
 
 /// The rows of a file, one at a time.
-pub struct CsvRows {
+pub(super) struct CsvRows {
     reader: ::csv::Reader<Metered>,
     budget: Rc<Budget>,
     pub record: ByteRecord,
@@ -100,7 +100,7 @@ impl Read for Metered {
 }
 
 impl CsvRows {
-    pub fn open(path: &Path, options: CsvOptions) -> Result<CsvRows, DataError> {
+    pub(super) fn open(path: &Path, options: CsvOptions) -> Result<CsvRows, DataError> {
         let source = Source::open(path)?;
         let delimiter = options.delimiter(&source.path);
         let budget = Rc::new(Budget::default());
@@ -166,21 +166,21 @@ impl CsvRows {
     }
 
     /// Bytes of the file; none if it is compressed.
-    pub fn size(&self) -> Option<u64> {
+    pub(super) fn size(&self) -> Option<u64> {
         self.reader.get_ref().source.exact_size()
     }
 
     /// Bytes read so far.
-    pub fn read_so_far(&self) -> u64 {
+    pub(super) fn read_so_far(&self) -> u64 {
         self.reader.get_ref().read
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.reader.get_ref().source.path
     }
 
     /// Goes to the next row; false at the end.
-    pub fn advance(&mut self) -> Result<bool, DataError> {
+    pub(super) fn advance(&mut self) -> Result<bool, DataError> {
         if !std::mem::take(&mut self.pending) && !self.read()? {
             return Ok(false);
         }
@@ -258,7 +258,7 @@ impl CsvRows {
     }
 
     /// The line on which the current row starts, and how many it takes.
-    pub fn lines(&self) -> (u64, u64) {
+    pub(super) fn lines(&self) -> (u64, u64) {
         let inner = self.breaks();
         // the reader stands behind the row's LF, or between its CR and LF
         let behind = u64::from(self.reader.get_ref().crlf != Some(true));
@@ -266,7 +266,7 @@ impl CsvRows {
         (next.saturating_sub(inner + behind).max(1), inner + 1)
     }
 
-    pub fn place(&self, field: usize) -> Box<ValuePlace> {
+    pub(super) fn place(&self, field: usize) -> Box<ValuePlace> {
         let column = self.names.as_ref().and_then(|n| n.get(field)).cloned();
         Box::new(ValuePlace {
             path: self.path().to_owned(),
@@ -277,7 +277,7 @@ impl CsvRows {
     }
 
     /// Index of the column that the header calls `name`.
-    pub fn find(&self, name: &str) -> Result<usize, DataError> {
+    pub(super) fn find(&self, name: &str) -> Result<usize, DataError> {
         let path = || self.path().to_owned();
         let names = self.names.as_deref().unwrap_or_default();
         let mut found = names.iter().enumerate().filter(|(_, n)| *n == name);
@@ -297,7 +297,7 @@ impl CsvRows {
     }
 
     /// First and last field of a selection.
-    pub fn fields(&self, select: &Select) -> Result<(usize, usize), DataError> {
+    pub(super) fn fields(&self, select: &Select) -> Result<(usize, usize), DataError> {
         let (first, last) = match select {
             Select::Name(name) => {
                 let i = self.find(name)?;
@@ -334,7 +334,7 @@ fn too_long(error: &io::Error) -> Option<TooLong> {
 }
 
 /// A number in digits; infinite if it is too large. Words (`nan`, `inf`) are not numbers.
-pub fn number(text: &str) -> Option<f32> {
+pub(super) fn number(text: &str) -> Option<f32> {
     let first = text.trim_start_matches(['+', '-']).bytes().next()?;
     if !first.is_ascii_digit() && first != b'.' {
         return None;
@@ -343,6 +343,6 @@ pub fn number(text: &str) -> Option<f32> {
 }
 
 /// A field without the spaces around it.
-pub fn text(field: &[u8]) -> Option<&str> {
+pub(super) fn text(field: &[u8]) -> Option<&str> {
     std::str::from_utf8(field).ok().map(str::trim)
 }

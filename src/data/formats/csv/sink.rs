@@ -7,7 +7,7 @@ use crate::data::missing;
 use crate::data::table::{Column, ColumnData, ElementType, Storage, TextColumn};
 
 /// Collects the elements of one column.
-pub struct Sink {
+pub(super) struct Sink {
     name: String,
     first: usize,
     last: usize,
@@ -19,11 +19,11 @@ pub struct Sink {
 
 impl Sink {
     /// Name, type and shape of what it makes.
-    pub fn layout(&self) -> (&str, Storage, &[usize]) {
+    pub(super) fn layout(&self) -> (&str, Storage, &[usize]) {
         (&self.name, self.data.storage(), &self.shape)
     }
 
-    pub fn new(spec: &ColumnSpec, rows: &CsvRows) -> Result<Sink, DataError> {
+    pub(super) fn new(spec: &ColumnSpec, rows: &CsvRows) -> Result<Sink, DataError> {
         let (first, last) = rows.fields(&spec.select)?;
         let fields = last - first + 1;
         let own = match spec.select {
@@ -53,14 +53,14 @@ impl Sink {
     }
 
     /// Takes its fields of the current row.
-    pub fn take(&mut self, rows: &CsvRows) -> Result<(), DataError> {
+    pub(super) fn take(&mut self, rows: &CsvRows) -> Result<(), DataError> {
         for i in self.first..=self.last {
             let bytes = rows.record.get(i).unwrap_or_default();
             // whole numbers of few digits, which most are, need no text
             let digits = digits(bytes);
             match &mut self.data {
                 ColumnData::U8(v) if digits.is_some_and(|x| x < 256) => {
-                    v.extend(digits.map(|x| x as u8))
+                    v.extend(digits.map(|x| x as u8));
                 }
                 ColumnData::I32(v) if digits.is_some() && self.element == ElementType::I32 => {
                     v.extend(digits.map(|x| x as i32));
@@ -128,7 +128,7 @@ impl Sink {
     }
 
     /// What has been collected since the last time.
-    pub fn column(&mut self) -> Result<Column, DataError> {
+    pub(super) fn column(&mut self) -> Result<Column, DataError> {
         let data = std::mem::replace(&mut self.data, none_of(self.element));
         Column::new(self.name.clone(), self.shape.clone(), data)
     }

@@ -12,7 +12,7 @@ use crate::spec::augment::Fill;
 use std::path::Path;
 
 /// Every image, one after the other; reports the first broken one in their order.
-pub fn all<T: Copy + Default + Send>(
+pub(super) fn all<T: Copy + Default + Send>(
     folder: &Folder,
     size: Size,
     options: ImageOptions,

@@ -124,7 +124,7 @@ impl Field {
 const OBJECT: &str = "one object per line: {\"name\": value, ...}";
 
 /// Collects the names of an object's fields.
-pub struct Names<'a>(pub &'a mut Vec<String>);
+pub(super) struct Names<'a>(pub &'a mut Vec<String>);
 
 impl<'de> Visitor<'de> for Names<'_> {
     type Value = ();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const READ: &str = "bool, an integer, f32, f64, a string, or lists of numbers";
 
 /// A column of the file whose values are all of one type.
-pub struct Field {
+pub(super) struct Field {
     pub name: String,
     /// Its place among the columns that hold values.
     pub leaf: usize,
@@ -23,24 +23,24 @@ pub struct Field {
 
 impl Field {
     /// The level of a value that is there.
-    pub fn max_def(&self) -> i16 {
+    pub(super) fn max_def(&self) -> i16 {
         self.descr.max_def_level()
     }
 
     /// How deep its lists are; 0 if it has none.
-    pub fn max_rep(&self) -> i16 {
+    pub(super) fn max_rep(&self) -> i16 {
         self.descr.max_rep_level()
     }
 }
 
 /// All columns: their names, and each as a field or what it is instead.
-pub struct Fields {
+pub(super) struct Fields {
     path: PathBuf,
     all: Vec<(String, Result<Field, String>)>,
 }
 
 impl Fields {
-    pub fn of(path: &Path, metadata: &ParquetMetaData) -> Fields {
+    pub(super) fn of(path: &Path, metadata: &ParquetMetaData) -> Fields {
         let schema = metadata.file_metadata().schema_descr();
         let roots = schema.root_schema().get_fields();
         let field = |(at, root): (usize, &parquet::schema::types::TypePtr)| {
@@ -58,12 +58,12 @@ impl Fields {
         }
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.all.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The fields of a column, and the shape of its rows.
-    pub fn choose(&self, spec: &ColumnSpec) -> Result<(Vec<&Field>, Vec<usize>), DataError> {
+    pub(super) fn choose(&self, spec: &ColumnSpec) -> Result<(Vec<&Field>, Vec<usize>), DataError> {
         let path = || self.path.clone();
         let find = |name: &String| {
             let mut found = self.all.iter().enumerate().filter(|(_, (n, _))| n == name);

@@ -18,7 +18,7 @@ const MOST_SNAPPY: u64 = 22;
 /// A deflated page above this is inflated once to see that it is as long as it says.
 const LARGE: u64 = 256 << 10;
 
-pub struct Pages {
+pub(super) struct Pages {
     inner: SerializedPageReader<File>,
     file: Arc<File>,
     codec: Compression,
@@ -34,7 +34,11 @@ pub struct Pages {
 
 impl Pages {
     /// The pages of `chunk`, a column of `rows` rows.
-    pub fn open(file: &Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Pages> {
+    pub(super) fn open(
+        file: &Arc<File>,
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+    ) -> Result<Pages> {
         let size = file.metadata()?.len();
         let (at, left) = range(chunk).ok_or_else(|| wrong("has no data in the file"))?;
         if at.checked_add(left).is_none_or(|end| end > size) {

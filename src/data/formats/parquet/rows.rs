@@ -14,19 +14,19 @@ use std::path::Path;
 const BATCH: usize = 1 << 13;
 
 /// A value of a leaf.
-pub enum Value<'a> {
+pub(super) enum Value<'a> {
     Number(Number),
     Bytes(&'a [u8]),
 }
 
 /// Why reading stopped.
-pub enum Stop {
+pub(super) enum Stop {
     Parquet(ParquetError),
     Data(Box<DataError>),
 }
 
 /// The rows of a field, gathered from its values and levels.
-pub struct ParquetRows<'a> {
+pub(super) struct ParquetRows<'a> {
     pub path: &'a Path,
     pub field: &'a Field,
     pub shape: &'a [usize],
@@ -42,7 +42,7 @@ pub struct ParquetRows<'a> {
 }
 
 impl ParquetRows<'_> {
-    pub fn take<T: DataType>(
+    pub(super) fn take<T: DataType>(
         &mut self,
         mut reader: ColumnReaderImpl<T>,
         value: impl Fn(&T::T) -> Value<'_>,

@@ -15,7 +15,7 @@ const DEEPEST: usize = 64;
 
 /// What the header of a page says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PageHeader {
+pub(super) struct PageHeader {
     /// Bytes of the header itself.
     pub bytes: u64,
     /// Bytes of the page behind it, in the file and once decompressed.
@@ -25,7 +25,7 @@ pub struct PageHeader {
     pub plain: Option<i64>,
 }
 
-pub fn page_header(from: impl Read) -> io::Result<PageHeader> {
+pub(super) fn page_header(from: impl Read) -> io::Result<PageHeader> {
     let mut thrift = Thrift { from, read: 0 };
     let mut header = PageHeader {
         plain: Some(0),
@@ -59,7 +59,7 @@ fn levels(thrift: &mut Thrift<impl Read>) -> io::Result<Option<i64>> {
 }
 
 /// Refuses a footer whose schema is nested too deep, or declares more than it has.
-pub fn check_footer(footer: &[u8]) -> io::Result<()> {
+pub(super) fn check_footer(footer: &[u8]) -> io::Result<()> {
     let mut thrift = Thrift {
         from: footer,
         read: 0,

@@ -9,7 +9,7 @@
 use crate::random::{Key, philox};
 
 #[derive(Debug, PartialEq)]
-pub struct Division {
+pub(super) struct Division {
     key: Key,
     sizes: Vec<u64>,
     /// Rows of each part before each block, block after block.
@@ -18,7 +18,11 @@ pub struct Division {
 
 impl Division {
     /// `blocks`: the first row of each, and how many it has; `sizes` add up to all of them.
-    pub fn new(blocks: impl Iterator<Item = (u64, usize)>, sizes: &[usize], key: Key) -> Division {
+    pub(super) fn new(
+        blocks: impl Iterator<Item = (u64, usize)>,
+        sizes: &[usize],
+        key: Key,
+    ) -> Division {
         let mut division = Division {
             key,
             sizes: sizes.iter().map(|&s| s as u64).collect(),
@@ -32,18 +36,18 @@ impl Division {
         division
     }
 
-    pub fn rows(&self, part: usize) -> u64 {
+    pub(super) fn rows(&self, part: usize) -> u64 {
         self.sizes[part]
     }
 
     /// How many rows of a set are before a block.
-    pub fn before(&self, block: usize, part: usize) -> u64 {
+    pub(super) fn before(&self, block: usize, part: usize) -> u64 {
         let at = block * self.sizes.len() + part;
         self.before.get(at).copied().unwrap_or(self.sizes[part])
     }
 
     /// The rows of a block that are of a part, in order.
-    pub fn rows_of(
+    pub(super) fn rows_of(
         &self,
         block: usize,
         first: u64,
@@ -63,7 +67,7 @@ impl Division {
         });
     }
 
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         format!("{:?} of {:?}", self.key, self.sizes)
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    pub fn new(s: &'a Scan, cotangents: &[Option<Value>], need: &[bool]) -> Step<'a> {
+    pub(super) fn new(s: &'a Scan, cotangents: &[Option<Value>], need: &[bool]) -> Step<'a> {
         let (args, values) = body_activity(s, need);
         let live = reached(s, &values, cotangents);
         let mut joint = (*s.body).clone();
@@ -103,7 +103,7 @@ impl<'a> Step<'a> {
     }
 
     /// Appends the backward graph of the body.
-    pub fn differentiate(
+    pub(super) fn differentiate(
         &mut self,
         cotangents: &[Option<Value>],
         need: &[bool],
@@ -162,7 +162,7 @@ impl<'a> Step<'a> {
     }
 
     /// Decides what is done after the loop, and completes the accumulators.
-    pub fn finish(&mut self, deferred: Vec<Deferred>) -> Result<Vec<Product>> {
+    pub(super) fn finish(&mut self, deferred: Vec<Deferred>) -> Result<Vec<Product>> {
         let s = self.s;
         let argument: FxHashMap<Value, usize> = s
             .body
@@ -224,7 +224,7 @@ impl<'a> Step<'a> {
     }
 
     /// A use that is not worth hoisting: its gradient is added in every step.
-    pub fn accumulate(&mut self, constant: usize, d: Deferred) -> Result<()> {
+    pub(super) fn accumulate(&mut self, constant: usize, d: Deferred) -> Result<()> {
         let shape = input_type(self.s, constant).shape;
         let mut b = Build {
             g: &mut self.joint,
@@ -249,7 +249,7 @@ impl<'a> Step<'a> {
     }
 
     /// Splits the joint graph into the extended forward body and the backward body.
-    pub fn residuals(&self, products: &[Product]) -> Result<Plan> {
+    pub(super) fn residuals(&self, products: &[Product]) -> Result<Plan> {
         let (s, joint) = (self.s, &self.joint);
         let defs = joint.definitions();
         let mut outputs: Vec<Value> = self.carry_outputs.clone();

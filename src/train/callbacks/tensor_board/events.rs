@@ -13,20 +13,20 @@ use super::picture::Images;
 
 /// A protocol buffer being written.
 #[derive(Clone, Debug, Default)]
-pub struct Message(Vec<u8>);
+pub(super) struct Message(Vec<u8>);
 
 /// How many intervals a histogram has, as TensorFlow's.
 const BUCKETS: usize = 30;
 
-pub const FLOAT: u64 = 1;
-pub const DOUBLE: u64 = 2;
+pub(super) const FLOAT: u64 = 1;
+pub(super) const DOUBLE: u64 = 2;
 const STRING: u64 = 7;
 const CLASS_SCALAR: u64 = 1;
 const CLASS_TENSOR: u64 = 2;
 const CLASS_BLOBS: u64 = 3;
 
 /// The first record of a file.
-pub fn header(wall_time: f64) -> Vec<u8> {
+pub(super) fn header(wall_time: f64) -> Vec<u8> {
     let mut event = Message::default();
     event.double(1, wall_time);
     event.bytes(3, b"brain.Event:2");
@@ -34,7 +34,7 @@ pub fn header(wall_time: f64) -> Vec<u8> {
 }
 
 /// One number.
-pub fn scalar(wall_time: f64, step: u64, tag: &str, value: f32) -> Vec<u8> {
+pub(super) fn scalar(wall_time: f64, step: u64, tag: &str, value: f32) -> Vec<u8> {
     let mut tensor = Message::default();
     tensor.number(1, FLOAT);
     tensor.message(2, &Message::default());
@@ -43,7 +43,7 @@ pub fn scalar(wall_time: f64, step: u64, tag: &str, value: f32) -> Vec<u8> {
 }
 
 /// A serialized GraphDef.
-pub fn graph(wall_time: f64, graph: &[u8]) -> Vec<u8> {
+pub(super) fn graph(wall_time: f64, graph: &[u8]) -> Vec<u8> {
     let mut event = Message::default();
     event.double(1, wall_time);
     event.bytes(4, graph);
@@ -51,7 +51,7 @@ pub fn graph(wall_time: f64, graph: &[u8]) -> Vec<u8> {
 }
 
 /// Pictures of one size: their width, their height, and a PNG file each.
-pub fn images(wall_time: f64, step: u64, tag: &str, images: &Images) -> Vec<u8> {
+pub(super) fn images(wall_time: f64, step: u64, tag: &str, images: &Images) -> Vec<u8> {
     let mut shape = Message::default();
     let mut dim = Message::default();
     dim.number(1, images.files.len() as u64 + 2);
@@ -68,7 +68,7 @@ pub fn images(wall_time: f64, step: u64, tag: &str, images: &Images) -> Vec<u8> 
 }
 
 /// Where values lie: rows of (from, to, count).
-pub fn histogram(wall_time: f64, step: u64, tag: &str, values: &[f32]) -> Vec<u8> {
+pub(super) fn histogram(wall_time: f64, step: u64, tag: &str, values: &[f32]) -> Vec<u8> {
     let rows = buckets(values);
     let content: Vec<u8> = rows
         .iter()
@@ -159,7 +159,7 @@ fn masked(data: &[u8]) -> [u8; 4] {
 }
 
 impl Message {
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
@@ -171,7 +171,7 @@ impl Message {
         self.0.push(n as u8);
     }
 
-    pub fn number(&mut self, field: u64, n: u64) {
+    pub(super) fn number(&mut self, field: u64, n: u64) {
         self.varint(field << 3);
         self.varint(n);
     }
@@ -181,13 +181,13 @@ impl Message {
         self.0.extend(x.to_le_bytes());
     }
 
-    pub fn bytes(&mut self, field: u64, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, field: u64, bytes: &[u8]) {
         self.varint(field << 3 | 2);
         self.varint(bytes.len() as u64);
         self.0.extend(bytes);
     }
 
-    pub fn message(&mut self, field: u64, m: &Message) {
+    pub(super) fn message(&mut self, field: u64, m: &Message) {
         self.bytes(field, &m.0);
     }
 }

@@ -33,7 +33,7 @@ use crate::train::{RunError, Session};
 const PREFIX: &str = "events.out.tfevents.";
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct TensorBoard {
+pub(super) struct TensorBoard {
     /// Below the run's folder.
     folder: String,
     /// Epochs from one histogram of the weights to the next; 0: none.
@@ -106,13 +106,13 @@ fn write_images(args: &mut dyn Arguments) -> Option<bool> {
 
 /// The files of a run, and how far they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct State {
+pub(super) struct State {
     pub train: Written,
     pub validation: Written,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Written {
+pub(super) struct Written {
     bytes: u64,
 }
 

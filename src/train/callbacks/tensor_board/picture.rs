@@ -21,7 +21,7 @@ const BOOL: u64 = 10;
 const SHOWN: usize = 3;
 
 /// A serialized GraphDef.
-pub fn graph(graph: &Graph) -> Vec<u8> {
+pub(super) fn graph(graph: &Graph) -> Vec<u8> {
     let mut names = Names::default();
     let mut of: Vec<String> = vec![String::new(); graph.value_count()];
     let mut all = Message::default();
@@ -147,7 +147,7 @@ fn element(elem: Elem) -> u64 {
 
 /// Pictures of one size.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Images {
+pub(super) struct Images {
     pub width: usize,
     pub height: usize,
     /// PNG files.
@@ -157,7 +157,7 @@ pub struct Images {
 /// A weight as Keras' `write_images` shows it: axes of size 1 left out, a vector as a column,
 /// a matrix lying, of three axes an image for each of the last, of four only where the last
 /// is a colour. Values from 0 to 1 go from black to white.
-pub fn images(sizes: &[usize], values: &[f32]) -> Option<Images> {
+pub(super) fn images(sizes: &[usize], values: &[f32]) -> Option<Images> {
     let sizes: Vec<usize> = sizes.iter().copied().filter(|n| *n != 1).collect();
     // count, height, width, channels; and the place of an element
     let (count, height, width, channels, at): (_, _, _, _, Box<dyn Fn([usize; 4]) -> usize>) =

@@ -129,7 +129,7 @@ pub fn bars(title: &str, all: &[(String, f64)]) -> Result<String, RunError> {
 }
 
 /// The end of a long name, where layers' names differ.
-pub fn fitted(name: &str, most: usize) -> String {
+pub(super) fn fitted(name: &str, most: usize) -> String {
     let count = name.chars().count();
     match count <= most {
         true => name.to_owned(),

@@ -49,7 +49,7 @@ const TAIL: Register = Register::K7;
 const SCRATCH_MASK: Register = Register::K6;
 
 /// Whether this emitter can do `kernel`.
-pub fn supports(k: &Kernel) -> bool {
+pub(super) fn supports(k: &Kernel) -> bool {
     let near = |o: &Operand| {
         let far = |s: isize| i32::try_from(s * (LANES * SLOTS) as isize).is_err();
         !far(o.row) && !far(o.col)
@@ -78,7 +78,7 @@ pub fn supports(k: &Kernel) -> bool {
 ///
 /// # Errors
 /// What the encoder refuses.
-pub fn emit(kernel: &Kernel) -> Result<Vec<u8>> {
+pub(super) fn emit(kernel: &Kernel) -> Result<Vec<u8>> {
     let mut e = Emit::new(kernel)?;
     e.function()?;
     e.a.assemble(0)

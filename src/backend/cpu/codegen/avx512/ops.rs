@@ -10,7 +10,7 @@ use crate::ir::Elem;
 use crate::ir::prim::Reduce;
 
 impl Emit<'_> {
-    pub fn inst(
+    pub(super) fn inst(
         &mut self,
         v: V,
         at: usize,
@@ -317,7 +317,7 @@ impl Emit<'_> {
         Ok(())
     }
 
-    pub fn store(
+    pub(super) fn store(
         &mut self,
         s: Store,
         at: usize,
@@ -360,7 +360,7 @@ impl Emit<'_> {
         Ok(())
     }
 
-    pub fn accumulate(
+    pub(super) fn accumulate(
         &mut self,
         acc: &Acc,
         sum: Register,
@@ -396,7 +396,7 @@ impl Emit<'_> {
     }
 
     /// Pairs of slots into one.
-    pub fn fold(&mut self, acc: &Acc, parts: &[Register]) -> Result<Register> {
+    pub(super) fn fold(&mut self, acc: &Acc, parts: &[Register]) -> Result<Register> {
         let mut parts = parts.to_vec();
         // The pass is over: registers outside the sums are free.
         let t = acc_needs_scratch(acc).then(|| zmm(31));
@@ -412,7 +412,7 @@ impl Emit<'_> {
     }
 
     /// The sum over the lanes, in every lane.
-    pub fn butterfly(&mut self, acc: &Acc, sum: Register) -> Result {
+    pub(super) fn butterfly(&mut self, acc: &Acc, sum: Register) -> Result {
         let t = acc_needs_scratch(acc).then(|| zmm(31));
         let other = zmm(30);
         for step in 0..4 {
@@ -439,7 +439,7 @@ impl Emit<'_> {
     }
 }
 
-pub fn acc_needs_scratch(acc: &Acc) -> bool {
+pub(super) fn acc_needs_scratch(acc: &Acc) -> bool {
     acc.ty == Ty::F32 && matches!(acc.op, Reduce::Max | Reduce::Min)
 }
 
@@ -486,7 +486,7 @@ fn float_predicate(cmp: Cmp) -> u32 {
     }
 }
 
-pub fn identity(acc: &Acc) -> i32 {
+pub(super) fn identity(acc: &Acc) -> i32 {
     let x = match acc.op {
         Reduce::Sum => 0.0f32,
         Reduce::Prod => 1.0,

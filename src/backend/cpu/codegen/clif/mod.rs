@@ -26,7 +26,7 @@ const SLOTS: usize = 4;
 const SCALAR: usize = SLOTS;
 
 /// Writes `kernel` into `function`, whose signature is set already.
-pub fn emit(
+pub(super) fn emit(
     kernel: &Kernel,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
@@ -70,7 +70,7 @@ pub fn emit(
 }
 
 /// The signature of every kernel.
-pub fn signature(convention: cranelift_codegen::isa::CallConv) -> Signature {
+pub(super) fn signature(convention: cranelift_codegen::isa::CallConv) -> Signature {
     let mut s = Signature::new(convention);
     s.params = vec![AbiParam::new(types::I64); 3];
     s

@@ -10,7 +10,7 @@ use crate::backend::fusion::vir::{self, Bin, Cmp, Func, Inst, Op, Store, Ty, Un,
 use crate::ir::Elem;
 
 impl Emit<'_> {
-    pub fn inst(&mut self, v: V, slot: usize, at: &At) {
+    pub(super) fn inst(&mut self, v: V, slot: usize, at: &At) {
         let Inst { op, ty } = self.k.inst(v);
         let to = clif_type(ty, slot);
         let value = match op {
@@ -75,14 +75,14 @@ impl Emit<'_> {
         self.env[slot][v.0 as usize] = Some(value);
     }
 
-    pub fn fill(&mut self, x: Value, slot: usize, ty: Type) -> Value {
+    pub(super) fn fill(&mut self, x: Value, slot: usize, ty: Type) -> Value {
         match slot {
             SCALAR => x,
             _ => self.b.ins().splat(ty, x),
         }
     }
 
-    pub fn choose(&mut self, c: Value, x: Value, y: Value, slot: usize) -> Value {
+    pub(super) fn choose(&mut self, c: Value, x: Value, y: Value, slot: usize) -> Value {
         if slot == SCALAR {
             return self.b.ins().select(c, x, y);
         }
@@ -130,7 +130,7 @@ impl Emit<'_> {
         }
     }
 
-    pub fn bin(&mut self, bin: Bin, x: Value, y: Value, ty: Ty, slot: usize) -> Value {
+    pub(super) fn bin(&mut self, bin: Bin, x: Value, y: Value, ty: Ty, slot: usize) -> Value {
         let int = ty == Ty::I32;
         match bin {
             Bin::Add if int => self.b.ins().iadd(x, y),
@@ -279,7 +279,7 @@ impl Emit<'_> {
         self.b.ins().iadd(first, lanes)
     }
 
-    pub fn store(&mut self, s: Store, slot: usize, at: &At) {
+    pub(super) fn store(&mut self, s: Store, slot: usize, at: &At) {
         let operand = self.k.operand(s.operand);
         let address = at[s.operand as usize].unwrap_or(self.line[s.operand as usize]);
         let value = self.get(s.value, slot);

@@ -5,7 +5,7 @@ use crate::backend::fusion::contractions::ConvSizes;
 
 /// Some places of the output (counted over the whole batch) and some of the window, of one group of channels.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub(super) struct Part {
     pub places: (usize, usize),
     pub taps: (usize, usize),
     pub group: usize,
@@ -15,11 +15,11 @@ pub struct Part {
 
 impl Part {
     /// Floats of a row of columns.
-    pub fn row(&self) -> usize {
+    pub(super) fn row(&self) -> usize {
         (self.taps.1 - self.taps.0) * self.gx
     }
     /// Where the block's rows of the kernel start: `cy` output channels in all, `gy` in a group.
-    pub fn kernel(&self, cy: usize, gy: usize) -> usize {
+    pub(super) fn kernel(&self, cy: usize, gy: usize) -> usize {
         self.taps.0 * self.gx * cy + self.group * gy
     }
 }
@@ -28,7 +28,13 @@ impl Part {
 ///
 /// # Safety
 /// `x` is valid for the input, `columns` for as many rows, `ld` floats apart, as there are places.
-pub unsafe fn gather(s: &ConvSizes, part: &Part, x: *const f32, columns: *mut f32, ld: usize) {
+pub(super) unsafe fn gather(
+    s: &ConvSizes,
+    part: &Part,
+    x: *const f32,
+    columns: *mut f32,
+    ld: usize,
+) {
     let walk = Walk::of(s, part);
     walk.each(|run| {
         // SAFETY: the run is within the columns, its inside within the input.
@@ -263,5 +269,5 @@ unsafe fn copies(
             }
         };
     }
-    short!(1 2 3 4 5 6 7 8 9 10 12 15 16 20 21 24 32 48 64 96)
+    short!(1 2 3 4 5 6 7 8 9 10 12 15 16 20 21 24 32 48 64 96);
 }

@@ -270,7 +270,7 @@ impl Conv {
                 let (first, end) = self.share(s.lines(), task);
                 // SAFETY: by the contract; the sums are this task's.
                 return unsafe {
-                    depthwise::kernel(self.features, s, all.x, sums, all.y, first, end)
+                    depthwise::kernel(self.features, s, all.x, sums, all.y, first, end);
                 };
             }
             self.each_block(range, taps, |part, ld, columns| {

@@ -37,7 +37,7 @@ pub(super) struct Block {
 
 impl Block {
     /// Computes the vectors `first .. end` of columns, in panels of equal width, but for one vector.
-    pub unsafe fn panels(&self, first: usize, end: usize) {
+    pub(super) unsafe fn panels(&self, first: usize, end: usize) {
         let lanes = self.kernels.lanes;
         let panels = (end - first).div_ceil(self.kernels.sizes.len());
         for panel in 0..panels {
@@ -95,7 +95,7 @@ impl Block {
                     .add((self.k.0 + k0) * core.b.0 + columns.0 * core.b.1);
                 match packing {
                     Packing::Transpose => {
-                        (kernels.transpose)(packed, nv * lanes, b, core.b.1, k1 - k0, cols)
+                        (kernels.transpose)(packed, nv * lanes, b, core.b.1, k1 - k0, cols);
                     }
                     Packing::Gather => gather(packed, nv * lanes, b, core.b, k1 - k0, cols),
                     Packing::None | Packing::Fused => {}

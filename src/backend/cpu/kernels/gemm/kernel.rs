@@ -13,7 +13,7 @@ use crate::backend::cpu::machine::features::Features;
 use crate::backend::cpu::machine::features::Isa;
 
 /// What a tile's kernel works on.
-pub struct Args {
+pub(super) struct Args {
     pub k: usize,
     pub a: *const f32,
     pub a_rs: usize,
@@ -35,15 +35,15 @@ pub struct Args {
 }
 
 /// A kernel for one size of tile. Its instruction set must be there, and the pointers valid.
-pub type Kernel = unsafe fn(&Args);
+pub(super) type Kernel = unsafe fn(&Args);
 
 /// Transposes `k` x `cols` elements of B (element (l, j) at `l + j * cs`) into a panel whose rows are `ld` apart, up to
 /// a multiple of the lanes; what is after `cols` means nothing.
-pub type Transpose =
+pub(super) type Transpose =
     unsafe fn(packed: *mut f32, ld: usize, b: *const f32, cs: usize, k: usize, cols: usize);
 
 /// The kernels of an instruction set.
-pub struct Kernels {
+pub(super) struct Kernels {
     pub lanes: usize,
     /// For tiles of 1, 2 and so on vectors. Accumulators, a row of B, a broadcast and a mask must fit the registers.
     pub sizes: &'static [Sizes],
@@ -52,7 +52,7 @@ pub struct Kernels {
     pub transpose: Transpose,
 }
 
-pub struct Sizes {
+pub(super) struct Sizes {
     /// `plain[rows - 1][unit]`, where `unit` is 1 if A's row stride is 1.
     pub plain: &'static [[Kernel; 2]],
     /// For tiles of the most rows: packs as it goes.
@@ -60,7 +60,7 @@ pub struct Sizes {
 }
 
 impl Kernels {
-    pub fn of(features: Features) -> &'static Kernels {
+    pub(super) fn of(features: Features) -> &'static Kernels {
         match features.isa() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512,
@@ -72,8 +72,8 @@ impl Kernels {
 }
 
 /// The most floats of a panel, and of a tile, of any instruction set. Processors with AVX-512 have 48 kB.
-pub const LARGEST_PANEL: usize = 48 * 176;
-pub const LARGEST_TILE: usize = 24 * 16;
+pub(super) const LARGEST_PANEL: usize = 48 * 176;
+pub(super) const LARGEST_TILE: usize = 24 * 16;
 
 macro_rules! sizes {
     ($f:ident, $nv:literal, $($rows:literal)* | $most:literal) => {
@@ -205,9 +205,9 @@ unsafe fn tile<V: Simd, const MR: usize, const NV: usize, const UNIT: bool, cons
         }
         each::<V, MR, NV>(&mut acc, t.c, t.c_rs, |x, c, part| {
             if part {
-                x.store_part(c, mask)
+                x.store_part(c, mask);
             } else {
-                x.store(c)
+                x.store(c);
             }
             x
         });

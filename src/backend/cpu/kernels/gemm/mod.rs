@@ -265,7 +265,7 @@ impl Gemm {
             };
             // SAFETY: within the operands, by the contract of `run`.
             unsafe {
-                (one.a, one.b, one.c) = (one.a.add(i * a), one.b.add(i * b), one.c.add(i * axis.c))
+                (one.a, one.b, one.c) = (one.a.add(i * a), one.b.add(i * b), one.c.add(i * axis.c));
             }
         }
         one

@@ -6,7 +6,7 @@
 
 /// Numbers of parts along each axis. A task is `group` consecutive parts, counted batch, rows, columns, k.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
+pub(super) struct Split {
     pub rows: usize,
     pub columns: usize,
     pub depth: usize,
@@ -23,7 +23,7 @@ const MOST_TASKS: usize = 64;
 const LEAST_DEPTH: usize = 128;
 
 /// Cuts `batch` products of m rows, `vectors` vectors of columns and depth k, of `flops` operations in all.
-pub fn split(batch: usize, m: usize, vectors: usize, k: usize, flops: usize) -> Split {
+pub(super) fn split(batch: usize, m: usize, vectors: usize, k: usize, flops: usize) -> Split {
     let batch = batch.max(1);
     let mut split = Split {
         rows: 1,
@@ -64,7 +64,7 @@ pub fn split(batch: usize, m: usize, vectors: usize, k: usize, flops: usize) -> 
 }
 
 /// Part `i` of `0..size` cut into `parts` that differ by at most one.
-pub fn part(size: usize, parts: usize, i: usize) -> (usize, usize) {
+pub(super) fn part(size: usize, parts: usize, i: usize) -> (usize, usize) {
     (i * size / parts, (i + 1) * size / parts)
 }
 

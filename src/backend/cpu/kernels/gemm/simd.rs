@@ -4,7 +4,7 @@
 //! that may lack it, is undefined: hence the `unsafe`.
 
 /// A vector of `LANES` floats.
-pub trait Simd: Copy {
+pub(super) trait Simd: Copy {
     const LANES: usize;
     /// Which of the lanes take part in a masked operation.
     type Mask: Copy;
@@ -28,11 +28,11 @@ pub trait Simd: Copy {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{V8, V16};
+pub(super) use x86::{V8, V16};
 
 /// The vector that every processor of the target has.
 #[cfg(target_arch = "x86_64")]
-pub type V4 = std::arch::x86_64::__m128;
+pub(super) type V4 = std::arch::x86_64::__m128;
 /// The vector that every processor of the target has: the compiler makes what it can of the array.
 #[cfg(not(target_arch = "x86_64"))]
 pub type V4 = portable::Array;
@@ -43,9 +43,9 @@ mod x86 {
     use std::arch::x86_64::*;
 
     /// AVX-512.
-    pub type V16 = __m512;
+    pub(crate) type V16 = __m512;
     /// AVX2 with FMA.
-    pub type V8 = __m256;
+    pub(crate) type V8 = __m256;
 
     // SAFETY (of all three): callers have the instruction set and valid pointers.
     impl Simd for __m512 {
@@ -261,7 +261,7 @@ mod portable {
 
     #[derive(Clone, Copy, Debug)]
     #[repr(C, align(16))]
-    pub struct Array(pub [f32; 4]);
+    pub(super) struct Array(pub [f32; 4]);
 
     // SAFETY (of all): callers have valid pointers.
     impl Simd for Array {

@@ -68,7 +68,7 @@ impl Case {
                 c.as_mut_ptr(),
                 scratch,
                 epilogue,
-            )
+            );
         }
         c
     }
