@@ -69,7 +69,7 @@ pub(super) enum DeviceName {
     Auto,
     /// Code compiled for this CPU
     Cpu,
-    /// NVIDIA GPU
+    /// NVIDIA GPU (not in this build)
     Cuda,
     /// Reference interpreter (slow)
     Interp,

@@ -45,7 +45,7 @@ pub(super) enum Stage {
     Clif,
     /// Its kernels as machine code
     Asm,
-    /// Its kernels as CUDA C++
+    /// Its kernels as CUDA C++ (not in this build)
     Cuda,
 }
 

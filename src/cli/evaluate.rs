@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Weights file written by `nnc run`
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Data set to evaluate on [default: test if there is a test set, else val]
+    /// Data set to evaluate on [default: test, else val, else train]
     #[arg(long, value_enum)]
     pub part: Option<Part>,
     /// Batch size (overrides the file)

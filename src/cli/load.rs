@@ -212,7 +212,9 @@ pub(super) fn style() -> Style {
     Style {
         color: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         unicode: true,
-        width: width.unwrap_or(100).clamp(40, 140),
+        width: width
+            .unwrap_or(if terminal { 80 } else { 100 })
+            .clamp(40, 140),
     }
 }
 

@@ -162,7 +162,7 @@ fn list(runs: &[Run]) -> Table {
         columns
             .into_iter()
             .chain(names.iter().cloned())
-            .chain(["set".into()]),
+            .chain(["settings".into()]),
     );
     for run in runs {
         let mut row = vec![

@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// Random seed (overrides the file)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Output folder; nothing is written elsewhere [default: a new folder runs/NAME-N]
+    /// Output folder, the only place for results [default: a new folder runs/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Initial weights, from another run

@@ -16,7 +16,7 @@ use crate::cli::sweep::Sweep;
 use crate::cli::sweep::child::Running;
 use crate::cli::sweep::folder::Record;
 use crate::cli::sweep::results::Written;
-use crate::plural::count;
+use crate::plural::{agreeing, count};
 use crate::train::memory::peak_of_process;
 use crate::train::sweep::Work;
 
@@ -180,8 +180,9 @@ impl Board {
         let left = left(sweep, running, self.jobs)
             .map_or_else(String::new, |s| format!(", {} left", seconds(s)));
         let state = format!(
-            "{}/{all} done{failures}, running trials {}{left}",
+            "{}/{all} done{failures}, running {} {}{left}",
             sweep.records.len(),
+            agreeing(now.len() as u64, "trial"),
             now.join(", ")
         );
         let ranked = sweep.ranked();

@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// Trials to run in parallel; does not change results [default: cores / --threads]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Output folder; nothing is written elsewhere [default: a new folder sweeps/NAME-N]
+    /// Output folder, the only place for results [default: a new folder sweeps/NAME-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Resume a stopped sweep: its folder [default: --out, or the last sweep of this program in
