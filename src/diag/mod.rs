@@ -113,7 +113,8 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
                 || *score > 0.88
                 || strsim::damerau_levenshtein(name, k) <= if name.len() > 4 { 2 } else { 1 }
         })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        // of equally near names the first in the alphabet, whatever the order they come in
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
         .map(|(_, k)| k)
 }
 

@@ -71,7 +71,7 @@ impl Identity {
                             env!("CARGO_PKG_VERSION")
                         )
                     }
-                    _ => "an imported file changed".into(),
+                    _ => "an imported file changed, or another build of nnc wrote the run".into(),
                 },
             );
         }
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(text, "the program changed: line 3, `b 2`, was removed");
         assert_eq!(
             changed(|i| i.program = "2".into()),
-            "an imported file changed"
+            "an imported file changed, or another build of nnc wrote the run"
         );
         let text = changed(|i| i.data[0].1 = "12".into());
         assert_eq!(text, "the data changed (column x)");
