@@ -38,7 +38,7 @@ pub enum Prim {
         elem: Elem,
     },
     /// Uniform on [0, 1), 24 bits, `F32`. Argument: a draw counter, `I32[]`.
-    /// Element i of the draw depends on seed, `site`, counter (as `u32`) and i alone: see [`super::random`].
+    /// Element i of the draw depends on seed, `site`, counter (as `u32`) and i alone: see [`crate::random`].
     Random {
         site: Arc<str>,
         shape: Shape,

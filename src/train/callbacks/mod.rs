@@ -11,7 +11,7 @@
 //! exact        numbers in a saved state
 //! ```
 //!
-//! A new callback is a file here and a row of [`ROWS`]: the file says how it is written
+//! A new callback is a file here and a row of `ROWS`: the file says how it is written
 //! ([`Declared`]) and what it does ([`Callback`]). What it remembers is part of a run's saved
 //! state, so a resumed run decides as one that was not stopped.
 

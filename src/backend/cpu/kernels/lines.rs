@@ -30,7 +30,7 @@ impl ConvSizes {
         self.taps() / self.window.last().copied().unwrap_or(1).max(1)
     }
     /// The input lines under output line `line`, counted over the batch. There is a spatial axis, and the window has no
-    /// more than [`LINES`] lines.
+    /// more than `LINES` lines.
     pub fn under(&self, line: usize) -> Under {
         let last = self.input.len() - 1;
         let width = self.input[last];

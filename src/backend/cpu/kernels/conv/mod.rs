@@ -1,10 +1,10 @@
 //! Convolutions in single precision: each of the three products of a convolution as matrix products.
 //!
 //! A block of places of the output and a block of places of the window make a matrix of *columns*: a row a place of
-//! the output, in it the inputs under the window ([`im2col`]). It is made on the stack of the thread that multiplies
+//! the output, in it the inputs under the window (`im2col`). It is made on the stack of the thread that multiplies
 //! it, so it is read from the cache it was written to:
 //! `y = columns(x) kernel`, `columns(dx) = dy kernel^T`, `dkernel = columns(x)^T dy`. One input channel a group
-//! (depthwise) leaves nothing to multiply, and goes over the channels instead ([`depthwise`]).
+//! (depthwise) leaves nothing to multiply, and goes over the channels instead (`depthwise`).
 //!
 //! Work is cut by shape alone; the kernel's gradient is summed in parts of fixed places, added up in order.
 
