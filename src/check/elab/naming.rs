@@ -53,7 +53,7 @@ impl Elab<'_> {
         }
     }
 
-    /// Names inside `path` start anew: the layer is applied again and shares its weights.
+    /// Restarts the names inside `path`: the layer is applied again and shares its weights.
     pub fn reset_names(&mut self, path: &str) {
         self.names.counters.remove(path);
         // `0` follows `/`.

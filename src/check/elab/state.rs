@@ -123,7 +123,7 @@ pub struct Compared {
     pub name: Arc<str>,
     pub prediction: Tensor,
     pub target: Option<Tensor>,
-    /// Some loss of it is a value a sample.
+    /// Whether one of its losses has a value per sample.
     pub loss_of_samples: bool,
 }
 
