@@ -146,20 +146,25 @@ impl ConvSizes {
         })
     }
 
+    #[inline]
     pub fn inputs(&self) -> usize {
         self.input.iter().product()
     }
+    #[inline]
     pub fn outputs(&self) -> usize {
         self.output.iter().product()
     }
+    #[inline]
     pub fn taps(&self) -> usize {
         self.window.iter().product()
     }
     /// Input and output channels of a group.
+    #[inline]
     pub fn group(&self) -> (usize, usize) {
         (self.channels.0 / self.groups, self.channels.1 / self.groups)
     }
     /// One input channel a group: nothing is summed over channels.
+    #[inline]
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.group().0 == 1
     }

@@ -14,23 +14,28 @@ pub struct Under {
 
 impl ConvSizes {
     /// Places of a line of the output: its last axis.
+    #[inline]
     pub fn wide(&self) -> usize {
         self.output.last().copied().unwrap_or(1)
     }
     /// Lines of the output of the whole batch.
+    #[inline]
     pub fn lines(&self) -> usize {
         self.batch * self.outputs() / self.wide().max(1)
     }
     /// The line of an image's input under line `out` of its output and line `above` of the window; none if padding.
+    #[inline]
     pub fn line(&self, out: usize, above: usize) -> Option<usize> {
         self.under_axes(self.input.len().saturating_sub(1), out, above)
     }
     /// Lines of the window: its places but for the last axis.
+    #[inline]
     pub fn window_lines(&self) -> usize {
         self.taps() / self.window.last().copied().unwrap_or(1).max(1)
     }
     /// The input lines under output line `line`, counted over the batch. There is a spatial axis, and the window has no
     /// more than `LINES` lines.
+    #[inline]
     pub fn under(&self, line: usize) -> Under {
         let last = self.input.len() - 1;
         let width = self.input[last];
@@ -75,6 +80,7 @@ impl ConvSizes {
         first..end.min(self.output[last])
     }
     /// The input place of output place `out` and window place `tap`, if it is not padding.
+    #[inline]
     pub fn place(&self, out: usize, tap: usize) -> Option<usize> {
         self.under_axes(self.input.len(), out, tap)
     }

@@ -1,21 +1,23 @@
 //! The loops of a kernel: over rows, or over groups of columns, and the passes within.
 
-use iced_x86::code_asm::registers as r;
 use iced_x86::{Code, Instruction, Register};
 
+use super::assembler::{ADD, CMP, SUB};
 use super::ops::{acc_needs_scratch, identity};
 use super::regs::{Class, Registers, Uses};
-use super::{At, Body, Emit, LANES, POINTERS, Result, mem};
+use super::{At, Body, Emit, LANES, POINTERS, Result, TAIL, mem};
 use crate::backend::fusion::vir::{Kernel, Level, Op, Orient, Stage, Store, Ty, V, each_arg};
 
 impl Emit<'_> {
     pub(super) fn rows(&mut self) -> Result {
         let k = self.k;
-        let (mut again, mut done) = (self.a.create_label(), self.a.create_label());
-        self.a.mov(r::rbx, r::rsi)?;
-        self.a.test(r::rbx, r::rbx)?;
-        self.a.jz(done)?;
-        self.a.set_label(&mut again)?;
+        let (again, done) = (self.a.label(), self.a.label());
+        self.a
+            .regs(Code::Mov_r64_rm64, Register::RBX, Register::RSI)?;
+        self.a
+            .regs(Code::Test_rm64_r64, Register::RBX, Register::RBX)?;
+        self.a.jump(Code::Je_rel8_64, done)?;
+        self.a.here(again);
         let line = Body {
             slot: 0,
             masked: false,
@@ -30,9 +32,10 @@ impl Emit<'_> {
         for (i, o) in k.operands.iter().enumerate().filter(|(_, o)| o.row != 0) {
             self.advance(self.line_slot(i), o.row)?;
         }
-        self.a.dec(r::rbx)?;
-        self.a.jnz(again)?;
-        self.a.set_label(&mut done)
+        self.a.reg(Code::Dec_rm64, Register::RBX)?;
+        self.a.jump(Code::Jne_rel8_64, again)?;
+        self.a.here(done);
+        Ok(())
     }
 
     pub(super) fn row_pass(&mut self, stage: &Stage) -> Result {
@@ -41,13 +44,16 @@ impl Emit<'_> {
         let mut regs = Registers::new();
         let sums = self.start_sums(stage, slots, &mut regs)?;
         self.preload(stage, 1, &mut regs)?;
-        let (mut wide, mut rest) = (self.a.create_label(), self.a.create_label());
-        let mut done = self.a.create_label();
-        self.a.xor(r::ecx, r::ecx)?;
-        self.a.set_label(&mut wide)?;
-        self.a.lea(r::rax, r::rcx + (LANES * slots) as i32)?;
-        self.a.cmp(r::rax, r::rdx)?;
-        self.a.ja(rest)?;
+        let (wide, rest) = (self.a.label(), self.a.label());
+        let done = self.a.label();
+        self.a
+            .regs(Code::Xor_r32_rm32, Register::ECX, Register::ECX)?;
+        self.a.here(wide);
+        self.a
+            .lea(Register::RAX, Register::RCX, (LANES * slots) as i32)?;
+        self.a
+            .regs(Code::Cmp_r64_rm64, Register::RAX, Register::RDX)?;
+        self.a.jump(Code::Ja_rel8_64, rest)?;
         for (slot, sums) in sums.iter().enumerate() {
             let body = Body {
                 slot,
@@ -56,12 +62,14 @@ impl Emit<'_> {
             };
             self.body(stage, body, &mut regs.clone(), sums)?;
         }
-        self.a.add(r::rcx, (LANES * slots) as i32)?;
-        self.a.jmp(wide)?;
-        self.a.set_label(&mut rest)?;
-        self.a.mov(r::rax, r::rdx)?;
-        self.a.sub(r::rax, r::rcx)?;
-        self.a.jbe(done)?;
+        self.a.imm(ADD, Register::RCX, (LANES * slots) as i32)?;
+        self.a.jump(Code::Jmp_rel8_64, wide)?;
+        self.a.here(rest);
+        self.a
+            .regs(Code::Mov_r64_rm64, Register::RAX, Register::RDX)?;
+        self.a
+            .regs(Code::Sub_r64_rm64, Register::RAX, Register::RCX)?;
+        self.a.jump(Code::Jbe_rel8_64, done)?;
         self.tail_mask()?;
         let body = Body {
             slot: 0,
@@ -69,9 +77,9 @@ impl Emit<'_> {
             at: At::Point,
         };
         self.body(stage, body, &mut regs.clone(), &sums[0])?;
-        self.a.add(r::rcx, LANES as i32)?;
-        self.a.jmp(rest)?;
-        self.a.set_label(&mut done)?;
+        self.a.imm(ADD, Register::RCX, LANES as i32)?;
+        self.a.jump(Code::Jmp_rel8_64, rest)?;
+        self.a.here(done);
         for (i, acc) in stage.accs.iter().enumerate() {
             let parts: Vec<Register> = sums.iter().map(|s| s[i]).collect();
             let total = self.fold(acc, &parts)?;
@@ -89,26 +97,29 @@ impl Emit<'_> {
             .map(|s| self.slots(s))
             .min()
             .unwrap_or(1);
-        let (mut wide, mut rest) = (self.a.create_label(), self.a.create_label());
-        let mut done = self.a.create_label();
+        let (wide, rest) = (self.a.label(), self.a.label());
+        let done = self.a.label();
         let step = (LANES * slots) as i32;
-        self.a.set_label(&mut wide)?;
-        self.a.cmp(r::rdx, step)?;
-        self.a.jb(rest)?;
+        self.a.here(wide);
+        self.a.imm(CMP, Register::RDX, step)?;
+        self.a.jump(Code::Jb_rel8_64, rest)?;
         self.column_group(slots, false)?;
-        self.a.sub(r::rdx, step)?;
-        self.a.jmp(wide)?;
-        self.a.set_label(&mut rest)?;
-        self.a.test(r::rdx, r::rdx)?;
-        self.a.jz(done)?;
-        let mut again = self.a.create_label();
-        self.a.set_label(&mut again)?;
-        self.a.mov(r::rax, r::rdx)?;
+        self.a.imm(SUB, Register::RDX, step)?;
+        self.a.jump(Code::Jmp_rel8_64, wide)?;
+        self.a.here(rest);
+        self.a
+            .regs(Code::Test_rm64_r64, Register::RDX, Register::RDX)?;
+        self.a.jump(Code::Je_rel8_64, done)?;
+        let again = self.a.label();
+        self.a.here(again);
+        self.a
+            .regs(Code::Mov_r64_rm64, Register::RAX, Register::RDX)?;
         self.tail_mask()?;
         self.column_group(1, true)?;
-        self.a.sub(r::rdx, LANES as i32)?;
-        self.a.ja(again)?;
-        self.a.set_label(&mut done)
+        self.a.imm(SUB, Register::RDX, LANES as i32)?;
+        self.a.jump(Code::Ja_rel8_64, again)?;
+        self.a.here(done);
+        Ok(())
     }
 
     /// All stages for the next `slots` vectors of columns.
@@ -130,11 +141,13 @@ impl Emit<'_> {
             let mut regs = Registers::new();
             let sums = self.start_sums(stage, slots, &mut regs)?;
             self.preload(stage, slots, &mut regs)?;
-            let (mut again, mut done) = (self.a.create_label(), self.a.create_label());
-            self.a.mov(r::rbx, r::rsi)?;
-            self.a.test(r::rbx, r::rbx)?;
-            self.a.jz(done)?;
-            self.a.set_label(&mut again)?;
+            let (again, done) = (self.a.label(), self.a.label());
+            self.a
+                .regs(Code::Mov_r64_rm64, Register::RBX, Register::RSI)?;
+            self.a
+                .regs(Code::Test_rm64_r64, Register::RBX, Register::RBX)?;
+            self.a.jump(Code::Je_rel8_64, done)?;
+            self.a.here(again);
             for (slot, sums) in sums.iter().enumerate() {
                 let body = Body {
                     slot,
@@ -149,14 +162,14 @@ impl Emit<'_> {
                     _ if row == 0 => {}
                     Some(&reg) => {
                         let add = Instruction::with2(Code::Add_rm64_imm32, reg, row as i32)?;
-                        self.a.add_instruction(add)?;
+                        self.a.add(add);
                     }
                     None => self.advance(self.current_slot(usize::from(o)), row)?,
                 }
             }
-            self.a.dec(r::rbx)?;
-            self.a.jnz(again)?;
-            self.a.set_label(&mut done)?;
+            self.a.reg(Code::Dec_rm64, Register::RBX)?;
+            self.a.jump(Code::Jne_rel8_64, again)?;
+            self.a.here(done);
             for (slot, sums) in sums.iter().enumerate() {
                 for (acc, &sum) in stage.accs.iter().zip(sums) {
                     self.keep_reduced(acc, slot, sum)?;
@@ -171,13 +184,18 @@ impl Emit<'_> {
 
     /// k7 = the mask of the lanes below rax.
     pub(super) fn tail_mask(&mut self) -> Result {
-        let mut full = self.a.create_label();
-        self.a.mov(r::r11d, -1)?;
-        self.a.cmp(r::rax, LANES as i32)?;
-        self.a.jae(full)?;
-        self.a.bzhi(r::r11d, r::r11d, r::eax)?;
-        self.a.set_label(&mut full)?;
-        self.a.kmovw(r::k7, r::r11d)
+        let full = self.a.label();
+        self.a.set(Register::R11D, -1)?;
+        self.a.imm(CMP, Register::RAX, LANES as i32)?;
+        self.a.jump(Code::Jae_rel8_64, full)?;
+        self.op3(
+            Code::VEX_Bzhi_r32_rm32_r32,
+            Register::R11D,
+            Register::R11D,
+            Register::EAX,
+        )?;
+        self.a.here(full);
+        self.op2(Code::VEX_Kmovw_kr_r32, TAIL, Register::R11D)
     }
 
     /// Values of a line (or of the kernel): each gets a home.
@@ -255,7 +273,7 @@ impl Emit<'_> {
                 match bits {
                     0 => self.op3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, reg, reg, reg)?,
                     _ => {
-                        self.a.mov(r::eax, bits)?;
+                        self.a.set(Register::EAX, bits)?;
                         self.op2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, reg, Register::EAX)?;
                     }
                 }

@@ -14,15 +14,16 @@
 //! k1-k5 masks   k6 scratch   k7 the tail
 //! ```
 
+mod assembler;
 mod loops;
 mod operands;
 mod ops;
 mod regs;
 
-use iced_x86::code_asm::{CodeAssembler, registers as r};
 use iced_x86::{Code, Instruction, MemoryOperand, Register};
 use rustc_hash::FxHashMap;
 
+use self::assembler::{AND, Assembler, SUB};
 use crate::backend::fusion::vir::{Bin, Inst, Kernel, Level, Op, Operand, Orient, Ty, Un, V};
 use crate::ir::Elem;
 
@@ -79,9 +80,9 @@ pub(super) fn supports(k: &Kernel) -> bool {
 /// # Errors
 /// What the encoder refuses.
 pub(super) fn emit(kernel: &Kernel) -> Result<Vec<u8>> {
-    let mut e = Emit::new(kernel)?;
+    let mut e = Emit::new(kernel);
     e.function()?;
-    e.a.assemble(0)
+    e.a.assemble()
 }
 
 type Result<T = ()> = std::result::Result<T, iced_x86::IcedError>;
@@ -105,7 +106,7 @@ struct Body {
 
 struct Emit<'a> {
     k: &'a Kernel,
-    a: CodeAssembler,
+    a: Assembler,
     /// Homes by value and slot, in bytes from rsp.
     homes: FxHashMap<(V, usize), i64>,
     specials: FxHashMap<Special, i64>,
@@ -128,11 +129,11 @@ enum Special {
 }
 
 impl<'a> Emit<'a> {
-    fn new(k: &'a Kernel) -> Result<Emit<'a>> {
+    fn new(k: &'a Kernel) -> Emit<'a> {
         let tables = 2 * 8 * k.operands.len() as i64;
         let mut e = Emit {
             k,
-            a: CodeAssembler::new(64)?,
+            a: Assembler::default(),
             homes: FxHashMap::default(),
             specials: FxHashMap::default(),
             next_home: (8 + tables + 63) & !63,
@@ -144,17 +145,25 @@ impl<'a> Emit<'a> {
                 e.home_of(v, slot);
             });
         }
-        Ok(e)
+        e
     }
 
     fn function(&mut self) -> Result {
-        let saved = [r::rbx, r::rbp, r::r12, r::r13, r::r14, r::r15];
+        let saved = [
+            Register::RBX,
+            Register::RBP,
+            Register::R12,
+            Register::R13,
+            Register::R14,
+            Register::R15,
+        ];
         for reg in saved {
-            self.a.push(reg)?;
+            self.a.reg(Code::Push_r64, reg)?;
         }
-        self.a.mov(r::rax, r::rsp)?;
-        self.a.sub(r::rsp, self.frame as i32)?;
-        self.a.and(r::rsp, -64)?;
+        self.a
+            .regs(Code::Mov_r64_rm64, Register::RAX, Register::RSP)?;
+        self.a.imm(SUB, Register::RSP, self.frame as i32)?;
+        self.a.imm(AND, Register::RSP, -64)?;
         self.put(
             Code::Mov_rm64_r64,
             &[],
@@ -182,10 +191,11 @@ impl<'a> Emit<'a> {
         }
         self.get(Code::Mov_r64_rm64, Register::RSP, mem(Register::RSP, 0))?;
         for reg in saved.into_iter().rev() {
-            self.a.pop(reg)?;
+            self.a.reg(Code::Pop_r64, reg)?;
         }
-        self.a.vzeroupper()?;
-        self.a.ret()
+        self.a.plain(Code::VEX_Vzeroupper);
+        self.a.plain(Code::Retnq);
+        Ok(())
     }
 
     /// Fills the homes of the special constants that the kernel needs.
@@ -219,14 +229,11 @@ impl<'a> Emit<'a> {
             if let Special::Lanes(_) = special {
                 for i in 0..LANES as i32 {
                     let at = mem(Register::RSP, home + 4 * i64::from(i));
-                    self.a.add_instruction(Instruction::with2(
-                        Code::Mov_rm32_imm32,
-                        at,
-                        lane(i),
-                    )?)?;
+                    let code = Code::Mov_rm32_imm32;
+                    self.a.add(Instruction::with2(code, at, lane(i))?);
                 }
             } else {
-                self.a.mov(r::eax, lane(0))?;
+                self.a.set(Register::EAX, lane(0))?;
                 self.op2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, zmm(0), Register::EAX)?;
                 self.put(
                     Code::EVEX_Vmovups_zmmm512_k1z_zmm,

@@ -165,7 +165,8 @@ impl Emit<'_> {
 
     pub(super) fn advance(&mut self, slot: MemoryOperand, by: isize) -> Result {
         let add = Instruction::with2(Code::Add_rm64_imm32, slot, by as i32)?;
-        self.a.add_instruction(add)
+        self.a.add(add);
+        Ok(())
     }
 
     pub(super) fn save(&mut self, reg: Register, home: i64) -> Result {
@@ -185,20 +186,24 @@ impl Emit<'_> {
     }
 
     pub(super) fn op2(&mut self, code: Code, d: Register, x: Register) -> Result {
-        self.a.add_instruction(Instruction::with2(code, d, x)?)
+        self.a.add(Instruction::with2(code, d, x)?);
+        Ok(())
     }
     pub(super) fn op3(&mut self, code: Code, d: Register, x: Register, y: Register) -> Result {
-        self.a.add_instruction(Instruction::with3(code, d, x, y)?)
+        self.a.add(Instruction::with3(code, d, x, y)?);
+        Ok(())
     }
     pub(super) fn op3s(&mut self, code: Code, d: Register, x: Register, y: Source) -> Result {
         let i = match y {
             Source::Reg(y) => Instruction::with3(code, d, x, y)?,
             Source::Home(y) => Instruction::with3(code, d, x, mem(Register::RSP, y))?,
         };
-        self.a.add_instruction(i)
+        self.a.add(i);
+        Ok(())
     }
     pub(super) fn get(&mut self, code: Code, d: Register, from: MemoryOperand) -> Result {
-        self.a.add_instruction(Instruction::with2(code, d, from)?)
+        self.a.add(Instruction::with2(code, d, from)?);
+        Ok(())
     }
     pub(super) fn put(
         &mut self,
@@ -209,6 +214,7 @@ impl Emit<'_> {
     ) -> Result {
         let mut i = Instruction::with2(code, to, v)?;
         masks.iter().for_each(|m| i.set_op_mask(*m));
-        self.a.add_instruction(i)
+        self.a.add(i);
+        Ok(())
     }
 }

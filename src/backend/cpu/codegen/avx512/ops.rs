@@ -1,6 +1,5 @@
 //! One instruction of the vector IR as machine instructions; sums within and across vectors.
 
-use iced_x86::code_asm::registers as r;
 use iced_x86::{Code, Instruction, Register};
 
 use super::regs::{Class, Registers, Uses};
@@ -121,7 +120,7 @@ impl Emit<'_> {
                     Source::Reg(y) => Instruction::with4(code, d, x, y, how)?,
                     Source::Home(y) => Instruction::with4(code, d, x, mem(Register::RSP, y), how)?,
                 };
-                self.a.add_instruction(i)?;
+                self.a.add(i);
                 regs.set(v, d);
                 Ok(())
             }
@@ -136,7 +135,7 @@ impl Emit<'_> {
                     Source::Home(x) => Instruction::with3(code, d, y, mem(Register::RSP, x))?,
                 };
                 i.set_op_mask(c);
-                self.a.add_instruction(i)?;
+                self.a.add(i);
                 regs.set(v, d);
                 Ok(())
             }
@@ -155,7 +154,7 @@ impl Emit<'_> {
         if bits == 0 {
             self.op3(Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, d, d, d)?;
         } else {
-            self.a.mov(r::eax, bits)?;
+            self.a.set(Register::EAX, bits)?;
             self.op2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?;
         }
         regs.set(v, d);
@@ -167,7 +166,8 @@ impl Emit<'_> {
         let xor = Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32;
         let round = |e: &mut Self, how: u32| {
             let code = Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae;
-            e.a.add_instruction(Instruction::with3(code, d, x, how)?)
+            e.a.add(Instruction::with3(code, d, x, how)?);
+            Ok(())
         };
         match un {
             Un::Neg if int => {
@@ -176,13 +176,15 @@ impl Emit<'_> {
             }
             Un::Neg => {
                 let sign = self.special(Special::Sign);
-                self.a.add_instruction(Instruction::with3(xor, d, x, sign)?)
+                self.a.add(Instruction::with3(xor, d, x, sign)?);
+                Ok(())
             }
             Un::Abs if int => self.op2(Code::EVEX_Vpabsd_zmm_k1z_zmmm512b32, d, x),
             Un::Abs => {
                 let rest = self.special(Special::NotSign);
                 let and = Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32;
-                self.a.add_instruction(Instruction::with3(and, d, x, rest)?)
+                self.a.add(Instruction::with3(and, d, x, rest)?);
+                Ok(())
             }
             Un::Sqrt => self.op2(Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, d, x),
             Un::Floor => round(self, 9),
@@ -200,26 +202,27 @@ impl Emit<'_> {
                     self.special(Special::MaxInt),
                 );
                 self.a
-                    .add_instruction(Instruction::with4(compare, SCRATCH_MASK, x, limit, 13)?)?;
+                    .add(Instruction::with4(compare, SCRATCH_MASK, x, limit, 13)?);
                 let load = Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512;
                 let mut large = Instruction::with2(load, d, most)?;
                 large.set_op_mask(SCRATCH_MASK);
-                self.a.add_instruction(large)?;
+                self.a.add(large);
                 self.a
-                    .add_instruction(Instruction::with4(compare, SCRATCH_MASK, x, x, 3)?)?;
+                    .add(Instruction::with4(compare, SCRATCH_MASK, x, x, 3)?);
                 let mut zero = Instruction::with3(xor, d, d, d)?;
                 zero.set_op_mask(SCRATCH_MASK);
-                self.a.add_instruction(zero)
+                self.a.add(zero);
+                Ok(())
             }
             Un::Shl(by) => {
                 let code = Code::EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8;
-                self.a
-                    .add_instruction(Instruction::with3(code, d, x, u32::from(by))?)
+                self.a.add(Instruction::with3(code, d, x, u32::from(by))?);
+                Ok(())
             }
             Un::Sra(by) => {
                 let code = Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8;
-                self.a
-                    .add_instruction(Instruction::with3(code, d, x, u32::from(by))?)
+                self.a.add(Instruction::with3(code, d, x, u32::from(by))?);
+                Ok(())
             }
             Un::ToF64 => unreachable!("refused by `supports`"),
         }
@@ -257,7 +260,7 @@ impl Emit<'_> {
                 i.set_op_mask(TAIL);
                 i.set_zeroing_masking(true);
             }
-            self.a.add_instruction(i)?;
+            self.a.add(i);
         }
         if operand.elem != Elem::Bool {
             regs.set(v, t);
@@ -284,11 +287,8 @@ impl Emit<'_> {
         let columns = self.k.orient == Orient::Columns;
         match (body.at, self.pointers.get(&o)) {
             (At::Point, Some(&reg)) => {
-                self.a.add_instruction(Instruction::with2(
-                    Code::Mov_r64_rm64,
-                    Register::RAX,
-                    reg,
-                )?)?;
+                self.a
+                    .add(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, reg)?);
             }
             (At::Point, None) if columns => {
                 let slot = self.current_slot(usize::from(o));
@@ -301,18 +301,27 @@ impl Emit<'_> {
             )?,
         }
         if body.at == At::Point && !columns && col != 0 {
-            self.a.imul_3(r::r11d, r::ecx, col)?;
-            self.a.add(r::eax, r::r11d)?;
+            let scaled = Instruction::with3(
+                Code::Imul_r32_rm32_imm32,
+                Register::R11D,
+                Register::ECX,
+                col,
+            )?;
+            self.a.add(scaled);
+            self.op2(Code::Add_r32_rm32, Register::EAX, Register::R11D)?;
         }
         let moved = (body.slot * LANES) as i32 * col;
         if moved != 0 {
-            self.a.add(r::eax, moved)?;
+            self.a.add(Instruction::with2(
+                Code::Add_rm32_imm32,
+                Register::EAX,
+                moved,
+            )?);
         }
         self.op2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, d, Register::EAX)?;
         let lanes = self.special(Special::Lanes(col));
         let add = Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32;
-        self.a
-            .add_instruction(Instruction::with3(add, d, d, lanes)?)?;
+        self.a.add(Instruction::with3(add, d, d, lanes)?);
         regs.set(v, d);
         Ok(())
     }
@@ -334,14 +343,14 @@ impl Emit<'_> {
             let mut i = Instruction::with2(Code::EVEX_Vmovdqu32_zmm_k1z_zmmm512, t, one)?;
             i.set_op_mask(v);
             i.set_zeroing_masking(true);
-            self.a.add_instruction(i)?;
+            self.a.add(i);
             (v, temporary) = (t, Some(t));
         }
         // A line's value in rows is the same in all lanes: one of them is stored.
         let single = body.at == At::Line && self.k.orient == Orient::Rows;
         let mask = match (single, body.masked) {
             (true, _) => {
-                self.a.mov(r::eax, 1)?;
+                self.a.set(Register::EAX, 1)?;
                 self.op2(Code::VEX_Kmovw_kr_r32, SCRATCH_MASK, Register::EAX)?;
                 vec![SCRATCH_MASK]
             }
@@ -379,20 +388,22 @@ impl Emit<'_> {
         let Some(t) = scratch else {
             let mut i = Instruction::with3(code, sum, sum, v)?;
             masks.iter().for_each(|m| i.set_op_mask(*m));
-            return self.a.add_instruction(i);
+            self.a.add(i);
+            return Ok(());
         };
         // NaN stays once it is there.
         self.op3(code, t, sum, v)?;
         let compare = Code::EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae;
         self.a
-            .add_instruction(Instruction::with4(compare, SCRATCH_MASK, sum, sum, 3)?)?;
+            .add(Instruction::with4(compare, SCRATCH_MASK, sum, sum, 3)?);
         let mov = Code::EVEX_Vmovaps_zmm_k1z_zmmm512;
         let mut keep = Instruction::with2(mov, t, sum)?;
         keep.set_op_mask(SCRATCH_MASK);
-        self.a.add_instruction(keep)?;
+        self.a.add(keep);
         let mut i = Instruction::with2(mov, sum, t)?;
         masks.iter().for_each(|m| i.set_op_mask(*m));
-        self.a.add_instruction(i)
+        self.a.add(i);
+        Ok(())
     }
 
     /// Pairs of slots into one.
@@ -432,7 +443,7 @@ impl Emit<'_> {
                     )?
                 }
             };
-            self.a.add_instruction(i)?;
+            self.a.add(i);
             self.accumulate(acc, sum, other, false, t)?;
         }
         Ok(())

@@ -204,7 +204,7 @@ fn name(i: usize) -> Register {
 
 fn number(reg: Register) -> usize {
     match reg.is_k() {
-        true => 32 + reg.number(),
-        false => reg.number(),
+        true => 32 + (reg as usize - Register::K0 as usize),
+        false => reg as usize - Register::ZMM0 as usize,
     }
 }

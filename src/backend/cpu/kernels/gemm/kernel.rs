@@ -151,33 +151,39 @@ unsafe fn tile<V: Simd, const MR: usize, const NV: usize, const UNIT: bool, cons
         let mut acc = [[V::splat(0.0); NV]; MR];
         let (a_rs, a_cs, b_rs) = (t.a_rs, t.a_cs, t.b_rs);
         // A base for every four rows: their offsets are then in the reach of an addressing mode.
-        let mut a: [*const f32; 4] = std::array::from_fn(|g| t.a.wrapping_add(4 * g * a_rs));
+        let mut a = [t.a; 4];
+        for g in 1..4 {
+            a[g] = t.a.wrapping_add(4 * g * a_rs);
+        }
         let (mut b, mut packed) = (t.b, t.packed);
+        // Indices, not iterators: they need nothing to be inlined that another unit of code generation holds.
         for _ in 0..t.k {
             let mut row = [V::splat(0.0); NV];
-            for (v, row) in row.iter_mut().enumerate() {
+            for v in 0..NV {
                 let from = b.add(v * V::LANES);
-                *row = if v + 1 == NV {
+                row[v] = if v + 1 == NV {
                     V::load_part(from, mask)
                 } else {
                     V::load(from)
                 };
                 if PACK {
-                    row.store(packed.add(v * V::LANES));
+                    row[v].store(packed.add(v * V::LANES));
                 }
             }
-            for (i, acc) in acc.iter_mut().enumerate() {
+            for i in 0..MR {
                 let x = V::splat(if UNIT {
                     *a[0].add(i)
                 } else {
                     *a[i / 4].add(i % 4 * a_rs)
                 });
-                for (acc, &row) in acc.iter_mut().zip(&row) {
-                    *acc = acc.fma(x, row);
+                for v in 0..NV {
+                    acc[i][v] = acc[i][v].fma(x, row[v]);
                 }
             }
             b = b.wrapping_add(b_rs);
-            a = a.map(|a| a.wrapping_add(a_cs));
+            for a in &mut a {
+                *a = a.wrapping_add(a_cs);
+            }
             if PACK {
                 packed = packed.wrapping_add(NV * V::LANES);
             }
@@ -222,9 +228,10 @@ unsafe fn each<V: Simd, const MR: usize, const NV: usize>(
     rs: usize,
     f: impl Fn(V, *mut f32, bool) -> V,
 ) {
-    for (i, row) in acc.iter_mut().enumerate() {
-        for (v, x) in row.iter_mut().enumerate() {
-            *x = f(*x, base.wrapping_add(i * rs + v * V::LANES), v + 1 == NV);
+    for i in 0..MR {
+        for v in 0..NV {
+            let place = base.wrapping_add(i * rs + v * V::LANES);
+            acc[i][v] = f(acc[i][v], place, v + 1 == NV);
         }
     }
 }
