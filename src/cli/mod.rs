@@ -32,6 +32,8 @@ use std::sync::Mutex;
 
 use clap::{Parser, Subcommand};
 
+use crate::backend::cpu::machine::features::Isa;
+
 pub use common::Failure;
 
 /// What `nnc --help` ends with.
@@ -104,7 +106,24 @@ pub fn main() -> ExitCode {
     }))
 }
 
+/// Refuses a value of `NNC_CPU` that names no instruction set.
+fn check_environment() -> Result<(), Failure> {
+    let Some(asked) = std::env::var_os("NNC_CPU").filter(|v| !v.is_empty()) else {
+        return Ok(());
+    };
+    match asked.to_str().and_then(Isa::named) {
+        Some(_) => Ok(()),
+        None => Err(Failure::Usage {
+            message: format!("the environment variable NNC_CPU is {asked:?}"),
+            help: Some("set it to baseline, avx2 or avx512, or unset it".into()),
+        }),
+    }
+}
+
 fn dispatch(command: Command) -> u8 {
+    if let Err(failure) = check_environment() {
+        return failure.report(false);
+    }
     let (result, json) = match command {
         Command::Check(args) => (check::check(&args), args.common.json),
         Command::Run(args) => (run::run(&args), args.common.json),

@@ -577,3 +577,16 @@ fn every_option_is_documented() {
         }
     }
 }
+
+#[test]
+fn an_unknown_instruction_set_is_refused() {
+    let place = Place::new();
+    let with = |level: &str| {
+        let mut command = place.command("check toy.nn");
+        command.env("NNC_CPU", level).output().unwrap()
+    };
+    let refused = with("avx3");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(err(&refused).contains("baseline, avx2 or avx512"));
+    assert_eq!(with("baseline").status.code(), Some(0));
+}

@@ -136,7 +136,14 @@ fn read_folder(
                 let table = read_images(&folder, options, &columns)?;
                 (folder, table)
             }
-            _ => continue,
+            // of one file, or fetched
+            Format::Csv { .. }
+            | Format::Idx { .. }
+            | Format::Npy { .. }
+            | Format::Npz { .. }
+            | Format::Fetched { .. }
+            | Format::Jsonl { .. }
+            | Format::Parquet { .. } => continue,
         };
         return Ok(Input::Files {
             table: Some(table),

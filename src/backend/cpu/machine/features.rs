@@ -2,7 +2,8 @@
 //!
 //! A kernel has one portable body; on x86-64 it also has wider versions, and a [`Features`] value says which of
 //! them may run. `Features::detect` reads the processor once, then lowers the answer to what the environment
-//! variable `NNC_CPU` (`baseline`, `avx2` or `avx512`) asks for. It never raises it, so any value is safe.
+//! variable `NNC_CPU` (`baseline`, `avx2` or `avx512`) asks for. It never raises it, so any value is safe. The command
+//! line refuses other values.
 
 /// The vector instruction sets for which kernels exist, narrowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,18 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 floats a register, 32 registers.
     Avx512,
+}
+
+impl Isa {
+    /// By its name in `NNC_CPU`.
+    pub fn named(name: &str) -> Option<Isa> {
+        match name {
+            "baseline" => Some(Isa::Baseline),
+            "avx2" => Some(Isa::Avx2),
+            "avx512" => Some(Isa::Avx512),
+            _ => None,
+        }
+    }
 }
 
 /// What may be used on this machine. Can only be made by this module, so holding an `Isa` through it proves that
@@ -26,10 +39,10 @@ impl Features {
     /// The best this processor offers, lowered by `NNC_CPU` if that is set.
     pub fn detect() -> Features {
         let found = Features { isa: native() };
-        match std::env::var("NNC_CPU").as_deref() {
-            Ok("baseline") => found.at_most(Isa::Baseline),
-            Ok("avx2") => found.at_most(Isa::Avx2),
-            _ => found,
+        let asked = std::env::var("NNC_CPU").ok();
+        match asked.and_then(|name| Isa::named(&name)) {
+            Some(isa) => found.at_most(isa),
+            None => found,
         }
     }
 
