@@ -166,4 +166,7 @@ pub enum Selector {
     /// Both ends included.
     Names(String, String),
     Indices(usize, usize),
+    /// Those of these names, in this order: a range of names, once the training file has said
+    /// what lies between its ends.
+    Each(Vec<String>),
 }

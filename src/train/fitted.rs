@@ -21,7 +21,7 @@ use crate::spec::{
     Bag, DataSpec, DerivedSpec, End, FitKind, Make, Number, NumberOp, Power, RowsSpec, Spacing,
     Statistic, Summary, TensorFit, Tokenizing, WordIds,
 };
-use crate::train::dataset::{Places, indices};
+use crate::train::dataset::{Places, Ranges, indices};
 
 /// The key of a weights file's metadata.
 const NOTE: &str = "fitted";
@@ -42,6 +42,9 @@ pub struct Fitted {
     /// What stands for missing values of a column, a number a feature.
     #[serde(default)]
     pub fills: BTreeMap<String, Vec<f64>>,
+    /// The columns of a range of names, in the order in which the model was trained on them.
+    #[serde(default)]
+    pub ranges: Ranges,
 }
 
 /// Ids of a table's text columns, made once: by column and vocabulary.
@@ -265,7 +268,7 @@ impl Fitted {
     /// For a weights file's metadata; nothing if there is nothing to keep.
     pub fn notes(&self) -> BTreeMap<String, String> {
         let nothing = self.vocabularies.is_empty() && self.labels.is_empty();
-        if nothing && self.sizes.is_empty() && self.fills.is_empty() {
+        if nothing && self.sizes.is_empty() && self.fills.is_empty() && self.ranges.is_empty() {
             return BTreeMap::new();
         }
         let kept = Fitted {
@@ -277,6 +280,7 @@ impl Fitted {
             sizes: self.sizes.clone(),
             vectors: BTreeMap::new(),
             fills: self.fills.clone(),
+            ranges: self.ranges.clone(),
         };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         BTreeMap::from([(NOTE.into(), text)])

@@ -17,9 +17,7 @@ fn lacks(reader: Reader, column: &ColumnSpec, format: &Format) -> Option<(String
     if let Format::Idx { files } | Format::Npy { files } = format {
         let of_column = |name: &String| match &column.selector {
             Selector::Name(n) => name == n || *name == column.name,
-            Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => {
-                *name == column.name
-            }
+            _ => *name == column.name,
         };
         if !files.iter().any(|(name, _)| of_column(name)) {
             let message = format!("`{}` has no file for `{}`", reader.name(), column.name);
@@ -37,7 +35,7 @@ fn lacks(reader: Reader, column: &ColumnSpec, format: &Format) -> Option<(String
     };
     let of_column = fields.iter().find(|(name, _)| match &column.selector {
         Selector::Name(n) => n == name,
-        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => false,
+        _ => false,
     });
     match of_column {
         Some((_, field)) if takes(*field, column) => None,

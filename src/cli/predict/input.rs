@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use crate::cli::common::Failure;
-use crate::data::formats::csv::{self, CsvBlocks, CsvOptions, Select};
+use crate::cli::console;
+use crate::data::formats::csv::{self, CsvBlocks, CsvOptions, HeaderLine, Select};
 use crate::data::formats::folder::Folder;
 use crate::data::formats::images::{self, ImageOptions, read_images};
 use crate::data::formats::{jsonl, npy, parquet, texts, wav};
 use crate::data::{Column, ColumnData, DataError, Table};
+use crate::diag::Code;
 use crate::plural::count;
 use crate::spec::{ColumnSpec, Format, Missing, Selector, SourceSpec};
 use crate::train::RunError;
@@ -206,22 +208,34 @@ fn reshape(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataE
     shaped(path, column, shape)
 }
 
+/// By name where the file has any of the names; by place where it has none of them, but just
+/// the fields that the model takes.
 fn open_text(path: &Path, specs: &[&ColumnSpec]) -> Result<CsvBlocks, Failure> {
-    let options = CsvOptions::detect();
-    let (header, width) = csv::csv_header(path, options)?;
-    let header = header.unwrap_or_default();
-    let there = |name: &String| header.contains(name);
-    let by_name = specs.iter().all(|s| match &s.selector {
-        Selector::Name(name) => there(name),
-        Selector::Names(first, last) => there(first) && there(last),
-        Selector::Index(_) | Selector::Indices(..) => false,
-    });
+    let mut options = CsvOptions::detect();
+    let (first, width) = csv::csv_header(
+        path,
+        CsvOptions {
+            header: HeaderLine::Present,
+            ..options
+        },
+    )?;
+    let first = first.unwrap_or_default();
+    let named: Vec<&String> = specs.iter().flat_map(|s| wanted(s)).collect();
+    let by_name = !named.is_empty() && named.iter().any(|name| fits(name, &first));
+    if by_name {
+        // names of digits are names too
+        options.header = HeaderLine::Present;
+    }
     let fields: usize = specs
         .iter()
         .map(|s| s.shape.iter().product::<usize>())
         .sum();
     let mut columns = asked(specs);
     if !by_name && width == fields {
+        let (header, _) = csv::csv_header(path, options)?;
+        if let (Some(header), false) = (header, named.is_empty()) {
+            warn_of_places(path, &header, &named);
+        }
         let mut at = 0;
         for (column, spec) in columns.iter_mut().zip(specs) {
             let count: usize = spec.shape.iter().product();
@@ -239,6 +253,41 @@ fn open_text(path: &Path, specs: &[&ColumnSpec]) -> Result<CsvBlocks, Failure> {
         }));
     }
     Ok(CsvBlocks::open(path, options, &columns)?)
+}
+
+/// The names that a column is found by.
+fn wanted(spec: &ColumnSpec) -> Vec<&String> {
+    match &spec.selector {
+        Selector::Name(name) => vec![name],
+        Selector::Names(first, last) => vec![first, last],
+        Selector::Each(names) => names.iter().collect(),
+        Selector::Index(_) | Selector::Indices(..) => Vec::new(),
+    }
+}
+
+/// Whether a header has a name, or one that must be meant: written in other letters, or nearly so.
+fn fits(name: &str, header: &[String]) -> bool {
+    header
+        .iter()
+        .any(|n| n == name || n.to_lowercase() == name.to_lowercase())
+}
+
+/// Says that the names of a file are other ones than those that the model was trained on.
+fn warn_of_places(path: &Path, header: &[String], named: &[&String]) {
+    let list = |names: &[&String]| {
+        let shown = names.iter().take(8).map(|n| format!("`{n}`"));
+        let more = if names.len() > 8 { ", ..." } else { "" };
+        shown.collect::<Vec<_>>().join(", ") + more
+    };
+    let header: Vec<&String> = header.iter().collect();
+    console::note(&format!(
+        "warning[{}]: {}: its columns are {}, the model was trained on {}: they are matched by position\n  \
+         help: give the columns the names that the model was trained on",
+        Code::W0970,
+        path.display(),
+        list(&header),
+        list(named),
+    ));
 }
 
 /// `sepal_length, petals[3]`

@@ -84,12 +84,14 @@ pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
     // Nothing is compared, so no metric collects rows.
     let mut session = Session::new(&loaded.programs, 1, compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;
+    let fitted = fitted.unwrap_or_default();
+    let data = loaded.data.with_ranges(&fitted.ranges);
     let names = session.columns(ProgramKind::Predict);
     let mut specs: Vec<&ColumnSpec> = Vec::new();
     for name in &names {
-        let derived = loaded.data.derived.iter().find(|d| d.name == *name);
+        let derived = data.derived.iter().find(|d| d.name == *name);
         let from = derived.map_or(*name, |d| d.of.column());
-        let spec = loaded.data.columns.iter().find(|c| c.name == from);
+        let spec = data.columns.iter().find(|c| c.name == from);
         specs.extend(spec.filter(|s| specs.iter().all(|known| known.name != s.name)));
     }
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
@@ -103,7 +105,7 @@ pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
         input: Input::open(&args.input, &specs, rows, &loaded.data.sources)?,
         session,
         loaded: &loaded,
-        fitted: fitted.unwrap_or_default(),
+        fitted,
         names,
         size,
         threads: args.machine.threads(),

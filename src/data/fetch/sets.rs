@@ -183,7 +183,7 @@ impl Set {
         for spec in specs {
             let name = match &spec.select {
                 Select::Name(name) => name.as_str(),
-                Select::Index(_) | Select::Names(..) | Select::Indices(..) => spec.name.as_str(),
+                _ => spec.name.as_str(),
             };
             match known().position(|k| k == name) {
                 Some(at) => wanted.push((at, spec)),

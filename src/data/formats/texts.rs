@@ -65,7 +65,7 @@ pub fn read_files(
     for spec in specs {
         let name = match &spec.select {
             Select::Name(name) => name.as_str(),
-            Select::Index(_) | Select::Names(..) | Select::Indices(..) => spec.name.as_str(),
+            _ => spec.name.as_str(),
         };
         let mut sink = Sink::new(&spec.name, spec.element);
         if name == columns[0] {

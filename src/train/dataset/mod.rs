@@ -4,6 +4,7 @@
 //! ```text
 //! places   where files are looked for
 //! sources  a source's columns
+//! ranges   the columns of a range of names
 //! series   columns made of other rows
 //! divide   rows into parts
 //! fill     what stands for missing values
@@ -33,6 +34,7 @@ mod fill;
 mod images;
 mod overlap;
 mod places;
+mod ranges;
 mod series;
 mod sources;
 mod streamed;
@@ -45,6 +47,7 @@ use sources::{read, stack};
 pub use images::workers;
 pub use overlap::Overlap;
 pub use places::Places;
+pub use ranges::Ranges;
 pub use series::{extend, is_series};
 pub use sources::{SOURCES, csv_columns, element, shaped};
 pub use streamed::Streaming;
@@ -90,6 +93,11 @@ impl Dataset {
         reading: Reading,
     ) -> Result<Dataset, DataError> {
         let Reading { places, seed, .. } = reading;
+        let ranges = match &reading.fitted {
+            Some(fitted) if !fitted.ranges.is_empty() => fitted.ranges.clone(),
+            _ => ranges::ranges(spec, places)?,
+        };
+        let spec = &spec.with_ranges(&ranges);
         let mut wanted = needed.clone();
         wanted.extend(spec.split.iter().filter_map(|s| s.column()));
         let dropping = (spec.columns.iter()).filter(|c| c.missing == Some(Missing::Drop));
@@ -170,6 +178,8 @@ impl Dataset {
                 None => Default::default(),
             },
         };
+        let mut fitted = fitted;
+        fitted.ranges = ranges;
         Ok(Dataset {
             parts: named,
             streams,

@@ -237,6 +237,7 @@ pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
                 Selector::Index(i) => Select::Index(*i),
                 Selector::Names(a, b) => Select::Names(a.clone(), b.clone()),
                 Selector::Indices(a, b) => Select::Indices(*a, *b),
+                Selector::Each(names) => Select::Each(names.clone()),
             },
             element: element(c.kind),
             shape: Some(c.shape.clone()),
@@ -249,7 +250,7 @@ pub fn csv_columns(columns: &[&ColumnSpec]) -> Vec<csv::ColumnSpec> {
 fn member(column: &ColumnSpec) -> &str {
     match &column.selector {
         Selector::Name(name) => name,
-        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) => &column.name,
+        _ => &column.name,
     }
 }
 

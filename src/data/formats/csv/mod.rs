@@ -13,9 +13,11 @@ use sink::Sink;
 use std::path::Path;
 
 mod rows;
+mod select;
 mod sink;
 mod write;
 
+pub use select::Select;
 pub use write::{write_csv, write_tables, write_to};
 
 /// How a text table is written.
@@ -47,18 +49,6 @@ pub struct ColumnSpec {
     pub shape: Option<Vec<usize>>,
     /// A field may hold nothing: it is marked as missing.
     pub missing: bool,
-}
-
-/// Which fields of a row make a column.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Select {
-    Name(String),
-    /// From 0.
-    Index(usize),
-    /// From the one through the other.
-    Names(String, String),
-    /// From the one through the other, from 0.
-    Indices(usize, usize),
 }
 
 impl CsvOptions {

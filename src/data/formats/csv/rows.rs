@@ -1,7 +1,7 @@
 //! The rows of a text with a delimiter, one at a time, in bounded memory.
 
 use super::{CsvOptions, HeaderLine, Select};
-use crate::data::error::{DataError, ValuePlace, nearest};
+use crate::data::error::{DataError, ValuePlace};
 use crate::data::formats::source::{Source, refuse_utf16};
 use ::csv::{ByteRecord, ReaderBuilder};
 use std::cell::Cell;
@@ -276,56 +276,10 @@ impl CsvRows {
         })
     }
 
-    /// Index of the column that the header calls `name`.
-    pub(super) fn find(&self, name: &str) -> Result<usize, DataError> {
-        let path = || self.path().to_owned();
+    /// The fields of a selection.
+    pub(super) fn fields(&self, select: &Select) -> Result<Vec<usize>, DataError> {
         let names = self.names.as_deref().unwrap_or_default();
-        let mut found = names.iter().enumerate().filter(|(_, n)| *n == name);
-        match (found.next(), found.next()) {
-            (Some((i, _)), None) => Ok(i),
-            (Some(_), Some(_)) => Err(DataError::AmbiguousColumn {
-                path: path(),
-                name: name.into(),
-            }),
-            (None, _) => Err(DataError::UnknownColumn {
-                path: path(),
-                name: name.into(),
-                suggestion: nearest(name, names.iter().map(String::as_str)),
-                names: names.to_vec(),
-            }),
-        }
-    }
-
-    /// First and last field of a selection.
-    pub(super) fn fields(&self, select: &Select) -> Result<(usize, usize), DataError> {
-        let (first, last) = match select {
-            Select::Name(name) => {
-                let i = self.find(name)?;
-                (i, i)
-            }
-            Select::Index(i) => (*i, *i),
-            Select::Names(a, b) => (self.find(a)?, self.find(b)?),
-            Select::Indices(a, b) => (*a, *b),
-        };
-        if let Some(&index) = [first, last].iter().find(|&&i| i >= self.width) {
-            return Err(DataError::ColumnIndex {
-                path: self.path().to_owned(),
-                index,
-                columns: self.width,
-            });
-        }
-        if first > last {
-            let (first, last) = match select {
-                Select::Names(a, b) => (format!("`{a}`"), format!("`{b}`")),
-                _ => (first.to_string(), last.to_string()),
-            };
-            return Err(DataError::ColumnRange {
-                path: self.path().to_owned(),
-                first,
-                last,
-            });
-        }
-        Ok((first, last))
+        select.places(self.path(), names, self.width)
     }
 }
 

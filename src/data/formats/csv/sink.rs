@@ -1,7 +1,7 @@
 //! Fields of rows -> the elements of a column.
 
+use super::ColumnSpec;
 use super::rows::{CsvRows, number};
-use super::{ColumnSpec, Select};
 use crate::data::error::DataError;
 use crate::data::missing;
 use crate::data::table::{Column, ColumnData, ElementType, Storage, TextColumn};
@@ -9,8 +9,8 @@ use crate::data::table::{Column, ColumnData, ElementType, Storage, TextColumn};
 /// Collects the elements of one column.
 pub(super) struct Sink {
     name: String,
-    first: usize,
-    last: usize,
+    /// The fields that it takes.
+    fields: Vec<usize>,
     element: ElementType,
     shape: Vec<usize>,
     missing: bool,
@@ -24,16 +24,15 @@ impl Sink {
     }
 
     pub(super) fn new(spec: &ColumnSpec, rows: &CsvRows) -> Result<Sink, DataError> {
-        let (first, last) = rows.fields(&spec.select)?;
-        let fields = last - first + 1;
-        let own = match spec.select {
-            Select::Name(_) | Select::Index(_) => vec![],
-            Select::Names(..) | Select::Indices(..) => vec![fields],
+        let fields = rows.fields(&spec.select)?;
+        let own = match spec.select.is_several() {
+            true => vec![fields.len()],
+            false => vec![],
         };
         let shape = spec.shape.clone().unwrap_or_else(|| own.clone());
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         let text = spec.element == ElementType::Text;
-        if elements != Some(fields) || (text && !shape.is_empty()) {
+        if elements != Some(fields.len()) || (text && !shape.is_empty()) {
             return Err(DataError::Shape {
                 path: rows.path().to_owned(),
                 column: spec.name.clone(),
@@ -43,8 +42,7 @@ impl Sink {
         }
         Ok(Sink {
             name: spec.name.clone(),
-            first,
-            last,
+            fields,
             element: spec.element,
             shape,
             data: none_of(spec.element),
@@ -54,7 +52,8 @@ impl Sink {
 
     /// Takes its fields of the current row.
     pub(super) fn take(&mut self, rows: &CsvRows) -> Result<(), DataError> {
-        for i in self.first..=self.last {
+        for i in 0..self.fields.len() {
+            let i = self.fields[i];
             let bytes = rows.record.get(i).unwrap_or_default();
             // whole numbers of few digits, which most are, need no text
             let digits = digits(bytes);

@@ -60,7 +60,7 @@ pub fn read_images(
     for spec in specs {
         let is_image = match &spec.select {
             Select::Name(name) => name == COLUMNS[0],
-            Select::Index(_) | Select::Names(..) | Select::Indices(..) => spec.name == COLUMNS[0],
+            _ => spec.name == COLUMNS[0],
         };
         if is_image {
             columns.push(image_column(folder, options, spec)?);

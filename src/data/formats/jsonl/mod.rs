@@ -6,10 +6,10 @@
 //! the first line's fields. Lines are parsed as they stream by: memory is the columns and
 //! one line.
 
-use super::csv::{ColumnSpec, Select};
+use super::csv::ColumnSpec;
 use super::sink::Sink;
 use super::source::{Source, refuse_utf16};
-use crate::data::error::{self, DataError, ValuePlace, nearest};
+use crate::data::error::{self, DataError, ValuePlace};
 use crate::data::table::Table;
 use serde::de::{Deserializer, Visitor};
 use std::io::{BufRead, BufReader, Read};
@@ -72,53 +72,24 @@ impl Column {
         row: &mut Row,
         lines: &Lines,
     ) -> Result<Column, DataError> {
-        let path = || lines.path().to_owned();
-        let find = |name: &String| {
-            let at = names.iter().position(|n| n == name);
-            at.ok_or_else(|| DataError::UnknownColumn {
-                path: path(),
-                name: name.clone(),
-                names: names.to_vec(),
-                suggestion: nearest(name, names.iter().map(String::as_str)),
-            })
-        };
-        let (first, last) = match &spec.select {
-            Select::Name(name) => (find(name)?, find(name)?),
-            Select::Index(i) => (*i, *i),
-            Select::Names(a, b) => (find(a)?, find(b)?),
-            Select::Indices(a, b) => (*a, *b),
-        };
-        if let Some(&index) = [first, last].iter().find(|&&i| i >= names.len()) {
-            return Err(DataError::ColumnIndex {
-                path: path(),
-                index,
-                columns: names.len(),
-            });
-        }
-        if first > last {
-            return Err(DataError::ColumnRange {
-                path: path(),
-                first: format!("`{}`", names[first]),
-                last: format!("`{}`", names[last]),
-            });
-        }
-        let several = matches!(spec.select, Select::Names(..) | Select::Indices(..));
+        let places = spec.select.places(lines.path(), names, names.len())?;
+        let several = spec.select.is_several();
         let shape = match &spec.shape {
             Some(shape) => shape.clone(),
-            None if several => vec![last - first + 1],
+            None if several => vec![places.len()],
             None => vec![],
         };
         let each: usize = shape.iter().product();
-        if several && each != last - first + 1 {
+        if several && each != places.len() {
             return Err(DataError::Shape {
-                path: path(),
+                path: lines.path().to_owned(),
                 column: spec.name.clone(),
-                found: vec![last - first + 1],
+                found: vec![places.len()],
                 expected: shape,
             });
         }
         let most = if several { 1 } else { each };
-        let fields = names[first..=last].iter().map(|n| row.field(n, most));
+        let fields = places.iter().map(|&at| row.field(&names[at], most));
         Ok(Column {
             sink: Sink::new(&spec.name, spec.element).with_missing(spec.missing),
             fields: fields.collect(),

@@ -1,7 +1,7 @@
 //! The columns of a Parquet file, and which of them make a column of a table.
 
-use crate::data::error::{DataError, nearest};
-use crate::data::formats::csv::{ColumnSpec, Select};
+use crate::data::error::DataError;
+use crate::data::formats::csv::ColumnSpec;
 use crate::data::table::ElementType;
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::file::metadata::ParquetMetaData;
@@ -65,51 +65,16 @@ impl Fields {
     /// The fields of a column, and the shape of its rows.
     pub(super) fn choose(&self, spec: &ColumnSpec) -> Result<(Vec<&Field>, Vec<usize>), DataError> {
         let path = || self.path.clone();
-        let find = |name: &String| {
-            let mut found = self.all.iter().enumerate().filter(|(_, (n, _))| n == name);
-            match (found.next(), found.next()) {
-                (Some((at, _)), None) => Ok(at),
-                (Some(_), Some(_)) => Err(DataError::AmbiguousColumn {
-                    path: path(),
-                    name: name.clone(),
-                }),
-                (None, _) => Err(DataError::UnknownColumn {
-                    path: path(),
-                    name: name.clone(),
-                    suggestion: nearest(name, self.all.iter().map(|(n, _)| n.as_str())),
-                    names: self.names(),
-                }),
-            }
-        };
-        let (first, last) = match &spec.select {
-            Select::Name(name) => (find(name)?, find(name)?),
-            Select::Index(i) => (*i, *i),
-            Select::Names(a, b) => (find(a)?, find(b)?),
-            Select::Indices(a, b) => (*a, *b),
-        };
-        if let Some(&index) = [first, last].iter().find(|&&i| i >= self.all.len()) {
-            return Err(DataError::ColumnIndex {
-                path: path(),
-                index,
-                columns: self.all.len(),
-            });
-        }
-        if first > last {
-            return Err(DataError::ColumnRange {
-                path: path(),
-                first: format!("`{}`", self.all[first].0),
-                last: format!("`{}`", self.all[last].0),
-            });
-        }
+        let places = (spec.select).places(&self.path, &self.names(), self.all.len())?;
         let mut chosen = Vec::new();
-        for (name, field) in &self.all[first..=last] {
+        for (name, field) in places.iter().map(|&at| &self.all[at]) {
             chosen.push(field.as_ref().map_err(|what| DataError::ElementType {
                 path: path(),
                 found: format!("of column `{name}`, {what},"),
                 expected: READ,
             })?);
         }
-        let several = matches!(spec.select, Select::Names(..) | Select::Indices(..));
+        let several = spec.select.is_several();
         let own = if several { vec![chosen.len()] } else { vec![] };
         let shape = spec.shape.clone().unwrap_or_else(|| own.clone());
         let each: usize = shape.iter().product();
