@@ -3,6 +3,8 @@
 //! All multi-byte elements are little-endian in memory (x86-64, aarch64).
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::collections::TryReserveError;
 use std::ptr::NonNull;
 
 #[cfg(target_endian = "big")]
@@ -58,6 +60,23 @@ pub fn numbers_of_mut<T: Number>(bytes: &mut AlignedBytes) -> Option<&mut [T]> {
     // SAFETY: aligned to more than any number, all bytes initialised, the borrow exclusive;
     // every bit pattern is a `Number`.
     Some(unsafe { std::slice::from_raw_parts_mut(bytes.start.as_ptr().cast(), len) })
+}
+
+thread_local! {
+    static MAY_FAIL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Room for `more` numbers, where it is an answer that there is none.
+pub fn reserve_exact<T>(to: &mut Vec<T>, more: usize) -> Result<(), TryReserveError> {
+    MAY_FAIL.set(true);
+    let reserved = to.try_reserve_exact(more);
+    MAY_FAIL.set(false);
+    reserved
+}
+
+/// Whether this thread asks for memory that it can do without.
+pub fn may_fail() -> bool {
+    MAY_FAIL.get()
 }
 
 /// Bytes of fixed length, aligned to [`ALIGN`].

@@ -228,6 +228,9 @@ impl DeviceName {
 }
 
 fn name_value(text: &str) -> Result<(String, String), String> {
+    if text.contains(['\n', '\r']) {
+        return Err("a value must be on one line".into());
+    }
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().into(), value.trim().into()))

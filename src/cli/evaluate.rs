@@ -76,6 +76,7 @@ pub(super) fn evaluate(args: &Args) -> Result<u8, Failure> {
     let mut fields = progress.fields("", &values);
     fields.insert("rows".into(), json!(batches.rows()));
     progress.event(part.name(), Value::Object(fields));
+    progress.all_told()?;
     Ok(exit::FINE)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::common::{Failure, exit};
 use crate::cli::{console, load};
 use crate::data::error::reason;
-use crate::data::write::replace;
+use crate::data::write::write_to;
 use crate::diag::render::render;
 use crate::span::SourceMap;
 use crate::syntax;
@@ -48,7 +48,7 @@ pub(super) fn fmt(args: &Args) -> Result<u8, Failure> {
         } else if stdin {
             console::write(|out| out.write_all(formatted.as_bytes()))?;
         } else if formatted != text {
-            replace(path, |out| {
+            write_to(path, |out| {
                 std::io::Write::write_all(out, formatted.as_bytes())
             })?;
         }

@@ -1,5 +1,67 @@
-//! A heap for a short command. `nnc check` makes many small things and ends; a fifth of its
+//! The heap of the process: what it says when the system refuses memory, and how it grows in a
+//! short command. `nnc check` makes many small things and ends; a fifth of its
 //! time was the kernel's, which gave it the memory a page at a time.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
+
+use crate::bytes::may_fail;
+use crate::cli::common::exit;
+use crate::diag::Code;
+
+/// The system's, but that a process which is refused memory says so and ends as other failures do.
+#[derive(Debug)]
+pub struct Heap;
+
+// SAFETY: every call is the system allocator's, which is given what this one is given.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        granted(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        granted(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        granted(unsafe { System.realloc(old, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// The memory that was asked for; without it the process ends, unless it asked whether there is any.
+#[inline]
+fn granted(memory: *mut u8, size: usize) -> *mut u8 {
+    if memory.is_null() && !may_fail() {
+        refused(size);
+    }
+    memory
+}
+
+/// Nothing here takes memory.
+#[cold]
+fn refused(size: usize) -> ! {
+    let mut text = [0; 256];
+    let room = text.len();
+    let mut rest = &mut text[..];
+    let _ = write!(
+        rest,
+        "error[{}]: not enough memory: {size} bytes were asked for\n  \
+         help: make the model, the batch or the vocabulary smaller\n",
+        Code::E0960.name()
+    );
+    let written = room - rest.len();
+    let _ = std::io::stderr().write_all(&text[..written]);
+    // SAFETY: ends the process, with nothing run at its end that might ask for memory.
+    unsafe { libc::_exit(i32::from(exit::RUN)) }
+}
 
 /// Has the heap grow by [`STEP`] bytes at a time, in huge pages where the kernel has them.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -30,3 +30,13 @@ fn install() {
         console::note(&format!("warning: Ctrl-C will not save the weights: {e}"));
     }
 }
+
+/// Has a write beyond the limit on the size of a file fail, as other writes do, where the system
+/// would end the process.
+pub(super) fn files_may_be_too_large() {
+    #[cfg(unix)]
+    // SAFETY: the signal is ignored; no code of ours runs in it.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}

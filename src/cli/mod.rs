@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand};
 use crate::backend::cpu::machine::features::Isa;
 
 pub use common::Failure;
+pub use heap::Heap;
 
 /// What `nnc --help` ends with.
 const AFTER_HELP: &str = "\
@@ -87,6 +88,7 @@ enum Command {
 pub fn main() -> ExitCode {
     static PANIC: Mutex<String> = Mutex::new(String::new());
     let cli = Cli::parse();
+    interrupt::files_may_be_too_large();
     std::panic::set_hook(Box::new(|info| {
         if let Ok(mut text) = PANIC.lock()
             && text.is_empty()

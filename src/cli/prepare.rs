@@ -53,6 +53,7 @@ pub(super) fn dataset(
         loaded.set_sizes(common, &data.fitted().sizes())?;
     }
     data.derive(&loaded.data, &names)?;
+    data.check_bounds(&loaded.train.bounds)?;
     Ok(data)
 }
 

@@ -30,7 +30,8 @@ pub(super) fn as_run(
             DeclKind::Import(import) => {
                 let whole = std::path::absolute(folder.join(&import.path.node));
                 if let Ok(whole) = whole {
-                    edits.push((import.path.span, format!("\"{}\"", whole.display())));
+                    let whole = quoted(&whole.display().to_string());
+                    edits.push((import.path.span, whole));
                 }
             }
             DeclKind::Train(t) => {
@@ -62,6 +63,16 @@ fn set_to(t: &Train, block: Span, key: &str, value: u64) -> (Span, String) {
             (at, format!("  {key} {value}\n"))
         }
     }
+}
+
+/// A text as a file writes it.
+fn quoted(text: &str) -> String {
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+    )
 }
 
 #[cfg(test)]

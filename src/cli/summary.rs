@@ -46,7 +46,7 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
     let workers = workers(&loaded.data, args.machine.workers());
     let held_out = held_out(&loaded.data);
     let estimate = estimate(&loaded.programs, &device, rows, held_out, workers)?;
-    let store = Store::new(&loaded.programs, 1)?;
+    let store = Store::laid_out(&loaded.programs, 1)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {
         let mine = store.buffers().iter().filter(|b| b.role == role);

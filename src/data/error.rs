@@ -325,6 +325,19 @@ pub enum DataError {
     )]
     NotPositive { column: String },
 
+    #[error("row {row}, column `{column}`: {what} must be {}, not {value}", bounds(*low, *high))]
+    OutOfBounds {
+        column: String,
+        row: u64,
+        value: f64,
+        low: f64,
+        high: f64,
+        what: String,
+    },
+
+    #[error("column `{column}` is 0 in every training row: {what} must be above 0 somewhere")]
+    AllZero { column: String, what: String },
+
     #[error("inconsistent BPE merges: {reason}")]
     BytePairs { reason: String },
 
@@ -435,6 +448,8 @@ impl DataError {
             DataError::Syntax { .. } => Code::E0940,
             DataError::Classes { .. } => Code::E0946,
             DataError::Differs { .. } => Code::E0947,
+            DataError::OutOfBounds { .. } => Code::E0977,
+            DataError::AllZero { .. } => Code::E0978,
             DataError::BytePairs { .. } => Code::E0991,
             DataError::NoVectors { .. } => Code::E0992,
             DataError::Cache { .. } => Code::E0965,
@@ -473,6 +488,14 @@ impl DataError {
             doing,
             reason: reason(error),
         }
+    }
+}
+
+/// `from 0 to 1`
+fn bounds(low: f64, high: f64) -> String {
+    match high {
+        f64::INFINITY => format!("at least {low}"),
+        _ => format!("from {low} to {high}"),
     }
 }
 

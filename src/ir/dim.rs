@@ -127,6 +127,9 @@ impl Dim {
                     q
                 }))
             }
+            _ if self == other && other.sign().is_none() => {
+                Ok(Dim::atom(Atom::Div(self.clone(), other.clone())))
+            }
             _ => match self.div_exact(other) {
                 Some(q) => Ok(q),
                 None => Ok(Dim::atom(Atom::Div(self.clone(), other.clone()))),
@@ -137,6 +140,9 @@ impl Dim {
         match (self, other) {
             (_, Dim::Const(0)) => Err(DimError::DivisionByZero),
             (Dim::Const(_), Dim::Const(_)) => self.sub(&self.div(other)?.mul(other)?),
+            _ if self == other && other.sign().is_none() => {
+                Ok(Dim::atom(Atom::Rem(self.clone(), other.clone())))
+            }
             _ => match self.div_exact(other) {
                 Some(_) => Ok(Dim::ZERO),
                 None => Ok(Dim::atom(Atom::Rem(self.clone(), other.clone()))),
@@ -145,7 +151,7 @@ impl Dim {
     }
     /// The quotient, where it is known to come out even.
     pub fn div_exact(&self, other: &Dim) -> Option<Dim> {
-        if self == other {
+        if self == other && *other != Dim::ZERO {
             return Some(Dim::ONE);
         }
         let divisor = other.terms();
@@ -158,7 +164,7 @@ impl Dim {
             for atom in datoms {
                 rest.remove(rest.iter().position(|a| a == atom)?);
             }
-            if *dc == 0 || c % dc != 0 {
+            if *dc == 0 || c.checked_rem(*dc)? != 0 {
                 return None;
             }
             add_term(&mut terms, rest, c.checked_div(*dc)?).ok()?;
@@ -357,6 +363,22 @@ mod tests {
         assert_eq!(a, b);
         assert_eq!(a.to_string(), "2*m + 2*n");
         assert_eq!(a.sub(&b).unwrap(), Dim::ZERO);
+    }
+
+    #[test]
+    fn a_size_that_may_be_0_over_itself_is_not_1() {
+        assert_eq!(Dim::ZERO.div_exact(&Dim::ZERO), None);
+        assert_eq!(Dim::ZERO.div(&Dim::ZERO), Err(DimError::DivisionByZero));
+        assert_eq!(s("n").div(&s("n")), Ok(Dim::ONE));
+        let less = s("n").sub(&Dim::ONE).unwrap();
+        for result in [less.div(&less).unwrap(), less.rem(&less).unwrap()] {
+            let at = |n: i64| result.substitute(&|_| Some(Dim::Const(n)));
+            assert_eq!(at(1), Err(DimError::DivisionByZero));
+            assert!(at(3).is_ok_and(|d| d.as_const().is_some()));
+        }
+        let least = Dim::Const(i64::MIN);
+        assert_eq!(least.div_exact(&Dim::Const(-1)), None);
+        assert_eq!(least.div(&Dim::Const(-1)), Err(DimError::Overflow));
     }
 
     #[test]

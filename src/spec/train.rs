@@ -24,7 +24,21 @@ pub struct TrainSpec {
     /// The learning rates that schedules give: names as those of rates that are kept, and
     /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
     pub rates: Vec<(String, Graph)>,
+    /// What is asked of the numbers of columns.
+    pub bounds: Vec<Bounds>,
     pub span: Span,
+}
+
+/// What the numbers of a column must be, so that a loss means something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    pub column: String,
+    pub low: f64,
+    pub high: f64,
+    /// They weigh samples: not all of them may be 0.
+    pub weights: bool,
+    /// `a target of binary_crossentropy`
+    pub what: String,
 }
 
 /// How training rows are drawn so that the classes of a column have as many.

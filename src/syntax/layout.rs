@@ -59,6 +59,8 @@ pub(super) struct Piece {
     pub body: Option<Body>,
     /// A mistake outside of its items has been reported.
     pub damaged: bool,
+    /// Its head is too high a tree to be read.
+    pub tall: bool,
 }
 
 /// `{ items }`
@@ -341,6 +343,7 @@ impl Scanner<'_> {
             keyword_at: start,
             body: None,
             damaged: false,
+            tall: false,
         });
         piece.end = end;
         let attributes_only = piece.keyword.is_none()
@@ -529,6 +532,8 @@ impl Scanner<'_> {
         if before <= MAX_HEIGHT && self.height > MAX_HEIGHT {
             self.too_long(at);
             self.damage();
+            let head = self.piece.as_mut().filter(|_| self.item.is_none());
+            head.into_iter().for_each(|piece| piece.tall = true);
         }
     }
 

@@ -128,7 +128,7 @@ impl Reader<'_> {
         let before = self.diagnostics.len();
         let mut attributes = Vec::new();
         let mut head = None;
-        if !piece.damaged || piece.body.is_some() {
+        if !piece.tall && (!piece.damaged || piece.body.is_some()) {
             self.piece(
                 rule,
                 piece.start..head_end,

@@ -74,6 +74,19 @@ pub enum RunError {
         fits: Option<usize>,
     },
 
+    #[error(
+        "{} and what is kept beside them need {} of memory, but only {} is available",
+        count(*parameters, "parameter"),
+        megabytes(*needs),
+        megabytes(*left)
+    )]
+    StoreMemory {
+        parameters: usize,
+        /// Bytes.
+        needs: usize,
+        left: usize,
+    },
+
     #[error("{what}: {reason}")]
     Usage { what: String, reason: String },
 
@@ -98,7 +111,7 @@ impl RunError {
             RunError::Usage { .. } => Code::E0957,
             RunError::Program(_) => Code::E0958,
             RunError::Taken { .. } => Code::E0959,
-            RunError::Memory { .. } => Code::E0960,
+            RunError::Memory { .. } | RunError::StoreMemory { .. } => Code::E0960,
         }
     }
 
@@ -128,6 +141,10 @@ impl RunError {
                 Some(rows) => format!("use a smaller batch: --batch {rows}"),
                 None => "even a batch of one row does not fit: make the model smaller".into(),
             },
+            RunError::StoreMemory { .. } => {
+                "make the model smaller; `nnc summary` shows which layers have the parameters"
+                    .into()
+            }
             RunError::Taken { folder, running } => match running {
                 true => "wait for that run to finish, or choose another --out".into(),
                 false => format!(

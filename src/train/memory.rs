@@ -63,7 +63,7 @@ pub fn estimate(
     held_out: usize,
     workers: usize,
 ) -> Result<Estimate, RunError> {
-    let store = Store::new(programs, 1)?;
+    let store = Store::laid_out(programs, 1)?;
     let parameters: usize = store
         .buffers()
         .iter()
@@ -79,8 +79,7 @@ pub fn estimate(
     let eval = costs(eval)?;
     let predict = costs(sized(&programs.predict, rows)?)?;
     let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
-    // the store above is there already
-    let base = peak_of_process().map_or(BASE, |b| b.saturating_sub(store.len()));
+    let base = peak_of_process().unwrap_or(BASE);
     let base = (base + RUNNING).next_multiple_of(1 << 20);
     Ok(Estimate {
         memory: Memory {
@@ -94,6 +93,23 @@ pub fn estimate(
         step_flops: train.flops,
         predict_flops: predict.flops,
     })
+}
+
+/// Refuses parameters and what is kept beside them, where they and what drawing them takes are
+/// more than there is.
+///
+/// # Errors
+/// [`RunError::StoreMemory`].
+pub fn holds(store: &Store, init: &Cost) -> Result<(), RunError> {
+    let needs = store.len() + init.arena_bytes + init.scratch_bytes;
+    match headroom() {
+        Some(left) if needs > left => Err(RunError::StoreMemory {
+            parameters: store.parameters(),
+            needs,
+            left,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a run whose first step would ask for more memory than there is, naming a batch

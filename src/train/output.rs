@@ -43,6 +43,7 @@ impl Output {
             let missing = folder.ancestors().take_while(|f| !f.exists());
             let missing = missing.map(Path::to_owned).collect();
             made(folder, std::fs::create_dir_all(folder))?;
+            refuse_links(folder)?;
             return Output::claim(folder.to_owned(), missing);
         }
         let runs = Path::new("runs");
@@ -66,6 +67,7 @@ impl Output {
 
     /// The folder of a run that goes on.
     pub fn reopen(folder: &Path) -> Result<Output, RunError> {
+        refuse_links(folder)?;
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
         let lock = options.create(true).append(true).open(&path);
@@ -210,6 +212,24 @@ impl Output {
         })?;
         Ok(())
     }
+}
+
+/// Refuses a folder with a link in it that leads elsewhere: a run writes nowhere else.
+fn refuse_links(folder: &Path) -> Result<(), RunError> {
+    let Ok(whole) = folder.canonicalize() else {
+        return Ok(());
+    };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let within = || path.canonicalize().is_ok_and(|p| p.starts_with(&whole));
+        if path.is_symlink() && !within() {
+            return Err(RunError::Usage {
+                what: path.display().to_string(),
+                reason: "this link leads out of the folder, which is the only place that a run writes to".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a folder is a run's.

@@ -7,7 +7,7 @@
 //!              steps                                    the counter of everything random
 //!              epoch, epoch_step                        the place in the epochs' shuffles
 //!              callbacks, history, ended                what they remember; the epochs before
-//!              crc32c                                   of the tensors
+//!              crc32c_of_file                           of all of the file but its own digits
 //! ```
 //!
 //! Equal states are equal files: no time and no place is in them.

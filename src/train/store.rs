@@ -22,6 +22,8 @@ const TRAINING: &str = "training_only";
 pub struct Store {
     buffers: Vec<Buffer>,
     by_name: HashMap<Arc<str>, usize>,
+    /// Bytes of all buffers.
+    size: usize,
     memory: AlignedBytes,
     /// What the accumulators hold at the start of an epoch, in the order of `buffers`.
     fresh: Vec<u8>,
@@ -58,9 +60,9 @@ pub enum Saved {
 }
 
 impl Store {
-    /// A buffer, still zero, for everything that the graphs keep, and for what metrics collect
-    /// of `rows` rows an epoch. Fails on graphs that disagree about a name.
-    pub fn new(programs: &Programs, rows: usize) -> Result<Store, RunError> {
+    /// Where there is a buffer for everything that the graphs keep, and for what metrics collect
+    /// of `rows` rows an epoch; none has memory yet. Fails on graphs that disagree about a name.
+    pub fn laid_out(programs: &Programs, rows: usize) -> Result<Store, RunError> {
         let mut found: Vec<(Arc<str>, Role, Type)> = Vec::new();
         let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();
         let mut add = |name: &Arc<str>, role: &Role, ty: &Type| match by_name.get(name) {
@@ -131,10 +133,19 @@ impl Store {
         Ok(Store {
             buffers,
             by_name,
-            memory: AlignedBytes::zeroed(size),
+            size,
+            memory: AlignedBytes::zeroed(0),
             fresh: Vec::new(),
             notes: BTreeMap::new(),
         })
+    }
+
+    /// The same with memory, all of it zero. It was asked before whether there is as much.
+    pub fn allocated(self) -> Store {
+        Store {
+            memory: AlignedBytes::zeroed(self.size),
+            ..self
+        }
     }
 
     /// What is written into every weights file beside the tensors.
@@ -158,7 +169,7 @@ impl Store {
 
     /// Bytes of all buffers.
     pub fn len(&self) -> usize {
-        self.memory.len()
+        self.size
     }
 
     pub fn is_empty(&self) -> bool {

@@ -9,6 +9,7 @@
 
 use crate::data::DataError;
 use crate::data::error::{nearest, shape as shown_shape};
+use crate::data::formats::source;
 use crate::data::write::replace_durably;
 use crate::diag::Code;
 use crate::ir::Elem;
@@ -109,21 +110,33 @@ pub enum Mismatch {
     },
 }
 
-/// Metadata: the CRC-32C of the tensors' bytes.
-const CHECKSUM: &str = "crc32c";
+/// Metadata: the CRC-32C of the whole file, the digits of this one taken as [`NO_SUM`].
+const CHECKSUM: &str = "crc32c_of_file";
+const NO_SUM: &str = "00000000";
+/// What earlier versions wrote: that of the tensors' bytes alone.
+const TENSORS_CHECKSUM: &str = "crc32c";
+/// Metadata of every file that a run writes.
+const WRITER: &str = "nnc";
 
-/// Writes `tensors` to `path`; the metadata hold their checksum as well.
+/// Writes `tensors` to `path`; the metadata hold the checksum of the file as well.
 pub fn save(
     path: &Path,
     tensors: &[TensorRef<'_>],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let sum = tensors.iter().fold(0, |sum, t| crc32c_append(sum, t.bytes));
     let mut metadata = metadata.clone();
-    metadata.insert(CHECKSUM.into(), format!("{sum:08x}"));
-    let header = header(tensors, &metadata)?;
+    metadata.insert(CHECKSUM.into(), NO_SUM.into());
+    let mut header = header(tensors, &metadata)?;
+    let length = (header.len() as u64).to_le_bytes();
+    let sum = crc32c_append(crc32c_append(0, &length), &header);
+    let sum = tensors
+        .iter()
+        .fold(sum, |sum, t| crc32c_append(sum, t.bytes));
+    if let Some(digits) = sum_in(&mut header) {
+        digits.copy_from_slice(format!("{sum:08x}").as_bytes());
+    }
     replace_durably(path, |out| {
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&length)?;
         out.write_all(&header)?;
         tensors.iter().try_for_each(|t| out.write_all(t.bytes))
     })
@@ -131,13 +144,21 @@ pub fn save(
 }
 
 impl WeightsFile {
-    /// Reads the header; the tensors stay in the file.
+    /// Reads the header and compares the file with its checksum; the tensors stay in it.
     pub fn open(path: &Path) -> Result<WeightsFile, WeightsError> {
+        let (mut file, header) = WeightsFile::read(path)?;
+        file.verify_checksum(header)?;
+        Ok(file)
+    }
+
+    /// The file and the bytes of its header.
+    fn read(path: &Path) -> Result<(WeightsFile, Vec<u8>), WeightsError> {
         let read = |e: std::io::Error| io(path, "read the file", &e);
         let format = |reason: String| WeightsError::Format {
             path: path.to_owned(),
             reason,
         };
+        source::open(path).map_err(WeightsError::Io)?;
         let mut file = File::open(path).map_err(|e| io(path, "open the file", &e))?;
         let size = file.metadata().map_err(read)?.len();
         let mut len = [0; 8];
@@ -187,26 +208,45 @@ impl WeightsFile {
             })
             .collect::<Result<Vec<_>, _>>()?;
         tensors.sort_by(|a, b| (a.1, &a.0.name).cmp(&(b.1, &b.0.name)));
-        Ok(WeightsFile {
+        let file = WeightsFile {
             path: path.to_owned(),
             file,
             start,
             metadata,
             tensors,
-        })
+        };
+        Ok((file, header))
     }
 
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Reads all tensors and compares them with the checksum, where the file has one.
-    pub fn verify_checksum(&mut self) -> Result<(), WeightsError> {
-        let Some(expected) = self.metadata.get(CHECKSUM) else {
+    /// Reads all tensors and compares what is there with the checksum, which only files of
+    /// other programs lack.
+    fn verify_checksum(&mut self, mut header: Vec<u8>) -> Result<(), WeightsError> {
+        let corrupt = |what: &str| {
+            Err(WeightsError::Format {
+                path: self.path.clone(),
+                reason: format!("the file is corrupt: {what}"),
+            })
+        };
+        let (expected, mut sum) = if let Some(expected) = self.metadata.get(CHECKSUM) {
+            let Some(digits) = sum_in(&mut header) else {
+                return corrupt("its checksum is not where it is written");
+            };
+            digits.copy_from_slice(NO_SUM.as_bytes());
+            let length = (header.len() as u64).to_le_bytes();
+            let sum = crc32c_append(crc32c_append(0, &length), &header);
+            (expected, sum)
+        } else if let Some(expected) = self.metadata.get(TENSORS_CHECKSUM) {
+            (expected, 0)
+        } else if self.metadata.contains_key(WRITER) {
+            return corrupt("its checksum is missing");
+        } else {
             return Ok(());
         };
         let mut buffer = vec![0; 1 << 20];
-        let mut sum = 0;
         let mut read = || {
             self.file.seek(SeekFrom::Start(self.start))?;
             loop {
@@ -220,10 +260,7 @@ impl WeightsFile {
         if format!("{found:08x}") == *expected {
             return Ok(());
         }
-        Err(WeightsError::Format {
-            path: self.path.clone(),
-            reason: "the file is corrupt: its checksum does not match".into(),
-        })
+        corrupt("its checksum does not match")
     }
 
     pub fn tensors(&self) -> impl Iterator<Item = &TensorSpec> {
@@ -384,6 +421,17 @@ fn header(
     Ok(header)
 }
 
+/// The digits of the checksum in a header. What looks like its key cannot be within a string,
+/// where quotes are escaped.
+fn sum_in(header: &mut [u8]) -> Option<&mut [u8]> {
+    let key = format!("\"{CHECKSUM}\":\"");
+    let at = header
+        .windows(key.len())
+        .position(|w| w == key.as_bytes())?
+        + key.len();
+    header.get_mut(at..at + NO_SUM.len())
+}
+
 /// One a line, at most twenty.
 fn differences(mismatches: &[Mismatch]) -> String {
     let mut text = String::new();
@@ -445,6 +493,7 @@ mod tests {
         ];
         let metadata = (0..20)
             .map(|i| (format!("key{i}"), format!("\"{i}\"\n")))
+            .chain([(WRITER.into(), "0.1".into())])
             .collect();
         save(path, &tensors, &metadata).unwrap();
     }
@@ -457,7 +506,6 @@ mod tests {
         write(&path); // over an existing file
         let mut file = WeightsFile::open(&path).unwrap();
         assert_eq!(file.metadata()["key13"], "\"13\"\n");
-        file.verify_checksum().unwrap();
         file.verify(&[
             spec("step", Elem::I32, &[]),
             spec("mask", Elem::U8, &[3]),
@@ -495,12 +543,43 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         write(&path);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let last = bytes.len() - 3;
-        bytes[last] ^= 4;
-        std::fs::write(&path, bytes).unwrap();
-        let error = WeightsFile::open(&path).unwrap().verify_checksum();
-        assert!(error.unwrap_err().to_string().contains("corrupt"));
+        let whole = std::fs::read(&path).unwrap();
+        assert!(WeightsFile::open(&path).is_ok());
+        let mut corrupt = 0;
+        for (at, bit) in (0..whole.len()).map(|at| (at, 1 << (at % 8))) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= bit;
+            std::fs::write(&path, bytes).unwrap();
+            let error = WeightsFile::open(&path).map(|_| at).unwrap_err();
+            assert_eq!(error.code().name().get(..4), Some("E094"), "{at}: {error}");
+            corrupt += usize::from(error.to_string().contains("corrupt"));
+        }
+        assert!(corrupt > whole.len() / 4, "{corrupt} of {}", whole.len());
+    }
+
+    #[test]
+    fn files_of_other_programs_and_of_earlier_versions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w");
+        let open = |metadata: &[(&str, &str)], tensor: &[u8]| {
+            let named = metadata.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+            let t = TensorRef {
+                name: "a",
+                elem: Elem::U8,
+                shape: &[2],
+                bytes: &[1, 2],
+            };
+            let header = header(&[t], &named.collect()).unwrap();
+            let length = (header.len() as u64).to_le_bytes();
+            std::fs::write(&path, [&length[..], &header[..], tensor].concat()).unwrap();
+            WeightsFile::open(&path).map(|_| ())
+        };
+        let sum = format!("{:08x}", crc32c_append(0, &[1, 2]));
+        open(&[("format", "pt")], &[1, 2]).unwrap();
+        open(&[("crc32c", &sum), ("nnc", "0.1")], &[1, 2]).unwrap();
+        open(&[("crc32c", &sum), ("nnc", "0.1")], &[1, 3]).unwrap_err();
+        // what a run has written has a checksum
+        open(&[("nnc", "0.1")], &[1, 2]).unwrap_err();
     }
 
     #[test]

@@ -80,3 +80,42 @@ fn a_run_takes_the_memory_that_was_predicted() {
         );
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_model_that_is_too_large_is_described_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let huge = PROGRAM.replace(
+        "Dense(1024, tanh) |> Dense(4, tanh)\n",
+        "Dense(100_000_000_000)\n",
+    );
+    let huge = huge.replace(
+        "    |> Dense(1024, tanh) |> Dense(1, sigmoid)",
+        "    |> Dense(1, sigmoid)",
+    );
+    fs::write(folder.path().join("wide.nn"), huge).unwrap();
+    fs::write(
+        folder.path().join("wide.csv"),
+        "a,b,c,d,y\n0,0,0,0,1\n1,1,1,1,0\n1,0,1,1,0\n".repeat(4),
+    )
+    .unwrap();
+    let nnc = |args: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nnc"));
+        command.current_dir(folder.path()).args(args.split(' '));
+        command.output().unwrap()
+    };
+    let told = nnc("summary wide.nn --batch 1");
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.status.success() && text.contains("500,000,000,000"),
+        "{text}"
+    );
+    let told = nnc("run wide.nn --batch 1 --out w");
+    let text = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_eq!(told.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("error[E0960]") && text.contains("parameters and what is kept"),
+        "{text}"
+    );
+    assert!(!folder.path().join("w").exists());
+}

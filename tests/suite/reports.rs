@@ -44,7 +44,7 @@ fn scores_are_scikit_learns() {
         let confusion = p.confusion();
         assert_eq!(serde_json::json!(confusion), case["confusion"]);
         let names: Vec<String> = (0..classes).map(|c| c.to_string()).collect();
-        let text = Classification::of(&confusion).text(&names);
+        let text = Classification::of(&p).text(&names);
         let lines = |t: &str| {
             t.lines()
                 .map(|l| l.trim_end().to_owned())

@@ -153,6 +153,8 @@ fn extremes_are_refused_with_their_own_codes() {
         let text = format!("const x = {}1\nconst y = 1\n", long.repeat(100_000));
         assert_eq!(codes(&survives(&text)), ["E0012"], "{long}");
     }
+    let head = format!("layer T(x: [B, n]) -> [B, {}n] {{ x }}", "-".repeat(20_000));
+    assert_eq!(codes(&survives(&head)), ["E0012"]);
     let elses = format!("const x = if a {{ 1 }}{}", " else if a { 1 }".repeat(5_000));
     assert_eq!(codes(&survives(&elses)), ["E0012"]);
     let calls = format!("const x = f{}", "(1)".repeat(50_000));

@@ -182,12 +182,15 @@ impl Elab<'_> {
         let Some((low, high)) = self.padding_at(a, spatial, &sizes, &strides, false) else {
             return Val::Error;
         };
-        let dims = WindowDims {
+        let mut dims = WindowDims {
             window,
             strides,
             low,
             high,
         };
+        for (axis, size) in spatial.iter().enumerate() {
+            shorten(&mut dims, axis, size);
+        }
         self.emit(Prim::Window { op, dims }, &[&x], Meaning::Real, a.span)
     }
 
@@ -277,5 +280,81 @@ fn transposed(reach: i64, stride: i64, padding: Padding, added: Option<i64>) -> 
             let added = added.unwrap_or(stride.max(reach) - reach);
             (reach - 1, reach - 1 + added)
         }
+    }
+}
+
+/// Where each window holds a whole axis and padding beside it, as much of the padding as all of
+/// them share is left out: a window of 10^9 elements over 8 is one over 8.
+fn shorten(dims: &mut WindowDims, axis: usize, size: &Dim) {
+    let (Some(size), Some(low), Some(high)) = (
+        size.as_const(),
+        dims.low[axis].as_const(),
+        dims.high[axis].as_const(),
+    ) else {
+        return;
+    };
+    let (window, stride) = (dims.window[axis] as i64, dims.strides[axis] as i64);
+    // from the first element of the first window to that of the last
+    let run = (size + low + high - window) / stride * stride;
+    let spare_low = low - run;
+    let spare_high = window - low - size;
+    if size + low + high < window || spare_low < 0 || spare_high < 0 {
+        return;
+    }
+    dims.low[axis] = Dim::Const(run);
+    dims.high[axis] = Dim::Const(run);
+    dims.window[axis] = (size + run) as usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The elements that each window holds.
+    fn held(dims: &WindowDims, size: i64) -> Vec<Vec<i64>> {
+        let at = |d: &[Dim]| d[0].as_const().unwrap();
+        let (low, window) = (at(&dims.low), dims.window[0] as i64);
+        let places = (size + low + at(&dims.high) - window) / dims.strides[0] as i64 + 1;
+        let first = |i: i64| i * dims.strides[0] as i64 - low;
+        let of = |i: i64| (first(i).max(0)..(first(i) + window).min(size)).collect();
+        (0..places).map(of).collect()
+    }
+
+    #[test]
+    fn shorter_windows_hold_the_same() {
+        for size in 1..7 {
+            for window in 1..20 {
+                for stride in 1..5 {
+                    for (low, high) in [(0, 0), (0, 3), (4, 1), (7, 7), (15, 15)] {
+                        let dims = WindowDims {
+                            window: vec![window],
+                            strides: vec![stride],
+                            low: vec![Dim::Const(low)],
+                            high: vec![Dim::Const(high)],
+                        };
+                        if size + low + high < window as i64 {
+                            continue;
+                        }
+                        let mut short = dims.clone();
+                        shorten(&mut short, 0, &Dim::Const(size));
+                        assert_eq!(held(&dims, size), held(&short, size), "{dims:?} {short:?}");
+                        assert!(short.window[0] <= window);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_of_a_billion_over_8_is_one_over_8() {
+        let half = Dim::Const(499_999_996);
+        let mut dims = WindowDims {
+            window: vec![1_000_000_000],
+            strides: vec![1_000_000_000],
+            low: vec![half.clone()],
+            high: vec![half],
+        };
+        shorten(&mut dims, 0, &Dim::Const(8));
+        assert_eq!((dims.window[0], &dims.low[0]), (8, &Dim::ZERO));
     }
 }

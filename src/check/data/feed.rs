@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::diag::{Code, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::{Dim, Role};
 use crate::span::Span;
 use crate::syntax::ast::{Expr, Ident};
@@ -12,7 +12,7 @@ use crate::check::elab::Elab;
 use crate::check::elab::pattern::{per_sample_text, tensor_pattern};
 use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::state::Fit;
-use crate::check::elab::value::{Home, Rows, RowsKind, Tensor, Val};
+use crate::check::elab::value::{Home, Meaning, Rows, RowsKind, Tensor, Val};
 
 use super::env::{DataEnv, Feed};
 use super::series::column_of_call;
@@ -27,6 +27,34 @@ pub struct FeedInfo {
 }
 
 impl Elab<'_> {
+    /// Warns of an input that is made of the classes that are to be predicted.
+    pub fn warn_of_answers(&mut self, env: &DataEnv) {
+        let is_answer = |n: &&Ident| {
+            let column = env.columns.get(&n.text);
+            column.is_some_and(|c| matches!(c.meaning, Meaning::Class(_)))
+        };
+        let answers: Vec<(&Ident, &Feed)> = (env.targets.iter())
+            .flat_map(|t| columns_of(t).into_iter().map(move |n| (n, t)))
+            .filter(|(n, _)| is_answer(n))
+            .collect();
+        for input in &env.inputs {
+            for column in columns_of(input) {
+                let Some((_, target)) = answers.iter().find(|(n, _)| n.text == column.text) else {
+                    continue;
+                };
+                let message = format!(
+                    "the input `{}` contains `{}`, which the target `{}` is made of",
+                    input.name.text, column.text, target.name.text
+                );
+                let d = Diagnostic::warning(Code::W0971, message)
+                    .label(column.span, "the model is told what it is to predict")
+                    .label(target.name.span, "the target")
+                    .help(format!("leave `{}` out of the input", column.text));
+                self.report(d);
+            }
+        }
+    }
+
     /// Every input and target as a result of a graph of its own.
     pub fn feeds(&mut self, env: &DataEnv) -> Vec<FeedInfo> {
         let all = env
@@ -207,6 +235,14 @@ impl Elab<'_> {
         };
         self.frame()
             .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
+    }
+}
+
+/// The names that an input or target reads: the columns that it is made of, row by row.
+fn columns_of(f: &Feed) -> Vec<&Ident> {
+    match &f.value {
+        None => vec![&f.name],
+        Some(e) => names_of_values(e),
     }
 }
 

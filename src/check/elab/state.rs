@@ -9,7 +9,7 @@ use crate::ir::{Dim, Graph, Type, Value};
 use crate::span::Span;
 use crate::spec;
 use crate::spec::augment::AugmentSpec;
-use crate::spec::{DerivedSpec, FitSpec};
+use crate::spec::{Bounds, DerivedSpec, FitSpec};
 use crate::syntax::ast::Ident;
 
 use super::frozen::LayerName;
@@ -211,6 +211,8 @@ pub struct TrainState {
     pub collected: FxHashMap<Arc<str>, Type>,
     /// The walk computes the values of metrics at the end of an epoch.
     pub ending: bool,
+    /// What losses ask of the numbers of columns.
+    pub bounds: Vec<Bounds>,
 }
 
 /// What optimizers do.

@@ -363,13 +363,18 @@ impl Elab<'_> {
 
     /// Sizes divide to sizes where that comes out even, else to a number.
     fn divide(&mut self, x: &Dim, y: &Dim, span: Span) -> Val {
-        if let Some(q) = x.div_exact(y) {
+        // `(n - 1) / (n - 1)` is not 1 where n is
+        let may_be_zero = x == y && y.sign().is_none();
+        if !may_be_zero && let Some(q) = x.div_exact(y) {
             return Val::Int(q);
         }
         match (x.as_const(), y.as_const()) {
             (_, Some(0)) => self.type_error(crate::ir::DimError::DivisionByZero.into(), span),
-            (Some(a), Some(b)) if a % b == 0 => Val::Int(Dim::Const(a / b)),
-            (Some(a), Some(b)) => Val::Float(a as f64 / b as f64),
+            (Some(a), Some(b)) => match a.checked_rem(b) {
+                None => self.type_error(crate::ir::DimError::Overflow.into(), span),
+                Some(0) => Val::Int(Dim::Const(a / b)),
+                Some(_) => Val::Float(a as f64 / b as f64),
+            },
             _ if self.mode.generic => Val::Unknown(Kind::Float),
             _ => self.tensor_from_numbers(
                 BinaryOp::Div,

@@ -78,6 +78,9 @@ impl Elab<'_> {
                 .iter()
                 .for_each(|s| self.train_step(&walk, s, &mut metrics));
         }
+        if run == Run::Train {
+            spec.bounds = std::mem::take(&mut self.train.bounds);
+        }
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();
         }
@@ -297,6 +300,20 @@ impl Elab<'_> {
             Val::Weighted(w, v) => (w, *v),
             v => (1.0, v),
         };
+        let alone = outputs.len() == 1;
+        if !(0.0..f64::INFINITY).contains(&weight) || (alone && weight == 0.0) {
+            let least = if alone { "above" } else { "from" };
+            self.error(
+                Code::E0605,
+                at,
+                format!("a loss is weighted by a number {least} 0, not {weight}"),
+                match weight {
+                    0.0 => "nothing would be trained",
+                    _ => "this would be maximized",
+                },
+            );
+            return None;
+        }
         let c = self.of_kind(v, DefKind::Loss, at)?;
         let (env, feeds) = (walk.env, walk.feeds);
         let (name, pair) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "loss")?;
@@ -306,6 +323,7 @@ impl Elab<'_> {
         let values = self.comparing(&pair, |el| {
             el.loss_values(&c, &pair.prediction, &pair.target, at)
         })?;
+        self.bound_target(&c, &pair, env);
         let mut compared = self.train.compared.iter_mut();
         if let Some(c) = compared.find(|c| c.name == name) {
             c.loss_of_samples |= values.ty.rank() > 0;

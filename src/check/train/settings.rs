@@ -159,6 +159,7 @@ impl Elab<'_> {
             callbacks: Vec::new(),
             reports: Vec::new(),
             rates: Vec::new(),
+            bounds: Vec::new(),
             span,
         }
     }

@@ -8,6 +8,7 @@ use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
 use crate::plural;
 use crate::span::Span;
+use crate::spec::Bounds;
 use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 
 use crate::check::data::env::{DataEnv, Feed};
@@ -193,6 +194,11 @@ impl Elab<'_> {
             );
             return None;
         }
+        if !list.is_empty() && list.iter().all(|v| float(v) == Some(0.0)) {
+            let d = Diagnostic::error(Code::E0605, "all class weights are 0: nothing is trained");
+            self.report(d.label(span, "one of them must be above 0"));
+            return None;
+        }
         let table = self.number_list(&list, span)?;
         let index = match index {
             Some(index) => index,
@@ -249,6 +255,15 @@ impl Elab<'_> {
                 format!("this is {} per sample", per_sample_text(&t)),
             );
             return None;
+        }
+        if let Some(column) = name_of(&a.value) {
+            self.train.bounds.push(Bounds {
+                column: column.text.to_string(),
+                low: 0.0,
+                high: f64::INFINITY,
+                weights: true,
+                what: "a sample weight".into(),
+            });
         }
         self.cast(t, Elem::F32, span)
     }

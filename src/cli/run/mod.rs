@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub machine: Machine,
     /// Number of epochs (overrides the file)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
     /// Batch size (overrides the file)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -280,11 +280,12 @@ fn train(
         Some(val) if whole.is_some() && !interrupted => Some(evaluate(&mut session, val)?),
         _ => None,
     };
+    let told = progress.all_told().map_err(Failure::from);
     Ok(Ran {
-        code: if interrupted {
-            exit::INTERRUPTED
-        } else {
-            exit::FINE
+        code: match told {
+            Err(untold) => untold.report(args.common.json),
+            Ok(()) if interrupted => exit::INTERRUPTED,
+            Ok(()) => exit::FINE,
         },
         result: Some(Judged {
             outcome,

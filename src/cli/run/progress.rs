@@ -36,6 +36,8 @@ pub(crate) struct Progress {
     steps: usize,
     /// Where every event is written as well.
     log: RefCell<Option<File>>,
+    /// Why the first line that could not be written was not.
+    untold: RefCell<Option<std::io::Error>>,
 }
 
 struct Bar {
@@ -58,6 +60,7 @@ impl Progress {
             last_epoch: 0,
             steps: 0,
             log: RefCell::new(None),
+            untold: RefCell::new(None),
         }
     }
 
@@ -96,14 +99,26 @@ impl Progress {
             if self.json {
                 console::note(text);
             } else {
-                // where it cannot be shown, the run is worth finishing all the same
-                let _ = console::line(text);
+                self.print(text);
             }
         };
         match &self.bar {
             Some(bar) => bar.line.suspend(print),
             None => print(),
         }
+    }
+
+    /// A line on stdout. Where it cannot be written, a run is worth finishing all the same: it
+    /// is told in the end.
+    fn print(&self, line: &str) {
+        if let Err(error) = console::line(line) {
+            self.untold.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Whether all that was to be said on stdout could be written.
+    pub(crate) fn all_told(&self) -> std::io::Result<()> {
+        self.untold.borrow_mut().take().map_or(Ok(()), Err)
     }
 
     /// An event for programs.
@@ -126,7 +141,7 @@ impl Progress {
             *log = None;
         }
         if self.json {
-            let _ = console::line(&line);
+            self.print(&line);
         }
     }
 

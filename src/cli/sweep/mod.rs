@@ -65,6 +65,10 @@ pub(super) struct Args {
     /// CPU threads per trial
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
+    /// Data-loading threads per trial; does not change results [default: 2 if images are
+    /// augmented, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
     /// Compute device
     #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
     pub device: DeviceName,
@@ -294,6 +298,7 @@ impl Sweep<'_> {
             "--quiet".into(),
             format!("--threads={}", args.threads),
         ];
+        arguments.extend(args.workers.map(|n| format!("--workers={n}")));
         if args.device != DeviceName::Auto {
             arguments.push(format!("--device={}", args.device.name()));
         }
@@ -446,6 +451,9 @@ fn arguments(args: &Args) -> String {
     }
     if args.threads != 1 {
         text += &format!(" --threads {}", args.threads);
+    }
+    if let Some(n) = args.workers {
+        text += &format!(" --workers {n}");
     }
     if args.device != DeviceName::Auto {
         text += &format!(" --device {}", args.device.name());

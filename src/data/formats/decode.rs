@@ -5,6 +5,7 @@
 //! rounded to the nearest f32 (as text is), but must not overflow; what is not
 //! finite is refused. Memory: the column itself and one buffer.
 
+use crate::bytes::reserve_exact;
 use crate::data::error::{self, DataError, ValuePlace};
 use crate::data::table::{ColumnData, ElementType, Storage};
 use std::io::{self, Read};
@@ -285,7 +286,7 @@ impl std::fmt::Display for Number {
 
 fn reserve<T>(count: usize) -> Result<Vec<T>, Fault> {
     let mut v = Vec::new();
-    v.try_reserve_exact(count).map_err(|_| Fault::Memory)?;
+    reserve_exact(&mut v, count).map_err(|_| Fault::Memory)?;
     Ok(v)
 }
 

@@ -10,7 +10,7 @@ use super::npy_header::Header;
 use super::source::{MOST_DEFLATE, Source};
 use crate::data::error::{DataError, nearest};
 use crate::data::table::{Column, ColumnData, ElementType, Table};
-use crate::data::write::replace;
+use crate::data::write::write_to;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
@@ -366,7 +366,7 @@ fn write_array<const N: usize>(
         fortran_order: false,
         shape,
     };
-    replace(path, |out| {
+    write_to(path, |out| {
         out.write_all(&header.to_bytes())?;
         elements.try_for_each(|x| out.write_all(&x))
     })

@@ -2,6 +2,7 @@
 //! `pad_sequences` does, or counted into bags as its `sequences_to_matrix`.
 
 use super::Vocabulary;
+use crate::bytes::reserve_exact;
 use crate::data::error::DataError;
 use crate::data::sparse::Sparse;
 use crate::data::table::ColumnData;
@@ -92,13 +93,13 @@ impl Ids {
         let count = self.len().checked_mul(length).ok_or_else(room)?;
         if self.bound <= 1 << 16 {
             let mut all: Vec<u16> = Vec::new();
-            all.try_reserve_exact(count).map_err(|_| room())?;
+            reserve_exact(&mut all, count).map_err(|_| room())?;
             all.resize(count, 0);
             self.place(&mut all, length, pad, cut, |id| id as u16);
             return Ok(ColumnData::U16(all));
         }
         let mut all: Vec<i32> = Vec::new();
-        all.try_reserve_exact(count).map_err(|_| room())?;
+        reserve_exact(&mut all, count).map_err(|_| room())?;
         all.resize(count, 0);
         self.place(&mut all, length, pad, cut, |id| id as i32);
         Ok(ColumnData::I32(all))

@@ -11,6 +11,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::Vocabulary;
+use crate::bytes::reserve_exact;
 use crate::data::error::{DataError, ValuePlace};
 use crate::data::formats::source::Source;
 
@@ -144,7 +145,7 @@ fn zeros(rows: usize, each: usize) -> Result<Vec<f32>, DataError> {
     let room = || DataError::NoRoom { rows, each };
     let count = rows.checked_mul(each).ok_or_else(room)?;
     let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|_| room())?;
+    reserve_exact(&mut all, count).map_err(|_| room())?;
     all.resize(count, 0.0);
     Ok(all)
 }

@@ -8,6 +8,7 @@
 //! series   columns made of other rows
 //! divide   rows into parts
 //! fill     what stands for missing values
+//! bounds   numbers that a loss does not take
 //! overlap  rows of one part that stand in another
 //! streamed parts that are larger than memory
 //! ```
@@ -29,6 +30,7 @@ use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
 
+mod bounds;
 mod divide;
 mod fill;
 mod images;

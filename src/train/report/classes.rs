@@ -121,6 +121,9 @@ impl Report for CalibrationCurve {
 
 /// Counts, and beside them the shares of each true class.
 fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
+    if p.classes > MOST_DRAWN {
+        return Ok(most_confused(of, p));
+    }
     let counts = p.confusion();
     let title = of.title("Confusion matrix");
     let shares = format!("{}_shares", of.name);
@@ -147,6 +150,37 @@ fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         title,
         ..Shown::default()
     })
+}
+
+/// A matrix of more classes cannot be read.
+const MOST_DRAWN: usize = 100;
+
+/// Of many classes the pairs that are confused most: a matrix would have the square of their
+/// number of cells, nearly all of them 0.
+fn most_confused(of: &Subject, p: &Predictions) -> Shown {
+    const LISTED: usize = 100;
+    const PRINTED: usize = 10;
+    let pairs = p.pairs();
+    let mut wrong: Vec<_> = (pairs.iter()).filter(|((t, p), _)| t != p).collect();
+    wrong.sort_by_key(|(pair, count)| (std::cmp::Reverse(**count), **pair));
+    let rows: Vec<Vec<String>> = (wrong.iter().take(LISTED))
+        .map(|((truth, found), count)| vec![of.class(*truth), of.class(*found), count.to_string()])
+        .collect();
+    let heads = ["true", "predicted", "rows"];
+    let printed = &rows[..rows.len().min(PRINTED)];
+    let classes = count(p.classes, "class");
+    let cells = pairs.iter().map(|((t, p), n)| json!([t, p, n]));
+    Shown {
+        title: of.title("Confusion matrix"),
+        caption: of.caption(&format!(
+            "{classes}: the {} that are confused most often.",
+            count(rows.len(), "pair")
+        )),
+        body: page::table(&heads, &rows, ""),
+        text: terminal::table(&heads, printed, &[0, 1]),
+        numbers: json!({"classes": p.classes, "pairs": cells.collect::<Vec<_>>()}),
+        ..Shown::default()
+    }
 }
 
 /// Counts and, where there is room, shares; rows are true classes, columns predicted ones.
@@ -181,7 +215,7 @@ fn matrix_text(names: &[String], counts: &[Vec<usize>]) -> String {
 
 /// Precision, recall and F1 of each class, and their averages.
 fn classification(of: &Subject, p: &Predictions) -> Shown {
-    let scores = Classification::of(&p.confusion());
+    let scores = Classification::of(p);
     let cells = |name: String, s: &Scores| {
         let shares = [s.precision, s.recall, s.f1].map(|x| format!("{x:.2}"));
         let mut row = vec![name];

@@ -1,6 +1,7 @@
 //! What predicted classes are worth: confusion matrix, precision and recall. Definitions
 //! and numbers are scikit-learn's (`sklearn.metrics`); what divides by zero is 0.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Probabilities of classes, and the true ones.
@@ -84,6 +85,15 @@ impl Predictions {
         rows.map(likeliest).collect()
     }
 
+    /// How often each pair of a true and a predicted class occurs: as many as rows at most.
+    pub fn pairs(&self) -> BTreeMap<(usize, usize), usize> {
+        let mut counts = BTreeMap::new();
+        for pair in self.truth.iter().copied().zip(self.predicted()) {
+            *counts.entry(pair).or_insert(0) += 1;
+        }
+        counts
+    }
+
     /// Rows are true classes, columns predicted ones.
     pub fn confusion(&self) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; self.classes]; self.classes];
@@ -98,12 +108,19 @@ impl Predictions {
 pub const HEAD: &str = " precision    recall  f1-score   support";
 
 impl Classification {
-    pub fn of(confusion: &[Vec<usize>]) -> Classification {
+    pub fn of(p: &Predictions) -> Classification {
         let share = |a: usize, b: usize| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+        let mut hits = vec![0; p.classes];
+        let (mut predicted, mut support) = (hits.clone(), hits.clone());
+        for ((truth, found), count) in p.pairs() {
+            support[truth] += count;
+            predicted[found] += count;
+            if truth == found {
+                hits[truth] += count;
+            }
+        }
         let of_class = |c: usize| {
-            let hits = confusion[c][c];
-            let predicted = confusion.iter().map(|row| row[c]).sum();
-            let support = confusion[c].iter().sum();
+            let (hits, predicted, support) = (hits[c], predicted[c], support[c]);
             let (precision, recall) = (share(hits, predicted), share(hits, support));
             Scores {
                 precision,
@@ -112,9 +129,9 @@ impl Classification {
                 support,
             }
         };
-        let classes: Vec<Scores> = (0..confusion.len()).map(of_class).collect();
+        let classes: Vec<Scores> = (0..p.classes).map(of_class).collect();
         let all: usize = classes.iter().map(|s| s.support).sum();
-        let hits = (0..confusion.len()).map(|c| confusion[c][c]).sum();
+        let hits = hits.iter().sum();
         let average = |weight: &dyn Fn(&Scores) -> f64| {
             let mean = |value: fn(&Scores) -> f64| {
                 let total: f64 = classes.iter().map(weight).sum();

@@ -9,6 +9,7 @@ use crate::data::Batch;
 use crate::ir::{Bindings, Elem, Graph, Role};
 use crate::spec::{Programs, names};
 use crate::train::RunError;
+use crate::train::memory;
 use crate::train::store::Store;
 use compiled::{Compiled, Results, results};
 
@@ -65,9 +66,12 @@ impl<'a> Session<'a> {
         fill: impl FnOnce(&mut Store),
         compile: Box<Compile<'a>>,
     ) -> Result<Session<'a>, RunError> {
-        let mut store = Store::new(programs, rows)?;
+        let store = Store::laid_out(programs, rows)?;
+        let init = compile(programs.init.clone())?;
+        memory::holds(&store, &init.cost())?;
+        let mut store = store.allocated();
         fill(&mut store);
-        let mut init = Compiled::new(compile(programs.init.clone())?, &store, Results::InStore)?;
+        let mut init = Compiled::new(init, &store, Results::InStore)?;
         init.run(&mut store, None)?;
         drop(init);
         store.accumulators_are_fresh();

@@ -56,6 +56,60 @@ struct Metered {
     crlf: Option<bool>,
     /// The end of the file was met.
     ended: bool,
+    quotes: Quotes,
+}
+
+/// Where the bytes so far leave the quotes: a quoted field of several lines that is followed by
+/// text was opened by a quote that was meant as a character.
+#[derive(Clone, Copy, Debug)]
+struct Quotes {
+    at: At,
+    /// The line, from 1, and that on which the last quoted field began.
+    line: u64,
+    opened: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// A field begins here.
+    Start,
+    Bare,
+    Quoted,
+    /// Behind a quote in a quoted field: its end, or the first of two.
+    Closed,
+}
+
+impl Quotes {
+    /// Goes over `bytes`; the line at which text follows a quoted field of several lines.
+    fn pass(&mut self, bytes: &[u8], delimiter: u8) -> Option<u64> {
+        if self.at != At::Quoted && self.at != At::Closed && !bytes.contains(&b'"') {
+            self.line += bytes.iter().filter(|&&b| b == b'\n').count() as u64;
+            if let Some(&last) = bytes.last() {
+                let begins = last == delimiter || matches!(last, b'\n' | b'\r');
+                self.at = if begins { At::Start } else { At::Bare };
+            }
+            return None;
+        }
+        for &b in bytes {
+            let ends = b == delimiter || matches!(b, b'\n' | b'\r');
+            self.at = match (self.at, b) {
+                (At::Start, b'"') => {
+                    self.opened = self.line;
+                    At::Quoted
+                }
+                (At::Quoted, b'"') => At::Closed,
+                (At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
+                _ if ends => At::Start,
+                (At::Closed, b' ') => At::Closed,
+                (At::Closed, _) if self.opened < self.line => return Some(self.line),
+                // a byte order mark begins no field
+                (At::Start, 0xef | 0xbb | 0xbf) if self.line == 1 => At::Start,
+                _ => At::Bare,
+            };
+            self.line += u64::from(b == b'\n');
+        }
+        None
+    }
 }
 
 /// A row went over its budget.
@@ -64,6 +118,14 @@ struct Metered {
 enum TooLong {
     Bytes,
     Fields,
+}
+
+/// Text follows a quoted field that began on another line.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a stray quote")]
+struct StrayQuote {
+    opened: u64,
+    closed: u64,
 }
 
 impl Read for Metered {
@@ -95,7 +157,13 @@ impl Read for Metered {
             None => return Err(io::Error::other(TooLong::Fields)),
         }
         self.read += n as u64;
-        Ok(n)
+        match self.quotes.pass(&to[..n], self.delimiter) {
+            None => Ok(n),
+            Some(closed) => Err(io::Error::other(StrayQuote {
+                opened: self.quotes.opened,
+                closed,
+            })),
+        }
     }
 }
 
@@ -112,6 +180,11 @@ impl CsvRows {
             read: 0,
             crlf: None,
             ended: false,
+            quotes: Quotes {
+                at: At::Start,
+                line: 1,
+                opened: 1,
+            },
         };
         let reader = ReaderBuilder::new()
             .delimiter(delimiter)
@@ -232,7 +305,16 @@ impl CsvRows {
                             "a row that starts here has more than {MAX_FIELDS} delimiters: is a quote left open?"
                         ),
                     }),
-                    None => Err(self.reader.get_ref().source.fault(&e)),
+                    None => match stray(&e) {
+                        Some(StrayQuote { opened, closed }) => Err(DataError::Syntax {
+                            path: self.path().to_owned(),
+                            line: closed,
+                            reason: format!(
+                                "text follows the end of a quoted field that begins on line {opened}: is that quote a character? Then quote the field, and write the quote twice"
+                            ),
+                        }),
+                        None => Err(self.reader.get_ref().source.fault(&e)),
+                    },
                 },
                 other => Err(DataError::BadHeader {
                     path: self.path().to_owned(),
@@ -284,6 +366,10 @@ impl CsvRows {
 }
 
 fn too_long(error: &io::Error) -> Option<TooLong> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+fn stray(error: &io::Error) -> Option<StrayQuote> {
     error.get_ref()?.downcast_ref().copied()
 }
 

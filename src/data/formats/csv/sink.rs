@@ -3,6 +3,7 @@
 use super::ColumnSpec;
 use super::rows::{CsvRows, number};
 use crate::data::error::DataError;
+use crate::data::formats::decode::{Number, to_f32};
 use crate::data::missing;
 use crate::data::table::{Column, ColumnData, ElementType, Storage, TextColumn};
 
@@ -96,6 +97,14 @@ impl Sink {
                 Some(x) => v.push(x),
                 None => return bad("an integer 0..255".into()),
             },
+            (ColumnData::F32(v), _) if value.len() > 7 && value.parse::<i64>().is_ok() => {
+                // as of the formats that hold whole numbers: none becomes its neighbour
+                let whole = value.parse().map_or(Number::Float(f64::NAN), Number::Whole);
+                match to_f32(whole) {
+                    Ok(x) => v.push(x),
+                    Err(expected) => return bad(expected.into()),
+                }
+            }
             (ColumnData::F32(v), _) => match number(value) {
                 Some(x) if x.is_infinite() => return bad("a number in the range of f32".into()),
                 Some(x) => v.push(x),

@@ -3,7 +3,7 @@
 use super::CsvOptions;
 use crate::data::error::DataError;
 use crate::data::table::{ColumnData, Table};
-use crate::data::write::replace;
+use crate::data::write;
 use ::csv::WriterBuilder;
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// Writes a table with a header line. A column of shape `[n]` takes n fields, `name_0` and on.
 pub fn write_csv(path: &Path, table: &Table) -> Result<(), DataError> {
     let delimiter = CsvOptions::detect().delimiter(path);
-    replace(path, |out| write_to(out, delimiter, table))
+    write::write_to(path, |out| write_to(out, delimiter, table))
 }
 
 /// Writes tables of the same columns one under another, below one header line.
@@ -20,7 +20,7 @@ pub fn write_tables(
     mut next: impl FnMut() -> io::Result<Option<Table>>,
 ) -> Result<(), DataError> {
     let delimiter = CsvOptions::detect().delimiter(path);
-    replace(path, |out| {
+    write::write_to(path, |out| {
         let mut header = true;
         while let Some(table) = next()? {
             write_rows(&mut *out, delimiter, &table, header)?;

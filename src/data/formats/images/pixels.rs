@@ -4,6 +4,7 @@
 //! centres at halves. Grey is Pillow's `L`: 0.299 red + 0.587 green + 0.114 blue.
 
 use super::{ImageOptions, Pixels};
+use crate::bytes::reserve_exact;
 use crate::data::augment::{Affine, Size, resample};
 use crate::data::error::DataError;
 use crate::data::formats::folder::{Entry, Folder};
@@ -23,7 +24,7 @@ pub(super) fn all<T: Copy + Default + Send>(
         .checked_mul(count)
         .filter(|n| *n <= isize::MAX as usize / 4);
     let mut found: Vec<T> = Vec::new();
-    let reserved = room.map(|n| found.try_reserve_exact(n).map(|()| n));
+    let reserved = room.map(|n| reserve_exact(&mut found, n).map(|()| n));
     let Some(Ok(room)) = reserved else {
         return Err(DataError::NoRoom { rows: count, each });
     };
