@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::diag::{Code, Diagnostic, Fix, Severity};
+use crate::diag::{Code, Diagnostic, Fix, Severity, same_word};
 use crate::span::SourceMap;
 
 /// How many bytes of source are checked again for the fixes of one report; later fixes are dropped.
@@ -55,6 +55,8 @@ fn repairs(d: &Diagnostic, fix: &Fix, before: &Counts, trial: &Trial, map: &Sour
     if after.get(d) >= before.get(d) {
         return false;
     }
+    // A name in another spelling is the right one, whatever else is wrong beside it.
+    let respelt = same_word(map.text(fix.span), &fix.replacement);
     let name = &map.get(fix.span.source).name;
     let first = map.line_column(fix.span).0;
     let edited = first..=first + fix.replacement.matches('\n').count();
@@ -68,7 +70,7 @@ fn repairs(d: &Diagnostic, fix: &Fix, before: &Counts, trial: &Trial, map: &Sour
     };
     trial.diagnostics.iter().all(|new| {
         let is_new = new.severity == Severity::Error && after.get(new) > before.get(new);
-        !is_new || (new.code > Code::E0030 && !on_edited_lines(new))
+        !is_new || (new.code > Code::E0030 && (respelt || !on_edited_lines(new)))
     })
 }
 

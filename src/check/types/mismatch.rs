@@ -18,6 +18,17 @@ use crate::check::elab::state::{Applied, Comparison};
 use crate::check::elab::value::{ArgVal, DefRef, Meaning, Tensor, Val, lists, literal};
 use crate::check::elab::world::Global;
 
+/// Whether a metric compares with targets that are classes or probabilities.
+fn counts_classes(r: &DefRef) -> bool {
+    let target = lists(&r.def).1.get(1).map(|p| param_type(p.ty.as_ref()));
+    r.def.kind == DefKind::Metric
+        && matches!(
+            target,
+            Some(Ok(ParamType::Tensor(p)))
+                if matches!(p.meaning, MeaningPattern::Prob | MeaningPattern::Class(_))
+        )
+}
+
 impl Elab<'_> {
     /// The report; `None` if it has been made already.
     pub fn describe_mismatch(
@@ -35,6 +46,17 @@ impl Elab<'_> {
         if let Some(c) = self.comparison()
             && c.depth + 1 == self.frames.len()
         {
+            let inputs = lists(&r.def).1;
+            let of_target = inputs.get(1).is_some_and(|y| y.name.text == p.name.text);
+            let (prediction, target) = (&c.prediction.meaning, &c.target.meaning);
+            // It has been said of the prediction.
+            if of_target
+                && counts_classes(r)
+                && *prediction == Meaning::Real
+                && *target == Meaning::Real
+            {
+                return None;
+            }
             return Some(self.describe_comparison(c, m, p, pattern, r));
         }
         let what = &r.def.name.text;
@@ -281,7 +303,10 @@ impl Elab<'_> {
             .label(made, gives)
             .label(c.at, format!("expects {pattern} for `{}`", p.name.text));
             // A metric of classes beside a target that is a quantity.
-            if r.def.kind == DefKind::Metric && c.target.meaning == Meaning::Real {
+            if counts_classes(r)
+                && c.prediction.meaning == Meaning::Real
+                && c.target.meaning == Meaning::Real
+            {
                 let fitting: Vec<String> = mendings("quantity").map(|m| format!("`{m}`")).collect();
                 return d
                     .label(c.name.span, "the target is a quantity")

@@ -279,10 +279,11 @@ impl Printer<'_> {
     /// one pair of several that are alike.
     pub(super) fn parentheses(&self, e: &Expr) -> Vec<Parentheses> {
         let mut layers = self.peeled(e.span).0;
-        layers.dedup();
         if matches!(e.kind, ExprKind::Tuple(_)) {
             layers.pop(); // its own
+            layers.retain(|l| *l == Parentheses::WithComma);
         }
+        layers.dedup();
         layers
     }
 
