@@ -93,10 +93,25 @@ impl Diagnostic {
     }
 }
 
-/// Whether a fix, which was tried, needs no one to look at it: it follows from the rules of the
-/// language, or the name differs from the proposed one by case, underscores or a single slip.
+/// Whether a fix, which was tried, needs no one to look at it: it changes how something is written
+/// (syntax, quotes, the spelling of a name), not what the program computes. A name that is only
+/// similar is a guess, unless it differs by a single slip.
 pub fn is_certain(diagnostic: &Diagnostic, text: &str) -> bool {
-    let Some(fix) = &diagnostic.fix else {
+    let spelling = matches!(
+        diagnostic.code,
+        Code::E0101
+            | Code::E0103
+            | Code::E0104
+            | Code::E0108
+            | Code::E0301
+            | Code::E0313
+            | Code::E0314
+    );
+    let Some(fix) = diagnostic
+        .fix
+        .as_ref()
+        .filter(|_| spelling || diagnostic.code <= Code::E0030)
+    else {
         return false;
     };
     let help = diagnostic.help.as_deref().unwrap_or("");
