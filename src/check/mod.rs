@@ -3,6 +3,7 @@
 //!
 //! Pure: sources come through [`Host`]; nothing here touches a disk, a clock or a device.
 
+mod allow;
 mod builtins;
 mod data;
 mod elab;
@@ -104,6 +105,7 @@ fn check_here(
     if sizes.is_empty() && fine(&diags) {
         probe::probe(files, path, overrides, &probes, &mut diags);
     }
+    allow::apply(&loaded.decls, &mut diags);
     let mut seen = HashSet::new();
     diags.retain(|d| {
         seen.insert((
