@@ -19,7 +19,7 @@ mod unused;
 
 use std::collections::HashSet;
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::span::SourceMap;
 
 use elab::load::load;
@@ -106,6 +106,10 @@ fn check_here(
         probe::probe(files, path, overrides, &probes, &mut diags);
     }
     allow::apply(&loaded.decls, &mut diags);
+    // What a model may have meant is worth a word once it has no mistake.
+    if !fine(&diags) {
+        diags.retain(|d| !(Code::W0650..=Code::W0659).contains(&d.code));
+    }
     let mut seen = HashSet::new();
     diags.retain(|d| {
         seen.insert((

@@ -12,7 +12,7 @@ use crate::syntax::ast::DefKind;
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
-use crate::check::elab::value::{Configured, Home, Tensor, lists};
+use crate::check::elab::value::{Configured, DefRef, Home, Tensor, lists};
 
 /// A rate above this makes any optimizer diverge.
 const HIGHEST_RATE: f64 = 5.0;
@@ -21,14 +21,14 @@ const HIGHEST_RATE: f64 = 5.0;
 pub(super) struct Back<'g>(pub &'g Graph);
 
 impl<'g> Back<'g> {
-    pub fn node(&self, v: Value) -> Option<&'g Node> {
+    pub(super) fn node(&self, v: Value) -> Option<&'g Node> {
         let nodes = &self.0.nodes;
         let node = &nodes[nodes.partition_point(|n| n.first <= v).checked_sub(1)?];
         node.values().any(|r| r == v).then_some(node)
     }
 
     /// What a value was before it was only moved.
-    pub fn behind(&self, v: Value) -> Value {
+    pub(super) fn behind(&self, v: Value) -> Value {
         match self.node(v).map(|n| (&n.prim, n)) {
             Some((
                 Prim::Reshape(_) | Prim::Broadcast { .. } | Prim::Transpose(_) | Prim::StopGradient,
@@ -39,7 +39,7 @@ impl<'g> Back<'g> {
     }
 
     /// The axes of a softmax and its logits.
-    pub fn softmax(&self, p: Value) -> Option<(&'g [usize], Value)> {
+    pub(super) fn softmax(&self, p: Value) -> Option<(&'g [usize], Value)> {
         let div = self
             .node(p)
             .filter(|n| n.prim == Prim::Binary(Binary::Div))?;
@@ -118,6 +118,35 @@ impl<'g> Back<'g> {
         })
     }
 
+    /// A dense layer whose kernel starts at zero and whose output goes through an activation into
+    /// another.
+    fn zero_kernel(&self, init: &Graph) -> Option<&'g Node> {
+        let starts = Back(init);
+        let zero = |v: Value| {
+            let input = self.0.inputs.iter().find(|i| i.value == v);
+            let start = init
+                .outputs
+                .iter()
+                .find(|o| input.is_some_and(|i| o.name == i.name));
+            start.is_some_and(|o| starts.is_zero(o.value))
+        };
+        self.0.nodes.iter().find_map(|n| {
+            let second = self.dense(n.first).filter(|d| d.first == n.first)?;
+            let first = self.dense(self.before_activation(second.args[0]))?;
+            zero(first.args[1]).then_some(first)
+        })
+    }
+
+    /// What a value was before functions of single elements.
+    fn before_activation(&self, v: Value) -> Value {
+        let v = self.behind(v);
+        match self.node(v).map(|n| (&n.prim, n)) {
+            Some((Prim::Unary(_), n)) => self.before_activation(n.args[0]),
+            Some((Prim::Select, n)) => self.before_activation(n.args[2]),
+            _ => v,
+        }
+    }
+
     fn place(&self, node: &Node) -> Option<Span> {
         self.0.origins[node.origin.0 as usize].span
     }
@@ -163,6 +192,12 @@ impl Elab<'_> {
                 .help("give the first an activation such as `relu`, or remove it");
             found.push(d);
         }
+        if let Some(at) = back.zero_kernel(&self.init).and_then(|n| back.place(n)) {
+            let d = Diagnostic::warning(Code::W0659, "a hidden layer starts at zero")
+                .label(at, "all its units have the same gradient and stay the same")
+                .help("use a random initializer for its kernel, such as the default");
+            found.push(d);
+        }
         for d in found {
             self.report(d);
         }
@@ -176,7 +211,7 @@ impl Elab<'_> {
             && Back(&self.step)
                 .softmax(p.value)
                 .is_some_and(|(axes, _)| axes == [last]);
-        let quantities = |d: &crate::check::elab::value::DefRef| {
+        let quantities = |d: &DefRef| {
             let first = lists(&d.def).1.first().and_then(|p| p.ty.as_ref());
             let real = first.map(tensor_pattern);
             let real = matches!(real, Some(Ok(p)) if matches!(p.meaning, MeaningPattern::Real));

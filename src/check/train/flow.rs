@@ -11,9 +11,9 @@ use crate::span::Span;
 use crate::syntax::ast::{DefKind, DimExpr};
 
 use crate::check::elab::Elab;
-use crate::check::elab::pattern::tensor_pattern;
+use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
-use crate::check::elab::value::{ArgVal, Configured, Home, Meaning, Tensor, Val, lists};
+use crate::check::elab::value::{ArgVal, Configured, DefRef, Home, Meaning, Tensor, Val, lists};
 
 use super::advice::Back;
 
@@ -113,11 +113,7 @@ impl Elab<'_> {
                 .last()
                 .and_then(Dim::as_const)
                 .is_some_and(|n| n > 1);
-        if !many
-            || p.meaning != Meaning::Prob
-            || p.home != Home::Step
-            || !self.is_categorical(c, y, last)
-        {
+        if !many || p.meaning != Meaning::Prob || p.home != Home::Step || !is_categorical(c, p, y) {
             return true;
         }
         let (message, help) = match self.kind_of_probabilities(p) {
@@ -145,19 +141,6 @@ impl Elab<'_> {
         }
         self.report(d);
         false
-    }
-
-    /// Whether a loss of the library compares classes of which one is right.
-    fn is_categorical(&mut self, c: &Configured, y: &Tensor, last: usize) -> bool {
-        let library = c
-            .defs
-            .iter()
-            .all(|d| d.library && d.def.kind == DefKind::Loss);
-        match y.meaning {
-            Meaning::Class(_) => library && y.ty.rank() == last,
-            Meaning::Prob => library && c.defs.iter().all(|d| over_last_axis(&d.def)),
-            Meaning::Real | Meaning::Token(_) => false,
-        }
     }
 
     /// Where the last layer is given an activation of this name.
@@ -191,15 +174,23 @@ enum Probabilities {
     Unknown,
 }
 
-/// Whether a definition names the last axis of what is predicted and of the target.
-fn over_last_axis(def: &crate::syntax::ast::Def) -> bool {
-    let named = |ty| match tensor_pattern(ty) {
-        Ok(p) => p
-            .dims
-            .last()
-            .is_some_and(|d| !matches!(d, DimExpr::Rest(_))),
-        Err(_) => false,
+/// Whether a loss of the library compares classes of which one is right: it takes probabilities
+/// along a last axis that it names.
+fn is_categorical(c: &Configured, p: &Tensor, y: &Tensor) -> bool {
+    let named = |d: &DefRef| {
+        let first = lists(&d.def).1.first().and_then(|p| p.ty.as_ref());
+        let Some(Ok(pattern)) = first.map(tensor_pattern) else {
+            return false;
+        };
+        let last = pattern.dims.last();
+        matches!(pattern.meaning, MeaningPattern::Prob)
+            && last.is_some_and(|d| !matches!(d, DimExpr::Rest(_)))
     };
-    let mut types = lists(def).1.iter().map(|p| p.ty.as_ref());
-    types.all(|ty| ty.is_some_and(named))
+    let library = |d: &DefRef| d.library && d.def.kind == DefKind::Loss;
+    let fits = match y.meaning {
+        Meaning::Class(_) => y.ty.rank() + 1 == p.ty.rank(),
+        Meaning::Prob => y.ty.shape == p.ty.shape,
+        Meaning::Real | Meaning::Token(_) => false,
+    };
+    fits && c.defs.iter().all(|d| library(d) && named(d))
 }

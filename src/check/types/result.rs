@@ -54,7 +54,11 @@ impl Elab<'_> {
         pattern: &Pattern,
         wanted: &Shape,
     ) -> Diagnostic {
-        let found = &t.ty.shape[1..];
+        let mut found = &t.ty.shape[1..];
+        // A head of one unit may be declared a scalar.
+        if wanted.is_empty() && found == [Dim::ONE] {
+            found = &[];
+        }
         if found.len() != wanted.len() {
             return self.rank_repair(d, t, wanted);
         }
