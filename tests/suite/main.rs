@@ -19,6 +19,7 @@ mod editors;
 mod explain;
 mod fetch;
 mod fixtures;
+mod flow;
 mod format;
 mod formats;
 mod frozen;

@@ -90,7 +90,8 @@ fn needed(g: &Graph, of: Value) -> Vec<bool> {
     needed
 }
 
-/// The last operation on the way from `wrt` to `of` that has no gradient.
+/// The operation on the way from `wrt` to `of` that has no gradient: the last one that takes
+/// numbers.
 pub fn blocked(g: &Graph, of: Value, wrt: &[Value]) -> Option<usize> {
     let needed = needed(g, of);
     let mut depends = vec![false; g.value_count()];
@@ -100,9 +101,19 @@ pub fn blocked(g: &Graph, of: Value, wrt: &[Value]) -> Option<usize> {
             node.values().for_each(|v| depends[v.0 as usize] = true);
         }
     }
-    let stops = |node: &Node| {
-        node.values().any(|v| needed[v.0 as usize])
-            && (0..node.args.len()).any(|i| depends[node.args[i].0 as usize] && !flows(g, node, i))
+    let stopped = |node: &Node| {
+        let stops = |i: &usize| depends[node.args[*i].0 as usize] && !flows(g, node, *i);
+        (0..node.args.len()).find(stops).map(|i| node.args[i])
     };
-    g.nodes.iter().rposition(stops)
+    let last = |node: &Node| node.values().any(|v| needed[v.0 as usize]) && stopped(node).is_some();
+    let defs = g.definitions();
+    let mut found = g.nodes.iter().rposition(last)?;
+    // Before a cast from integers or booleans there is what made them.
+    while let Some(arg) = stopped(&g.nodes[found])
+        && !g.ty(arg).elem.is_float()
+        && let Some(made) = defs[arg.0 as usize]
+    {
+        found = made;
+    }
+    Some(found)
 }
