@@ -68,6 +68,9 @@ impl Elab<'_> {
             );
             return;
         }
+        if !self.check_reached(total, &trained, setting.span) {
+            return;
+        }
         let Some(places) = self.assigned(&chosen, &trained, setting) else {
             return;
         };
@@ -271,6 +274,7 @@ impl Elab<'_> {
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {
+                    self.advise_rate(float(&v)?, c.span);
                     let full = names::rate_of_optimizer(class);
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());
