@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Graph, Type, Value};
@@ -61,8 +61,8 @@ pub struct Elab<'w> {
     pub penalties: Vec<Tensor>,
     /// Parameters and states that have an initial value.
     pub initialized: FxHashSet<Arc<str>>,
-    /// Initializers and the types they were run for.
-    pub initialized_types: FxHashSet<(DefId, Type)>,
+    /// Initializers and the types they were run for, with the definitions that this used.
+    pub initialized_types: FxHashMap<(DefId, Type), usize>,
     pub layers: Vec<LayerUse>,
     /// The layers that models applied, in order.
     pub applied: Vec<Applied>,
@@ -74,6 +74,8 @@ pub struct Elab<'w> {
     operands: Option<(Span, Span)>,
     /// What a `train` block compares at the moment: see [`Elab::comparing`].
     comparison: Option<Comparison>,
+    /// Branches that were not taken, whose names have been resolved.
+    pub untaken: FxHashSet<Span>,
     names: GivenNames,
     limits: Limits,
     pub data: DataState,
@@ -98,13 +100,14 @@ impl<'w> Elab<'w> {
             states: IndexMap::new(),
             penalties: Vec::new(),
             initialized: FxHashSet::default(),
-            initialized_types: FxHashSet::default(),
+            initialized_types: FxHashMap::default(),
             layers: Vec::new(),
             applied: Vec::new(),
             failed_defs: Rc::default(),
             asked_training: false,
             operands: None,
             comparison: None,
+            untaken: FxHashSet::default(),
             names: GivenNames::default(),
             limits: Limits::default(),
             data: DataState::default(),

@@ -73,7 +73,7 @@ impl Elab<'_> {
             self.report_call(d);
             return None;
         }
-        if self.unresolved(std::slice::from_ref(a)) {
+        if self.unresolved_of_call(a) {
             return None;
         }
         // What may be left out by default may be left out by name.
