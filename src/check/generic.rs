@@ -8,9 +8,7 @@ use crate::syntax::ast::{DefKind, ExprKind, Param};
 
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
-use crate::check::elab::pattern::{
-    MeaningPattern, ParamType, param_type, pattern_text, tensor_pattern,
-};
+use crate::check::elab::pattern::{ParamType, param_type};
 use crate::check::elab::scope::VarRole;
 use crate::check::elab::value::{DefRef, Home, Kind, Meaning, Tensor, Val, lists};
 use crate::check::eval::argument::article;
@@ -56,7 +54,18 @@ impl Elab<'_> {
             }
         }
         match self.block(&def.body) {
-            Some(v) => self.generic_result(r, v),
+            Some(v) => {
+                let usable = self.returns_numbers(r, &v);
+                if let Some(ty) = &def.result {
+                    // A parameter of an unknown type has no sizes.
+                    if self.diags.len() == before {
+                        self.known_in_result(ty);
+                    }
+                    if usable {
+                        self.declared_result(v, ty, r);
+                    }
+                }
+            }
             None => {
                 self.no_value(&def.name, &def.body);
             }
@@ -171,38 +180,6 @@ impl Elab<'_> {
                 ]
             }
             DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => Vec::new(),
-        }
-    }
-
-    fn generic_result(&mut self, r: &DefRef, v: Val) {
-        let Some(ty) = &r.def.result else { return };
-        let mut pattern = match tensor_pattern(ty) {
-            Ok(pattern) => pattern,
-            Err(word) => {
-                let word = word.clone();
-                self.unknown_type(&word);
-                return;
-            }
-        };
-        let Val::Tensor(t) = &v else { return };
-        let written = pattern_text(&pattern);
-        pattern.meaning = MeaningPattern::Any;
-        let run = self.frame().rest.clone();
-        let mut fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
-        if !fits {
-            self.frame().rest = None;
-            fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
-            self.frame().rest = run;
-        }
-        if !fits {
-            let at = r.def.body.value.as_ref().map_or(ty.span, |e| e.span);
-            let d = Diagnostic::error(
-                Code::E0213,
-                format!("`{}` returns {t}, but declares {written}", r.def.name.text),
-            )
-            .label(at, format!("this is {t}"))
-            .label(ty.span, "declared here");
-            self.report(d);
         }
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn check_train(
 ) -> (TrainedRun, Option<Compiled>) {
     let mut e = context.elab(true, "train");
     let env = e.data_block(d, data_span);
+    e.train.incomplete = e.diags.iter().any(|d| d.severity == Severity::Error);
     let spec = e.train_spec(t, span);
     let mut block = Block {
         context,

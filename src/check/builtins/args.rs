@@ -148,6 +148,15 @@ impl Elab<'_> {
         }
     }
 
+    /// A number that a generic check does not know: `n` of `n: int`.
+    pub fn is_open(&self, v: &Val) -> bool {
+        match v {
+            Val::Error | Val::Unknown(_) => true,
+            Val::Int(d) => self.mode.generic && d.as_const().is_none(),
+            _ => false,
+        }
+    }
+
     /// A list of small whole numbers; one number stands for all of `n`.
     pub fn counts_at(&mut self, a: &Args, param: &str, n: usize) -> Option<Vec<usize>> {
         let number = |v: &Val| match v {
@@ -156,16 +165,14 @@ impl Elab<'_> {
         };
         match self.arg(a, param).map(|x| x.val.clone()) {
             None => Some(vec![1; n]),
-            Some(Val::Error | Val::Unknown(_)) => None,
+            Some(v) if self.is_open(&v) => None,
             Some(v @ Val::Int(_)) if number(&v).is_some() => {
                 Some(vec![number(&v).expect("just seen"); n])
             }
             Some(Val::List(l)) if l.len() == n && l.iter().all(|v| number(v).is_some()) => {
                 l.iter().map(number).collect()
             }
-            Some(Val::List(l)) if l.iter().any(|v| matches!(v, Val::Error | Val::Unknown(_))) => {
-                None
-            }
+            Some(Val::List(l)) if l.iter().any(|v| self.is_open(v)) => None,
             Some(other) => {
                 self.wrong(
                     a,

@@ -212,8 +212,9 @@ pub(super) const TABLE: &[Builtin] = &[
             Some(Val::Int(Dim::Const(n))) if (0..=4096).contains(&n) => {
                 Val::list((0..n).map(|i| Val::Int(Dim::Const(i))))
             }
-            Some(Val::Error | Val::Unknown(_)) | None => Val::Error,
+            Some(v) if el.is_open(&v) => Val::Error,
             Some(v) => el.wrong(a, "n", "a number from 0 to 4096", &v),
+            None => Val::Error,
         },
     ),
     builtin("rank", &["x"], "number of axes", |el, a| {

@@ -319,8 +319,9 @@ impl Elab<'_> {
         };
         let n = match self.at(a, "n") {
             Some(Val::Int(Dim::Const(n))) if (1..=4096).contains(&n) => n,
-            Some(Val::Error | Val::Unknown(_)) | None => return Val::Error,
+            Some(v) if self.is_open(&v) => return Val::Error,
             Some(other) => return self.wrong(a, "n", "a number from 1 to 4096", &other),
+            None => return Val::Error,
         };
         let size = t.ty.shape[axis].clone();
         let Some(part) = size.div_exact(&Dim::Const(n)) else {

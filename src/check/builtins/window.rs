@@ -117,6 +117,9 @@ impl Elab<'_> {
             Val::Int(_) => vec![v.clone(); strides.len()],
             _ => Vec::new(),
         };
+        if items.iter().any(|v| self.is_open(v)) {
+            return None;
+        }
         let fits = |(v, &stride): (&Val, &usize)| match v {
             Val::Int(Dim::Const(c)) if (0..stride as i64).contains(c) => Some(*c),
             _ => None,

@@ -91,13 +91,14 @@ impl Elab<'_> {
         let Some(selector) = self.selector(selector, name) else {
             return;
         };
-        if let (Selector::Indices(a, b), [n]) = (&selector, sizes.as_slice())
-            && b + 1 - a != *n
+        let held: usize = sizes.iter().product();
+        if let Selector::Indices(a, b) = &selector
+            && b + 1 - a != held
         {
             let d = Diagnostic::error(
                 Code::E0509,
                 format!(
-                    "{a} .. {b} selects {}, but the column holds {n}",
+                    "{a} .. {b} selects {}, but the column holds {held}",
                     plural::count(b + 1 - a, "field")
                 ),
             )
@@ -105,7 +106,7 @@ impl Elab<'_> {
                 selector_span.unwrap_or(span),
                 format!("these are {}", b + 1 - a),
             )
-            .label(ty.span, format!("this holds {n}"));
+            .label(ty.span, format!("this holds {held}"));
             self.report(d);
             return;
         }

@@ -93,7 +93,6 @@ impl Elab<'_> {
             .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), f.name.span);
         let t = self.feed_value(f, env);
         self.frames.pop();
-        let t = t?;
         let pattern = match tensor_pattern(&f.ty) {
             Ok(p) => p,
             Err(word) => {
@@ -102,13 +101,11 @@ impl Elab<'_> {
                 return None;
             }
         };
-        self.per_sample(
-            &pattern,
-            t,
-            f.ty.span,
-            f.value.as_ref().map_or(f.span, |v| v.span),
-            &f.name.text,
-        )
+        let at = f.value.as_ref().map_or(f.span, |v| v.span);
+        let fitted = t.and_then(|t| self.per_sample(&pattern, t, f.ty.span, at, &f.name.text));
+        // After a mistake the walk goes on with what was declared.
+        self.train.incomplete |= fitted.is_none();
+        fitted.or_else(|| self.sample_input(&pattern, &f.name.text))
     }
 
     pub fn feed_value(&mut self, f: &Feed, env: &DataEnv) -> Option<Tensor> {
@@ -133,12 +130,11 @@ impl Elab<'_> {
                 self.name(&f.name)
             }
             Some(e) => {
-                let names = names_of_values(e);
-                if names.iter().any(|n| env.broken.contains(&n.text)) {
-                    return None;
-                }
-                for n in names {
-                    if env.has_column(&n.text) {
+                for n in names_of_values(e) {
+                    if env.broken.contains(&n.text) {
+                        self.frame()
+                            .bind(&n.text, Val::Error, n.span, VarRole::Given);
+                    } else if env.has_column(&n.text) {
                         self.bind_column(n, env);
                     } else if matches!(env.fits.get(&n.text), Some(Fit::Size(_))) {
                         // found by its name
@@ -153,7 +149,8 @@ impl Elab<'_> {
                         // A column is what was meant, more likely than anything of the library.
                         if did_you_mean(&n.text, env.column_names()).is_some() {
                             self.unknown_column(n, env);
-                            return None;
+                            self.frame()
+                                .bind(&n.text, Val::Error, n.span, VarRole::Given);
                         }
                     }
                 }

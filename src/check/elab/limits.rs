@@ -34,15 +34,7 @@ impl Elab<'_> {
         if self.limits.endless || self.world.exhausted.get() {
             return false;
         }
-        self.limits.calls += 1;
-        if self.limits.calls > MAX_CALLS {
-            self.world.exhausted.set(true);
-            let d = Diagnostic::error(Code::E0116, "the program is too large")
-                .label(span, "the limit is reached here")
-                .note(format!(
-                    "each use of a definition is expanded; the limit is {MAX_CALLS} uses"
-                ));
-            self.report(d);
+        if !self.count_uses(1, span) {
             return false;
         }
         if self.limits.depth == MAX_DEPTH {
@@ -56,6 +48,43 @@ impl Elab<'_> {
 
     pub fn leave(&mut self) {
         self.limits.depth -= 1;
+    }
+
+    /// The number of definitions applied so far.
+    pub fn uses(&self) -> usize {
+        self.limits.calls
+    }
+
+    /// Counts uses of definitions, also of those that are left out because they would say nothing
+    /// new; whether the program is not too large.
+    pub fn count_uses(&mut self, uses: usize, span: Span) -> bool {
+        self.limits.calls += uses;
+        if self.limits.calls <= MAX_CALLS {
+            return true;
+        }
+        self.world.exhausted.set(true);
+        let d = Diagnostic::error(Code::E0116, "the program is too large")
+            .label(self.user_span(span), "the limit is reached here")
+            .note(format!(
+                "each use of a definition is expanded; the limit is {MAX_CALLS} uses"
+            ));
+        if self.seen.insert((d.code, d.span().unwrap_or_default())) {
+            self.diags.push(d);
+        }
+        false
+    }
+
+    /// Whether definitions call each other without end, of which sizes that grow from call to call
+    /// and overflow are the first sign. Reports the cycle.
+    pub fn grows_endlessly(&mut self, span: Span) -> bool {
+        let calls: Vec<Span> = self.frames.iter().filter_map(|f| f.call).collect();
+        let often = |at: &Span| calls.iter().filter(|c| *c == at).count() > MAX_DEPTH / 8;
+        if self.limits.endless || !calls.iter().any(often) {
+            return self.limits.endless;
+        }
+        self.limits.endless = true;
+        self.report_cycle(span);
+        true
     }
 
     /// The calls that lead back to `span`, from the first in the text.

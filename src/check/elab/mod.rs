@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Graph, Type, Value};
@@ -62,8 +62,8 @@ pub struct Elab<'w> {
     pub penalties: Vec<Tensor>,
     /// Parameters and states that have an initial value.
     pub initialized: FxHashSet<Arc<str>>,
-    /// Initializers and the types they were run for.
-    pub initialized_types: FxHashSet<(DefId, Type)>,
+    /// Initializers and the types they were run for, with the definitions that this used.
+    pub initialized_types: FxHashMap<(DefId, Type), usize>,
     pub layers: Vec<LayerUse>,
     /// The layers that models applied, in order.
     pub applied: Vec<Applied>,
@@ -77,6 +77,8 @@ pub struct Elab<'w> {
     comparison: Option<Comparison>,
     /// The kind of definition that a name is to be: see [`Elab::seeking`].
     sought: Option<DefKind>,
+    /// Branches that were not taken, whose names have been resolved.
+    pub untaken: FxHashSet<Span>,
     names: GivenNames,
     limits: Limits,
     pub data: DataState,
@@ -101,7 +103,7 @@ impl<'w> Elab<'w> {
             states: IndexMap::new(),
             penalties: Vec::new(),
             initialized: FxHashSet::default(),
-            initialized_types: FxHashSet::default(),
+            initialized_types: FxHashMap::default(),
             layers: Vec::new(),
             applied: Vec::new(),
             failed_defs: Rc::default(),
@@ -109,6 +111,7 @@ impl<'w> Elab<'w> {
             operands: None,
             comparison: None,
             sought: None,
+            untaken: FxHashSet::default(),
             names: GivenNames::default(),
             limits: Limits::default(),
             data: DataState::default(),

@@ -23,6 +23,9 @@ impl Elab<'_> {
 
     /// Reports once a code and place. The first label moves out of the library.
     pub fn report(&mut self, mut d: Diagnostic) -> Val {
+        if d.code == Code::E0211 && self.grows_endlessly(d.span().unwrap_or_default()) {
+            return Val::Error;
+        }
         if let Some(written) = d.span() {
             let at = self.user_span(written);
             // Places inside the library say nothing to its user.

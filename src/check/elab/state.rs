@@ -201,6 +201,8 @@ pub struct DataState {
 /// What a `train` block makes of its models.
 #[derive(Default)]
 pub struct TrainState {
+    /// A mistake hides what the block computes or reports: what depends on it is not judged.
+    pub incomplete: bool,
     /// The outputs of the trained model with what they are compared with.
     pub compared: Vec<Compared>,
     /// Layers that the block leaves as they are.

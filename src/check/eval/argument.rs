@@ -84,7 +84,7 @@ impl Elab<'_> {
             ParamType::Def(word) => DefKind::ALL.into_iter().find(|k| k.keyword() == *word),
             _ => None,
         };
-        if self.seeking(sought, |el| el.unresolved(std::slice::from_ref(a))) {
+        if self.seeking(sought, |el| el.unresolved_of_call(a)) {
             return None;
         }
         // What may be left out by default may be left out by name.

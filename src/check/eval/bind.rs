@@ -38,13 +38,23 @@ impl Elab<'_> {
                             .label(span, format!("missing `{}`", p.name.text))
                             .note(signature_note(&r.def));
                     self.report_call(d);
-                    return false;
+                    ok = false;
+                    continue;
                 }
                 (several, _) if p.variadic => {
                     let items: Vec<Option<Val>> =
                         several.iter().map(|a| self.check_arg(p, a, r)).collect();
                     let items: Option<Vec<Val>> = items.into_iter().collect();
                     items.map(Val::list)
+                }
+                // Of what shape a number is to be, only the other arguments tell.
+                ([a, ..], _) if !ok && matches!(a.val, Val::Int(_) | Val::Float(_)) => {
+                    let known = self.diags.len();
+                    let v = self.check_arg(p, a, r);
+                    let taken = matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(_)));
+                    self.diags
+                        .truncate(if taken { known } else { self.diags.len() });
+                    v
                 }
                 ([a, ..], _) => self.check_arg(p, a, r),
             };
@@ -101,7 +111,9 @@ impl Elab<'_> {
                     None if self.is_option_of(&name.text, r) => continue,
                     // Every layer takes it.
                     None if r.def.kind == DefKind::Layer && &*name.text == "trainable" => {
-                        if !matches!(a.val, Val::Bool(_) | Val::Unknown(_) | Val::Error) {
+                        if self.unresolved_of_call(a) {
+                            given.complete = false;
+                        } else if !matches!(a.val, Val::Bool(_) | Val::Unknown(_) | Val::Error) {
                             let d =
                                 Diagnostic::error(Code::E0301, "`trainable` must be true or false")
                                     .label(a.span, format!("this is {}", a.val.describe()));

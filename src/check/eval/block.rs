@@ -5,12 +5,45 @@ use std::sync::Arc;
 use crate::diag::{Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::ast::{self, Block, Expr, ExprKind, Stmt, StmtKind};
+use crate::syntax::visit::free_names;
 
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::Val;
+use crate::check::elab::value::{Configured, Val, lists};
+
+/// The requirements at the head of a body that speak of its configuration alone: they are decided
+/// without its inputs.
+pub(crate) fn requirements(def: &ast::Def) -> &[Stmt] {
+    let config = lists(def).0;
+    let decided = |s: &Stmt| {
+        let StmtKind::Require { cond, .. } = &s.kind else {
+            return false;
+        };
+        free_names(cond)
+            .iter()
+            .all(|n| config.iter().any(|p| p.name.text == n.text))
+    };
+    let n = def.body.stmts.iter().take_while(|s| decided(s)).count();
+    &def.body.stmts[..n]
+}
 
 impl Elab<'_> {
+    /// What can be said of a layer whose input failed: whether its configuration is a right one.
+    pub(super) fn require_alone(&mut self, c: &Configured, span: Span) {
+        let r = c.defs[0].clone();
+        let known = r.def.kind == ast::DefKind::Layer && !self.failed_defs.contains(&r.id());
+        if !known || c.defs.len() > 1 || !self.enter(span) {
+            return;
+        }
+        let path = self.top().path.clone();
+        self.push_frame(&r, path, span);
+        if self.bind_config(c, &r) {
+            requirements(&r.def).iter().all(|s| self.stmt(s));
+        }
+        self.frames.pop();
+        self.leave();
+    }
+
     /// Runs the statements; the value of the last expression, if the block ends with one.
     pub fn block(&mut self, b: &Block) -> Option<Val> {
         self.block_from(b, 0)

@@ -9,14 +9,10 @@ use crate::syntax::ast::{self, Def, DefKind, Param};
 
 use crate::check::elab::Elab;
 use crate::check::elab::builtin::Args;
-use crate::check::elab::pattern::{
-    MeaningPattern, NONE, ParamType, param_type, pattern_text, tensor_pattern,
-};
+use crate::check::elab::pattern::{MeaningPattern, NONE, ParamType, param_type};
 use crate::check::elab::scope::{Declares, Frame, VarRole};
 use crate::check::elab::state::{Applied, LayerUse};
-use crate::check::elab::value::{
-    ArgVal, Bound, Configured, DefRef, Instance, Meaning, Tensor, Val, lists,
-};
+use crate::check::elab::value::{ArgVal, Bound, Configured, DefRef, Instance, Meaning, Val, lists};
 
 use super::inner::configures_anew;
 
@@ -49,6 +45,46 @@ fn works_on(kind: DefKind) -> Option<&'static str> {
         | DefKind::Optimizer
         | DefKind::Initializer => None,
     }
+}
+
+/// Whether a call gives a definition its configuration; else it is applied to what is given.
+pub(super) fn configures(c: &Configured, args: &[ArgVal]) -> bool {
+    let def = &c.defs[0].def;
+    let (config, inputs) = lists(def);
+    match def.kind {
+        DefKind::Optimizer
+        | DefKind::Schedule
+        | DefKind::Regularizer
+        | DefKind::Constraint
+        | DefKind::Initializer => return true,
+        DefKind::Fn if config.is_empty() => return false,
+        DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {}
+    }
+    let mut given = args.iter().filter(|a| a.name.is_none());
+    if inputs.is_empty() {
+        return true;
+    }
+    // What a loss compares comes by place, its configuration mostly by name.
+    let compares = matches!(def.kind, DefKind::Loss | DefKind::Metric);
+    if compares && given.clone().any(|a| a.val.is_error()) {
+        return false;
+    }
+    if inputs.last().is_some_and(|p| p.variadic)
+        && given.clone().any(|a| tensors_of(&a.val).is_some())
+    {
+        return false;
+    }
+    if config.is_empty() {
+        // What failed may have been an input; a number or a tuple is one that is not a tensor.
+        let takes_any = |p: &Param| !matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(_)));
+        let mut slots = inputs.iter().map(takes_any).chain(std::iter::repeat(false));
+        return !given
+            .any(|a| slots.next() == Some(true) || matches!(a.val, Val::Tensor(_) | Val::Error));
+    }
+    // `add(y)`: the first list may take tensors too.
+    let keeps = |p: &Param| matches!(param_type(p.ty.as_ref()), Ok(ParamType::Tensor(_)));
+    let mut slots = config.iter().map(|p| c.args.is_empty() && keeps(p));
+    given.all(|a| slots.next() == Some(true) || !matches!(a.val, Val::Tensor(_)))
 }
 
 /// Whether one name is made of the first letters of the other's words: `lr` of `learning_rate`.
@@ -103,7 +139,6 @@ impl Elab<'_> {
     ) -> Val {
         let c = &with_options(c, &args);
         let def = c.defs[0].def.clone();
-        let (config, inputs) = lists(&def);
         if let Some(given) = works_on(def.kind)
             && let [
                 ArgVal {
@@ -115,37 +150,19 @@ impl Elab<'_> {
         {
             return self.run_with(c, &[(given, Val::Tensor(t.clone()))], span);
         }
-        let configures = match def.kind {
-            DefKind::Optimizer | DefKind::Schedule | DefKind::Regularizer | DefKind::Constraint => {
-                true
-            }
-            // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
-            DefKind::Initializer => {
-                if let [
-                    ArgVal {
-                        val: Val::List(_),
-                        name: None,
-                        ..
-                    },
-                ] = args.as_slice()
-                {
-                    return self.initial_of(c, &args[0], span);
-                }
-                true
-            }
-            DefKind::Fn if config.is_empty() => false,
-            DefKind::Layer | DefKind::Fn | DefKind::Loss | DefKind::Metric => {
-                let given = |wanted: fn(&Val) -> bool| {
-                    args.iter().any(|a| a.name.is_none() && wanted(&a.val))
-                };
-                // What failed may have been either; a configuration is checked at least.
-                let tensor = given(|v| matches!(v, Val::Tensor(_)))
-                    || (inputs.last().is_some_and(|p| p.variadic)
-                        && given(|v| tensors_of(v).is_some()))
-                    || (config.is_empty() && given(Val::is_error));
-                !tensor || inputs.is_empty()
-            }
-        };
+        // `zeros([B, n])` draws; `random_uniform(-1, 1)` configures.
+        if def.kind == DefKind::Initializer
+            && let [
+                ArgVal {
+                    val: Val::List(_),
+                    name: None,
+                    ..
+                },
+            ] = args.as_slice()
+        {
+            return self.initial_of(c, &args[0], span);
+        }
+        let configures = configures(c, &args);
         let configured = |args| Rc::new(Configured::new(c.defs.clone(), args, span));
         match (def.kind, configures) {
             (DefKind::Layer, true) => {
@@ -247,6 +264,7 @@ impl Elab<'_> {
     /// Runs a definition on its inputs; with several of the name, the first whose types fit.
     pub fn apply(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span, path: Arc<str>) -> Val {
         if self.unresolved(&args) {
+            self.require_alone(c, span);
             return Val::Error;
         }
         let chosen = if c.defs.len() == 1 {
@@ -281,7 +299,7 @@ impl Elab<'_> {
             && self.adopt_layers(&chosen)
             && self.bind_inputs(&chosen, args, span)
         {
-            self.run_body(&chosen, span)
+            self.run_body(&chosen)
         } else {
             Val::Error
         };
@@ -303,6 +321,14 @@ impl Elab<'_> {
             }
         }
         any
+    }
+
+    /// The same for one argument, in the frame of what is called: the name is the caller's.
+    pub(super) fn unresolved_of_call(&mut self, a: &ArgVal) -> bool {
+        let frame = self.frames.pop();
+        let failed = self.unresolved(std::slice::from_ref(a));
+        self.frames.extend(frame);
+        failed
     }
 
     /// Among overloads, the first whose inputs fit, without reports; else the first.
@@ -431,57 +457,15 @@ impl Elab<'_> {
     }
 
     /// Evaluates the body in the frame on top and checks the declared result.
-    fn run_body(&mut self, r: &DefRef, span: Span) -> Val {
+    fn run_body(&mut self, r: &DefRef) -> Val {
         let value = self.block(&r.def.body);
         let Some(value) = value else {
             return self.no_value(&r.def.name, &r.def.body);
         };
-        let _ = span;
         match &r.def.result {
-            Some(ty) => self.check_result(value, ty, r),
+            Some(ty) => self.declared_result(value, ty, r),
             None => value,
         }
-    }
-
-    fn check_result(&mut self, value: Val, ty: &ast::TypeExpr, r: &DefRef) -> Val {
-        let Val::Tensor(t) = &value else { return value };
-        let Ok(mut pattern) = tensor_pattern(ty) else {
-            return value;
-        };
-        let written = pattern_text(&pattern);
-        let declared = pattern.meaning.clone();
-        pattern.meaning = MeaningPattern::Any;
-        // In a result, `..` may be another run than the inputs'.
-        let run = self.frame().rest.clone();
-        let fits = match self.unify(&pattern, t.clone(), ty.span) {
-            Ok(_) => true,
-            Err(_) => {
-                self.frame().rest = None;
-                let fits = self.unify(&pattern, t.clone(), ty.span).is_ok();
-                self.frame().rest = run;
-                fits
-            }
-        };
-        if !fits {
-            let d = Diagnostic::error(
-                Code::E0213,
-                format!("`{}` returns {t}, but declares {written}", r.def.name.text),
-            )
-            .label(
-                r.def.body.value.as_ref().map_or(ty.span, |v| v.span),
-                format!("this is {t}"),
-            )
-            .label(ty.span, "declared here");
-            return self.report(d);
-        }
-        let meaning = match declared {
-            MeaningPattern::Prob => Meaning::Prob,
-            _ => t.meaning.clone(),
-        };
-        Val::Tensor(Tensor {
-            meaning,
-            ..t.clone()
-        })
     }
 
     /// A configured initializer drawn as a tensor of a given shape.

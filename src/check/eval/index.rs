@@ -70,7 +70,7 @@ impl Elab<'_> {
             let Some(e) = e else { continue };
             *bound = match self.eval(e) {
                 Val::Int(Dim::Const(i)) => (if i < 0 { i + n } else { i }).clamp(0, n),
-                Val::Error | Val::Unknown(_) => return Val::Error,
+                v if self.is_open(&v) => return Val::Error,
                 other => {
                     return self.error(
                         Code::E0301,
@@ -100,7 +100,7 @@ impl Elab<'_> {
                     ),
                 }
             }
-            Val::Error | Val::Unknown(_) => Val::Error,
+            v if self.is_open(v) => Val::Error,
             other => self.error(
                 Code::E0301,
                 span,
@@ -194,6 +194,7 @@ impl Elab<'_> {
                     let by = match step {
                         Some(e) => match self.eval(e) {
                             Val::Int(Dim::Const(n)) if n > 0 => n as usize,
+                            v if self.is_open(&v) => return Val::Error,
                             _ => {
                                 return self.error(
                                     Code::E0208,

@@ -10,12 +10,15 @@ pub(super) mod fitted;
 pub(super) mod index;
 pub(super) mod inner;
 pub(super) mod model;
+pub(super) mod model_inputs;
 pub(super) mod names;
 pub(super) mod ops;
 pub(super) mod options;
 pub(super) mod param;
+pub(super) mod result;
 pub(super) mod scan;
 pub(super) mod unify;
+pub(super) mod untaken;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,10 +28,12 @@ use crate::ir::Dim;
 use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
+use crate::syntax::visit::Visitor;
 
 use crate::check::elab::Elab;
-use crate::check::elab::value::{ArgVal, Kind, Val, lists};
+use crate::check::elab::value::{ArgVal, Kind, Val};
 
+use call::configures;
 use inner::configures_anew;
 
 impl Elab<'_> {
@@ -187,7 +192,10 @@ impl Elab<'_> {
         let x = self.eval(a);
         // Known on the left, the right need not be defined.
         match (op, &x) {
-            (BinaryOp::And, Val::Bool(false)) | (BinaryOp::Or, Val::Bool(true)) => return x,
+            (BinaryOp::And, Val::Bool(false)) | (BinaryOp::Or, Val::Bool(true)) => {
+                self.untaken(b.span, |names| names.expr(b));
+                return x;
+            }
             _ => {}
         }
         let y = self.eval(b);
@@ -198,7 +206,8 @@ impl Elab<'_> {
     fn pipe(&mut self, value: &Expr, stage: &Expr) -> Val {
         let v = self.eval(value);
         match v {
-            Val::Error => return v,
+            // Elsewhere the stage is checked all the same. Stages of texts are the data's own.
+            Val::Error if self.data.feed_depth != 0 => return v,
             Val::Rows(rows) => return (self.world.extensions.row_stage)(self, &rows, stage),
             _ => {}
         }
@@ -216,10 +225,7 @@ impl Elab<'_> {
                 let inserts = match &f {
                     Val::Layer(l) => !configures_anew(l, &args),
                     Val::Builtin(_) | Val::Model(_) => true,
-                    Val::Def(c) => {
-                        let def = &c.defs[0].def;
-                        def.kind == crate::syntax::ast::DefKind::Fn && lists(def).0.is_empty()
-                    }
+                    Val::Def(c) => !configures(c, &args),
                     _ => false,
                 };
                 if inserts {
@@ -315,11 +321,17 @@ impl Elab<'_> {
             )
         };
         match c {
-            Val::Bool(true) => self.nested(then).unwrap_or(Val::None),
-            Val::Bool(false) => match otherwise {
-                Some(b) => self.nested(b).unwrap_or(Val::None),
-                None => Val::None,
-            },
+            Val::Bool(true) => {
+                self.untaken_block(otherwise);
+                self.nested(then).unwrap_or(Val::None)
+            }
+            Val::Bool(false) => {
+                self.untaken_block(Some(then));
+                match otherwise {
+                    Some(b) => self.nested(b).unwrap_or(Val::None),
+                    None => Val::None,
+                }
+            }
             Val::Unknown(Kind::Bool) => {
                 let a = self.nested(then);
                 let b = match otherwise {
@@ -338,7 +350,11 @@ impl Elab<'_> {
                     _ => Val::Error,
                 }
             }
-            Val::Error => Val::Error,
+            Val::Error => {
+                self.untaken_block(Some(then));
+                self.untaken_block(otherwise);
+                Val::Error
+            }
             Val::Tensor(t) => {
                 let d = Diagnostic::error(
                     Code::E0308,

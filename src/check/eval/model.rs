@@ -1,16 +1,16 @@
 //! Models as functions: inputs checked per sample, parameters named after the model.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Dim, Role, Type};
-use crate::plural;
+use crate::ir::{Dim, Type};
 use crate::span::Span;
 use crate::syntax::ast;
 
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
-use crate::check::elab::pattern::{Pattern, pattern_text, per_sample_text, tensor_pattern};
+use crate::check::elab::pattern::{pattern_text, tensor_pattern};
 use crate::check::elab::scope::{Declares, Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
@@ -33,19 +33,8 @@ impl Elab<'_> {
                     continue;
                 }
             };
-            let Some(shape) = self.shape_of(pattern.dims) else {
-                return;
-            };
-            let mut t = self.fresh(
-                &Pattern {
-                    dims: &[],
-                    ..pattern.clone()
-                },
-                &p.name.text,
-            );
-            t.ty.shape = std::iter::once(Dim::symbol("B")).chain(shape).collect();
-            t.value = self.step.input(&p.name.text, Role::Data, t.ty.clone());
-            args.push(Val::Tensor(t));
+            let t = self.sample_input(&pattern, &p.name.text);
+            args.push(t.map_or(Val::Error, Val::Tensor));
         }
         let args = args
             .into_iter()
@@ -82,56 +71,11 @@ impl Elab<'_> {
         if !self.enter(span) {
             return Val::Error;
         }
-        if args.len() != m.inputs.len() {
-            self.leave();
-            return self.error(
-                Code::E0107,
-                span,
-                format!(
-                    "`{}` takes {}",
-                    m.name.text,
-                    plural::count(m.inputs.len(), "input")
-                ),
-                format!("found {}", args.len()),
-            );
-        }
         self.reset_names(&path);
-        let mut bound = Vec::new();
-        for (p, a) in m.inputs.iter().zip(&args) {
-            let t = match &a.val {
-                Val::Tensor(t) => t.clone(),
-                Val::Error => {
-                    self.leave();
-                    return Val::Error;
-                }
-                other => {
-                    self.leave();
-                    return self.error(
-                        Code::E0312,
-                        a.span,
-                        format!("`{}` of `{}` must be a tensor", p.name.text, m.name.text),
-                        format!("this is {}", other.describe()),
-                    );
-                }
-            };
-            let fitted = match p.ty.as_ref().map(tensor_pattern) {
-                Some(Ok(pattern)) => self.input_fits(&pattern, t, p, a.span),
-                Some(Err(word)) => {
-                    let word = word.clone();
-                    self.unknown_type(&word);
-                    None
-                }
-                None => {
-                    self.untyped_input(p);
-                    None
-                }
-            };
-            let Some(fitted) = fitted else {
-                self.leave();
-                return Val::Error;
-            };
-            bound.push((p.name.clone(), fitted));
-        }
+        let Some(bound) = self.model_inputs(m, &args, span) else {
+            self.leave();
+            return Val::Error;
+        };
         let application = self.application(&path);
         let mut frame = Frame::new(path, m.name.text.to_string(), false, Some(span));
         frame.declares = Declares::Layer;
@@ -152,52 +96,35 @@ impl Elab<'_> {
         v
     }
 
-    fn untyped_input(&mut self, p: &ast::Param) {
-        let d = Diagnostic::error(
-            Code::E0314,
-            format!("the input `{}` needs a type", p.name.text),
-        )
-        .label(p.span, format!("for example, `{}: [784]`", p.name.text));
-        self.report(d);
-    }
-
-    fn input_fits(
-        &mut self,
-        pattern: &Pattern,
-        t: Tensor,
-        p: &ast::Param,
-        at: Span,
-    ) -> Option<Tensor> {
-        let text = pattern_text(pattern);
-        let before = self.diags.len();
-        let fitted = self.per_sample(pattern, t.clone(), p.span, at, &p.name.text);
-        if fitted.is_none()
-            && self.diags.len() > before
-            && self.diags.last().is_some_and(|d| d.code == Code::E0507)
-        {
-            self.diags.pop();
-            let found = per_sample_text(&t);
-            let d = Diagnostic::error(
-                Code::E0602,
-                format!(
-                    "the model expects {text} for `{}`, but the data have {found}",
-                    p.name.text
-                ),
-            )
-            .label(p.span, format!("declared as {text}"))
-            .label(at, format!("this is {found} per sample"));
-            self.report(d);
-        }
-        fitted
-    }
-
     fn model_result(&mut self, m: &ast::Model, v: Val) -> Val {
-        let (Some(ty), Val::Tensor(t)) = (&m.result, &v) else {
-            return v;
-        };
-        if !matches!(ty.kind, ast::TypeKind::Plain { .. }) {
+        let Some(ty) = &m.result else { return v };
+        let at = m.body.value.as_ref().map_or(ty.span, |e| e.span);
+        if v.is_error() {
             return v;
         }
+        let ast::TypeKind::Tuple(types) = &ty.kind else {
+            return self.model_output(m, v, ty, at);
+        };
+        let Some(items) = self.declared_items(&v, types, ty.span, &m.name, at) else {
+            return Val::Error;
+        };
+        let places: Vec<Span> = match m.body.value.as_ref().map(|e| &e.kind) {
+            Some(ast::ExprKind::Tuple(items)) => items.iter().map(|a| a.value.span).collect(),
+            _ => vec![at; types.len()],
+        };
+        let each = items.into_iter().zip(types).zip(places);
+        let each = each.map(|(((name, v), (_, ty)), at)| {
+            let v = match v {
+                Val::Error => Val::Error,
+                v => self.model_output(m, v, ty, at),
+            };
+            (name, v)
+        });
+        Val::Tuple(Rc::new(each.collect()))
+    }
+
+    /// One output of a model, of a declared type.
+    fn model_output(&mut self, m: &ast::Model, v: Val, ty: &ast::TypeExpr, at: Span) -> Val {
         let pattern = match tensor_pattern(ty) {
             Ok(pattern) => pattern,
             Err(word) => {
@@ -206,7 +133,17 @@ impl Elab<'_> {
                 return Val::Error;
             }
         };
-        let at = m.body.value.as_ref().map_or(ty.span, |e| e.span);
+        let t = match &v {
+            Val::Tensor(t) => t,
+            other => {
+                let (found, written) = (other.describe(), pattern_text(&pattern));
+                let what = format!("`{}` returns {found}, but declares {written}", m.name.text);
+                let d = Diagnostic::error(Code::E0213, what)
+                    .label(at, format!("this is {found}"))
+                    .label(ty.span, "declared here");
+                return self.report(d);
+            }
+        };
         // A head of one unit may be declared a scalar.
         let unit = pattern.dims.is_empty() && t.ty.rank() == 2 && t.ty.shape[1] == Dim::ONE;
         let seen = if unit {

@@ -274,6 +274,37 @@ impl Elab<'_> {
         }
     }
 
+    /// A power of whole numbers: whole, unless the exponent is negative.
+    fn whole_power(&mut self, x: &Dim, y: &Dim, span: Span) -> Val {
+        let exponent = match (x.as_const(), y.as_const()) {
+            (Some(x), Some(n)) if n < 0 => return Val::Float((x as f64).powf(n as f64)),
+            (Some(_), n) => n,
+            (None, n) => n.filter(|n| (0..=8).contains(n)),
+        };
+        let Some(mut n) = exponent else {
+            if self.mode.generic {
+                return Val::Unknown(Kind::Float);
+            }
+            let [x, y] = [x, y].map(|d| Val::Int(d.clone()));
+            return self.tensor_from_numbers(BinaryOp::Pow, &x, &y, span);
+        };
+        let mut power = || {
+            let (mut square, mut power) = (x.clone(), Dim::ONE);
+            while n > 0 {
+                if n % 2 == 1 {
+                    power = power.mul(&square)?;
+                }
+                n /= 2;
+                if n > 0 {
+                    square = square.mul(&square)?;
+                }
+            }
+            Ok(power)
+        };
+        let power: Result<Dim, crate::ir::DimError> = power();
+        power.map_or_else(|e| self.type_error(e.into(), span), Val::Int)
+    }
+
     fn number_binary(&mut self, op: BinaryOp, a: &Val, b: &Val, span: Span) -> Val {
         use BinaryOp as O;
         if let (Val::Int(x), Val::Int(y)) = (a, b) {
@@ -284,6 +315,7 @@ impl Elab<'_> {
                 O::Mul => int(x.mul(y)),
                 O::Rem => int(x.rem(y)),
                 O::Div => return self.divide(x, y, span),
+                O::Pow => return self.whole_power(x, y, span),
                 _ => return self.number_compare(op, a, b, span),
             };
             return r.unwrap_or_else(|e| self.type_error(e.into(), span));

@@ -202,12 +202,11 @@ impl Elab<'_> {
             Some(e) if self.world.purpose == Purpose::Report => self.initializer_of(e, ty),
             _ => None,
         };
-        if alike
-            .as_ref()
-            .is_some_and(|a| self.initialized_types.contains(a))
-        {
+        if let Some(uses) = alike.as_ref().and_then(|a| self.initialized_types.get(a)) {
+            self.count_uses(*uses, span);
             return;
         }
+        let before = self.uses();
         let scans = std::mem::take(&mut self.scans);
         let base = std::mem::replace(&mut self.base, Home::Init);
         let v = match init {
@@ -226,7 +225,8 @@ impl Elab<'_> {
             && let Some(value) = self.reach(&t, span)
         {
             self.init.output(full, OutputRole::Result, value);
-            self.initialized_types.extend(alike);
+            let uses = self.uses() - before;
+            self.initialized_types.extend(alike.map(|a| (a, uses)));
         }
         self.base = base;
         self.scans = scans;
@@ -236,10 +236,8 @@ impl Elab<'_> {
     fn initial_tensor(&mut self, v: Val, ty: &Type, span: Span, full: &str) -> Option<Tensor> {
         let t = match v {
             Val::Def(c) if c.defs[0].def.kind == ast::DefKind::Initializer => {
-                match self.named_initializer(&c, &ty.shape, span, full) {
-                    Val::Tensor(t) => t,
-                    _ => return None,
-                }
+                let v = self.named_initializer(&c, &ty.shape, span, full);
+                self.drawn(v, &c, ty.elem, span)?
             }
             Val::Error => return None,
             Val::Fitted(fit) => self.fitted_vectors(&fit, ty, span, full)?,
@@ -274,6 +272,14 @@ impl Elab<'_> {
             return None;
         }
         Some(t)
+    }
+
+    /// What an initializer returns: a number fills the shape.
+    pub fn drawn(&mut self, v: Val, c: &Configured, elem: Elem, span: Span) -> Option<Tensor> {
+        match v {
+            Val::Int(_) | Val::Float(_) | Val::Unknown(_) => self.as_tensor(&v, elem, span),
+            v => self.returned_tensor(v, c, span),
+        }
     }
 
     /// Word vectors as an initial tensor, of the parameter's type: a size that only the file

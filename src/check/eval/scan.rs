@@ -79,7 +79,7 @@ impl Elab<'_> {
         let Some(e) = &s.axis else { return Some(1) };
         match self.eval(e) {
             Val::Int(Dim::Const(a)) if a >= 0 => Some(a as usize),
-            Val::Error => None,
+            v if self.is_open(&v) => None,
             other => {
                 self.error(
                     Code::E0301,

@@ -22,9 +22,12 @@ impl Elab<'_> {
     /// Fits a tensor to a pattern, binding the pattern's names in the current frame.
     /// Pixels and counts given where quantities are wanted become `f32`.
     pub fn unify(&mut self, pattern: &Pattern, t: Tensor, span: Span) -> Result<Tensor, Mismatch> {
-        let t = self.unify_meaning(&pattern.meaning, t, span)?;
         let shape = t.ty.shape.clone();
-        self.unify_shape(pattern.dims, &shape, pattern.span)?;
+        let meant = self.unify_meaning(&pattern.meaning, t, span);
+        // The sizes hold for other arguments, whatever the numbers mean.
+        let fits = self.unify_shape(pattern.dims, &shape, pattern.span);
+        let t = meant?;
+        fits?;
         Ok(t)
     }
 
@@ -128,7 +131,7 @@ impl Elab<'_> {
         }
     }
 
-    fn unify_dim(&mut self, e: &ast::Expr, found: &Dim) -> Result<(), Mismatch> {
+    pub(super) fn unify_dim(&mut self, e: &ast::Expr, found: &Dim) -> Result<(), Mismatch> {
         if let ExprKind::Name(n) = &e.kind
             && self.top().get(&n.text).is_none()
             && !self.is_global_const(&n.text)
@@ -189,6 +192,27 @@ impl Elab<'_> {
 
     fn is_global_const(&self, name: &str) -> bool {
         !self.top().library && matches!(self.world.globals.get(name), Some((Global::Const, _)))
+    }
+
+    /// The value of a size all of whose names have one.
+    pub(super) fn size_of(&mut self, e: &ast::Expr) -> Option<Dim> {
+        if !self.known_sizes(e) {
+            return None;
+        }
+        let v = self.eval(e);
+        self.positive_size(v, e.span)
+    }
+
+    /// Gives the names of a size their values; whether all have one.
+    fn known_sizes(&mut self, e: &ast::Expr) -> bool {
+        while let Some(name) = self.unbound_in(e) {
+            let v = self.name(&name);
+            if v.is_error() {
+                return false;
+            }
+            self.frame().bind_given(&name.text, v, name.span);
+        }
+        true
     }
 
     /// The one name of a compound size that nothing has bound yet.
@@ -270,6 +294,20 @@ impl Elab<'_> {
         }
     }
 
+    /// A tensor of a type per sample, a column of rows of it: where the value is not known, its
+    /// declared type is.
+    pub fn sample_input(&mut self, pattern: &Pattern, name: &str) -> Option<Tensor> {
+        let sizes = self.shape_of(pattern.dims)?;
+        let plain = Pattern {
+            dims: &[],
+            ..pattern.clone()
+        };
+        let mut t = self.fresh(&plain, name);
+        t.ty.shape = std::iter::once(Dim::symbol("B")).chain(sizes).collect();
+        t.value = self.step.input(name, crate::ir::Role::Data, t.ty.clone());
+        Some(t)
+    }
+
     fn fresh_dim(&mut self, e: &ast::Expr) -> Dim {
         while let Some(name) = self.unbound_in(e) {
             self.frame()
@@ -314,6 +352,13 @@ impl Elab<'_> {
             dims: &[],
             span: pattern.span,
         };
+        // Every name of a type per sample is one that the file or its data know.
+        if let MeaningPattern::Class(e) | MeaningPattern::Token(e) = &pattern.meaning
+            && !self.known_sizes(e)
+        {
+            self.frames.pop();
+            return None;
+        }
         let declared = self.shape_of(pattern.dims);
         let fitted = {
             let scalar = Tensor {

@@ -192,10 +192,9 @@ impl Elab<'_> {
             span,
             symbol: None,
         };
-        match self.apply(c, vec![arg(p), arg(y)], span, "".into()) {
-            Val::Tensor(t) => self.cast(t, Elem::F32, span),
-            _ => None,
-        }
+        let v = self.apply(c, vec![arg(p), arg(y)], span, "".into());
+        let t = self.returned_tensor(v, c, span)?;
+        self.cast(t, Elem::F32, span)
     }
 
     /// Where a loss takes probabilities and the target is a column as it is, its numbers must be

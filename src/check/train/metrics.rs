@@ -153,7 +153,9 @@ impl Elab<'_> {
     ) {
         for a in &s.values {
             let v = self.seeking(Some(DefKind::Metric), |el| el.eval(&a.value));
+            let known = metrics.len();
             let Some(c) = self.metric_of(v, a.value.span) else {
+                self.train.incomplete = true;
                 continue;
             };
             let Some((output, pair)) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "metric")
@@ -183,6 +185,7 @@ impl Elab<'_> {
                     self.streamed_metric(&name, a.value.span, env);
                 }
             }
+            self.train.incomplete |= metrics.len() == known;
         }
     }
 
@@ -326,7 +329,7 @@ fn shown_name(e: &ast::Expr, c: &Configured) -> String {
 }
 
 /// `precision_1` where there is a `precision`.
-fn distinct(name: String, metrics: &[MetricUse]) -> String {
+pub(super) fn distinct(name: String, metrics: &[MetricUse]) -> String {
     let taken = |n: &str| metrics.iter().any(|m| m.name == n);
     let numbered = (1..).map(|i| format!("{name}_{i}"));
     std::iter::once(name.clone())

@@ -25,6 +25,7 @@ use crate::syntax::ast::{self, Arg, BinaryOp, DefKind, Ident, Setting, Step, Tra
 use crate::check::data::balance::BALANCE;
 use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
+use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::value::{Meaning, Tensor, Val};
 
 use metrics::{LossTerm, MetricUse};
@@ -57,6 +58,7 @@ impl Elab<'_> {
         });
         let steps: Vec<&Step> = steps.collect();
         let Some(models) = self.trained_models(t) else {
+            self.train.incomplete = true;
             return metrics;
         };
         self.note_frozen(t);
@@ -76,6 +78,9 @@ impl Elab<'_> {
         } else if run == Run::Predict {
             self.predict_first(&walk, spec);
         } else {
+            if run == Run::Train {
+                self.first_args(&walk);
+            }
             steps
                 .iter()
                 .for_each(|s| self.train_step(&walk, s, &mut metrics));
@@ -127,7 +132,9 @@ impl Elab<'_> {
                 value,
                 span,
             } = item
-                && let Some(t) = self.draw(name, ty, value, *span)
+                && let Some(t) = self
+                    .draw(name, ty, value, *span)
+                    .or_else(|| self.sample_input(&tensor_pattern(ty).ok()?, &name.text))
             {
                 feeds.push((name.clone(), t));
             }
@@ -163,6 +170,7 @@ impl Elab<'_> {
             return;
         }
         let Some(outputs) = self.outputs(walk, &s) else {
+            self.train.incomplete = true;
             return;
         };
         spec.outputs = outputs.iter().map(|(n, t)| output_spec(n, t)).collect();
@@ -185,12 +193,20 @@ impl Elab<'_> {
             Run::Train => self.train.compared = compared(&outputs, walk.env, walk.feeds),
             Run::Eval => {}
         }
-        let Some(total) = self.total_loss(walk, &s, &outputs, metrics) else {
+        let total = self.total_loss(walk, &s, &outputs, metrics);
+        self.train.incomplete |= total.is_none();
+        if let Some(m) = s.get("metrics") {
+            // Where output and target do not fit, they fit no metric either.
+            if total.is_some() || !self.losses_known(&s) {
+                self.metrics_setting(m, &outputs, walk.env, walk.feeds, metrics);
+            } else {
+                self.settings_alone(&s, &["metrics"]);
+            }
+        }
+        let Some(total) = total else {
+            self.settings_alone(&s, &["optimizer"]);
             return;
         };
-        if let Some(m) = s.get("metrics") {
-            self.metrics_setting(m, &outputs, walk.env, walk.feeds, metrics);
-        }
         self.optimize_all(walk, s.get("optimizer"), &total);
     }
 
@@ -206,6 +222,11 @@ impl Elab<'_> {
         match self.apply_model_at(model, args, used.span, "".into()) {
             Val::Tensor(p) => Some(vec![(target(0).unwrap_or_else(|| "output".into()), p)]),
             Val::Tuple(items) if !items.iter().any(|(_, v)| v.is_error()) => {
+                if targets.len() > 1 && items.iter().any(|(name, _)| name.is_none()) {
+                    self.unnamed_outputs(model, walk.env);
+                    self.settings_alone(s, &["loss", "metrics", "optimizer"]);
+                    return None;
+                }
                 let mut named = Vec::new();
                 for (i, (name, v)) in items.iter().enumerate() {
                     let name = name.clone().or_else(|| target(i));
@@ -232,6 +253,21 @@ impl Elab<'_> {
         }
     }
 
+    /// Several outputs are held to their targets by name: the order of either says nothing.
+    fn unnamed_outputs(&mut self, model: &ast::Model, env: &DataEnv) {
+        let names: Vec<&str> = env.targets.iter().map(|f| &*f.name.text).collect();
+        let at = (model.body.value.as_ref()).map_or(model.name.span, |e| e.span);
+        let what = format!("the outputs of `{}` need names", model.name.text);
+        let named: Vec<String> = names.iter().map(|n| format!("{n} = ..")).collect();
+        let d = Diagnostic::error(Code::E0608, what)
+            .label(at, "which output has which target?")
+            .help(format!(
+                "name them after their targets: `({})`",
+                named.join(", ")
+            ));
+        self.report(d);
+    }
+
     /// The sum of the losses and penalties, noted as the first metric; `None` after a mistake.
     fn total_loss(
         &mut self,
@@ -242,7 +278,6 @@ impl Elab<'_> {
     ) -> Option<Tensor> {
         let Some(setting) = s.get("loss") else {
             self.no_loss(walk);
-            self.settings_alone(s, &["metrics", "optimizer"]);
             return None;
         };
         let weights = Weights::of(s, walk.env, walk.run);
@@ -256,8 +291,6 @@ impl Elab<'_> {
             terms.extend(term);
         }
         if failed || terms.is_empty() {
-            // The other settings may hold mistakes of their own.
-            self.settings_alone(s, &["metrics", "optimizer"]);
             return None;
         }
         let mut total = terms[0].value.clone();
@@ -271,6 +304,16 @@ impl Elab<'_> {
         let first = self.accumulate_loss(&total, &terms, &penalties, setting.span);
         metrics.insert(0, first);
         Some(total)
+    }
+
+    /// Whether every loss is one, with the arguments that it takes.
+    fn losses_known(&mut self, s: &Settings) -> bool {
+        let values = s.get("loss").map_or(&[][..], |s| s.values.as_slice());
+        let known = |a: &Arg| match self.eval(&a.value) {
+            Val::Weighted(_, v) => self.of_kind(*v, DefKind::Loss, a.value.span).is_some(),
+            v => self.of_kind(v, DefKind::Loss, a.value.span).is_some(),
+        };
+        !values.is_empty() && values.iter().all(known)
     }
 
     fn no_loss(&mut self, walk: &Walk) {

@@ -3,14 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use crate::diag::Code;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
 use crate::spec::names;
-use crate::syntax::ast::{self, Def, DefKind, Ident, Setting, Stmt, StmtKind};
-use crate::syntax::visit::free_names;
+use crate::syntax::ast::{self, DefKind, Ident, Setting};
 
 use crate::check::elab::Elab;
 use crate::check::elab::scope::VarRole;
@@ -18,25 +17,10 @@ use crate::check::elab::value::{
     ArgVal, Configured, DefRef, Home, Kind, Meaning, Tensor, Val, float, lists,
 };
 use crate::check::elab::world::Purpose;
+use crate::check::eval::block::requirements;
 
 use super::frozen::Chosen;
 use super::settings::Run;
-
-/// The requirements at the head of an optimizer's body that speak of its configuration alone:
-/// they are decided once, while `lr` is a number, and not again for each parameter.
-fn requirements(def: &Def) -> &[Stmt] {
-    let config = lists(def).0;
-    let decided = |s: &Stmt| {
-        let StmtKind::Require { cond, .. } = &s.kind else {
-            return false;
-        };
-        free_names(cond)
-            .iter()
-            .all(|n| config.iter().any(|p| p.name.text == n.text))
-    };
-    let n = def.body.stmts.iter().take_while(|s| decided(s)).count();
-    &def.body.stmts[..n]
-}
 
 impl Elab<'_> {
     /// The gradient of `total` by the parameters, and the optimizer's update of each.
@@ -48,6 +32,7 @@ impl Elab<'_> {
         run: Run,
     ) {
         let Some(chosen) = self.optimizers_of(setting) else {
+            self.train.incomplete = true;
             return;
         };
         if run != Run::Train {
@@ -109,6 +94,7 @@ impl Elab<'_> {
                 })
                 .unzip();
             if self.apply_rule(one, &step, names, grads).is_none() {
+                self.train.incomplete = true;
                 return;
             }
         }
@@ -126,21 +112,25 @@ impl Elab<'_> {
         let class = self.auto_name(&c.defs[0].def.name.text.to_lowercase());
         let rule = self.rule(c, class, step.clone(), span)?;
         self.prepare(&rule, &names, &mut grads)?;
-        let mut updated: FxHashSet<Type> = FxHashSet::default();
+        // Types of parameters, with the definitions that an update uses.
+        let mut updated: FxHashMap<Type, usize> = FxHashMap::default();
         for (name, grad) in names.iter().zip(&grads) {
             let info = self.params[name].clone();
-            let alike = info.constraint.is_none() && !updated.insert(info.tensor.ty.clone());
-            if alike && self.world.purpose == Purpose::Report {
+            let alike = match info.constraint {
+                None => updated.get(&info.tensor.ty).copied(),
+                Some(_) => None,
+            };
+            if let (Some(uses), Purpose::Report) = (alike, self.world.purpose) {
+                if !self.count_uses(uses, span) {
+                    return None;
+                }
                 continue;
             }
+            let before = self.uses();
             let mut next = self.update(&rule, 0, name, &info.tensor, grad, &rule.step)?;
+            updated.insert(info.tensor.ty.clone(), self.uses() - before);
             if let Some(Val::Def(k)) = &info.constraint {
-                let Val::Tensor(t) =
-                    self.run_with(k, &[("param", Val::Tensor(next.clone()))], span)
-                else {
-                    return None;
-                };
-                next = t;
+                next = self.constrained(k, next)?;
             }
             if next.ty != info.tensor.ty {
                 let r = &rule.own.defs[0].def.name;
@@ -161,6 +151,23 @@ impl Elab<'_> {
             };
         }
         Some(())
+    }
+
+    /// The new value of a parameter as its constraint leaves it.
+    fn constrained(&mut self, k: &Configured, next: Tensor) -> Option<Tensor> {
+        let v = self.run_with(k, &[("param", Val::Tensor(next.clone()))], k.span);
+        let t = self.returned_tensor(v, k, k.span)?;
+        if t.ty == next.ty {
+            return Some(t);
+        }
+        let name = &k.defs[0].def.name.text;
+        self.error(
+            Code::E0213,
+            k.span,
+            format!("`{name}` returns {t} for a parameter of type {}", next.ty),
+            "a constraint must return a tensor of the parameter's type",
+        );
+        None
     }
 
     /// Runs the body of an optimizer, or of a stage of every optimizer, for one parameter;
@@ -232,7 +239,7 @@ impl Elab<'_> {
                 None
             }
             v @ (Val::Float(_) | Val::Int(_)) => own.as_tensor(&v, Elem::F32, span),
-            _ => None,
+            v => own.returned_tensor(v, c, span),
         };
         self.diags.append(&mut own.diags);
         own.step.output("rate", OutputRole::Result, rate?.value);

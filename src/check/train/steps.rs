@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::ir::{Dim, Shape};
+use crate::ir::{Dim, Elem, Shape};
 use crate::span::Span;
 use crate::spec::TrainSpec;
-use crate::syntax::ast::{self, DefKind, Ident, Setting, Step, Train};
+use crate::syntax::ast::{self, DefKind, Ident, Setting, Step, Train, TrainItem};
 
 use crate::check::elab::Elab;
 use crate::check::elab::naming::snake_case;
@@ -16,7 +16,7 @@ use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
 use super::Walk;
-use super::metrics::{LossTerm, MetricUse};
+use super::metrics::{LossTerm, MetricUse, distinct};
 use super::settings::{Run, Settings, output_spec};
 
 impl Elab<'_> {
@@ -49,9 +49,10 @@ impl Elab<'_> {
                 ));
                 let v = self.run_initializer(&c, &shape, span);
                 self.frames.pop();
-                match v {
-                    Val::Tensor(t) => Some(t),
-                    _ => None,
+                let t = self.drawn(v, &c, Elem::F32, value.span)?;
+                match t.ty.rank() {
+                    0 => self.stretch(t, &shape, value.span),
+                    _ => Some(t),
                 }
             }
             Val::Error => None,
@@ -70,26 +71,7 @@ impl Elab<'_> {
     /// A prediction of a block of steps: what the first model returns.
     pub(super) fn predict_first(&mut self, walk: &Walk, spec: &mut TrainSpec) {
         let (m, used) = (&walk.models[0], &walk.t.models[0]);
-        let args: Option<Vec<ArgVal>> = m
-            .inputs
-            .iter()
-            .map(|p| {
-                let (_, t) = walk.feeds.iter().find(|(n, _)| n.text == p.name.text)?;
-                Some(ArgVal {
-                    name: None,
-                    val: Val::Tensor(t.clone()),
-                    span: p.span,
-                    symbol: None,
-                })
-            })
-            .collect();
-        let Some(args) = args else {
-            self.error(
-                Code::E0601,
-                used.span,
-                format!("`{}` needs inputs that the data do not have", m.name.text),
-                "inputs are matched by name",
-            );
+        let Some(args) = self.first_args(walk) else {
             return;
         };
         if let Val::Tensor(out) = self.apply_model(m, args, used.span) {
@@ -98,10 +80,58 @@ impl Elab<'_> {
         }
     }
 
+    /// What a prediction gives the first model: feeds of the names of its inputs. A step may call
+    /// it with anything, but only these are there when it predicts.
+    pub(super) fn first_args(&mut self, walk: &Walk) -> Option<Vec<ArgVal>> {
+        let (m, used) = (&walk.models[0], &walk.t.models[0]);
+        let mut args = Vec::new();
+        for p in &m.inputs {
+            let Some((_, t)) = walk.feeds.iter().find(|(n, _)| n.text == p.name.text) else {
+                let declared = walk.env.inputs.iter().any(|f| f.name.text == p.name.text);
+                let drawn =
+                    walk.t.items.iter().any(
+                        |i| matches!(i, TrainItem::Draw { name, .. } if name.text == p.name.text),
+                    );
+                // One that failed has been reported.
+                if !declared && !drawn {
+                    let name = &p.name.text;
+                    let what = format!("`nnc predict` has no input `{name}` for `{}`", m.name.text);
+                    let inputs = walk.env.inputs.iter().map(|f| &*f.name.text);
+                    let inputs: Vec<&str> = inputs.collect();
+                    let d = Diagnostic::error(Code::E0601, what)
+                        .label(used.span, "the first model is the one that predicts")
+                        .label(p.span, "inputs are matched by name")
+                        .help(format!(
+                            "name it after an input of the data ({}) or a `draw` of this block",
+                            inputs.join(", ")
+                        ));
+                    self.report(d);
+                }
+                return None;
+            };
+            args.push(ArgVal {
+                name: None,
+                val: Val::Tensor(t.clone()),
+                span: p.span,
+                symbol: None,
+            });
+        }
+        Some(args)
+    }
+
     /// A step minimizes its own expression over its own models' parameters.
     pub(super) fn train_step(&mut self, walk: &Walk, step: &Step, metrics: &mut Vec<MetricUse>) {
         self.frames
             .push(Frame::new("".into(), "step".into(), false, None));
+        // `B` is the batch, as in a model.
+        self.frame()
+            .bind_given(&"B".into(), Val::Int(Dim::symbol("B")), step.span);
+        // What failed is no unknown name.
+        let declared = walk.env.inputs.iter().chain(&walk.env.targets);
+        for f in declared {
+            self.frame()
+                .bind(&f.name.text, Val::Error, f.name.span, VarRole::Given);
+        }
         for (name, t) in walk.feeds {
             let value = Val::Tensor(t.clone());
             self.frame()
@@ -115,8 +145,11 @@ impl Elab<'_> {
         if let Some(LossTerm { value, count }) = self.minimized(&s, step) {
             let models = step.models.iter().map(|m| snake_case(&m.text));
             let name = format!("{}_loss", models.collect::<Vec<_>>().join("_"));
+            let name = distinct(name, metrics);
             self.accumulate_counted(&name, &value, count, step.span, metrics);
             self.optimize_step(walk.run, step, s.get("optimizer"), &value, &paths);
+        } else {
+            self.train.incomplete = true;
         }
         self.frames.pop();
     }

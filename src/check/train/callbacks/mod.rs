@@ -24,6 +24,8 @@ use reader::Reader;
 
 /// What callbacks may name: the metrics that the run reports, and the rates that it has.
 pub struct Reported {
+    /// Whether all of it is known: a mistake in the model or the loss may hide more.
+    pub complete: bool,
     /// Name, and what is better where that is known.
     pub metrics: Vec<(String, Option<Better>)>,
     /// Whether there is a validation part.
@@ -56,15 +58,20 @@ impl Elab<'_> {
         let adjustable = (self.step.inputs.iter())
             .filter(|i| i.role == Role::Hyper && names::optimizer_of_rate(&i.name).is_some())
             .count();
+        let complete = !self.train.incomplete;
         Reported {
+            complete,
             metrics: metrics
                 .iter()
                 .flat_map(|m| m.shown.iter().map(|name| (name.clone(), better(m))))
                 .collect(),
             validated: parts.any(|p| p == Part::Val),
-            adjustable: adjustable > 0,
+            adjustable: adjustable > 0 || !complete,
             scheduled: self.optimizer.scheduled,
-            rates: adjustable + self.optimizer.rates.len(),
+            rates: match adjustable + self.optimizer.rates.len() {
+                0 if !complete => 1,
+                rates => rates,
+            },
             epochs,
         }
     }
