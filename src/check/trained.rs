@@ -162,7 +162,6 @@ impl Block<'_> {
 
         let mut e = self.context.elab(true, "feed");
         let feeds = e.feeds(&self.env);
-        e.warn_of_answers(&self.env);
         let feed = e.take_step("feed");
         self.finish(e);
 

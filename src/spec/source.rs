@@ -25,6 +25,8 @@ pub enum Format {
         path: String,
         delimiter: u8,
         header: bool,
+        /// Whether fields may be quoted.
+        quote: bool,
     },
     /// One IDX file a column.
     Idx {

@@ -74,9 +74,16 @@ pub fn estimate(
     let eval = sized(&programs.eval, rows)?;
     let batch = batch_bytes(&train);
     let staged = batch_bytes(&eval);
-    let costs = |graph| device.compile(graph).map(|e| e.cost());
-    let train = costs(train)?;
-    let eval = costs(eval)?;
+    let left = headroom().unwrap_or(usize::MAX);
+    let costs = |graph: Graph| -> Result<Cost, RunError> {
+        let cost = device.cost(&graph)?;
+        // what cannot run is described all the same
+        if cost.arena_bytes.saturating_add(cost.scratch_bytes) < left {
+            device.compile(graph)?;
+        }
+        Ok(cost)
+    };
+    let (train, eval) = (costs(train)?, costs(eval)?);
     let predict = costs(sized(&programs.predict, rows)?)?;
     let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
     let base = peak_of_process().unwrap_or(BASE);
@@ -95,13 +102,12 @@ pub fn estimate(
     })
 }
 
-/// Refuses parameters and what is kept beside them, where they and what drawing them takes are
-/// more than there is.
+/// Refuses parameters and what is kept beside them, where they are more than there is.
 ///
 /// # Errors
 /// [`RunError::StoreMemory`].
-pub fn holds(store: &Store, init: &Cost) -> Result<(), RunError> {
-    let needs = store.len() + init.arena_bytes + init.scratch_bytes;
+pub fn holds(store: &Store) -> Result<(), RunError> {
+    let needs = store.len();
     match headroom() {
         Some(left) if needs > left => Err(RunError::StoreMemory {
             parameters: store.parameters(),

@@ -370,6 +370,7 @@ fn csv_headers_and_delimiters_are_found() {
     let words = CsvOptions {
         delimiter: Some(b';'),
         header: HeaderLine::Absent,
+        quote: true,
     };
     let (_folder, path) = file("x.csv", b"good;bad\nfair;poor\n");
     let text = [spec("x", Select::Index(1), ElementType::Text)];
@@ -606,6 +607,7 @@ fn broken_csv_is_refused() {
             let options = CsvOptions {
                 delimiter: None,
                 header,
+                quote: true,
             };
             let error = refused(&path, most, |p| read_csv(p, options, &specs));
             assert_eq!(error.replace(".gz", ""), expected);
@@ -616,6 +618,7 @@ fn broken_csv_is_refused() {
     let options = CsvOptions {
         delimiter: None,
         header: HeaderLine::Present,
+        quote: true,
     };
     let error = refused(&path, LITTLE, |p| {
         read_csv(p, options, &[spec("x", Select::Index(0), Text)])

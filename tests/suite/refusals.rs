@@ -74,8 +74,8 @@ fn numbers_that_a_loss_does_not_take_are_refused_with_their_row() {
     change(
         &place,
         &[
-            ("column  y : class[2]", "column  y : []\n  column  w : []"),
-            ("target  y : class[2]", "target  y : []"),
+            ("column  y : class[2]", "column  y : prob\n  column  w : []"),
+            ("target  y : class[2]", "target  y : prob"),
             ("epochs     3", "epochs     1\n  sample_weight w"),
         ],
     );
@@ -172,6 +172,18 @@ fn a_quote_that_swallows_a_line_is_found() {
         ),
         "{text}"
     );
+    fs::write(
+        place.path().join("u.nn"),
+        program.replace("\"t.tsv\"", "\"t.tsv\", quote = false"),
+    )
+    .unwrap();
+    let output = place.nnc("inspect u.nn --json");
+    let text = out(&output);
+    assert!(
+        output.status.success() && text.contains("\"train\":4"),
+        "{text}{}",
+        err(&output)
+    );
     // quotes within a line, doubled ones, line breaks in a quoted field
     write(
         "text\ty\n\"a \"\"fine\"\"\nfilm\"\t0\nhe said \"no\" twice\t1\n\"so\" he said\t1\n\"x\" \t0\r\n",
@@ -263,6 +275,7 @@ fn many_classes_are_reported_by_their_most_confused_pairs() {
         &[
             ("column  y : class[2]", "column  y : class[3000]"),
             ("target  y : class[2]", "target  y : class[3000]"),
+            ("-> prob {", "-> prob[3000] {"),
             ("Dense(1, sigmoid)", "Dense(3000, softmax)"),
             (
                 "loss       binary_crossentropy",

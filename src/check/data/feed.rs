@@ -31,7 +31,8 @@ impl Elab<'_> {
     pub fn warn_of_answers(&mut self, env: &DataEnv) {
         let is_answer = |n: &&Ident| {
             let column = env.columns.get(&n.text);
-            column.is_some_and(|c| matches!(c.meaning, Meaning::Class(_)))
+            // a sequence or an image of classes is what an autoencoder takes and gives
+            column.is_some_and(|c| matches!(c.meaning, Meaning::Class(_)) && c.ty.rank() == 1)
         };
         let answers: Vec<(&Ident, &Feed)> = (env.targets.iter())
             .flat_map(|t| columns_of(t).into_iter().map(move |n| (n, t)))
@@ -47,7 +48,7 @@ impl Elab<'_> {
                     input.name.text, column.text, target.name.text
                 );
                 let d = Diagnostic::warning(Code::W0971, message)
-                    .label(column.span, "the model is told what it is to predict")
+                    .label(column.span, "the model sees what it is to predict")
                     .label(target.name.span, "the target")
                     .help(format!("leave `{}` out of the input", column.text));
                 self.report(d);

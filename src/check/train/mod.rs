@@ -87,6 +87,7 @@ impl Elab<'_> {
         }
         if run == Run::Train {
             spec.bounds = std::mem::take(&mut self.train.bounds);
+            self.warn_of_answers(env);
         }
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();

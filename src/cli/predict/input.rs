@@ -70,7 +70,7 @@ impl Input {
         }
         Ok(match Kinds::of(path) {
             Kinds::Text => Input::Blocks {
-                text: Box::new(open_text(path, specs)?),
+                text: Box::new(open_text(path, specs, sources)?),
                 rows,
                 read: false,
             },
@@ -210,8 +210,13 @@ fn reshape(path: &Path, column: Column, shape: &[usize]) -> Result<Column, DataE
 
 /// By name where the file has any of the names; by place where it has none of them, but just
 /// the fields that the model takes.
-fn open_text(path: &Path, specs: &[&ColumnSpec]) -> Result<CsvBlocks, Failure> {
+fn open_text(
+    path: &Path,
+    specs: &[&ColumnSpec],
+    sources: &[SourceSpec],
+) -> Result<CsvBlocks, Failure> {
     let mut options = CsvOptions::detect();
+    options.quote = !(sources.iter()).any(|s| matches!(s.format, Format::Csv { quote: false, .. }));
     let (first, width) = csv::csv_header(
         path,
         CsvOptions {

@@ -357,6 +357,7 @@ mod tests {
     const OPTIONS: CsvOptions = CsvOptions {
         delimiter: Some(b','),
         header: HeaderLine::Present,
+        quote: true,
     };
 
     fn columns() -> Vec<ColumnSpec> {

@@ -450,6 +450,7 @@ mod tests {
                 path: path.into(),
                 delimiter: b',',
                 header: true,
+                quote: true,
             },
             stream: false,
             span: Span::default(),

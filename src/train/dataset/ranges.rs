@@ -29,8 +29,9 @@ pub(super) fn ranges(spec: &DataSpec, places: &Places) -> Result<Ranges, DataErr
             path,
             delimiter,
             header,
+            quote,
         } => {
-            let options = csv_options(*delimiter, *header);
+            let options = csv_options(*delimiter, *header, *quote);
             csv::csv_header(&places.find(path), options)?.0
         }
         Format::Jsonl { path } => Some(jsonl::jsonl_names(&places.find(path))?),

@@ -19,19 +19,26 @@ use crate::spec::{
 use super::places::Places;
 use super::streamed::Streaming;
 
+/// Of a text with a delimiter.
+const TABLE_OPTIONS: &[(&str, OptionKind)] = &[
+    ("header", OptionKind::Flag),
+    ("quote", OptionKind::Flag),
+    ("stream", OptionKind::Flag),
+];
+
 /// Every reader that a file may name.
 pub const SOURCES: &[SourceEntry] = &[
     SourceEntry {
         name: "csv",
         takes: Takes::One("file.csv"),
-        options: &[("header", OptionKind::Flag), ("stream", OptionKind::Flag)],
+        options: TABLE_OPTIONS,
         holds: Holds::Anything,
         make: |given| table(given, b','),
     },
     SourceEntry {
         name: "tsv",
         takes: Takes::One("file.tsv"),
-        options: &[("header", OptionKind::Flag), ("stream", OptionKind::Flag)],
+        options: TABLE_OPTIONS,
         holds: Holds::Anything,
         make: |given| table(given, b'\t'),
     },
@@ -127,6 +134,7 @@ pub const SOURCES: &[SourceEntry] = &[
 fn table(given: SourceArguments, delimiter: u8) -> Format {
     Format::Csv {
         header: given.flag("header").unwrap_or(true),
+        quote: given.flag("quote").unwrap_or(true),
         path: given.path,
         delimiter,
     }
@@ -145,10 +153,11 @@ pub(super) fn read(
             path,
             delimiter,
             header,
+            quote,
         } => {
             let wanted = Wanted {
                 path: &places.find(path),
-                options: csv_options(*delimiter, *header),
+                options: csv_options(*delimiter, *header, *quote),
                 columns: &csv_columns(columns),
                 block: how.block,
             };
@@ -216,13 +225,14 @@ pub(super) fn read(
 }
 
 /// How the CSV reader is told what the file is like.
-pub(super) fn csv_options(delimiter: u8, header: bool) -> CsvOptions {
+pub(super) fn csv_options(delimiter: u8, header: bool, quote: bool) -> CsvOptions {
     CsvOptions {
         delimiter: Some(delimiter),
         header: match header {
             true => HeaderLine::Present,
             false => HeaderLine::Absent,
         },
+        quote,
     }
 }
 

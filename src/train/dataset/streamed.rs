@@ -73,11 +73,12 @@ pub(super) fn load(
             path,
             delimiter,
             header,
+            quote,
         } = &source.format
         {
             let wanted = Wanted {
                 path: &places.find(path),
-                options: csv_options(*delimiter, *header),
+                options: csv_options(*delimiter, *header, *quote),
                 columns: &columns,
                 block: how.block,
             };

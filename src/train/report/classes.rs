@@ -185,8 +185,7 @@ fn most_confused(of: &Subject, p: &Predictions) -> Shown {
     Shown {
         title: of.title("Confusion matrix"),
         caption: of.caption(&format!(
-            "{classes}: the {} that are confused most often.",
-            count(rows.len(), "pair")
+            "{classes}: the most frequent confusions, at most {LISTED} of them."
         )),
         body: page::table(&heads, &rows, ""),
         text: terminal::table(&heads, printed, &[0, 1]),

@@ -67,11 +67,10 @@ impl<'a> Session<'a> {
         compile: Box<Compile<'a>>,
     ) -> Result<Session<'a>, RunError> {
         let store = Store::laid_out(programs, rows)?;
-        let init = compile(programs.init.clone())?;
-        memory::holds(&store, &init.cost())?;
+        memory::holds(&store)?;
         let mut store = store.allocated();
         fill(&mut store);
-        let mut init = Compiled::new(init, &store, Results::InStore)?;
+        let mut init = Compiled::new(compile(programs.init.clone())?, &store, Results::InStore)?;
         init.run(&mut store, None)?;
         drop(init);
         store.accumulators_are_fresh();

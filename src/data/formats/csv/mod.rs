@@ -26,6 +26,8 @@ pub struct CsvOptions {
     /// None: a tab in a `.tsv` file (`.tsv.gz` too), a comma in others.
     pub delimiter: Option<u8>,
     pub header: HeaderLine,
+    /// Whether a quote at the start of a field opens one; else it is a character as any other.
+    pub quote: bool,
 }
 
 /// Whether the first line names the columns.
@@ -56,6 +58,7 @@ impl CsvOptions {
         CsvOptions {
             delimiter: None,
             header: HeaderLine::Detect,
+            quote: true,
         }
     }
 

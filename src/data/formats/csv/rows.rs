@@ -56,7 +56,8 @@ struct Metered {
     crlf: Option<bool>,
     /// The end of the file was met.
     ended: bool,
-    quotes: Quotes,
+    /// None: quotes are characters.
+    quotes: Option<Quotes>,
 }
 
 /// Where the bytes so far leave the quotes: a quoted field of several lines that is followed by
@@ -157,13 +158,13 @@ impl Read for Metered {
             None => return Err(io::Error::other(TooLong::Fields)),
         }
         self.read += n as u64;
-        match self.quotes.pass(&to[..n], self.delimiter) {
-            None => Ok(n),
-            Some(closed) => Err(io::Error::other(StrayQuote {
-                opened: self.quotes.opened,
-                closed,
-            })),
+        if let Some(quotes) = &mut self.quotes
+            && let Some(closed) = quotes.pass(&to[..n], self.delimiter)
+        {
+            let opened = quotes.opened;
+            return Err(io::Error::other(StrayQuote { opened, closed }));
         }
+        Ok(n)
     }
 }
 
@@ -180,14 +181,15 @@ impl CsvRows {
             read: 0,
             crlf: None,
             ended: false,
-            quotes: Quotes {
+            quotes: options.quote.then_some(Quotes {
                 at: At::Start,
                 line: 1,
                 opened: 1,
-            },
+            }),
         };
         let reader = ReaderBuilder::new()
             .delimiter(delimiter)
+            .quoting(options.quote)
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(64 << 10)
@@ -310,7 +312,7 @@ impl CsvRows {
                             path: self.path().to_owned(),
                             line: closed,
                             reason: format!(
-                                "text follows the end of a quoted field that begins on line {opened}: is that quote a character? Then quote the field, and write the quote twice"
+                                "text follows the end of a quoted field that begins on line {opened}: is that quote a character? Then `quote = false` in the source reads all quotes so"
                             ),
                         }),
                         None => Err(self.reader.get_ref().source.fault(&e)),
