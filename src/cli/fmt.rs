@@ -36,14 +36,17 @@ pub(super) fn fmt(args: &Args) -> Result<u8, Failure> {
                 reason(&e)
             ))
         })?;
-        let Some(formatted) = formatted(path, &text) else {
-            code = exit::PROGRAM;
-            continue;
+        let formatted = match on_a_stack(|| formatted(path, &text)) {
+            Ok(formatted) => formatted,
+            Err(failed) => {
+                code = code.max(failed);
+                continue;
+            }
         };
         if args.check {
             if formatted != text {
                 console::line(&format!("{}: not formatted", path.display()))?;
-                code = exit::PROGRAM;
+                code = code.max(exit::PROGRAM);
             }
         } else if stdin {
             console::write(|out| out.write_all(formatted.as_bytes()))?;
@@ -56,14 +59,36 @@ pub(super) fn fmt(args: &Args) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// None, its mistakes shown, for a file that does not parse.
-fn formatted(path: &Path, text: &str) -> Option<String> {
+/// Deep programs recurse deeply, as in a check.
+fn on_a_stack<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(256 << 20);
+        match thread.spawn_scoped(scope, f).map(|t| t.join()) {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(e) => panic!("cannot start a thread: {e}"),
+        }
+    })
+}
+
+/// Or the exit code, for a file that does not parse or, by a mistake of the formatter,
+/// would not mean the same.
+fn formatted(path: &Path, text: &str) -> Result<String, u8> {
     let mut map = SourceMap::default();
     let id = map.add(path.display().to_string(), text, false);
     let (file, diagnostics) = syntax::parse(id, text);
-    if diagnostics.is_empty() {
-        return Some(syntax::format(&file, text));
+    if !diagnostics.is_empty() {
+        console::note(render(&diagnostics, &map, load::style()).trim_end());
+        return Err(exit::PROGRAM);
     }
-    console::note(render(&diagnostics, &map, load::style()).trim_end());
-    None
+    let formatted = syntax::format(&file, text);
+    let (again, diagnostics) = syntax::parse(id, &formatted);
+    if diagnostics.is_empty() && syntax::same_meaning(&file, &again) {
+        return Ok(formatted);
+    }
+    console::note(&format!(
+        "{}: nnc fmt would change what this program means; the file is unchanged. This is a bug in nnc.",
+        path.display()
+    ));
+    Err(exit::BUG)
 }

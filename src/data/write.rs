@@ -24,7 +24,8 @@ pub fn replace_durably(
     Ok(())
 }
 
-/// Has `write` fill a temporary file in `path`'s folder, which then takes `path`'s place.
+/// Has `write` fill a temporary file in `path`'s folder, which then takes `path`'s place
+/// with the permissions of the file that was there.
 pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -40,6 +41,10 @@ pub fn replace(
     let temporary = builder
         .tempfile_in(folder_of(path))
         .map_err(|e| DataError::io(path, "create a file beside it", &e))?;
+    if let Some(old) = path.symlink_metadata().ok().filter(|m| m.is_file()) {
+        let kept = temporary.as_file().set_permissions(old.permissions());
+        kept.map_err(|e| DataError::io(path, "keep the permissions of", &e))?;
+    }
     filled(path, temporary.as_file(), write)?;
     temporary
         .persist(path)

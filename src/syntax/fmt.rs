@@ -16,22 +16,26 @@
 //! ```
 
 use super::ast::*;
+use super::dump::dump;
 use super::lexer::{self, Kind};
 use crate::span::Span;
+use rustc_hash::FxHashMap;
 
 mod expr;
+mod flat;
 mod items;
 
 /// Lines are broken to stay within this many characters where they can.
 const WIDTH: usize = 100;
-/// Marks a trailing comment's old column and text until lines are put together.
-const COMMENT: char = '\u{1}';
 
 /// The text of `file`, formatted; `text` is what it was parsed from, without errors.
 pub fn format(file: &File, text: &str) -> String {
     let mut printer = Printer {
         text,
         comments: &file.comments,
+        closing: closing(text),
+        letters: letters(text),
+        mark: ('\u{1}'..).find(|c| !text.contains(*c)).unwrap_or('\u{1}'),
         next: 0,
         out: String::new(),
         last_end: 0,
@@ -40,12 +44,28 @@ pub fn format(file: &File, text: &str) -> String {
         printer.decl(decl);
     }
     printer.comments_before(text.len(), 0);
-    assemble(&printer.out)
+    assemble(&printer.out, printer.mark)
+}
+
+/// The two trees and their comments differ in their places alone.
+pub fn same_meaning(a: &File, b: &File) -> bool {
+    let comments = |file: &File| -> Vec<String> {
+        let texts = file.comments.iter().map(|c| c.text.trim().to_owned());
+        texts.collect()
+    };
+    dump(a, None) == dump(b, None) && comments(a) == comments(b)
 }
 
 struct Printer<'a> {
     text: &'a str,
     comments: &'a [Comment],
+    /// Where each `(` closes.
+    closing: FxHashMap<u32, u32>,
+    /// How many characters other than blanks precede each byte.
+    letters: Vec<u32>,
+    /// Marks a trailing comment's old column and text until lines are put together;
+    /// a character that the text does not have.
+    mark: char,
     /// The first comment not yet written.
     next: usize,
     out: String,
@@ -59,14 +79,12 @@ impl Printer<'_> {
             .attributes
             .first()
             .map_or(decl.span.start, |a| a.span.start) as usize;
-        let one_line = !self.text[start..decl.span.end as usize].contains('\n');
         let first = self.comments[self.next..]
             .first()
             .map_or(start, |c| (c.span.start as usize).min(start));
         let short = matches!(decl.kind, DeclKind::Import(_) | DeclKind::Const(_));
-        if !self.out.is_empty() && !short && !one_line && !self.blank_line_before(first) {
-            self.out.push('\n');
-        }
+        let may_need_blank = !self.out.is_empty() && !short && !self.blank_line_before(first);
+        let above = self.out.len();
         self.comments_before(start, 0);
         for attribute in &decl.attributes {
             self.start_line(attribute.span.start as usize, 0);
@@ -86,6 +104,10 @@ impl Printer<'_> {
             self.decl_text(decl)
         };
         self.out.push_str(&text);
+        let many_lines = text.contains('\n') || !decl.attributes.is_empty();
+        if may_need_blank && many_lines && !self.out[..above].ends_with("\n\n") {
+            self.out.insert(above, '\n');
+        }
         self.end_line(decl.span.end as usize);
     }
 
@@ -195,7 +217,7 @@ impl Printer<'_> {
         if let Some(value) = &block.value {
             stmts.push((value.span, Line::Value(value)));
         }
-        if let Some(flat) = self.flat_block(block) {
+        if let Some(flat) = self.flat_block(block, WIDTH) {
             return flat;
         }
         self.braced(block.span, &stmts, indent, |p, line, indent| match line {
@@ -273,8 +295,9 @@ impl Printer<'_> {
                 let line = self.text[..start].rfind('\n').map_or(0, |i| i + 1);
                 let column = self.text[line..start].chars().count();
                 let text = self.source(comment.span);
+                let mark = self.mark;
                 self.out
-                    .push_str(&format!("{COMMENT}{column}{COMMENT}{}", text.trim_end()));
+                    .push_str(&format!("{mark}{column}{mark}{}", text.trim_end()));
                 self.last_end = comment.span.end as usize;
                 self.next += 1;
             }
@@ -330,6 +353,10 @@ impl Printer<'_> {
         out
     }
 
+    fn letters(&self, span: Span) -> usize {
+        (self.letters[span.end as usize] - self.letters[span.start as usize]) as usize
+    }
+
     fn source(&self, span: Span) -> String {
         self.text[span.range()].to_owned()
     }
@@ -343,6 +370,38 @@ impl Printer<'_> {
                 && r.trim_start().starts_with([')', ']'])
         })
     }
+}
+
+/// For each `(` of the text the place of its `)`.
+fn closing(text: &str) -> FxHashMap<u32, u32> {
+    let mut pairs = FxHashMap::default();
+    let mut open = Vec::new();
+    let mut at = 0;
+    while let Some(token) = lexer::next(text, at) {
+        at = token.end;
+        match &text[token.start..token.end] {
+            "(" => open.push(token.start as u32),
+            ")" => {
+                if let Some(start) = open.pop() {
+                    pairs.insert(start, token.start as u32);
+                }
+            }
+            _ => {}
+        }
+    }
+    pairs
+}
+
+fn letters(text: &str) -> Vec<u32> {
+    let mut count = 0;
+    let mut counts = Vec::with_capacity(text.len() + 1);
+    counts.push(0);
+    for byte in text.bytes() {
+        // The first byte of each character.
+        count += u32::from(!byte.is_ascii_whitespace() && byte & 0xC0 != 0x80);
+        counts.push(count);
+    }
+    counts
 }
 
 #[derive(Clone, Copy)]
@@ -393,12 +452,12 @@ fn item_blocks(text: &str, span: Span) -> Vec<Span> {
 
 /// Puts trailing comments in their columns: where they were, or two blanks after
 /// the code; comments on neighbouring lines that were aligned stay so.
-fn assemble(out: &str) -> String {
+fn assemble(out: &str, mark: char) -> String {
     let lines: Vec<(&str, Option<(usize, &str)>)> = out
         .lines()
-        .map(|line| match line.split_once(COMMENT) {
+        .map(|line| match line.split_once(mark) {
             Some((code, rest)) => {
-                let (column, text) = rest.split_once(COMMENT).unwrap_or(("0", rest));
+                let (column, text) = rest.split_once(mark).unwrap_or(("0", rest));
                 (code.trim_end(), Some((column.parse().unwrap_or(0), text)))
             }
             None => (line.trim_end(), None),

@@ -25,5 +25,5 @@ mod parse;
 mod slips;
 pub mod visit;
 
-pub use fmt::format;
+pub use fmt::{format, same_meaning};
 pub use parse::{MAX_SHOWN, MAX_SOURCE, parse};

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use nnc::span::SourceId;
 use nnc::syntax::ast::File;
 use nnc::syntax::dump::dump;
-use nnc::syntax::{format, parse};
+use nnc::syntax::{format, parse, same_meaning};
+
+use crate::support::mutate::{Dice, grow, mutate};
 
 /// Every good .nn file of the repository.
 pub(crate) fn all_sources() -> Vec<PathBuf> {
@@ -106,4 +108,107 @@ fn formatted_files() {
         let text = std::fs::read_to_string(path).unwrap();
         insta::assert_snapshot!(format(&parsed(&text, "case"), &text));
     });
+}
+
+/// Formats `text` if it is a program: the result is one too, means the same and settles.
+fn format_holds(text: &str) -> bool {
+    let (file, diagnostics) = parse(SourceId(0), text);
+    if !diagnostics.is_empty() {
+        return false;
+    }
+    let once = format(&file, text);
+    let (again, diagnostics) = parse(SourceId(0), &once);
+    assert!(
+        diagnostics.is_empty(),
+        "{diagnostics:#?}\n{text}\n==>\n{once}"
+    );
+    assert!(same_meaning(&file, &again), "{text}\n==>\n{once}");
+    let twice = format(&again, &once);
+    assert_eq!(once, twice, "formatted twice:\n{text}");
+    true
+}
+
+#[test]
+fn parentheses_keep_their_commas() {
+    for (value, formatted) in [
+        ("((1),)", "((1),)"),
+        ("(((1)),)", "((1),)"),
+        ("((a + b),)", "((a + b),)"),
+        ("([1],)", "([1],)"),
+        ("((1))", "(1)"),
+        ("((1, 2),)", "((1, 2),)"),
+        ("(\"a)\")", "(\"a)\")"),
+    ] {
+        let text = format!("const x = {value}\n");
+        let expected = format!("const x = {formatted}\n");
+        assert_eq!(format(&parsed(&text, value), &text), expected);
+    }
+}
+
+#[test]
+fn one_pass_is_enough_where_a_line_is_broken() {
+    let long = "|> Dense(h, relu) ".repeat(7);
+    let metrics = "mse, mae, ".repeat(12);
+    for text in [
+        format!("const h = 6\nmodel T(x: [4]) {{ x {long}}}\nconst k = 1\n"),
+        format!("train M on d {{ loss {metrics}mse; optimizer Adam }}\n"),
+        format!("train M on d {{ loss mse; optimizer Adam; metrics {metrics}mse }}\n"),
+        format!(
+            "sweep M {{ a in [{}]; search grid }}\n",
+            "0.125, ".repeat(20)
+        ),
+        format!(
+            "train M on d {{\n  step M {{ minimize {}; optimizer Adam }}\n}}\n",
+            "a + ".repeat(40) + "a"
+        ),
+    ] {
+        assert!(format_holds(&text), "{text}");
+    }
+}
+
+#[test]
+fn control_characters_stay() {
+    let text = "data d {\n  source  csv(\"a\u{1}b.csv\")  # a \u{1} b\n}\n";
+    assert_eq!(format(&parsed(text, "control"), text), text);
+}
+
+/// As many operators in a row as a program may have, and pipes within pipes.
+#[test]
+fn long_and_deep_expressions_are_formatted_in_time() {
+    let sum = format!("const x = 1{}\n", " + 1".repeat(3900));
+    let fields = format!("const x = a{}\n", ".a".repeat(3900));
+    let calls = format!(
+        "const x = {}a{}\n",
+        "f(a, b |> g(".repeat(30),
+        "))".repeat(30)
+    );
+    for text in [sum, fields, calls] {
+        let deep = std::thread::Builder::new().stack_size(256 << 20);
+        let timed = deep.spawn(move || {
+            let start = std::time::Instant::now();
+            assert!(format_holds(&text), "{}", &text[..80]);
+            start.elapsed().as_secs_f64()
+        });
+        let seconds = timed.unwrap().join().unwrap();
+        assert!(seconds < 5.0, "{seconds} s");
+    }
+}
+
+#[test]
+fn programs_at_random_format_to_the_same_program() {
+    let sources: Vec<String> = all_sources()
+        .iter()
+        .map(|p| std::fs::read_to_string(p).unwrap())
+        .filter(|t| t.len() < 6000)
+        .collect();
+    let mut dice = Dice::new(11);
+    let (mut grown, mut changed) = (0, 0);
+    for _ in 0..6000 {
+        grown += usize::from(format_holds(&grow(&mut dice)));
+        let text = &sources[dice.below(sources.len())];
+        let other = &sources[dice.below(sources.len())];
+        changed += usize::from(format_holds(&mutate(text, other, &mut dice)));
+    }
+    // Most of what is grown is a program, and enough of what is changed.
+    assert!(grown > 3000 && changed > 500, "{grown} {changed}");
 }

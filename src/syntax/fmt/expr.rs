@@ -1,23 +1,19 @@
 //! Expressions, types and statements: on one line where they fit.
 
 use super::super::ast::*;
-use super::super::lexer;
+use super::flat::chained;
 use super::{Printer, WIDTH};
-use crate::span::Span;
 
 impl Printer<'_> {
     /// `indent` is that of the statement, `column` where the expression starts.
     pub(super) fn expr(&mut self, e: &Expr, indent: usize, column: usize) -> String {
-        if let Some(flat) = self.flat(e)
-            && column + flat.chars().count() <= WIDTH
-        {
+        if let Some(flat) = self.flat(e, WIDTH.saturating_sub(column)) {
             return flat;
         }
-        if !matches!(e.kind, ExprKind::Tuple(_)) && self.in_parentheses(e.span) {
-            let inner = self.broken(e, indent, column + 1);
-            return format!("({inner})");
-        }
-        self.broken(e, indent, column)
+        let parentheses = self.parentheses(e);
+        let inner = self.broken(e, indent, column + parentheses.len());
+        let closing: String = parentheses.iter().rev().map(|p| p.closing()).collect();
+        "(".repeat(parentheses.len()) + &inner + &closing
     }
 
     /// Over several lines, without the parentheses around it.
@@ -33,9 +29,8 @@ impl Printer<'_> {
             ExprKind::List(items) => self.list(items, indent),
             ExprKind::Binary(op, left, right) => {
                 let left = self.expr(left, indent, column);
-                let right_flat = self.flat(right);
                 let here = last_column(&left, column) + op.symbol().len() + 2;
-                let fits = right_flat.is_some_and(|r| here + r.chars().count() <= WIDTH);
+                let fits = self.flat(right, WIDTH.saturating_sub(here)).is_some();
                 if fits || matches!(right.kind, ExprKind::Call { .. } | ExprKind::If { .. }) {
                     let right = self.expr(right, indent, here);
                     format!("{left} {} {right}", op.symbol())
@@ -74,14 +69,8 @@ impl Printer<'_> {
                 let then = self.block(then, indent);
                 let mut text = format!("if {cond} {then}");
                 if let Some(block) = otherwise {
-                    let chained = match (&block.stmts[..], &block.value) {
-                        ([], Some(v)) => (matches!(v.kind, ExprKind::If { .. })
-                            && v.span == block.span)
-                            .then_some(v),
-                        _ => None,
-                    };
                     text.push_str(" else ");
-                    match chained {
+                    match chained(block) {
                         Some(inner) => {
                             let column = last_column(&text, column);
                             text.push_str(&self.broken(inner, indent, column));
@@ -106,7 +95,7 @@ impl Printer<'_> {
             | ExprKind::Str(_)
             | ExprKind::Bool(_)
             | ExprKind::None
-            | ExprKind::Name(_) => self.leaf(e),
+            | ExprKind::Name(_) => self.leaf(e).to_owned(),
         }
     }
 
@@ -116,7 +105,7 @@ impl Printer<'_> {
         let mut value = e;
         // A pipe in parentheses is a value of its own.
         while let ExprKind::Pipe { value: v, stage } = &value.kind {
-            if !std::ptr::eq(value, e) && self.in_parentheses(value.span) {
+            if !std::ptr::eq(value, e) && !self.parentheses(value).is_empty() {
                 break;
             }
             stages.push((v.span.end, &**stage));
@@ -177,6 +166,9 @@ impl Printer<'_> {
         let magic = args
             .last()
             .is_some_and(|a| self.broken_by_comma(a.span.end as usize));
+        if args.is_empty() {
+            return "()".to_owned();
+        }
         // A single argument that breaks by itself stays on the line.
         if let ([arg], false) = (args, magic) {
             return format!("({})", self.arg(arg, indent, column));
@@ -203,11 +195,14 @@ impl Printer<'_> {
 
     /// Short elements fill lines, others have one each.
     fn list(&mut self, items: &[Expr], indent: usize) -> String {
+        if items.is_empty() {
+            return "[]".to_owned();
+        }
         let inner = indent + 2;
         let pad = " ".repeat(inner);
         let texts: Vec<String> = items.iter().map(|i| self.expr(i, inner, inner)).collect();
         let mut text = String::from("[\n");
-        if texts.iter().all(|t| t.len() <= 12) {
+        if texts.iter().all(|t| t.len() <= 12 && !t.contains('\n')) {
             let mut line = pad.clone();
             for t in &texts {
                 if line.len() + t.len() + 1 > WIDTH {
@@ -227,192 +222,8 @@ impl Printer<'_> {
         text + &" ".repeat(indent) + "]"
     }
 
-    /// On one line; none where a block or the author's line breaks forbid it.
-    pub(super) fn flat(&self, e: &Expr) -> Option<String> {
-        let text = self.flat_inner(e)?;
-        if !matches!(e.kind, ExprKind::Tuple(_)) && self.in_parentheses(e.span) {
-            return Some(format!("({text})"));
-        }
-        Some(text)
-    }
-
-    fn flat_inner(&self, e: &Expr) -> Option<String> {
-        Some(match &e.kind {
-            ExprKind::Int(_)
-            | ExprKind::Float(_)
-            | ExprKind::Percent(_)
-            | ExprKind::Str(_)
-            | ExprKind::Bool(_)
-            | ExprKind::None
-            | ExprKind::Name(_) => self.leaf(e),
-            ExprKind::List(items) => {
-                let texts: Option<Vec<String>> = items.iter().map(|i| self.flat(i)).collect();
-                if items
-                    .last()
-                    .is_some_and(|i| self.broken_by_comma(i.span.end as usize))
-                {
-                    return None;
-                }
-                format!("[{}]", texts?.join(", "))
-            }
-            ExprKind::Tuple(args) => format!("({})", self.flat_args(args)?),
-            ExprKind::Unary(op, value) => format!("{}{}", unary(*op), self.flat(value)?),
-            ExprKind::Binary(op, a, b) => {
-                format!("{} {} {}", self.flat(a)?, op.symbol(), self.flat(b)?)
-            }
-            ExprKind::Range(a, b) => format!("{} .. {}", self.flat(a)?, self.flat(b)?),
-            ExprKind::Call { callee, args, .. } => {
-                format!("{}({})", self.flat(callee)?, self.flat_args(args)?)
-            }
-            ExprKind::Index { base, items } => {
-                let items: Vec<String> = items.iter().map(|i| self.index_item(i)).collect();
-                format!("{}[{}]", self.flat(base)?, items.join(", "))
-            }
-            ExprKind::Field { base, name } => format!("{}.{}", self.flat(base)?, name.text),
-            ExprKind::Pipe { value, stage } => {
-                let between = &self.text[value.span.end as usize..stage.span.start as usize];
-                if between.contains('\n') {
-                    return None;
-                }
-                format!("{} |> {}", self.flat(value)?, self.flat(stage)?)
-            }
-            ExprKind::If {
-                cond,
-                then,
-                otherwise,
-            } => {
-                let mut text = format!("if {} {}", self.flat(cond)?, self.flat_block(then)?);
-                if let Some(block) = otherwise {
-                    let chained = block
-                        .value
-                        .as_ref()
-                        .filter(|v| v.span == block.span && block.stmts.is_empty());
-                    let rest = match chained {
-                        Some(inner) => self.flat_inner(inner)?,
-                        None => self.flat_block(block)?,
-                    };
-                    text.push_str(&format!(" else {rest}"));
-                }
-                text
-            }
-            ExprKind::Scan(scan) => {
-                format!("{} {}", self.scan_head(scan), self.flat_block(&scan.body)?)
-            }
-            ExprKind::When { cond, action } => {
-                format!("when {} do {}", self.flat(cond)?, self.flat(action)?)
-            }
-        })
-    }
-
-    pub(super) fn flat_or_source(&self, e: &Expr) -> String {
-        self.flat(e).unwrap_or_else(|| self.source(e.span))
-    }
-
-    fn flat_args(&self, args: &[Arg]) -> Option<String> {
-        if args
-            .last()
-            .is_some_and(|a| self.broken_by_comma(a.span.end as usize))
-        {
-            return None;
-        }
-        let texts: Option<Vec<String>> = args
-            .iter()
-            .map(|a| {
-                let value = self.flat(&a.value)?;
-                Some(match &a.name {
-                    Some(name) => format!("{} = {value}", name.text),
-                    None => value,
-                })
-            })
-            .collect();
-        Some(texts?.join(", "))
-    }
-
-    /// A block on one line in the source stays on one line.
-    pub(super) fn flat_block(&self, block: &Block) -> Option<String> {
-        if self.source(block.span).contains('\n') {
-            return None;
-        }
-        let mut parts: Vec<String> = Vec::new();
-        for stmt in &block.stmts {
-            parts.push(self.flat_stmt(stmt)?);
-        }
-        if let Some(value) = &block.value {
-            parts.push(self.flat(value)?);
-        }
-        let text = if parts.is_empty() {
-            "{ }".to_owned()
-        } else {
-            format!("{{ {} }}", parts.join("; "))
-        };
-        (text.chars().count() <= WIDTH).then_some(text)
-    }
-
-    fn scan_head(&self, scan: &Scan) -> String {
-        let pair = |joint: &str, (name, value): &(Ident, Expr)| {
-            format!("{} {joint} {}", name.text, self.flat_or_source(value))
-        };
-        let elements: Vec<String> = scan.elements.iter().map(|p| pair("in", p)).collect();
-        let carries: Vec<String> = scan.carries.iter().map(|p| pair("=", p)).collect();
-        let mut text = format!("scan {}", elements.join(", "));
-        if let Some(axis) = &scan.axis {
-            text.push_str(&format!(" along {}", self.flat_or_source(axis)));
-        }
-        if !carries.is_empty() {
-            text.push_str(&format!(" from {}", carries.join(", ")));
-        }
-        text
-    }
-
-    fn index_item(&self, item: &IndexItem) -> String {
-        let part =
-            |e: &Option<Box<Expr>>| e.as_ref().map_or(String::new(), |e| self.flat_or_source(e));
-        match item {
-            IndexItem::Rest(_) => "..".to_owned(),
-            IndexItem::At(e) => self.flat_or_source(e),
-            IndexItem::Slice {
-                start, end, step, ..
-            } => {
-                let mut text = format!("{}:{}", part(start), part(end));
-                if step.is_some() {
-                    text.push_str(&format!(":{}", part(step)));
-                }
-                text
-            }
-        }
-    }
-
-    pub(super) fn ty(&self, ty: &TypeExpr) -> String {
-        match &ty.kind {
-            TypeKind::Plain { name, brackets } => {
-                let mut text = name.as_ref().map_or(String::new(), |n| n.text.to_string());
-                for dims in brackets {
-                    let dims: Vec<String> = dims
-                        .iter()
-                        .map(|d| match d {
-                            DimExpr::Rest(_) => "..".to_owned(),
-                            DimExpr::Expr(e) => self.flat_or_source(e),
-                        })
-                        .collect();
-                    text.push_str(&format!("[{}]", dims.join(", ")));
-                }
-                text
-            }
-            TypeKind::Tuple(fields) => {
-                let fields: Vec<String> = fields
-                    .iter()
-                    .map(|(name, ty)| match name {
-                        Some(name) => format!("{}: {}", name.text, self.ty(ty)),
-                        None => self.ty(ty),
-                    })
-                    .collect();
-                format!("({})", fields.join(", "))
-            }
-        }
-    }
-
     /// The part of a statement before its value, the value, and what follows it.
-    fn stmt_parts<'s>(&self, stmt: &'s Stmt) -> (String, Option<&'s Expr>, String) {
+    pub(super) fn stmt_parts<'s>(&self, stmt: &'s Stmt) -> (String, Option<&'s Expr>, String) {
         match &stmt.kind {
             StmtKind::Bind { targets, value } => {
                 let names: Vec<&str> = targets.iter().map(|t| &*t.text).collect();
@@ -471,48 +282,9 @@ impl Printer<'_> {
         let value = value.map_or(String::new(), |v| self.expr(v, indent, column));
         lead + &value + &rest
     }
-
-    fn flat_stmt(&self, stmt: &Stmt) -> Option<String> {
-        let (lead, value, rest) = self.stmt_parts(stmt);
-        let value = match value {
-            Some(value) => self.flat(value)?,
-            None => String::new(),
-        };
-        Some(lead + &value + &rest)
-    }
-
-    fn leaf(&self, e: &Expr) -> String {
-        let text = &self.text[e.span.range()];
-        text.trim_matches(|c: char| c.is_whitespace() || c == '(' || c == ')')
-            .to_owned()
-    }
-
-    /// The brackets at the two ends belong to each other.
-    fn in_parentheses(&self, span: Span) -> bool {
-        let text = &self.text[span.range()];
-        if !(text.starts_with('(') && text.ends_with(')')) {
-            return false;
-        }
-        let mut depth = 0usize;
-        let mut at = 0;
-        while let Some(token) = lexer::next(text, at) {
-            at = token.end;
-            match &text[token.start..token.end] {
-                "(" => depth += 1,
-                ")" => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return token.end == text.len();
-                    }
-                }
-                _ => {}
-            }
-        }
-        false
-    }
 }
 
-fn unary(op: UnaryOp) -> &'static str {
+pub(super) fn unary(op: UnaryOp) -> &'static str {
     match op {
         UnaryOp::Neg => "-",
         UnaryOp::Not => "not ",

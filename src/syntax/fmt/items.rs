@@ -11,12 +11,13 @@ const DATA_COLUMN: usize = 8;
 impl Printer<'_> {
     pub(super) fn data(&mut self, data: &Data, decl: Span) -> String {
         let span = body_span(self.text, decl);
+        let lead = "data ".len() + data.name.text.len() + 1;
         if self.is_one_line(span) {
             let items = data.items.iter();
-            let items = items
-                .map(|i| spaced(&self.data_item(i, (0, 0), 0)))
-                .collect();
-            return one_line(items);
+            let items = items.map(|i| spaced(&self.data_item(i, (0, 0), 0)));
+            if let Some(line) = one_line(items.collect(), lead) {
+                return line;
+            }
         }
         let columns = self.data_columns(&data.items);
         let items: Vec<(Span, usize)> = data
@@ -194,8 +195,11 @@ impl Printer<'_> {
     pub(super) fn train(&mut self, train: &Train, decl: Span) -> String {
         let span = body_span(self.text, decl);
         if self.is_one_line(span) {
-            let items = train.items.iter();
-            return one_line(items.map(|i| self.train_item(i, 0, 0)).collect());
+            let lead = body_start(self.text, decl, span);
+            let items = train.items.iter().map(|i| self.train_item(i, 0, 0));
+            if let Some(line) = one_line(items.collect(), lead) {
+                return line;
+            }
         }
         let width = train
             .items
@@ -240,21 +244,21 @@ impl Printer<'_> {
             .collect();
         items.sort_by_key(|(s, _)| s.start);
         let keys = step.settings.iter().map(|s| s.key.text.len());
-        let width = if self.is_one_line(span) {
-            0
-        } else {
-            keys.max().unwrap_or(0) + 2
-        };
-        let print = |p: &mut Self, item: Entry<'_>, indent: usize| match item {
+        let width = keys.max().unwrap_or(0) + 2;
+        let print = |p: &mut Self, item: Entry<'_>, width: usize, indent: usize| match item {
             Entry::Stmt(s) => p.stmt(s, indent),
             Entry::Setting(s) => p.setting(s, width, indent),
             Entry::Axis(name, value) => format!("{} in {}", name.text, p.flat_or_source(value)),
         };
         if self.is_one_line(span) {
-            let items = items.iter().map(|(_, i)| print(self, *i, 0)).collect();
-            return lead + &one_line(items);
+            let line = items.iter().map(|(_, i)| print(self, *i, 0, 0)).collect();
+            if let Some(line) = one_line(line, indent + lead.len()) {
+                return lead + &line;
+            }
         }
-        lead + &self.braced(span, &items, indent, print)
+        lead + &self.braced(span, &items, indent, |p, i, indent| {
+            print(p, i, width, indent)
+        })
     }
 
     pub(super) fn sweep(&mut self, sweep: &Sweep, decl: Span) -> String {
@@ -266,13 +270,10 @@ impl Printer<'_> {
             .chain(sweep.settings.iter().map(|s| (s.span, Entry::Setting(s))))
             .collect();
         items.sort_by_key(|(s, _)| s.start);
-        let flat = self.is_one_line(span);
-        let width = |names: &mut dyn Iterator<Item = usize>| {
-            if flat { 0 } else { names.max().unwrap_or(0) }
-        };
-        let names = width(&mut sweep.axes.iter().map(|(n, _)| n.text.len()));
-        let keys = width(&mut sweep.settings.iter().map(|s| s.key.text.len())) + 1;
-        let print = |p: &mut Self, item: Entry<'_>, indent: usize| match item {
+        let names = sweep.axes.iter().map(|(n, _)| n.text.len()).max();
+        let keys = sweep.settings.iter().map(|s| s.key.text.len()).max();
+        let widths = (names.unwrap_or(0), keys.unwrap_or(0) + 1);
+        let print = |p: &mut Self, item: Entry<'_>, (names, keys), indent: usize| match item {
             Entry::Axis(name, value) => {
                 let lead = format!("{:<names$} in ", name.text);
                 let value = p.expr(value, indent, indent + lead.len());
@@ -281,10 +282,14 @@ impl Printer<'_> {
             Entry::Setting(s) => p.setting(s, keys, indent),
             Entry::Stmt(s) => p.stmt(s, indent),
         };
-        if flat {
-            return one_line(items.iter().map(|(_, i)| print(self, *i, 0)).collect());
+        if self.is_one_line(span) {
+            let lead = body_start(self.text, decl, span);
+            let line = items.iter().map(|(_, i)| print(self, *i, (0, 1), 0));
+            if let Some(line) = one_line(line.collect(), lead) {
+                return line;
+            }
         }
-        self.braced(span, &items, 0, print)
+        self.braced(span, &items, 0, |p, i, indent| print(p, i, widths, indent))
     }
 
     /// The key takes `width` characters with the blanks after it.
@@ -299,7 +304,9 @@ impl Printer<'_> {
             );
             if self.is_one_line(span) {
                 let values = setting.values.iter().map(|a| self.arg(a, 0, 0)).collect();
-                return format!("{key} {}", one_line(values));
+                if let Some(line) = one_line(values, indent + key.len() + 1) {
+                    return format!("{key} {line}");
+                }
             }
             let items: Vec<(Span, &Arg)> = setting.values.iter().map(|a| (a.span, a)).collect();
             return format!("{key} ")
@@ -343,12 +350,21 @@ enum Entry<'a> {
     Axis(&'a Ident, &'a Expr),
 }
 
-fn one_line(items: Vec<String>) -> String {
+/// None where the line, which starts after `lead` characters, would be too long.
+fn one_line(items: Vec<String>, lead: usize) -> Option<String> {
     if items.is_empty() {
-        "{ }".to_owned()
-    } else {
-        format!("{{ {} }}", items.join("; "))
+        return Some("{ }".to_owned());
     }
+    let line = format!("{{ {} }}", items.join("; "));
+    (!line.contains('\n') && lead + line.chars().count() <= WIDTH).then_some(line)
+}
+
+/// How many characters precede the braces of a `train` or `sweep` block.
+fn body_start(text: &str, decl: Span, body: Span) -> usize {
+    spaced(&text[decl.start as usize..body.start as usize])
+        .chars()
+        .count()
+        + 1
 }
 
 /// From the first `{` outside of other brackets to the end.

@@ -1,5 +1,6 @@
 //! What several tests share.
 
 pub(crate) mod differences;
+pub(crate) mod mutate;
 pub(crate) mod random_graph;
 pub(crate) mod trainer;
