@@ -189,6 +189,29 @@ impl Machine {
         self.workers.map(usize::from)
     }
 
+    /// The options as they were given, each after a blank.
+    pub(super) fn words(&self) -> String {
+        let mut text = String::new();
+        let mut add = |name: &str, value: &str| {
+            text += &format!(" --{name} {}", console::word(value));
+        };
+        if self.device != DeviceName::Auto {
+            add("device", self.device.name());
+        }
+        for (name, value) in [("threads", self.threads), ("workers", self.workers)] {
+            if let Some(n) = value {
+                add(name, &n.to_string());
+            }
+        }
+        if let Some(data) = &self.data {
+            add("data", &data.display().to_string());
+        }
+        if let Some(mirror) = &self.mirror {
+            add("mirror", mirror);
+        }
+        text
+    }
+
     /// Refuses what this build cannot run on.
     pub(super) fn device(&self, seed: u64) -> Result<Device, Failure> {
         let target = match self.device {

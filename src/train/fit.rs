@@ -55,6 +55,8 @@ pub struct Outcome {
     pub accumulators: Vec<u8>,
     /// Why training ended before its last epoch did.
     pub stopped: Option<Stopped>,
+    /// Of the epoch that was cut short, and is not in the history.
+    pub unreported_seconds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,6 +173,7 @@ impl Loop<'_, '_> {
         let done = self.steps(&mut parts.train, from)?;
         let train_seconds = started.elapsed().as_secs_f64();
         if !self.close(from, done, steps) {
+            self.outcome.unreported_seconds = train_seconds;
             return Ok(false);
         }
         let train = self.session.metrics()?.to_vec();

@@ -83,6 +83,15 @@ impl Output {
         Ok(output)
     }
 
+    /// The folder of a run that was killed before its first checkpoint, and begins again.
+    pub fn restart(folder: &Path) -> Result<Output, RunError> {
+        let output = Output::reopen(folder)?;
+        Ok(Output {
+            fresh: true,
+            ..output
+        })
+    }
+
     fn claim(folder: PathBuf, made: Vec<PathBuf>) -> Result<Output, RunError> {
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
@@ -139,7 +148,8 @@ impl Output {
             return Ok(());
         }
         let path = self.folder.join(LOCK);
-        let written = self.lock.write_all(format!("{lock:#}\n").as_bytes());
+        let emptied = self.lock.set_len(0);
+        let written = emptied.and_then(|()| self.lock.write_all(format!("{lock:#}\n").as_bytes()));
         written.map_err(|e| RunError::file(&path, "write the file", &e))?;
         replace(&self.program(), |out| out.write_all(program.as_bytes()))?;
         Ok(())

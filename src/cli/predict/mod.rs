@@ -25,6 +25,7 @@ use crate::plural;
 use crate::spec::{ColumnSpec, Meaning, OutputSpec};
 use crate::train::dataset::{extend, fill, indices, is_series};
 use crate::train::fitted::{Fitted, Made};
+use crate::train::session::columns;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, RunError, Session};
@@ -59,6 +60,18 @@ pub(super) struct Args {
 pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
     let device = args.machine.device(loaded.train.seed)?;
+    if columns(&loaded.programs, ProgramKind::Predict).is_empty() {
+        return Err(Failure::Usage {
+            message: format!(
+                "`{}` takes no columns of the data, so there are no rows to predict",
+                loaded.train.models.first().map_or("", |m| m)
+            ),
+            help: Some(
+                "`nnc predict` runs the first model of the train block; name one first that takes inputs"
+                    .into(),
+            ),
+        });
+    }
     let raw = match Kinds::of(&args.output) {
         Kinds::Npy if loaded.train.outputs.len() > 1 => {
             let names: Vec<&str> = (loaded.train.outputs.iter()).map(|o| &*o.name).collect();

@@ -94,6 +94,12 @@ fn place(args: &Args, loaded: &Loaded) -> Result<(Output, bool), Failure> {
         (None, Some(out)) => out.clone(),
         (None, None) => run_state::latest(&loaded.name)?,
     };
+    if !from.exists() {
+        return match (resume, &args.out) {
+            (None, Some(out)) => Ok((Output::create(Some(out), &loaded.name)?, false)),
+            _ => Err(run_state::no_run_in(&from)),
+        };
+    }
     let single = output::is_run(&from) && from.join("history.csv").exists();
     if !from.is_dir() || single {
         return Err(Failure::Usage {
@@ -104,8 +110,7 @@ fn place(args: &Args, loaded: &Loaded) -> Result<(Output, bool), Failure> {
         });
     }
     if !output::is_run(&from) {
-        let message = format!("{} does not hold a run to resume", from.display());
-        return Err(Failure::usage(message));
+        return Err(run_state::no_run_in(&from));
     }
     Ok((Output::reopen(&from)?, true))
 }

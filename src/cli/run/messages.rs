@@ -15,6 +15,7 @@ use crate::spec::Part;
 use crate::train::dataset::{Dataset, Overlap};
 use crate::train::memory;
 use crate::train::output::Output;
+use crate::train::session::columns;
 use crate::train::{EpochRow, Outcome, ProgramKind, Session, Stopped};
 
 pub(super) fn introduce(
@@ -118,7 +119,8 @@ pub(super) fn conclude(
         ..
     } = task;
     let weights = out.weights();
-    let total: f64 = outcome.history.iter().map(|r| r.seconds).sum();
+    let whole_epochs: f64 = outcome.history.iter().map(|r| r.seconds).sum();
+    let total = whole_epochs + outcome.unreported_seconds;
     progress.event(
         "saved",
         json!({
@@ -139,7 +141,14 @@ pub(super) fn conclude(
         progress.say(&text);
     }
     let what = match outcome.stopped {
-        Some(Stopped::Interrupted) => "checkpoint ",
+        Some(Stopped::Interrupted) => {
+            console::note(&format!(
+                "interrupted in epoch {} of {}",
+                outcome.position.epoch + 1,
+                loaded.train.epochs
+            ));
+            "checkpoint "
+        }
         _ => "",
     };
     progress.say(&format!(
@@ -150,16 +159,15 @@ pub(super) fn conclude(
     ));
     match outcome.stopped {
         Some(Stopped::Interrupted) => console::note(&format!(
-            "interrupted in epoch {} of {}; resume with:\n  nnc run {} --resume {}",
-            outcome.position.epoch + 1,
-            loaded.train.epochs,
-            arguments(args),
-            whole.unwrap_or(out.folder()).display()
+            "resume with:\n  {}",
+            resume_command(args, whole.unwrap_or(out.folder()))
         )),
         Some(Stopped::Limit) => {}
         _ if whole.is_some() => {}
         Some(Stopped::Callback(_)) | None => {
-            progress.say(&format!("try: {}", hint(args, loaded, outcome, &weights)));
+            if let Some(hint) = hint(args, loaded, outcome, &weights) {
+                progress.say(&format!("try: {hint}"));
+            }
         }
     }
 }
@@ -183,8 +191,8 @@ fn batches_text(outcome: &Outcome) -> Option<String> {
     })
 }
 
-/// One thing worth doing next.
-fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> String {
+/// One thing worth doing next, if there is one.
+fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Option<String> {
     let epochs = loaded.train.epochs;
     let losses: Option<Vec<f64>> = outcome
         .history
@@ -196,25 +204,41 @@ fn hint(args: &Args, loaded: &Loaded, outcome: &Outcome, weights: &Path) -> Stri
     {
         let best = (0..losses.len()).fold(0, |b, i| if losses[i] < losses[b] { i } else { b });
         if best + 1 == losses.len() {
-            return format!(
+            return Some(format!(
                 "nnc run {} --epochs {}  (val_loss was still falling)",
                 arguments(args),
                 epochs * 2
-            );
+            ));
         }
         if losses[losses.len() - 1] > losses[best] * 1.1 {
-            return format!(
+            return Some(format!(
                 "nnc run {} --epochs {}  (val_loss was lowest then)",
                 arguments(args),
                 outcome.history[best].epoch
-            );
+            ));
         }
     }
-    format!(
-        "nnc predict {} --weights {} --input ROWS.csv",
-        args.common.file.display(),
-        weights.display()
-    )
+    let from_rows = !columns(&loaded.programs, ProgramKind::Predict).is_empty();
+    from_rows.then(|| {
+        format!(
+            "nnc predict {} --weights {} --input ROWS.csv",
+            console::word(&args.common.file.display().to_string()),
+            console::word(&weights.display().to_string())
+        )
+    })
+}
+
+/// The command that continues this run as it was started.
+pub(super) fn resume_command(args: &Args, folder: &Path) -> String {
+    let mut text = format!("nnc run {}", arguments(args));
+    if let Some(n) = args.epochs {
+        text += &format!(" --epochs {n}");
+    }
+    if let Some(n) = args.limit_epochs {
+        text += &format!(" --limit-epochs {n}");
+    }
+    let folder = console::word(&folder.display().to_string());
+    text + &format!(" --resume {folder}")
 }
 
 /// The arguments that make the same run again, but for its epochs and its output.
@@ -232,8 +256,5 @@ pub(super) fn arguments(args: &Args) -> String {
     if let Some(n) = args.fold {
         text += &format!(" --fold {n}");
     }
-    if let Some(data) = &args.machine.data {
-        text += &format!(" --data {}", console::word(&data.display().to_string()));
-    }
-    text
+    text + &args.machine.words()
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::run::messages::{arguments, conclude, introduce, warn_of_overlaps};
+use crate::cli::run::messages::{conclude, introduce, resume_command, warn_of_overlaps};
 use crate::cli::run::not_finite::Again;
 use crate::cli::run::progress::Progress;
 use crate::cli::run::report::Ended;
@@ -153,9 +153,8 @@ pub(super) fn one(
         };
         if failed && states.newest(&out.weights()).0.is_some() {
             console::note(&format!(
-                "the last checkpoint is intact; resume from it with:\n  nnc run {} --resume {}",
-                arguments(args),
-                whole.unwrap_or(out.folder()).display()
+                "the last checkpoint is intact; resume from it with:\n  {}",
+                resume_command(args, whole.unwrap_or(out.folder()))
             ));
         }
         return Ok(Ran { code, result: None });

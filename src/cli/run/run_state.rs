@@ -62,12 +62,14 @@ pub(super) fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<Path
             None => latest(&loaded.name)?,
         },
     };
-    let (state, home) = if from.is_dir() {
-        let state = newest(loaded, &from)?.ok_or_else(|| Failure::Usage {
-            message: format!("{} holds no checkpoint to resume from", from.display()),
-            help: Some("the run stopped before its first epoch ended: start it again".into()),
-        })?;
-        (state, from)
+    if !from.exists() && resume.is_some() {
+        return Err(no_run_in(&from));
+    }
+    let (state, home) = if from.is_dir() || !from.exists() {
+        match newest(loaded, &from)? {
+            Some(state) => (state, from),
+            None => return begin(loaded, asked, &from, resume.is_some()),
+        }
     } else {
         let folders = from.ancestors().skip(1).take(2);
         let home = folders.map(|f| if f == "" { Path::new(".") } else { f });
@@ -81,6 +83,42 @@ pub(super) fn place(args: &Args, loaded: &Loaded) -> Result<(Output, Option<Path
         None => Output::create(None, &loaded.name)?,
     };
     Ok((out, Some(state)))
+}
+
+/// A run that is to be resumed and has not come to its first checkpoint, or not begun. `named`:
+/// the folder was named by `--resume`, so that a run must be there.
+fn begin(
+    loaded: &Loaded,
+    asked: Option<&Path>,
+    from: &Path,
+    named: bool,
+) -> Result<(Output, Option<PathBuf>), Failure> {
+    if from.join("history.csv").exists() {
+        return Err(Failure::Usage {
+            message: format!("{} holds no checkpoint to resume from", from.display()),
+            help: Some("start the run again with another --out".into()),
+        });
+    }
+    let was_run = output::is_run(from);
+    if named && !was_run {
+        return Err(no_run_in(from));
+    }
+    let out = match asked {
+        Some(out) if out != from || !was_run => Output::create(Some(out), &loaded.name)?,
+        _ => Output::restart(from)?,
+    };
+    console::note(&format!(
+        "{} holds no checkpoint yet; starting the run",
+        from.display()
+    ));
+    Ok((out, None))
+}
+
+pub(super) fn no_run_in(folder: &Path) -> Failure {
+    Failure::Usage {
+        message: format!("there is no run in {}", folder.display()),
+        help: Some("pass the folder of a run, or start one there with --out DIR".into()),
+    }
 }
 
 /// The weights to start from, and where.

@@ -111,7 +111,7 @@ pub(super) fn sweep(args: &Args) -> Result<u8, Failure> {
         console::note(&format!(
             "interrupted; resume with:\n  nnc sweep {} --resume {}",
             arguments(args),
-            sweep.folder.path().display()
+            console::word(&sweep.folder.path().display().to_string())
         ));
         return Ok(exit::INTERRUPTED);
     }
