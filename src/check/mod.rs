@@ -7,6 +7,7 @@ mod builtins;
 mod data;
 mod elab;
 mod eval;
+mod fixes;
 mod generic;
 mod probe;
 mod program;
@@ -20,6 +21,7 @@ use std::collections::HashSet;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::span::SourceMap;
+use crate::spec::Runtime;
 
 use elab::load::load;
 use elab::world::Purpose;
@@ -30,6 +32,7 @@ pub use elab::builtin::Builtin;
 pub use elab::load::Host;
 pub use elab::state::LayerUse;
 pub use elab::world::Sizes;
+pub use fixes::applied;
 pub use program::Checked;
 
 /// Every function that Rust knows by name.
@@ -89,6 +92,45 @@ fn on_a_stack(
 const STACK: usize = 256 << 20;
 
 fn check_here(
+    files: &dyn Host,
+    path: &str,
+    overrides: &[(String, String)],
+    sizes: &Sizes,
+    purpose: Purpose,
+) -> Report {
+    let mut report = check_once(files, path, overrides, sizes, purpose);
+    fixes::keep_what_works(&mut report.diagnostics, &report.map, |name, text| {
+        let edited = Edited { files, name, text };
+        let again = check_once(&edited, path, overrides, sizes, Purpose::Report);
+        fixes::Trial {
+            diagnostics: again.diagnostics,
+            map: again.map,
+        }
+    });
+    report
+}
+
+/// The files with another text of one of them.
+struct Edited<'a> {
+    files: &'a dyn Host,
+    name: &'a str,
+    text: String,
+}
+
+impl Host for Edited<'_> {
+    fn read(&self, path: &str) -> Result<String, String> {
+        if path == self.name {
+            return Ok(self.text.clone());
+        }
+        self.files.read(path)
+    }
+
+    fn runtime(&self) -> Runtime {
+        self.files.runtime()
+    }
+}
+
+fn check_once(
     files: &dyn Host,
     path: &str,
     overrides: &[(String, String)],

@@ -1,20 +1,37 @@
-//! `nnc check FILE.nn`: every mistake, without reading the data.
+//! `nnc check FILE.nn`: every mistake, without reading the data; `--fix` corrects those whose
+//! fix is certain.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 
+use crate::check::{Report, applied};
 use crate::cli::common::{Common, Failure, exit};
 use crate::cli::{console, heap, load};
-use crate::diag::Severity;
+use crate::data::write::write_to;
+use crate::diag::{Diagnostic, Severity, is_certain};
+use crate::plural::count;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
     pub common: Common,
+    /// Apply the fixes that are certain, in place
+    #[arg(long)]
+    pub fix: bool,
 }
+
+/// More fixes than this in one file are left to the next call.
+const MOST_FIXES: usize = 200;
 
 pub(super) fn check(args: &Args) -> Result<u8, Failure> {
     heap::in_large_steps();
-    let report = load::mistakes(&args.common)?;
+    let mut report = load::mistakes(&args.common)?;
+    let mut fixed = 0;
+    if args.fix {
+        (report, fixed) = fix(&args.common, report)?;
+    }
     let json = args.common.json;
     load::show(&report, json)?;
     let errors = load::count(&report, Severity::Error);
@@ -22,12 +39,51 @@ pub(super) fn check(args: &Args) -> Result<u8, Failure> {
     let file = args.common.file.display().to_string();
     let fine = errors == 0;
     if json {
-        let event = json!({
+        let mut event = json!({
             "event": "checked", "file": file, "ok": fine, "errors": errors, "warnings": warnings,
         });
+        if args.fix {
+            event["fixed"] = fixed.into();
+        }
         console::line(&event.to_string())?;
-    } else if fine && warnings == 0 {
-        console::line(&format!("{file}: ok"))?;
+    } else {
+        if args.fix {
+            console::note(&format!("fixed {}", count(fixed, "mistake")));
+        }
+        if fine && warnings == 0 {
+            console::line(&format!("{file}: ok"))?;
+        }
     }
     Ok(if fine { exit::FINE } else { exit::PROGRAM })
+}
+
+/// Applies one certain fix after the other, then writes the files. Returns what is left.
+fn fix(common: &Common, mut report: Report) -> Result<(Report, usize), Failure> {
+    let mut texts = BTreeMap::new();
+    let mut fixed = 0;
+    while fixed < MOST_FIXES {
+        let map = &report.map;
+        let own = |d: &&Diagnostic| {
+            let source = d.fix.as_ref().map(|f| map.get(f.span.source));
+            source.is_some_and(|s| !s.library && is_certain(d, &s.text))
+        };
+        let Some(fix) = report
+            .diagnostics
+            .iter()
+            .find(own)
+            .and_then(|d| d.fix.as_ref())
+        else {
+            break;
+        };
+        let source = map.get(fix.span.source);
+        texts.insert(source.name.clone(), applied(&source.text, fix));
+        fixed += 1;
+        report = load::mistakes_of(common, &texts)?;
+    }
+    for (name, text) in &texts {
+        write_to(Path::new(name), |out| {
+            std::io::Write::write_all(out, text.as_bytes())
+        })?;
+    }
+    Ok((report, fixed))
 }

@@ -1,5 +1,6 @@
 //! From a path to programs: the checker and the lowering, diagnostics shown.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,15 @@ pub(super) fn mistakes(common: &Common) -> Result<Report, Failure> {
     Ok(check::find_mistakes(&Disk, path, &common.set))
 }
 
+/// The same, where some of the files have another text.
+pub(super) fn mistakes_of(
+    common: &Common,
+    texts: &BTreeMap<String, String>,
+) -> Result<Report, Failure> {
+    let path = source(common)?;
+    Ok(check::find_mistakes(&Edited(texts), path, &common.set))
+}
+
 /// The program's path, once it could be opened.
 fn source(common: &Common) -> Result<&str, Failure> {
     let file = &common.file;
@@ -215,6 +225,22 @@ pub(super) fn style() -> Style {
         width: width
             .unwrap_or(if terminal { 80 } else { 100 })
             .clamp(40, 140),
+    }
+}
+
+/// The file system, but for some files.
+struct Edited<'a>(&'a BTreeMap<String, String>);
+
+impl check::Host for Edited<'_> {
+    fn runtime(&self) -> Runtime {
+        check::Host::runtime(&Disk)
+    }
+
+    fn read(&self, path: &str) -> Result<String, String> {
+        match self.0.get(path) {
+            Some(text) => Ok(text.clone()),
+            None => check::Host::read(&Disk, path),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A definition is parsed when its name is first needed: the index below is
 //! made from the lines that begin a definition, without parsing.
 
+pub mod foreign;
 pub mod reference;
 
 use std::collections::HashMap;
@@ -140,6 +141,28 @@ impl Index {
 pub fn names() -> impl Iterator<Item = &'static str> {
     let names = index().by_name.keys().copied();
     names.filter(|n| !n.starts_with('_'))
+}
+
+/// The names of definitions whose keyword is `of`, sorted; `aliases` too.
+pub fn names_of(of: impl Fn(&str) -> bool, aliases: bool) -> Vec<&'static str> {
+    let mut names: Vec<&str> = (index().parts.iter())
+        .filter(|part| {
+            let head = part.text().lines().find(|l| !l.starts_with('@'));
+            head.and_then(|l| l.split_once(' '))
+                .is_some_and(|(word, _)| of(word))
+        })
+        .flat_map(|part| part.text().lines().filter_map(declared_at_margin))
+        .filter(|(name, alias)| !name.starts_with('_') && (aliases || !alias))
+        .map(|(name, _)| name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The name that a line declares, and whether it is an alias.
+fn declared_at_margin(line: &'static str) -> Option<(&'static str, bool)> {
+    declared(line).map(|name| (name, line.starts_with('@')))
 }
 
 /// The definition that carries `@mends(KEY)`: what a diagnostic about KEY proposes.

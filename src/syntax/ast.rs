@@ -418,6 +418,18 @@ pub struct Sweep {
 }
 
 impl DefKind {
+    pub const ALL: [DefKind; 9] = [
+        DefKind::Layer,
+        DefKind::Fn,
+        DefKind::Loss,
+        DefKind::Metric,
+        DefKind::Optimizer,
+        DefKind::Schedule,
+        DefKind::Initializer,
+        DefKind::Regularizer,
+        DefKind::Constraint,
+    ];
+
     /// The keyword that introduces it.
     pub fn keyword(self) -> &'static str {
         match self {

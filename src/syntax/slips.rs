@@ -34,6 +34,17 @@ pub(super) fn foreign_declaration(
     word: &str,
 ) -> Option<Diagnostic> {
     let line = text[at..].lines().next().unwrap_or("").trim_end();
+    if let Some(help) = script_line(line[word.len()..].trim_start()) {
+        let message = "a model is declared as a whole, not built line by line";
+        return Some(
+            Diagnostic::error(Code::E0017, message)
+                .label(
+                    Span::new(source, at, at + line.len()),
+                    "this is from another language",
+                )
+                .help(help),
+        );
+    }
     let name = lexer::next(text, at + word.len())
         .filter(|t| t.kind == Kind::Word)
         .map_or("name", |t| &text[t.start..t.end]);
@@ -81,6 +92,38 @@ pub(super) fn foreign_declaration(
             .label(span, label)
             .help(help),
     )
+}
+
+/// What to write for `model = Sequential()`, `model.add(...)`, `model.fit(...)`, given what follows
+/// the first word.
+fn script_line(rest: &str) -> Option<&'static str> {
+    let pipe = "write its layers as a pipe: `model Net(x: [784]) -> prob[10] { x |> Dense(128, relu) |> Dense(10, softmax) }`";
+    if let Some(value) = rest.strip_prefix('=') {
+        let value = value.trim_start();
+        let builds = [
+            "Sequential(",
+            "Model(",
+            "nn.",
+            "keras.",
+            "tf.",
+            "torch.",
+            "models.",
+        ];
+        return builds.iter().any(|b| value.starts_with(b)).then_some(pipe);
+    }
+    let method = rest.strip_prefix('.')?;
+    let method = method
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()?;
+    Some(match method {
+        "fit" | "compile" | "train" | "backward" | "step" | "zero_grad" => {
+            "write `train Net on d { loss mse; optimizer Adam; epochs 10 }` and start it with `nnc run FILE.nn`"
+        }
+        "predict" | "evaluate" | "summary" | "save" | "load_weights" => {
+            "use a command: `nnc evaluate`, `nnc predict` or `nnc summary`; `nnc run` saves the weights"
+        }
+        _ => pipe,
+    })
 }
 
 fn import(f: &Failure<'_>) -> Option<Diagnostic> {

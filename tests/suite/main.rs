@@ -18,6 +18,7 @@ mod diagnostics;
 mod editors;
 mod explain;
 mod fetch;
+mod fixing;
 mod fixtures;
 mod format;
 mod formats;

@@ -103,6 +103,9 @@ impl Elab<'_> {
     }
 
     pub fn wrong(&mut self, a: &Args, param: &str, expected: &str, found: &Val) -> Val {
+        if found.is_error() {
+            return Val::Error;
+        }
         let at = self.arg(a, param).map_or(a.span, |x| x.span);
         let d = Diagnostic::error(
             Code::E0301,

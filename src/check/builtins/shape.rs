@@ -278,8 +278,12 @@ impl Elab<'_> {
                     Code::E0216,
                     format!("cannot concatenate {first} and {p} along axis {axis}"),
                 )
-                .label(a.span, "concatenated here")
-                .help("all other sizes must be the same");
+                .label(a.span, "concatenated here");
+                let d = if p.ty.elem == first.ty.elem {
+                    d.help("all other sizes must be the same")
+                } else {
+                    self.of_one_type(d, a, &parts)
+                };
                 return self.report(d);
             }
         }
@@ -290,6 +294,20 @@ impl Elab<'_> {
             Meaning::Real
         };
         self.emit(Prim::Concat { axis }, &refs, meaning, a.span)
+    }
+
+    /// The tensor that is not of numbers, converted.
+    fn of_one_type(&self, d: Diagnostic, a: &Args, parts: &[Tensor]) -> Diagnostic {
+        let odd = parts.iter().position(|p| p.ty.elem != Elem::F32);
+        let positional: Vec<_> = a.args.iter().filter(|x| x.name.is_none()).collect();
+        match odd.and_then(|i| positional.get(i)) {
+            Some(arg) if positional.len() == parts.len() => {
+                let written = format!("cast({}, real)", self.source_text(arg.span));
+                d.help(format!("all must be of one type: write `{written}`"))
+                    .fix(arg.span, written)
+            }
+            _ => d.help("all must be of one type: `cast(x, real)` converts booleans and integers"),
+        }
     }
 
     pub fn split(&mut self, a: &Args) -> Val {

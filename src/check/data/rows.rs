@@ -174,6 +174,11 @@ impl Elab<'_> {
                 format!("`{name}` is only allowed in a `fit` of a data block"),
             )
             .label(a.span, "not allowed here"),
+            "ahead" | "lag" | "windows" => Diagnostic::error(
+                Code::E0513,
+                format!("`{name}` needs a column of numbers of a data block"),
+            )
+            .label(a.span, "this is not one"),
             _ => Diagnostic::error(
                 Code::E0513,
                 format!("`{name}` needs a text column of a data block"),

@@ -32,6 +32,7 @@ use rustc_hash::FxHashSet;
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Graph, Type, Value};
 use crate::span::Span;
+use crate::syntax::ast::DefKind;
 
 use limits::Limits;
 use naming::GivenNames;
@@ -74,6 +75,8 @@ pub struct Elab<'w> {
     operands: Option<(Span, Span)>,
     /// What a `train` block compares at the moment: see [`Elab::comparing`].
     comparison: Option<Comparison>,
+    /// The kind of definition that a name is to be: see [`Elab::seeking`].
+    sought: Option<DefKind>,
     names: GivenNames,
     limits: Limits,
     pub data: DataState,
@@ -105,6 +108,7 @@ impl<'w> Elab<'w> {
             asked_training: false,
             operands: None,
             comparison: None,
+            sought: None,
             names: GivenNames::default(),
             limits: Limits::default(),
             data: DataState::default(),

@@ -172,6 +172,11 @@ impl World {
         })
     }
     /// Every name that could stand in an expression, for suggestions.
+    /// The names of the functions that Rust knows.
+    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
+        self.extensions.all().map(|b| b.name)
+    }
+
     pub fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = self.globals.keys().cloned().collect();
         names.extend(library::names().map(Arc::from));

@@ -69,11 +69,22 @@ impl Elab<'_> {
                 .and_then(|s| did_you_mean(&s.text, names.iter().copied()));
             if let Some(near) = near {
                 d = d.help(format!("did you mean `{near}`?")).fix(a.span, near);
+            } else if let Val::Str(text) = &a.val {
+                let lower = text.to_lowercase();
+                if let Some(word) = names.iter().find(|n| **n == lower) {
+                    d = d
+                        .help(format!("write the word without quotes: `{word}`"))
+                        .fix(a.span, *word);
+                }
             }
             self.report_call(d);
             return None;
         }
-        if self.unresolved(std::slice::from_ref(a)) {
+        let sought = match &ty {
+            ParamType::Def(word) => DefKind::ALL.into_iter().find(|k| k.keyword() == *word),
+            _ => None,
+        };
+        if self.seeking(sought, |el| el.unresolved(std::slice::from_ref(a))) {
             return None;
         }
         // What may be left out by default may be left out by name.
@@ -159,20 +170,31 @@ impl Elab<'_> {
             _ => false,
         };
         if fits {
-            Some(a.val.clone())
-        } else {
-            self.wrong_kind(&format!("{} {word}", article(word)), p, a)
+            return Some(a.val.clone());
         }
+        let expected = format!("{} {word}", article(word));
+        let mut d = self.not_of_kind(&expected, p, a);
+        if let Some(kind) = DefKind::ALL.into_iter().find(|k| k.keyword() == word)
+            && matches!(a.val, Val::Str(_))
+        {
+            d = self.unquoted(d, &a.val, kind, a.span);
+        }
+        self.report_call(d);
+        None
     }
 
     fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
-        let d = Diagnostic::error(
+        let d = self.not_of_kind(expected, p, a);
+        self.report_call(d);
+        None
+    }
+
+    fn not_of_kind(&self, expected: &str, p: &Param, a: &ArgVal) -> Diagnostic {
+        Diagnostic::error(
             Code::E0301,
             format!("`{}` must be {}", p.name.text, spoken(expected)),
         )
-        .label(a.span, format!("this is {}", a.val.describe()));
-        self.report_call(d);
-        None
+        .label(a.span, format!("this is {}", a.val.describe()))
     }
 
     /// A number where a tensor is wanted: of the pattern's shape, where its sizes are all known.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind, Expr, Param};
 
@@ -157,7 +158,14 @@ impl Elab<'_> {
         let near = known()
             .find(|p| abbreviates(p, &name.text) || abbreviates(&name.text, p))
             .or_else(|| did_you_mean(&name.text, known()));
-        if let Some(near) = near {
+        let foreign = foreign(&name.text, Place::Argument)
+            .filter(|f| f.ours.is_none_or(|ours| known().any(|k| k == ours)));
+        if let Some(found) = foreign {
+            d = d.help(found.help);
+            if let Some(ours) = found.ours {
+                d = d.fix(name.span, ours);
+            }
+        } else if let Some(near) = near {
             d = d
                 .help(format!("did you mean `{near}`?"))
                 .fix(name.span, near);

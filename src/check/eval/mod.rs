@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::Dim;
+use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, Ident, UnaryOp};
 
@@ -122,6 +123,10 @@ impl Elab<'_> {
     }
 
     fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
+        self.seeking(None, |el| el.args_of_any_kind(args))
+    }
+
+    fn args_of_any_kind(&mut self, args: &[Arg]) -> Vec<ArgVal> {
         args.iter()
             .map(|a| {
                 // A bare name that means nothing may be one of the words a parameter lists.
@@ -280,12 +285,15 @@ impl Elab<'_> {
                     self.report(d)
                 }
             },
-            other => self.error(
-                Code::E0110,
-                name.span,
-                format!("{} has no fields", other.describe()),
-                "a field is used here",
-            ),
+            other => {
+                let mut d =
+                    Diagnostic::error(Code::E0110, format!("{} has no fields", other.describe()))
+                        .label(name.span, "a field is used here");
+                if let Some(found) = foreign(&name.text, Place::Field) {
+                    d = d.help(found.help);
+                }
+                self.report(d)
+            }
         }
     }
 

@@ -95,14 +95,14 @@ impl Elab<'_> {
     /// The optimizers that a setting gives, and `None` after a mistake.
     pub(super) fn optimizers_of(&mut self, setting: &Setting) -> Option<Vec<Chosen>> {
         if !setting.values.iter().any(|a| a.name.is_some()) {
-            let (v, span) = self.one_value(setting)?;
+            let (v, span) = self.seeking(Some(DefKind::Optimizer), |el| el.one_value(setting))?;
             let rule = self.of_kind(v, DefKind::Optimizer, span)?;
             let layer = None;
             return Some(vec![Chosen { rule, layer, span }]);
         }
         let mut found: Vec<Chosen> = Vec::new();
         for Arg { name, value, .. } in &setting.values {
-            let v = self.eval(value);
+            let v = self.seeking(Some(DefKind::Optimizer), |el| el.eval(value));
             let rule = self.of_kind(v, DefKind::Optimizer, value.span)?;
             let layer = name.as_ref().map(|n| LayerName {
                 path: n.text.to_string(),

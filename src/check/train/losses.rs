@@ -56,12 +56,11 @@ impl Elab<'_> {
             Val::Error => None,
             other => {
                 let word = kind.keyword();
-                self.error(
-                    Code::E0103,
-                    span,
-                    format!("expected {} {word}", article(word)),
-                    format!("this is {}", other.describe()),
-                );
+                let d =
+                    Diagnostic::error(Code::E0103, format!("expected {} {word}", article(word)))
+                        .label(span, format!("this is {}", other.describe()));
+                let d = self.unquoted(d, &other, kind, span);
+                self.report(d);
                 None
             }
         }
@@ -240,7 +239,15 @@ impl Elab<'_> {
                 .first()
                 .and_then(|i| i.ty.as_ref())
                 .is_some_and(|ty| match tensor_pattern(ty) {
-                    Ok(p) => p.dims.iter().any(|d| !matches!(d, ast::DimExpr::Rest(_))),
+                    // `[B]` is whole as it is; `[.., n]` and `[B, n]` have an axis of features.
+                    Ok(pattern) => {
+                        let rest = |d: &ast::DimExpr| matches!(d, ast::DimExpr::Rest(_));
+                        let sizes = pattern.dims.iter().filter(|d| !rest(d)).count();
+                        match pattern.dims.iter().any(rest) {
+                            true => sizes > 0,
+                            false => sizes > p.ty.rank(),
+                        }
+                    }
                     Err(_) => false,
                 })
         });

@@ -113,7 +113,7 @@ impl Elab<'_> {
         metrics: &mut Vec<MetricUse>,
     ) {
         for a in &s.values {
-            let v = self.eval(&a.value);
+            let v = self.seeking(Some(DefKind::Metric), |el| el.eval(&a.value));
             let Some(c) = self.metric_of(v, a.value.span) else {
                 continue;
             };

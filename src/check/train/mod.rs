@@ -296,7 +296,7 @@ impl Elab<'_> {
         metrics: &mut Vec<MetricUse>,
     ) -> Option<Tensor> {
         let at = a.value.span;
-        let (weight, v) = match self.eval(&a.value) {
+        let (weight, v) = match self.seeking(Some(DefKind::Loss), |el| el.eval(&a.value)) {
             Val::Weighted(w, v) => (w, *v),
             v => (1.0, v),
         };
@@ -379,7 +379,7 @@ impl Elab<'_> {
                 _ => DefKind::Optimizer,
             };
             for a in s.get(key).iter().flat_map(|s| &s.values) {
-                let v = match self.eval(&a.value) {
+                let v = match self.seeking(Some(kind), |el| el.eval(&a.value)) {
                     Val::Weighted(_, v) => *v,
                     v => v,
                 };

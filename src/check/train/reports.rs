@@ -319,7 +319,7 @@ impl Elab<'_> {
         feeds: &[(Ident, Tensor)],
     ) -> Option<(Arc<str>, Tensor)> {
         let span = a.value.span;
-        let (weight, v) = match self.eval(&a.value) {
+        let (weight, v) = match self.seeking(Some(DefKind::Loss), |el| el.eval(&a.value)) {
             Val::Weighted(w, v) => (w, *v),
             v => (1.0, v),
         };

@@ -2,6 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::Dim;
+use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::spec;
 use crate::spec::{OutputSpec, TrainSpec};
@@ -84,11 +85,17 @@ impl Elab<'_> {
                     format!("{what} has no setting `{}`", s.key.text),
                 )
                 .label(s.key.span, "unknown setting");
-                d = match did_you_mean(&s.key.text, known.iter().copied()) {
-                    Some(near) => d
+                let foreign = foreign(&s.key.text, Place::Setting)
+                    .filter(|f| f.ours.is_none_or(|ours| known.contains(&ours)));
+                d = match (foreign, did_you_mean(&s.key.text, known.iter().copied())) {
+                    (Some(found), _) => match found.ours {
+                        Some(ours) => d.help(found.help).fix(s.key.span, ours),
+                        None => d.help(found.help),
+                    },
+                    (None, Some(near)) => d
                         .help(format!("did you mean `{near}`?"))
                         .fix(s.key.span, near),
-                    None => d.note(format!("settings: {}", known.join(", "))),
+                    (None, None) => d.note(format!("settings: {}", known.join(", "))),
                 };
                 self.report(d);
                 continue;

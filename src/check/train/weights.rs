@@ -143,6 +143,17 @@ impl Elab<'_> {
             let table = self.balanced_weights(target, classes, span, env)?;
             return self.weights_of(&table, target.clone(), span);
         }
+        if name_of(&a.value).is_some_and(|n| &*n.text == "balanced")
+            && target.meaning == Meaning::Prob
+        {
+            let d = Diagnostic::error(Code::E0605, "`balanced` needs a target of class indices")
+                .label(span, format!("the target is {}", per_sample_text(target)))
+                .help(
+                    "declare the target as `class[n]`, or write a list with one number per class",
+                );
+            self.report(d);
+            return None;
+        }
         let (classes, index) = match &target.meaning {
             Meaning::Class(n) => (n.as_const(), Some(target.clone())),
             Meaning::Prob => (target.ty.shape.last().and_then(Dim::as_const), None),

@@ -4,16 +4,30 @@
 //! What to propose is the library's business: a definition that mends a kind of
 //! mistake says so by `@mends(..)` (see [`crate::library::mending`]).
 
+use std::sync::Arc;
+
 use crate::diag::{Code, Diagnostic};
 use crate::ir::Dim;
-use crate::library::mending;
+use crate::library::{mending, mendings};
 use crate::span::Span;
-use crate::syntax::ast::{DefKind, DimExpr, Param};
+use crate::syntax::ast::{DefKind, DimExpr, ExprKind, Model, Param, TypeKind};
 
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::{MeaningPattern, ParamType, param_type, per_sample_text};
 use crate::check::elab::state::{Applied, Comparison};
 use crate::check::elab::value::{ArgVal, DefRef, Meaning, Tensor, Val, lists, literal};
+use crate::check::elab::world::Global;
+
+/// Whether a metric compares with targets that are classes or probabilities.
+fn counts_classes(r: &DefRef) -> bool {
+    let target = lists(&r.def).1.get(1).map(|p| param_type(p.ty.as_ref()));
+    r.def.kind == DefKind::Metric
+        && matches!(
+            target,
+            Some(Ok(ParamType::Tensor(p)))
+                if matches!(p.meaning, MeaningPattern::Prob | MeaningPattern::Class(_))
+        )
+}
 
 impl Elab<'_> {
     /// The report; `None` if it has been made already.
@@ -32,6 +46,17 @@ impl Elab<'_> {
         if let Some(c) = self.comparison()
             && c.depth + 1 == self.frames.len()
         {
+            let inputs = lists(&r.def).1;
+            let of_target = inputs.get(1).is_some_and(|y| y.name.text == p.name.text);
+            let (prediction, target) = (&c.prediction.meaning, &c.target.meaning);
+            // It has been said of the prediction.
+            if of_target
+                && counts_classes(r)
+                && *prediction == Meaning::Real
+                && *target == Meaning::Real
+            {
+                return None;
+            }
             return Some(self.describe_comparison(c, m, p, pattern, r));
         }
         let what = &r.def.name.text;
@@ -237,6 +262,21 @@ impl Elab<'_> {
             return self.target_repair(d, c, r);
         }
         let Mismatch::Meaning { expected } = m else {
+            let (model, target) = (per_sample_text(&c.prediction), per_sample_text(&c.target));
+            if model == target {
+                return Diagnostic::error(
+                    Code::E0203,
+                    format!(
+                        "`{what}` expects {pattern} for `{}`, but gets {model} per sample",
+                        p.name.text
+                    ),
+                )
+                .label(made, gives)
+                .label(c.at, compared)
+                .help(
+                    "declare its inputs as `[.., n]`: they hold a batch of samples of any shape",
+                );
+            }
             let d = Diagnostic::error(
                 match m {
                     Mismatch::Size { .. } => Code::E0202,
@@ -262,6 +302,19 @@ impl Elab<'_> {
             )
             .label(made, gives)
             .label(c.at, format!("expects {pattern} for `{}`", p.name.text));
+            // A metric of classes beside a target that is a quantity.
+            if counts_classes(r)
+                && c.prediction.meaning == Meaning::Real
+                && c.target.meaning == Meaning::Real
+            {
+                let fitting: Vec<String> = mendings("quantity").map(|m| format!("`{m}`")).collect();
+                return d
+                    .label(c.name.span, "the target is a quantity")
+                    .help(format!(
+                        "`{what}` counts classes; for quantities use {}",
+                        fitting.join(" or ")
+                    ));
+            }
             let d = match &c.prediction.meaning {
                 Meaning::Real => self.activation_repair(d, c, p),
                 _ => d,
@@ -435,14 +488,45 @@ impl Elab<'_> {
         let layer = &last.instance.configured.defs[0].def.name.text;
         let (line, _) = self.world.map.borrow().line_column(given.span);
         if written.chars().all(|c| c.is_ascii_digit() || c == '_') {
-            d.help(format!(
-                "change {written} to {units} in the last `{layer}`, on line {line}"
-            ))
-            .fix(given.span, units.to_string())
+            let help = format!("change {written} to {units} in the last `{layer}`, on line {line}");
+            let Some(declared) = self.declared_size(given.span, now) else {
+                return d.help(help).fix(given.span, units.to_string());
+            };
+            let between = Span {
+                start: declared.end,
+                end: given.span.start,
+                ..declared
+            };
+            let text = format!("{units}{}{units}", self.source_text(between));
+            d.help(format!("{help}, and in the declared result"))
+                .fix(declared.to(given.span), text)
         } else {
             d.help(format!(
                 "`{written}`, on line {line}, is {now}, but must be {units}"
             ))
+        }
+    }
+
+    /// The last size in the declared result of the model around `at`, where it is `now`.
+    fn declared_size(&self, at: Span, now: &Dim) -> Option<Span> {
+        let around = |m: &&Arc<Model>| {
+            let body = m.body.span;
+            body.source == at.source && body.start <= at.start && at.end <= body.end
+        };
+        let mut models = self.world.globals.values().filter_map(|(g, _)| match g {
+            Global::Model(m) => Some(m),
+            _ => None,
+        });
+        let result = models.find(around)?.result.as_ref()?;
+        let TypeKind::Plain { brackets, .. } = &result.kind else {
+            return None;
+        };
+        match brackets.last()?.last()? {
+            DimExpr::Expr(e) => match e.kind {
+                ExprKind::Int(n) if now.as_const() == Some(n) => Some(e.span),
+                _ => None,
+            },
+            DimExpr::Rest(_) => None,
         }
     }
 

@@ -66,7 +66,7 @@ impl Declared for TensorBoard {
         absent: &[
             (
                 "profile_batch",
-                "use `nnc bench` or `perf` to profile a run",
+                "`nnc summary` shows the FLOPs per layer, and `perf record nnc run FILE.nn` profiles a run",
             ),
             ("embeddings_freq", EMBEDDINGS),
             ("embeddings_metadata", EMBEDDINGS),

@@ -1,0 +1,177 @@
+//! `nnc check --fix`, `nnc fmt` and the commands that nnc proposes, by running it.
+
+use std::fs;
+
+use crate::cli::{Place, err, out};
+
+/// Mistakes whose fix is certain, and one that is only a guess.
+const WRONG: &str = "\
+data d {
+  source  csv(\"toy.csv\")
+  column  x : [2] = a .. b
+  column  y : class[2]
+  input   x : [2]
+  target  y : class[2]
+}
+
+model Net(x: [2]) -> prob[2] {
+  x |> dense(4, \"relu\") |> Dense(2, softmax)
+}
+
+train Net on d {
+  loss        sparse_categorical_crossentropy
+  optimizer   \"adam\"
+  metrics     [accuracy]
+  batch_size  16
+}
+";
+
+#[test]
+fn check_applies_the_fixes_that_are_certain() {
+    let place = Place::new();
+    let file = place.path().join("wrong.nn");
+    fs::write(&file, WRONG).unwrap();
+    let shown = place.nnc("check wrong.nn");
+    assert_eq!(shown.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).unwrap(), WRONG);
+    let fixed = place.nnc("check wrong.nn --fix");
+    assert_eq!(fixed.status.code(), Some(0), "{}", err(&fixed));
+    assert!(err(&fixed).contains("fixed 5 mistakes"), "{}", err(&fixed));
+    let text = fs::read_to_string(&file).unwrap();
+    let lines = [
+        "  x |> Dense(4, relu) |> Dense(2, softmax)",
+        "  optimizer   Adam",
+        "  metrics     accuracy",
+        "  batch  16",
+    ];
+    for line in lines {
+        assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
+    let again = place.nnc("check wrong.nn --fix");
+    assert!(err(&again).contains("fixed 0 mistakes"), "{}", err(&again));
+}
+
+#[test]
+fn guesses_are_shown_and_not_applied() {
+    let place = Place::new();
+    let text = WRONG
+        .replace("dense(4, \"relu\")", "Densse2(4, relu)")
+        .replace("\"adam\"", "Adam")
+        .replace("[accuracy]", "accuracy")
+        .replace("batch_size", "batch");
+    let file = place.path().join("wrong.nn");
+    fs::write(&file, &text).unwrap();
+    let output = place.nnc("check wrong.nn --fix");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+#[cfg(unix)]
+fn fmt_keeps_permissions_and_links() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let file = place.path().join("a.nn");
+    fs::write(&file, "const   a=1\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("a.nn", place.path().join("link.nn")).unwrap();
+    assert_eq!(place.nnc("fmt link.nn").status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "const a = 1\n");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    let link = fs::symlink_metadata(place.path().join("link.nn")).unwrap();
+    assert!(link.file_type().is_symlink());
+}
+
+#[test]
+fn a_run_without_a_checkpoint_is_resumed_from_the_beginning() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --out whole");
+    // killed before its first checkpoint
+    fs::create_dir(place.path().join("killed")).unwrap();
+    fs::write(place.path().join("killed/lock.json"), "{}").unwrap();
+    let output = place.nnc("run toy.nn --quiet --out killed --resume");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(
+        err(&output).contains("holds no checkpoint yet"),
+        "{}",
+        err(&output)
+    );
+    let weights = |folder: &str| fs::read(place.path().join(folder).join("weights.safetensors"));
+    assert!(weights("killed").unwrap() == weights("whole").unwrap());
+    let lock = fs::read_to_string(place.path().join("killed/lock.json")).unwrap();
+    assert!(lock.contains("\"epochs\""), "{lock}");
+    // and where there is no folder yet
+    let output = place.nnc("run toy.nn --quiet --out new --resume");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(weights("new").unwrap() == weights("whole").unwrap());
+    // a folder that --resume names must hold a run
+    let output = place.nnc("run toy.nn --resume nowhere");
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    assert!(
+        err(&output).contains("there is no run in nowhere"),
+        "{}",
+        err(&output)
+    );
+    assert!(!place.path().join("nowhere").exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn the_proposed_command_continues_the_same_run() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+    let place = Place::new();
+    let mut child = place
+        .command("run toy.nn --json --epochs 1000000 --threads 1 --workers 1 --data . --out cut")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !told.next().unwrap().unwrap().contains(r#""event":"epoch""#) {}
+    // SAFETY: a signal to a child of ours that has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    told.for_each(drop);
+    let mut notes = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut notes)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let command = "nnc run toy.nn --threads 1 --workers 1 --data . --epochs 1000000 --resume cut";
+    assert!(notes.contains(command), "{notes}");
+    let (stopped, saved) = (
+        notes.find("interrupted in").unwrap(),
+        notes.find("saved").unwrap(),
+    );
+    assert!(stopped < saved, "{notes}");
+    assert!(!notes.contains("-0"), "{notes}");
+}
+
+/// A model that takes nothing of the data cannot predict rows, and no one is told to try.
+#[test]
+fn nothing_is_proposed_that_cannot_work() {
+    let place = Place::new();
+    let program = "\
+data d { source csv(\"toy.csv\"); column p : [2] = a .. b; input p : [2] }
+model G(z: [3]) -> [2] { z |> Dense(2) }
+model C(p: [2]) -> prob { p |> Dense(1, sigmoid) }
+train G, C on d {
+  draw z: [3] = random_normal(stddev = 1)
+  step C { minimize binary_crossentropy(C(p), 1) + binary_crossentropy(C(stop_gradient(G(z))), 0); optimizer Adam }
+  step G { minimize binary_crossentropy(C(G(z)), 1); optimizer Adam }
+  epochs 1
+}
+";
+    fs::write(place.path().join("gan.nn"), program).unwrap();
+    let ran = place.nnc("run gan.nn --out o");
+    assert_eq!(ran.status.code(), Some(0), "{}", err(&ran));
+    assert!(!out(&ran).contains("nnc predict"), "{}", out(&ran));
+    let predicted = place.nnc("predict gan.nn --weights o/weights.safetensors --input toy.csv");
+    assert_eq!(predicted.status.code(), Some(2));
+    let told = err(&predicted);
+    assert!(told.contains("`G` takes no columns of the data"), "{told}");
+}
