@@ -3,6 +3,7 @@
 //!
 //! Pure: sources come through [`Host`]; nothing here touches a disk, a clock or a device.
 
+mod allow;
 mod builtins;
 mod data;
 mod elab;
@@ -18,7 +19,7 @@ mod unused;
 
 use std::collections::HashSet;
 
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::span::SourceMap;
 
 use elab::load::load;
@@ -103,6 +104,11 @@ fn check_here(
     let fine = |diags: &[Diagnostic]| diags.iter().all(|d| d.severity != Severity::Error);
     if sizes.is_empty() && fine(&diags) {
         probe::probe(files, path, overrides, &probes, &mut diags);
+    }
+    allow::apply(&loaded.decls, &mut diags);
+    // What a model may have meant is worth a word once it has no mistake.
+    if !fine(&diags) {
+        diags.retain(|d| !(Code::W0650..=Code::W0659).contains(&d.code));
     }
     let mut seen = HashSet::new();
     diags.retain(|d| {

@@ -123,7 +123,7 @@ impl Block<'_> {
             });
         let shown = values.outputs.iter().chain(&epoch_end.outputs);
         self.spec.metrics = shown.map(|o| o.name.to_string()).collect();
-        let reported = e.reported_by(&self.env, &metrics);
+        let reported = e.reported_by(&self.env, &metrics, self.spec.epochs);
         self.spec.callbacks = e.callbacks(setting(self.t, "callbacks"), &reported);
         self.spec.rates = std::mem::take(&mut e.optimizer.rates);
         let run = TrainedRun {

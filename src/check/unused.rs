@@ -64,8 +64,13 @@ pub(super) fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnos
     for name in reads.iter().flatten() {
         *readers.entry(name).or_default() += 1;
     }
+    let trained: HashSet<&Arc<str>> = decls.iter().flat_map(trained_by).collect();
     for (i, decl) in decls.iter().enumerate() {
         let (what, name) = match &decl.kind {
+            // Without a train block the models are what the file is for.
+            DeclKind::Model(m) if !trained.is_empty() && !trained.contains(&m.name.text) => {
+                ("model", &m.name)
+            }
             DeclKind::Const(c) => ("const", &c.name),
             DeclKind::Def(d) => (d.kind.keyword(), &d.name),
             DeclKind::Data(d) => {
@@ -89,6 +94,15 @@ pub(super) fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnos
             diags.push(d);
         }
     }
+}
+
+/// The models that a train block names.
+fn trained_by(decl: &Decl) -> impl Iterator<Item = &Arc<str>> {
+    let models = match &decl.kind {
+        DeclKind::Train(t) => t.models.as_slice(),
+        _ => &[],
+    };
+    models.iter().map(|m| &m.text)
 }
 
 /// Columns and fits that no input or target is made of; inputs that no trained model takes.

@@ -20,7 +20,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Failure> {
     let errors = load::count(&report, Severity::Error);
     let warnings = load::count(&report, Severity::Warning);
     let file = args.common.file.display().to_string();
-    let fine = errors == 0;
+    let fine = errors == 0 && !load::denied(&args.common, &report);
     if json {
         let event = json!({
             "event": "checked", "file": file, "ok": fine, "errors": errors, "warnings": warnings,

@@ -36,6 +36,9 @@ pub(super) struct Common {
     /// Print events to stdout as JSON lines; messages go to stderr
     #[arg(long)]
     pub json: bool,
+    /// Treat warnings about the program as errors
+    #[arg(long)]
+    pub deny_warnings: bool,
 }
 
 /// Options of everything that runs a program.

@@ -106,6 +106,11 @@ pub(super) fn count(report: &Report, severity: Severity) -> usize {
     all.filter(|d| d.severity == severity).count()
 }
 
+/// Whether its warnings stop the program.
+pub(super) fn denied(common: &Common, report: &Report) -> bool {
+    common.deny_warnings && count(report, Severity::Warning) > 0
+}
+
 /// Checks a file whose data, if `sizes` has something, have been read.
 fn check(common: &Common, sizes: &Sizes) -> Result<Report, Failure> {
     let path = source(common)?;
@@ -151,9 +156,10 @@ pub(super) fn checked(
         found.sort();
         console::note(&format!("sizes found in the data: {}", found.join(", ")));
     }
+    let denied = denied(common, &report);
     match report.checked {
-        Some(checked) => Ok((checked, report.map)),
-        None => Err(Failure::Program),
+        Some(checked) if !denied => Ok((checked, report.map)),
+        _ => Err(Failure::Program),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod attributes;
 pub mod cost;
 pub mod dim;
+pub mod flow;
 pub mod graph;
 pub mod infer;
 pub mod prim;

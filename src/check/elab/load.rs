@@ -9,6 +9,8 @@ use crate::span::SourceId;
 use crate::spec::Runtime;
 use crate::syntax::{self, ast};
 
+use crate::check::allow;
+
 use super::builtin::Extensions;
 use super::value::DefRef;
 use super::world::{ConstState, Global, Purpose, World};
@@ -102,15 +104,8 @@ impl Loader<'_> {
         }
         let main = self.read.len() == 1;
         for decl in file.decls {
-            if let Some(a) = decl.attributes.first() {
-                let d = Diagnostic::error(
-                    Code::E0115,
-                    format!("the attribute `@{}` is not available here", a.name.text),
-                )
-                .label(a.span, "only the standard library uses attributes")
-                .help("remove it");
-                self.diagnostics.push(d);
-            }
+            let mistakes = decl.attributes.iter().filter_map(allow::mistake);
+            self.diagnostics.extend(mistakes);
             if let ast::DeclKind::Import(import) = &decl.kind {
                 self.import(path, import);
                 continue;

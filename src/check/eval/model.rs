@@ -228,17 +228,8 @@ impl Elab<'_> {
             if self.diags.len() > before && self.diags.last().is_some_and(|d| d.code == Code::E0507)
             {
                 self.diags.pop();
-                let d = Diagnostic::error(
-                    Code::E0213,
-                    format!(
-                        "`{}` returns {} per sample, but declares {}",
-                        m.name.text,
-                        per_sample_text(t),
-                        pattern_text(&pattern)
-                    ),
-                )
-                .label(at, format!("this is {t}"))
-                .label(ty.span, "declared here");
+                let wanted = self.shape_of(pattern.dims);
+                let d = self.describe_result(m, t, &pattern, wanted.as_ref(), [at, ty.span]);
                 self.report(d);
             }
             return Val::Error;

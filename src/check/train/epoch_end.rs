@@ -143,9 +143,10 @@ impl Elab<'_> {
     pub fn metric_values(&mut self, metrics: &mut [MetricUse], collecting: bool) {
         for m in metrics {
             let (value, span) = match &m.of {
-                MetricOf::Mean if collecting => continue,
+                MetricOf::Mean | MetricOf::Sum(_) if collecting => continue,
                 MetricOf::Def { collected, .. } if collected.is_empty() == collecting => continue,
                 MetricOf::Mean => (self.mean_value(&m.name), Span::default()),
+                MetricOf::Sum(parts) => (self.sum_of_means(parts), Span::default()),
                 MetricOf::Def {
                     chosen,
                     configured,
@@ -200,6 +201,12 @@ impl Elab<'_> {
             Meaning::Real,
             Span::default(),
         )
+    }
+
+    fn sum_of_means(&mut self, parts: &[String]) -> Val {
+        let means: Vec<Val> = parts.iter().map(|name| self.mean_value(name)).collect();
+        let add = |a, b| self.binary(ast::BinaryOp::Add, a, b, Span::default());
+        means.into_iter().reduce(add).unwrap_or(Val::Error)
     }
 
     /// A number as a result; each of a list of numbers with its place behind the name. The names.

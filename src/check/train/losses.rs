@@ -277,15 +277,11 @@ impl Elab<'_> {
         }
     }
 
-    pub(super) fn with_penalties(&mut self, total: Tensor, span: Span) -> Option<Tensor> {
-        let mut sum = total;
-        for p in std::mem::take(&mut self.penalties) {
-            match self.emit(Prim::Binary(Binary::Add), &[&sum, &p], Meaning::Real, span) {
-                Val::Tensor(t) => sum = t,
-                _ => return None,
-            }
+    pub(super) fn plus(&mut self, a: &Tensor, b: &Tensor, span: Span) -> Option<Tensor> {
+        match self.emit(Prim::Binary(Binary::Add), &[a, b], Meaning::Real, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
         }
-        Some(sum)
     }
 }
 

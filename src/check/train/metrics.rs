@@ -38,25 +38,64 @@ impl Elab<'_> {
         span: Span,
         metrics: &mut Vec<MetricUse>,
     ) {
-        let Some(mask) = values.mask.clone().filter(|_| values.ty.rank() > 0) else {
-            if let Some(mean) = self.scalar_mean(values, span) {
-                self.accumulate_mean(name, &mean, span, metrics);
-            }
-            return;
-        };
-        let count = self.cast((*mask).clone(), Elem::F64, span).and_then(|m| {
-            let axes = (0..m.ty.rank()).collect();
-            let sum = Prim::Reduce {
-                op: Reduce::Sum,
-                axes,
-            };
-            match self.emit(sum, &[&m], Meaning::Real, span) {
-                Val::Tensor(t) => Some(t),
-                _ => None,
-            }
-        });
-        if let (Some(mean), Some(count)) = (self.scalar_mean(values, span), count) {
-            self.accumulate(name, &mean, count, span, metrics);
+        let count = self.places_that_count(&values, span);
+        if let Some(mean) = self.scalar_mean(values, span) {
+            self.accumulate_counted(name, &mean, count, span, metrics);
+        }
+    }
+
+    /// As [`Elab::accumulate_mean`], where a mask left `count` places.
+    pub(super) fn accumulate_counted(
+        &mut self,
+        name: &str,
+        value: &Tensor,
+        count: Option<Tensor>,
+        span: Span,
+        metrics: &mut Vec<MetricUse>,
+    ) {
+        match count {
+            Some(count) => self.accumulate(name, value, count, span, metrics),
+            None => self.accumulate_mean(name, value, span, metrics),
+        }
+    }
+
+    /// How many places of a masked loss count; none without a mask.
+    pub(super) fn places_that_count(&mut self, values: &Tensor, span: Span) -> Option<Tensor> {
+        let mask = values.mask.clone().filter(|_| values.ty.rank() > 0)?;
+        let mask = self.cast((*mask).clone(), Elem::F64, span)?;
+        let axes = (0..mask.ty.rank()).collect();
+        let op = Reduce::Sum;
+        match self.emit(Prim::Reduce { op, axes }, &[&mask], Meaning::Real, span) {
+            Val::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// The loss of an epoch: a masked term is a mean over the places that count in the epoch,
+    /// whatever the batches; the rest is a mean over samples.
+    pub(super) fn accumulate_loss(
+        &mut self,
+        total: &Tensor,
+        terms: &[LossTerm],
+        penalties: &[Tensor],
+        span: Span,
+    ) -> MetricUse {
+        let mut parts = Vec::new();
+        if terms.iter().all(|t| t.count.is_none()) {
+            self.accumulate_mean("loss", total, span, &mut parts);
+            return parts.swap_remove(0);
+        }
+        for (i, term) in terms.iter().enumerate() {
+            let (name, count) = (format!("loss/{i}"), term.count.clone());
+            self.accumulate_counted(&name, &term.value, count, span, &mut parts);
+        }
+        for (i, penalty) in penalties.iter().enumerate() {
+            self.accumulate_mean(&format!("loss/penalty_{i}"), penalty, span, &mut parts);
+        }
+        MetricUse {
+            name: "loss".into(),
+            shown: Vec::new(),
+            of: MetricOf::Sum(parts.into_iter().map(|m| m.name).collect()),
         }
     }
 
@@ -252,6 +291,8 @@ impl MetricUse {
 pub enum MetricOf {
     /// Total over count of the accumulators `NAME/total`, `NAME/count`.
     Mean,
+    /// The sum of such means, by their names.
+    Sum(Vec<String>),
     Def {
         chosen: DefRef,
         configured: Rc<Configured>,
@@ -261,6 +302,13 @@ pub enum MetricOf {
         /// The rows it keeps of each batch: name and type.
         collected: FxHashMap<Arc<str>, Type>,
     },
+}
+
+/// A term of the loss, times its weight.
+pub(super) struct LossTerm {
+    pub value: Tensor,
+    /// How many places count, of a masked one.
+    pub count: Option<Tensor>,
 }
 
 /// As Keras shows it: the name written, `auc` for its class `AUC`.

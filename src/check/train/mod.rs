@@ -1,8 +1,10 @@
 //! `train` blocks: settings, and the graphs of a run. Each run (a training
 //! step, an evaluation, a prediction) elaborates the same program with other ends.
 
+pub(super) mod advice;
 pub(super) mod callbacks;
 pub(super) mod epoch_end;
+pub(super) mod flow;
 pub(super) mod frozen;
 pub(super) mod losses;
 pub(super) mod metrics;
@@ -25,7 +27,7 @@ use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
 use crate::check::elab::value::{Meaning, Tensor, Val};
 
-use metrics::MetricUse;
+use metrics::{LossTerm, MetricUse};
 use reports::compared;
 use settings::{Run, Settings, output_spec, setting};
 use weights::Weights;
@@ -164,6 +166,10 @@ impl Elab<'_> {
             return;
         };
         spec.outputs = outputs.iter().map(|(n, t)| output_spec(n, t)).collect();
+        if walk.run == Run::Predict || walk.run == Run::Train && !self.asked_training {
+            self.check_rows(&outputs);
+            self.advise(&outputs);
+        }
         match walk.run {
             Run::Predict => {
                 for (name, p) in &outputs {
@@ -242,33 +248,28 @@ impl Elab<'_> {
         let weights = Weights::of(s, walk.env, walk.run);
         let names: Vec<&str> = outputs.iter().map(|(n, _)| &**n).collect();
         self.check_weights(&weights, &names);
-        let mut total: Option<Tensor> = None;
+        let mut terms = Vec::new();
         let mut failed = false;
         for a in &setting.values {
             let term = self.loss_term(walk, outputs, &weights, a, metrics);
-            let sum = match (total.take(), term) {
-                (None, term) => term,
-                (Some(t), Some(w)) => {
-                    let sum = self.binary(BinaryOp::Add, Val::Tensor(t), Val::Tensor(w), a.span);
-                    match sum {
-                        Val::Tensor(t) => Some(t),
-                        _ => None,
-                    }
-                }
-                (Some(_), None) => None,
-            };
-            failed |= sum.is_none();
-            total = sum;
+            failed |= term.is_none();
+            terms.extend(term);
         }
-        let (Some(total), false) = (total, failed) else {
+        if failed || terms.is_empty() {
             // The other settings may hold mistakes of their own.
             self.settings_alone(s, &["metrics", "optimizer"]);
             return None;
-        };
-        let total = self.with_penalties(total, setting.span)?;
-        let mut first = Vec::new();
-        self.accumulate_mean("loss", &total, setting.span, &mut first);
-        metrics.splice(0..0, first);
+        }
+        let mut total = terms[0].value.clone();
+        for (term, a) in terms.iter().zip(&setting.values).skip(1) {
+            total = self.plus(&total, &term.value, a.span)?;
+        }
+        let penalties = std::mem::take(&mut self.penalties);
+        for p in &penalties {
+            total = self.plus(&total, p, setting.span)?;
+        }
+        let first = self.accumulate_loss(&total, &terms, &penalties, setting.span);
+        metrics.insert(0, first);
         Some(total)
     }
 
@@ -294,7 +295,7 @@ impl Elab<'_> {
         weights: &Weights,
         a: &Arg,
         metrics: &mut Vec<MetricUse>,
-    ) -> Option<Tensor> {
+    ) -> Option<LossTerm> {
         let at = a.value.span;
         let (weight, v) = match self.eval(&a.value) {
             Val::Weighted(w, v) => (w, *v),
@@ -317,9 +318,10 @@ impl Elab<'_> {
         let c = self.of_kind(v, DefKind::Loss, at)?;
         let (env, feeds) = (walk.env, walk.feeds);
         let (name, pair) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "loss")?;
-        if !self.is_a_choice(&pair) {
+        if !self.is_a_choice(&pair) || !self.sums_over_classes(&c, &pair) {
             return None;
         }
+        self.advise_loss(&c, &pair);
         let values = self.comparing(&pair, |el| {
             el.loss_values(&c, &pair.prediction, &pair.target, at)
         })?;
@@ -329,16 +331,18 @@ impl Elab<'_> {
             c.loss_of_samples |= values.ty.rank() > 0;
         }
         let value = self.weigh(weights, &name, values, &pair.target, at)?;
+        let count = self.places_that_count(&value, at);
         let value = self.scalar_mean(value, at)?;
         if outputs.len() > 1 {
-            self.accumulate_mean(&format!("{name}_loss"), &value, a.span, metrics);
+            let name = format!("{name}_loss");
+            self.accumulate_counted(&name, &value, count.clone(), a.span, metrics);
         }
         if weight == 1.0 {
-            return Some(value);
+            return Some(LossTerm { value, count });
         }
         let weight = Val::Float(weight);
         match self.binary(BinaryOp::Mul, weight, Val::Tensor(value), a.span) {
-            Val::Tensor(t) => Some(t),
+            Val::Tensor(value) => Some(LossTerm { value, count }),
             _ => None,
         }
     }

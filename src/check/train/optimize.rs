@@ -68,12 +68,16 @@ impl Elab<'_> {
             );
             return;
         }
+        if !self.check_reached(total, &trained, setting.span) {
+            return;
+        }
         let Some(places) = self.assigned(&chosen, &trained, setting) else {
             return;
         };
         let mut args = vec![total.value];
         args.extend(trained.iter().map(|p| self.params[p].tensor.value));
         let origin = self.origin(span);
+        self.optimizer.gradients.push(self.step.nodes.len());
         let grads: Vec<Value> = match self.step.push(Prim::Gradient, &args, origin) {
             Ok(g) => g.to_vec(),
             Err(e) => {
@@ -271,6 +275,7 @@ impl Elab<'_> {
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }
                 Val::Float(_) | Val::Int(_) if &*name.text == "lr" => {
+                    self.advise_rate(float(&v)?, c.span);
                     let full = names::rate_of_optimizer(class);
                     let ty = Type::scalar(Elem::F32);
                     let value = self.step.input(&full, Role::Hyper, ty.clone());

@@ -16,7 +16,7 @@ use crate::check::elab::scope::{Frame, VarRole};
 use crate::check::elab::value::{ArgVal, Tensor, Val};
 
 use super::Walk;
-use super::metrics::MetricUse;
+use super::metrics::{LossTerm, MetricUse};
 use super::settings::{Run, Settings, output_spec};
 
 impl Elab<'_> {
@@ -112,10 +112,10 @@ impl Elab<'_> {
         }
         let s = self.settings(step.settings.iter(), &["minimize", "optimizer"], "a step");
         let paths = self.step_models(walk.t, step);
-        if let Some(value) = self.minimized(&s, step) {
+        if let Some(LossTerm { value, count }) = self.minimized(&s, step) {
             let models = step.models.iter().map(|m| snake_case(&m.text));
             let name = format!("{}_loss", models.collect::<Vec<_>>().join("_"));
-            self.accumulate_mean(&name, &value, step.span, metrics);
+            self.accumulate_counted(&name, &value, count, step.span, metrics);
             self.optimize_step(walk.run, step, s.get("optimizer"), &value, &paths);
         }
         self.frames.pop();
@@ -139,7 +139,7 @@ impl Elab<'_> {
         paths
     }
 
-    fn minimized(&mut self, s: &Settings, step: &Step) -> Option<Tensor> {
+    fn minimized(&mut self, s: &Settings, step: &Step) -> Option<LossTerm> {
         let Some(minimize) = s.get("minimize") else {
             self.error(
                 Code::E0603,
@@ -150,7 +150,11 @@ impl Elab<'_> {
             return None;
         };
         match self.one_value(minimize)? {
-            (Val::Tensor(v), _) => self.scalar_mean(v, minimize.span),
+            (Val::Tensor(v), _) => {
+                let count = self.places_that_count(&v, minimize.span);
+                let value = self.scalar_mean(v, minimize.span)?;
+                Some(LossTerm { value, count })
+            }
             (Val::Error, _) => None,
             (v, at) => {
                 self.error(

@@ -263,7 +263,7 @@ impl Elab<'_> {
             .label(made, gives)
             .label(c.at, format!("expects {pattern} for `{}`", p.name.text));
             let d = match &c.prediction.meaning {
-                Meaning::Real => self.activation_repair(d, c, p),
+                Meaning::Real => self.activation_repair(d, &c.prediction, over_classes(p)),
                 _ => d,
             };
             return d;
@@ -349,9 +349,9 @@ impl Elab<'_> {
     }
 
     /// The last layer, if the prediction is what it gives.
-    fn last_layer(&self, c: &Comparison) -> Option<&Applied> {
+    pub(super) fn last_layer(&self, prediction: &Tensor) -> Option<&Applied> {
         let last = self.applied.last()?;
-        (last.output.value == c.prediction.value).then_some(last)
+        (last.output.value == prediction.value).then_some(last)
     }
 
     /// The activation of the last layer, where it spreads 1 over several units.
@@ -359,7 +359,7 @@ impl Elab<'_> {
         let choice = mending("choice")?;
         let chooses =
             |a: &&ArgVal| matches!(&a.val, Val::Def(d) if *d.defs[0].def.name.text == *choice);
-        let args = &self.last_layer(c)?.instance.configured.args;
+        let args = &self.last_layer(&c.prediction)?.instance.configured.args;
         args.iter().find(chooses)
     }
 
@@ -390,7 +390,7 @@ impl Elab<'_> {
         let wanted_rank = y.ty.rank() + usize::from(index);
         // A layer's units are an axis too: of two axes none is too many.
         if p.ty.rank() > wanted_rank.max(2) {
-            return self.flatten_repair(d, c, wanted_rank.max(2));
+            return self.flatten_repair(d, p, wanted_rank.max(2));
         }
         let yes_or_no = matches!(&y.meaning, Meaning::Class(n) if n.as_const() == Some(2));
         // A choice between two, where yes or no is compared.
@@ -416,7 +416,15 @@ impl Elab<'_> {
             _ if p.ty.rank() == y.ty.rank() + 1 => Some(Dim::ONE),
             _ => y.ty.shape.last().cloned(),
         };
-        let (Some(units), Some(last)) = (units, self.last_layer(c)) else {
+        match units {
+            Some(units) => self.units_repair(d, p, &units),
+            None => d,
+        }
+    }
+
+    /// Other units of the last layer.
+    pub(super) fn units_repair(&self, d: Diagnostic, p: &Tensor, units: &Dim) -> Diagnostic {
+        let Some(last) = self.last_layer(p) else {
             return d;
         };
         let Some(now) = p.ty.shape.last() else {
@@ -428,7 +436,7 @@ impl Elab<'_> {
             .args
             .iter()
             .find(|a| matches!(&a.val, Val::Int(n) if n == now));
-        let Some(given) = given.filter(|_| units != *now) else {
+        let Some(given) = given.filter(|_| units != now) else {
             return d;
         };
         let written = self.source_text(given.span);
@@ -448,12 +456,17 @@ impl Elab<'_> {
 
     /// Where one axis should be made of many: before the first of the last layers that
     /// would take fewer axes as well.
-    fn flatten_repair(&self, mut d: Diagnostic, c: &Comparison, wanted: usize) -> Diagnostic {
+    pub(super) fn flatten_repair(
+        &self,
+        mut d: Diagnostic,
+        prediction: &Tensor,
+        wanted: usize,
+    ) -> Diagnostic {
         let Some(flatten) = mending("axes") else {
             return d;
         };
         let mut spot = None;
-        let mut value = c.prediction.value;
+        let mut value = prediction.value;
         for (i, a) in self.applied.iter().enumerate().rev() {
             let (Some(input), true) = (&a.input, a.output.value == value) else {
                 break;
@@ -494,16 +507,16 @@ impl Elab<'_> {
     }
 
     /// The activation that makes probabilities, written into the last layer where it takes one.
-    fn activation_repair(&self, d: Diagnostic, c: &Comparison, p: &Param) -> Diagnostic {
-        // A loss over a last axis of classes, or over each element.
-        let over_classes = match param_type(p.ty.as_ref()) {
-            Ok(ParamType::Tensor(p)) => !matches!(p.dims.last(), Some(DimExpr::Rest(_)) | None),
-            _ => false,
-        };
+    pub(super) fn activation_repair(
+        &self,
+        d: Diagnostic,
+        prediction: &Tensor,
+        over_classes: bool,
+    ) -> Diagnostic {
         let Some(f) = mending(if over_classes { "choice" } else { "yes_or_no" }) else {
             return d;
         };
-        let Some(last) = self.last_layer(c) else {
+        let Some(last) = self.last_layer(prediction) else {
             return d.help(format!("end the model with `|> {f}`"));
         };
         let def = &last.instance.configured.defs[0].def;
@@ -542,6 +555,14 @@ impl Elab<'_> {
             "give the last layer an activation: `{open}{more})`"
         ))
         .fix(Span::new(at.source, end, end), more)
+    }
+}
+
+/// Of a loss: whether it is over a last axis of classes, or over each element.
+fn over_classes(p: &Param) -> bool {
+    match param_type(p.ty.as_ref()) {
+        Ok(ParamType::Tensor(p)) => !matches!(p.dims.last(), Some(DimExpr::Rest(_)) | None),
+        _ => false,
     }
 }
 

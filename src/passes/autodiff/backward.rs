@@ -3,7 +3,8 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::ir::prim::{Binary, Prim, Unary, WindowOp};
+use crate::ir::flow::flows;
+use crate::ir::prim::Prim;
 use crate::ir::{Dim, Graph, Node, OriginId, Value};
 
 use super::super::build::{Build, Result};
@@ -164,71 +165,6 @@ pub(super) fn activity(g: &Graph, wrt: &[Value]) -> Vec<bool> {
         }
     }
     active
-}
-
-/// Whether a gradient can flow from a result of `node` to its argument `i`.
-pub(super) fn flows(g: &Graph, node: &Node, i: usize) -> bool {
-    if !g.ty(node.args[i]).elem.is_float() {
-        return false;
-    }
-    match &node.prim {
-        Prim::Const { .. }
-        | Prim::Size { .. }
-        | Prim::Iota { .. }
-        | Prim::Random { .. }
-        | Prim::Compare(_)
-        | Prim::StopGradient
-        | Prim::ArgMax { .. }
-        | Prim::ArgSort { .. }
-        | Prim::Gradient => false,
-        Prim::Unary(op) => match op {
-            Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round | Unary::Not => false,
-            Unary::Neg
-            | Unary::Abs
-            | Unary::Sqrt
-            | Unary::Exp
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Expm1
-            | Unary::Sin
-            | Unary::Cos
-            | Unary::Tanh
-            | Unary::Logistic
-            | Unary::Erf => true,
-        },
-        Prim::Binary(op) => match op {
-            Binary::And | Binary::Or => false,
-            Binary::Add
-            | Binary::Sub
-            | Binary::Mul
-            | Binary::Div
-            | Binary::Rem
-            | Binary::Pow
-            | Binary::Max
-            | Binary::Min => true,
-        },
-        Prim::Cast(to) => to.is_float(),
-        Prim::WindowGrad { op, .. } => match op {
-            WindowOp::Max | WindowOp::Sum => i == 1,
-        },
-        Prim::Select
-        | Prim::Reshape(_)
-        | Prim::Transpose(_)
-        | Prim::Broadcast { .. }
-        | Prim::Slice { .. }
-        | Prim::Pad { .. }
-        | Prim::Concat { .. }
-        | Prim::Reverse { .. }
-        | Prim::Reduce { .. }
-        | Prim::Dot(_)
-        | Prim::Gather { .. }
-        | Prim::ScatterAdd { .. }
-        | Prim::Conv(_)
-        | Prim::ConvInputGrad { .. }
-        | Prim::ConvKernelGrad { .. }
-        | Prim::Window { .. }
-        | Prim::Scan(_) => true,
-    }
 }
 
 /// One cotangent from its contributions.

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::calibration::{Calibration, Strategy};
 use super::charts::{self, Axes, Cells, Series};
+use super::collect::Judged;
 use super::ranking::Curve;
 use super::scores::{Classification, HEAD, Predictions, Scores};
-use super::{Report, ReportContext, Shown, Subject, page, terminal};
+use super::{Report, ReportContext, Shown, Subject, labels, page, terminal};
 use crate::plural::count;
 use crate::spec::call::{Arguments, Signature};
 use crate::spec::{ReportSettings, ReportSubject};
@@ -26,8 +27,11 @@ impl Report for ConfusionMatrix {
     }
 
     fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
-        let predictions = of.predictions();
-        predictions.map(|p| confusion(&of.subject, &p)).transpose()
+        let shown = |found| match found {
+            Judged::Classes(p) => confusion(&of.subject, &p),
+            Judged::Labels(l) => Ok(labels::confusion(&of.subject, &l)),
+        };
+        of.judged().map(shown).transpose()
     }
 }
 
@@ -45,8 +49,11 @@ impl Report for ClassificationReport {
     }
 
     fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
-        let predictions = of.predictions();
-        Ok(predictions.map(|p| classification(&of.subject, &p)))
+        let shown = |found| match found {
+            Judged::Classes(p) => classification(&of.subject, &p),
+            Judged::Labels(l) => labels::classification(&of.subject, &l),
+        };
+        Ok(of.judged().map(shown))
     }
 }
 
@@ -64,8 +71,11 @@ impl Report for Roc {
     }
 
     fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
-        let predictions = of.predictions();
-        predictions.map(|p| roc(&of.subject, &p)).transpose()
+        let shown = |found| match found {
+            Judged::Classes(p) => roc(&of.subject, &p),
+            Judged::Labels(l) => labels::roc(&of.subject, &l),
+        };
+        of.judged().map(shown).transpose()
     }
 }
 
@@ -83,10 +93,11 @@ impl Report for PrecisionRecall {
     }
 
     fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
-        let predictions = of.predictions();
-        predictions
-            .map(|p| precision_recall(&of.subject, &p))
-            .transpose()
+        let shown = |found| match found {
+            Judged::Classes(p) => precision_recall(&of.subject, &p),
+            Judged::Labels(l) => labels::precision_recall(&of.subject, &l),
+        };
+        of.judged().map(shown).transpose()
     }
 }
 
@@ -112,10 +123,11 @@ impl Report for CalibrationCurve {
     }
 
     fn show(&self, of: &ReportContext) -> Result<Option<Shown>, RunError> {
-        let predictions = of.predictions();
-        predictions
-            .map(|p| calibration(&of.subject, &p, self))
-            .transpose()
+        let shown = |found| match found {
+            Judged::Classes(p) => calibration(&of.subject, &p, self),
+            Judged::Labels(l) => labels::calibration(&of.subject, &l, self),
+        };
+        of.judged().map(shown).transpose()
     }
 }
 
@@ -251,21 +263,17 @@ fn classification(of: &Subject, p: &Predictions) -> Shown {
 
 /// One line a class, and what lies below it.
 fn roc(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
-    let curves = p.roc();
-    let chance = vec![Series {
+    ranked(of, RankedLabels::roc(of), &p.roc(), chance())
+}
+
+/// What guessing gives.
+pub(super) fn chance() -> Vec<Series> {
+    vec![Series {
         name: "chance".into(),
         points: vec![(0.0, 0.0), (1.0, 1.0)],
         dashed: true,
         aside: true,
-    }];
-    let told = RankedLabels {
-        title: of.title("ROC curve"),
-        axes: ["False positive rate", "True positive rate"],
-        area: "ROC AUC",
-        caption: "One-vs-rest, over all thresholds. AUC in the legend (\"-\": undefined, the class \
-                  has no or all rows).",
-    };
-    ranked(of, told, &curves, chance)
+    }]
 }
 
 /// One line a class, and its average precision.
@@ -281,13 +289,7 @@ fn precision_recall(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
         }],
         _ => Vec::new(),
     };
-    let told = RankedLabels {
-        title: of.title("Precision-recall curve"),
-        axes: ["Recall (fraction found)", "Precision (fraction correct)"],
-        area: "Average precision",
-        caption: "One-vs-rest, over all thresholds. Average precision in the legend.",
-    };
-    ranked(of, told, &curves, chance)
+    ranked(of, RankedLabels::precision_recall(of), &curves, chance)
 }
 
 fn area(c: &Curve, digits: usize) -> String {
@@ -297,14 +299,35 @@ fn area(c: &Curve, digits: usize) -> String {
     }
 }
 
-struct RankedLabels {
+pub(super) struct RankedLabels {
     title: String,
     axes: [&'static str; 2],
     area: &'static str,
     caption: &'static str,
 }
 
-fn ranked(
+impl RankedLabels {
+    pub(super) fn roc(of: &Subject) -> RankedLabels {
+        RankedLabels {
+            title: of.title("ROC curve"),
+            axes: ["False positive rate", "True positive rate"],
+            area: "ROC AUC",
+            caption: "One-vs-rest, over all thresholds. AUC in the legend (\"-\": undefined, the \
+                      class has no or all rows).",
+        }
+    }
+
+    pub(super) fn precision_recall(of: &Subject) -> RankedLabels {
+        RankedLabels {
+            title: of.title("Precision-recall curve"),
+            axes: ["Recall (fraction found)", "Precision (fraction correct)"],
+            area: "Average precision",
+            caption: "One-vs-rest, over all thresholds. Average precision in the legend.",
+        }
+    }
+}
+
+pub(super) fn ranked(
     of: &Subject,
     told: RankedLabels,
     curves: &[Curve],
@@ -363,7 +386,11 @@ fn one(of: &Subject) -> String {
 }
 
 /// Probabilities against how often they came true, and how many there are of each.
-fn calibration(of: &Subject, p: &Predictions, set: &CalibrationCurve) -> Result<Shown, RunError> {
+pub(super) fn calibration(
+    of: &Subject,
+    p: &Predictions,
+    set: &CalibrationCurve,
+) -> Result<Shown, RunError> {
     let found = Calibration::of(p, set.bins, set.strategy);
     let title = of.title("Calibration curve");
     let points = found.bins.iter().map(|b| (b.predicted, b.observed));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::labels::Labels;
 use super::regression::Quantities;
 use super::scores::Predictions;
 use super::tensors::Tally;
@@ -24,11 +25,22 @@ pub struct Collected {
     pub layers: Vec<Tally>,
 }
 
+/// What the probabilities of an output say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judged {
+    /// One class of several.
+    Classes(Predictions),
+    /// Labels that may hold together.
+    Labels(Labels),
+}
+
 /// One result of every row.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     /// Of a row.
     pub shape: Vec<usize>,
+    /// Whether they are whole numbers: classes.
+    pub whole: bool,
     pub all: Vec<f32>,
 }
 
@@ -63,13 +75,14 @@ pub fn collect(
         values: BTreeMap::new(),
         layers: Vec::new(),
     };
-    for (name, shape, _) in &results {
+    for (name, shape, elem) in &results {
         match names::layer_of_report(name) {
             Some(path) => found.layers.push(Tally::new(path, shape)),
             None => {
                 let shape = shape.clone();
                 let values = Values {
                     shape,
+                    whole: !elem.is_float(),
                     all: Vec::new(),
                 };
                 found.values.insert(name.clone(), values);
@@ -112,9 +125,10 @@ impl Collected {
         self.values.get(&what.name(output))
     }
 
-    /// Probabilities and true classes of an output: of every row, or of every position of
-    /// it that counts.
-    pub fn predictions(&self, output: &str) -> Option<Predictions> {
+    /// Probabilities and what is true of an output: of every row, or of every position of it
+    /// that counts. Where the target is a yes or no for each number, or where its numbers do not
+    /// sum to 1, each number is a label of its own.
+    pub fn judged(&self, output: &str) -> Option<Judged> {
         let (p, y) = (
             self.values(ReportResult::Prediction, output)?,
             self.values(ReportResult::Target, output)?,
@@ -124,11 +138,29 @@ impl Collected {
             shape => *shape.last()?,
         };
         let truth: Vec<f64> = y.all.iter().map(|x| f64::from(*x)).collect();
-        let all = Predictions::new(&p.all, last, &truth);
-        Some(match self.values(ReportResult::Mask, output) {
-            Some(mask) if mask.all.len() == all.truth.len() => all.where_true(&mask.all),
-            _ => all,
-        })
+        let alike = last > 1 && p.shape == y.shape;
+        let shares = |row: &[f64]| (row.iter().sum::<f64>() - 1.0).abs() < 1e-3;
+        let mask = self.values(ReportResult::Mask, output);
+        let counted = |places: usize| mask.filter(|m| m.all.len() == places);
+        // A yes or no for each place of a picture is a decision of two classes.
+        let places = alike && y.whole && p.shape.len() > 1;
+        if alike && !places && (y.whole || !truth.chunks_exact(last).all(shares)) {
+            let all = Labels::new(&p.all, &truth, last);
+            return Some(Judged::Labels(match counted(truth.len() / last) {
+                Some(mask) => all.where_true(&mask.all),
+                None => all,
+            }));
+        }
+        let all = Predictions::new(&p.all, if places { 1 } else { last }, &truth);
+        Some(Judged::Classes(match counted(all.truth.len()) {
+            Some(mask) => all.where_true(&mask.all),
+            None => all,
+        }))
+    }
+
+    /// Whether each number of an output is a label of its own.
+    pub fn is_of_labels(&self, output: &str) -> bool {
+        matches!(self.judged(output), Some(Judged::Labels(_)))
     }
 
     pub fn quantities(&self, output: &str) -> Option<Quantities> {

@@ -5,6 +5,7 @@
 //! collect      what the model gives for the rows of a part
 //! history      curves, learning rate                           scores       confusion matrix, precision and recall
 //! classes      what is shown of predicted classes              ranking      ROC, precision against recall
+//! labels       the same of labels that may hold together
 //! numbers      what is shown of predicted quantities           calibration  whether probabilities are frequencies
 //! worst        the samples of the largest losses               regression   R2 and errors
 //! picture      pictures among the columns
@@ -19,6 +20,7 @@ pub mod charts;
 pub mod classes;
 pub mod collect;
 pub mod history;
+pub mod labels;
 pub mod numbers;
 pub mod page;
 pub mod picture;
@@ -37,9 +39,8 @@ use crate::plural::count;
 use crate::spec::call::{Arguments, Signature};
 use crate::spec::{Part, ReportEntry, ReportSettings, ReportSpec, ReportSubject};
 use crate::train::{EpochRow, RunError, Store};
-use collect::Collected;
+use collect::{Collected, Judged};
 use regression::Quantities;
-use scores::Predictions;
 use worst::DataRows;
 
 /// A kind of report: how a file writes it, and how it is made.
@@ -127,8 +128,8 @@ pub struct ReportContext<'a> {
 }
 
 impl ReportContext<'_> {
-    fn predictions(&self) -> Option<Predictions> {
-        self.collected?.predictions(self.output)
+    fn judged(&self) -> Option<Judged> {
+        self.collected?.judged(self.output)
     }
 
     fn quantities(&self) -> Option<Quantities> {

@@ -78,6 +78,7 @@ fn worst(context: &ReportContext, count: usize) -> Option<Shown> {
             Reading::Classes(*last)
         }
         ([] | [_], [] | [1]) => Reading::Class,
+        ([n], [m]) if n == m && found.is_of_labels(output) => Reading::Labels,
         ([n], [m]) if n == m => Reading::Class,
         _ => Reading::Numbers,
     };
@@ -130,6 +131,8 @@ enum Reading {
     /// Of one class: its number, or a number for each; alone and predicted, the probability of
     /// the second of two.
     Class,
+    /// Of labels that may hold together.
+    Labels,
     /// Of a class for each position, of so many.
     Classes(usize),
     Numbers,
@@ -152,6 +155,14 @@ fn told(of: &Subject, values: &[f32], reading: Reading, predicted: bool) -> Stri
                 true => format!("{} ({:.2})", of.class(best), row[best]),
                 false => of.class(best),
             };
+        }
+        (Reading::Labels, row) => {
+            let holds = (0..row.len()).filter(|i| row[*i] > 0.5);
+            let names: Vec<String> = holds.map(|i| i.to_string()).collect();
+            match names.is_empty() {
+                true => return "none".into(),
+                false => (names, "label"),
+            }
         }
         (Reading::Classes(n), rows) if predicted => {
             let rows = rows.chunks_exact(n.max(1));

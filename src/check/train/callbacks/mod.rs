@@ -34,13 +34,14 @@ pub struct Reported {
     pub scheduled: Option<Span>,
     /// How many learning rates there are.
     pub rates: usize,
+    pub epochs: usize,
 }
 
 impl Elab<'_> {
     /// What the training step that has just been walked reports.
-    pub fn reported_by(&self, env: &DataEnv, metrics: &[MetricUse]) -> Reported {
+    pub fn reported_by(&self, env: &DataEnv, metrics: &[MetricUse], epochs: usize) -> Reported {
         let better = |m: &MetricUse| match &m.of {
-            MetricOf::Mean => Some(Better::Less),
+            MetricOf::Mean | MetricOf::Sum(_) => Some(Better::Less),
             MetricOf::Def { chosen, .. } if chosen.library => {
                 match library::direction(&chosen.def.name.text) {
                     Some("up") => Some(Better::Greater),
@@ -64,6 +65,7 @@ impl Elab<'_> {
             adjustable: adjustable > 0,
             scheduled: self.optimizer.scheduled,
             rates: adjustable + self.optimizer.rates.len(),
+            epochs,
         }
     }
 
@@ -84,13 +86,14 @@ impl Elab<'_> {
                 ExprKind::When { cond, action } => (self.when(cond, action, run), None),
                 _ => match self.call_of(&arg.value, arg.name.is_some(), &table) {
                     Some((entry, call)) => {
-                        let before = self.diags.len();
+                        self.advise_patience(&call, run.epochs);
+                        let before = self.errors();
                         let read = (entry.read)(&mut Reader {
                             elab: self,
                             call: &call,
                             run,
                         });
-                        (read.filter(|_| self.diags.len() == before), entry.once)
+                        (read.filter(|_| self.errors() == before), entry.once)
                     }
                     None => continue,
                 },

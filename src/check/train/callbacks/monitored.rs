@@ -1,6 +1,8 @@
 //! The metrics that a run reports, as callbacks and goals name them.
 
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, Severity, did_you_mean};
+use crate::ir::Dim;
+use crate::plural;
 use crate::span::Span;
 use crate::spec::callbacks::Better;
 use crate::spec::names;
@@ -8,7 +10,9 @@ use crate::spec::pattern::{FormKind, Pattern};
 use crate::syntax::ast::{Expr, ExprKind};
 
 use super::Reported;
+use super::args::CallArguments;
 use crate::check::elab::Elab;
+use crate::check::elab::value::Val;
 
 const BAD: Code = Code::E0615;
 const MODE: &str = "`mode` must be `auto`, `min` or `max`";
@@ -18,6 +22,29 @@ impl Elab<'_> {
     pub fn bad_value<T>(&mut self, code: Code, rule: &str, at: Span, found: &str) -> Option<T> {
         self.error(code, at, rule.to_owned(), format!("this is {found}"));
         None
+    }
+
+    /// A callback that waits for longer than the run.
+    pub(super) fn advise_patience(&mut self, call: &CallArguments, epochs: usize) {
+        let Some(e) = call.get("patience") else {
+            return;
+        };
+        let Val::Int(Dim::Const(patience)) = self.eval(e) else {
+            return;
+        };
+        if usize::try_from(patience).is_ok_and(|p| p >= epochs) {
+            let run = plural::count(epochs, "epoch");
+            let d = Diagnostic::warning(Code::W0657, format!("this never acts within {run}"))
+                .label(e.span, "it waits for at least as many epochs as there are")
+                .help("train for more epochs, or wait for fewer");
+            self.report(d);
+        }
+    }
+
+    /// Mistakes reported so far, without warnings.
+    pub(super) fn errors(&self) -> usize {
+        let errors = self.diags.iter().filter(|d| d.severity == Severity::Error);
+        errors.count()
     }
 
     /// Whether every value in braces is known: a metric, or one of `places`, of which `lr`
@@ -70,7 +97,21 @@ impl Elab<'_> {
             self.reported(run, name, false, at);
             return None;
         }
-        let better = better.or(known.and_then(|(_, b)| *b));
+        let usual = known.and_then(|(_, b)| *b);
+        if let (Some(asked), Some(usual), Some(mode)) = (better, usual, mode)
+            && asked != usual
+        {
+            let other = match usual {
+                Better::Less => "min",
+                Better::Greater => "max",
+            };
+            let written = self.source_text(mode.span);
+            let d = Diagnostic::warning(Code::W0658, format!("`mode = {written}` for `{bare}`"))
+                .label(mode.span, "this takes the worst value for the best")
+                .help(format!("write `mode = {other}`, or leave it out"));
+            self.report(d);
+        }
+        let better = better.or(usual);
         if better.is_none() {
             let d = Diagnostic::error(
                 Code::E0616,

@@ -32,9 +32,10 @@ mod step;
 
 use std::sync::Arc;
 
+use crate::ir::flow::flows;
 use crate::ir::prim::{Prim, Scan};
 use crate::ir::{Graph, Value};
-use crate::passes::autodiff::backward::{self, Contribution, Deferred, Renamed, flows};
+use crate::passes::autodiff::backward::{self, Contribution, Deferred, Renamed};
 use crate::passes::autodiff::linear::dot_operand;
 use crate::passes::autodiff::rules::{Contributions, broadcast_axes};
 use crate::passes::build::{Build, Result};

@@ -32,17 +32,19 @@
 //! A logit of -inf (a mask) gives log p = -inf, as it should; times a target of 0
 //! that is NaN: masks should be large and finite.
 //!
-//! The pass runs before autodiff, and after `simplify`, which puts broadcasts into
-//! the form that is looked for.
+//! The pass runs before autodiff, before or after `simplify`: `softmax` follows views, so what
+//! axes of size 1 do to reductions and broadcasts does not matter.
+
+mod softmax;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::ir::prim::{Binary, Prim, Reduce, Scan, Unary};
+use crate::ir::prim::{Binary, Prim, Scan, Unary};
 use crate::ir::{Graph, OriginId, TypeError, Value};
 
-use super::build::{Result, free_axes};
+use super::build::Result;
 use super::dce::dce;
 use super::rewrite::Rewrite;
 
@@ -238,72 +240,6 @@ impl Logs<'_> {
             };
         }
         self.log(v, of, at, reach)
-    }
-
-    /// `log(e / d)` where `d` is the broadcast sum of `e = exp(u)`.
-    fn softmax(&mut self, e: Value, d: Value, at: OriginId) -> Result<Option<Value>> {
-        let Some((Prim::Unary(Unary::Exp), u)) = self.origin_of(e) else {
-            return Ok(None);
-        };
-        let Some((Prim::Broadcast { shape, axes: kept }, sum)) = self.origin_of(d) else {
-            return Ok(None);
-        };
-        let Some((Prim::Reduce { op, axes }, of)) = self.origin_of(sum) else {
-            return Ok(None);
-        };
-        if op != Reduce::Sum || of != e || kept != free_axes(shape.len(), |a| axes.contains(&a)) {
-            return Ok(None);
-        }
-        let shifted = self.is_shifted(u, &axes);
-        let mut b = self.w.build(at);
-        let (mut u, mut sum) = (u, sum);
-        if !shifted {
-            let (op, axes) = (Reduce::Max, axes.clone());
-            let largest = b.push(
-                Prim::Reduce {
-                    op,
-                    axes: axes.clone(),
-                },
-                &[u],
-            )?;
-            let largest = b.push(Prim::StopGradient, &[largest])?;
-            let largest = b.unreduce(largest, &shape, &axes)?;
-            u = b.sub(u, largest)?;
-            let e = b.unary(Unary::Exp, u)?;
-            sum = b.sum(e, axes)?;
-        }
-        let log = b.unary(Unary::Log, sum)?;
-        let log = b.unreduce(log, &shape, &axes)?;
-        b.sub(u, log).map(Some)
-    }
-
-    /// Whether `u` is `x` less its maximum over `axes`.
-    fn is_shifted(&mut self, u: Value, axes: &[usize]) -> bool {
-        let Some(node) = self.w.def(u).cloned() else {
-            return false;
-        };
-        if node.prim != Prim::Binary(Binary::Sub) {
-            return false;
-        }
-        let (x, mut m) = (node.args[0], node.args[1]);
-        while let Some((Prim::StopGradient | Prim::Broadcast { .. } | Prim::Reshape(_), of)) =
-            self.origin_of(m)
-        {
-            m = of;
-        }
-        let of_x = |w: &mut Self, v: Value| {
-            v == x || matches!(w.origin_of(v), Some((Prim::StopGradient, inner)) if inner == x)
-        };
-        match self.origin_of(m) {
-            Some((
-                Prim::Reduce {
-                    op: Reduce::Max,
-                    axes: over,
-                },
-                of,
-            )) => over == axes && of_x(self, of),
-            _ => false,
-        }
     }
 
     /// Primitive and first argument of what defines `v`.

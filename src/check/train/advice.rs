@@ -1,0 +1,243 @@
+//! Warnings about models that train, but not as their author may think. They are found in the
+//! graph, so it does not matter how a layer is written.
+
+use std::sync::Arc;
+
+use crate::diag::{Code, Diagnostic};
+use crate::ir::prim::{Binary, Compare, Reduce, Unary};
+use crate::ir::{Graph, Node, Prim, Role, Value};
+use crate::span::Span;
+use crate::syntax::ast::DefKind;
+
+use crate::check::elab::Elab;
+use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
+use crate::check::elab::state::Comparison;
+use crate::check::elab::value::{Configured, DefRef, Home, Tensor, lists};
+
+/// A rate above this makes any optimizer diverge.
+const HIGHEST_RATE: f64 = 5.0;
+
+/// A graph, read from its results back.
+pub(super) struct Back<'g>(pub &'g Graph);
+
+impl<'g> Back<'g> {
+    pub(super) fn node(&self, v: Value) -> Option<&'g Node> {
+        let nodes = &self.0.nodes;
+        let node = &nodes[nodes.partition_point(|n| n.first <= v).checked_sub(1)?];
+        node.values().any(|r| r == v).then_some(node)
+    }
+
+    /// What a value was before it was only moved.
+    pub(super) fn behind(&self, v: Value) -> Value {
+        match self.node(v).map(|n| (&n.prim, n)) {
+            Some((
+                Prim::Reshape(_) | Prim::Broadcast { .. } | Prim::Transpose(_) | Prim::StopGradient,
+                n,
+            )) => self.behind(n.args[0]),
+            _ => v,
+        }
+    }
+
+    /// The axes of a softmax and its logits.
+    pub(super) fn softmax(&self, p: Value) -> Option<(&'g [usize], Value)> {
+        let div = self
+            .node(p)
+            .filter(|n| n.prim == Prim::Binary(Binary::Div))?;
+        let exp = self
+            .node(div.args[0])
+            .filter(|n| n.prim == Prim::Unary(Unary::Exp))?;
+        let sum = self.node(self.behind(div.args[1]))?;
+        let Prim::Reduce {
+            op: Reduce::Sum,
+            axes,
+        } = &sum.prim
+        else {
+            return None;
+        };
+        if sum.args[0] != div.args[0] {
+            return None;
+        }
+        let shifted = self
+            .node(exp.args[0])
+            .filter(|n| n.prim == Prim::Binary(Binary::Sub));
+        Some((axes, shifted.map_or(exp.args[0], |n| n.args[0])))
+    }
+
+    fn is_zero(&self, v: Value) -> bool {
+        let node = self.node(self.behind(v));
+        matches!(node.map(|n| &n.prim), Some(Prim::Const { value, .. }) if *value == 0.0)
+    }
+
+    /// `select(x <= 0, 0, x)` or `max(x, 0)`.
+    fn is_rectified(&self, v: Value) -> bool {
+        let Some(n) = self.node(v) else {
+            return false;
+        };
+        match &n.prim {
+            Prim::Select => {
+                let compares = |c: &&Node| {
+                    matches!(c.prim, Prim::Compare(Compare::Le | Compare::Lt))
+                        && c.args[0] == n.args[2]
+                        && self.is_zero(c.args[1])
+                };
+                self.is_zero(n.args[1]) && self.node(n.args[0]).filter(compares).is_some()
+            }
+            Prim::Binary(Binary::Max) => n.args.iter().any(|a| self.is_zero(*a)),
+            _ => false,
+        }
+    }
+
+    fn is_param(&self, v: Value) -> bool {
+        let inputs = &self.0.inputs;
+        inputs.iter().any(|i| i.value == v && i.role == Role::Param)
+    }
+
+    /// The product with a parameter that made `v`, with or without a bias.
+    fn dense(&self, v: Value) -> Option<&'g Node> {
+        let node = self.node(self.behind(v))?;
+        match &node.prim {
+            Prim::Dot(_) if self.is_param(node.args[1]) => Some(node),
+            Prim::Binary(Binary::Add) if self.is_param(self.behind(node.args[1])) => self
+                .node(node.args[0])
+                .filter(|n| matches!(n.prim, Prim::Dot(_)) && self.is_param(n.args[1])),
+            _ => None,
+        }
+    }
+
+    /// A dense layer whose input is the output of another, which nothing else reads.
+    fn linear_stack(&self) -> Option<(&'g Node, &'g Node)> {
+        self.0.nodes.iter().find_map(|n| {
+            let second = self.dense(n.first).filter(|d| d.first == n.first)?;
+            let first = self.dense(second.args[0])?;
+            let between = |m: &&Node| m.args.iter().any(|a| *a == first.first);
+            let alone = self.0.nodes.iter().filter(between).count() == 1;
+            let output = self.behind(second.args[0]);
+            let read = |m: &&Node| m.args.contains(&output);
+            let once = self.0.nodes.iter().filter(read).count() == 1;
+            (alone && once).then_some((first, second))
+        })
+    }
+
+    /// A dense layer whose kernel starts at zero and whose output goes through an activation into
+    /// another.
+    fn zero_kernel(&self, init: &Graph) -> Option<&'g Node> {
+        let starts = Back(init);
+        let zero = |v: Value| {
+            let input = self.0.inputs.iter().find(|i| i.value == v);
+            let start = init
+                .outputs
+                .iter()
+                .find(|o| input.is_some_and(|i| o.name == i.name));
+            start.is_some_and(|o| starts.is_zero(o.value))
+        };
+        self.0.nodes.iter().find_map(|n| {
+            let second = self.dense(n.first).filter(|d| d.first == n.first)?;
+            let first = self.dense(self.before_activation(second.args[0]))?;
+            zero(first.args[1]).then_some(first)
+        })
+    }
+
+    /// What a value was before functions of single elements.
+    fn before_activation(&self, v: Value) -> Value {
+        let v = self.behind(v);
+        match self.node(v).map(|n| (&n.prim, n)) {
+            Some((Prim::Unary(_), n)) => self.before_activation(n.args[0]),
+            Some((Prim::Select, n)) => self.before_activation(n.args[2]),
+            _ => v,
+        }
+    }
+
+    fn place(&self, node: &Node) -> Option<Span> {
+        self.0.origins[node.origin.0 as usize].span
+    }
+}
+
+impl Elab<'_> {
+    /// What a good colleague would ask about the model.
+    pub(super) fn advise(&mut self, outputs: &[(Arc<str>, Tensor)]) {
+        let back = Back(&self.step);
+        let mut found = Vec::new();
+        for (_, t) in outputs.iter().filter(|(_, t)| t.home == Home::Step) {
+            let Some((_, logits)) = back.softmax(t.value) else {
+                continue;
+            };
+            let Some(at) = back.node(t.value).and_then(|n| back.place(n)) else {
+                continue;
+            };
+            let logits = back.behind(logits);
+            let logistic = |n: &Node| n.prim == Prim::Unary(Unary::Logistic);
+            if back.softmax(logits).is_some() || back.node(logits).is_some_and(logistic) {
+                let d = Diagnostic::warning(Code::W0652, "a softmax of probabilities")
+                    .label(
+                        at,
+                        "its inputs are between 0 and 1, so its outputs are nearly equal",
+                    )
+                    .help("use one of the two");
+                found.push(d);
+            } else if back.is_rectified(logits) {
+                let d = Diagnostic::warning(Code::W0653, "a softmax of a rectified value")
+                    .label(at, "negative logits are cut off before it")
+                    .help("remove the activation before the softmax");
+                found.push(d);
+            }
+        }
+        if let Some((first, second)) = back.linear_stack()
+            && let (Some(one), Some(two)) = (back.place(first), back.place(second))
+            && one != two
+        {
+            let message = "two dense layers without an activation between them are one";
+            let d = Diagnostic::warning(Code::W0655, message)
+                .label(one, "this has no activation")
+                .label(two, "its output goes into this layer only")
+                .help("give the first an activation, or remove it");
+            found.push(d);
+        }
+        if let Some(at) = back.zero_kernel(&self.init).and_then(|n| back.place(n)) {
+            let d = Diagnostic::warning(Code::W0659, "a hidden layer starts at zero")
+                .label(at, "all its units have the same gradient and stay the same")
+                .help("use a random initializer for its kernel, such as the default");
+            found.push(d);
+        }
+        for d in found {
+            self.report(d);
+        }
+    }
+
+    /// A regression loss on the probabilities of classes.
+    pub(super) fn advise_loss(&mut self, c: &Configured, pair: &Comparison) {
+        let p = &pair.prediction;
+        let last = p.ty.rank().wrapping_sub(1);
+        let over_classes = p.home == Home::Step
+            && Back(&self.step)
+                .softmax(p.value)
+                .is_some_and(|(axes, _)| axes == [last]);
+        let quantities = |d: &DefRef| {
+            let first = lists(&d.def).1.first().and_then(|p| p.ty.as_ref());
+            let real = first.map(tensor_pattern);
+            let real = matches!(real, Some(Ok(p)) if matches!(p.meaning, MeaningPattern::Real));
+            d.library && d.def.kind == DefKind::Loss && real
+        };
+        if !over_classes || !c.defs.iter().all(quantities) {
+            return;
+        }
+        let what = &c.defs[0].def.name.text;
+        let mut d = Diagnostic::warning(Code::W0654, format!("`{what}` of a softmax")).label(
+            pair.at,
+            "a regression loss learns slowly where the softmax is sure and wrong",
+        );
+        if let Some(loss) = self.world.loss_of_choice() {
+            d = d.help(format!("use `{loss}`"));
+        }
+        self.report(d);
+    }
+
+    /// A learning rate that no optimizer survives.
+    pub(super) fn advise_rate(&mut self, rate: f64, at: Span) {
+        if rate > HIGHEST_RATE {
+            let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {rate}"))
+                .label(at, "training diverges with steps this large")
+                .help("usual rates are between 1e-5 and 0.1");
+            self.report(d);
+        }
+    }
+}
