@@ -52,7 +52,8 @@ impl Elab<'_> {
         let wrt: Vec<_> = lost.iter().map(|i| values[*i]).collect();
         let stop = flow::blocked(&self.step, total.value, &wrt);
         let place = stop.and_then(|i| {
-            let node = &self.step.nodes[i];
+            // The update of another step is no part of what is minimized here.
+            let node = Some(&self.step.nodes[i]).filter(|n| n.prim != Prim::Gradient)?;
             let span = self.step.origins[node.origin.0 as usize].span?;
             Some((span, node.prim.name()))
         });

@@ -54,7 +54,7 @@ impl Elab<'_> {
         pattern: &Pattern,
         wanted: &Shape,
     ) -> Diagnostic {
-        let mut found = &t.ty.shape[1..];
+        let mut found = t.ty.shape.get(1..).unwrap_or_default();
         // A head of one unit may be declared a scalar.
         if wanted.is_empty() && found == [Dim::ONE] {
             found = &[];
