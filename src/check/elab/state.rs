@@ -222,6 +222,8 @@ pub struct TrainState {
 pub struct OptimizerState {
     /// The stages that run, one inside the other.
     pub running: Vec<Running>,
+    /// The nodes of the gradients that steps took: later ones do not look behind an update.
+    pub gradients: Vec<usize>,
     /// Where a learning rate is a schedule.
     pub scheduled: Option<Span>,
     /// What each such schedule gives, by the name of the rate.

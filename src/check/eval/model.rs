@@ -165,7 +165,8 @@ impl Elab<'_> {
             if self.diags.len() > before && self.diags.last().is_some_and(|d| d.code == Code::E0507)
             {
                 self.diags.pop();
-                let d = self.describe_result(m, t, &pattern, at, ty.span);
+                let wanted = self.shape_of(pattern.dims);
+                let d = self.describe_result(m, t, &pattern, wanted.as_ref(), [at, ty.span]);
                 self.report(d);
             }
             return Val::Error;

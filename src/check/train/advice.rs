@@ -189,7 +189,7 @@ impl Elab<'_> {
             let d = Diagnostic::warning(Code::W0655, message)
                 .label(one, "this has no activation")
                 .label(two, "its output goes into this layer only")
-                .help("give the first an activation such as `relu`, or remove it");
+                .help("give the first an activation, or remove it");
             found.push(d);
         }
         if let Some(at) = back.zero_kernel(&self.init).and_then(|n| back.place(n)) {

@@ -28,7 +28,7 @@ impl Elab<'_> {
             .iter()
             .map(|p| self.params[p].tensor.value)
             .collect();
-        let reached = flow::reached(&self.step, total.value, &values);
+        let reached = flow::reached(&self.step, total.value, &values, &self.optimizer.gradients);
         let lost: Vec<usize> = (0..trained.len()).filter(|i| !reached[*i]).collect();
         let Some(first) = lost.first() else {
             return true;
@@ -52,7 +52,8 @@ impl Elab<'_> {
         let wrt: Vec<_> = lost.iter().map(|i| values[*i]).collect();
         let stop = flow::blocked(&self.step, total.value, &wrt);
         let place = stop.and_then(|i| {
-            let node = &self.step.nodes[i];
+            // The update of another step is no part of what is minimized here.
+            let node = Some(&self.step.nodes[i]).filter(|n| n.prim != Prim::Gradient)?;
             let span = self.step.origins[node.origin.0 as usize].span?;
             Some((span, node.prim.name()))
         });

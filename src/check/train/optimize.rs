@@ -62,6 +62,7 @@ impl Elab<'_> {
         let mut args = vec![total.value];
         args.extend(trained.iter().map(|p| self.params[p].tensor.value));
         let origin = self.origin(span);
+        self.optimizer.gradients.push(self.step.nodes.len());
         let grads: Vec<Value> = match self.step.push(Prim::Gradient, &args, origin) {
             Ok(g) => g.to_vec(),
             Err(e) => {

@@ -18,14 +18,14 @@ const LISTED: usize = 8;
 const SEQUENCES: &str = "return_sequences";
 
 impl Elab<'_> {
-    /// `at` is the value of the model's body.
+    /// `wanted` is the shape that is declared, `at` the value of the model's body.
     pub fn describe_result(
-        &mut self,
+        &self,
         m: &ast::Model,
         t: &Tensor,
         pattern: &Pattern,
-        at: Span,
-        declared: Span,
+        wanted: Option<&Shape>,
+        [at, declared]: [Span; 2],
     ) -> Diagnostic {
         let found = per_sample_text(t);
         let message = format!(
@@ -38,8 +38,8 @@ impl Elab<'_> {
         let mut d = Diagnostic::error(Code::E0213, message)
             .label(fault, format!("this returns {t}"))
             .label(declared, "declared here");
-        if let Some(wanted) = self.shape_of(pattern.dims) {
-            d = self.result_repair(d, t, pattern, &wanted);
+        if let Some(wanted) = wanted {
+            d = self.result_repair(d, t, pattern, wanted);
         }
         match self.trace(&path) {
             Some(trace) => d.note(trace),
@@ -54,7 +54,7 @@ impl Elab<'_> {
         pattern: &Pattern,
         wanted: &Shape,
     ) -> Diagnostic {
-        let mut found = &t.ty.shape[1..];
+        let mut found = t.ty.shape.get(1..).unwrap_or_default();
         // A head of one unit may be declared a scalar.
         if wanted.is_empty() && found == [Dim::ONE] {
             found = &[];

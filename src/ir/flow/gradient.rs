@@ -70,18 +70,18 @@ pub fn flows(g: &Graph, node: &Node, i: usize) -> bool {
 
 /// Whether a gradient of `of` can reach each of `wrt`.
 ///
-/// Loops and the results of other gradients let everything through.
-pub fn reached(g: &Graph, of: Value, wrt: &[Value]) -> Vec<bool> {
-    let needed = needed(g, of);
+/// Loops and the results of other gradients let everything through, but for the nodes in `stops`.
+pub fn reached(g: &Graph, of: Value, wrt: &[Value], stops: &[usize]) -> Vec<bool> {
+    let needed = needed(g, of, stops);
     wrt.iter().map(|v| needed[v.0 as usize]).collect()
 }
 
 /// The values that a gradient of `of` reaches.
-fn needed(g: &Graph, of: Value) -> Vec<bool> {
+fn needed(g: &Graph, of: Value, stops: &[usize]) -> Vec<bool> {
     let mut needed = vec![false; g.value_count()];
     needed[of.0 as usize] = true;
-    for node in g.nodes.iter().rev() {
-        if node.values().any(|v| needed[v.0 as usize]) {
+    for (index, node) in g.nodes.iter().enumerate().rev() {
+        if node.values().any(|v| needed[v.0 as usize]) && !stops.contains(&index) {
             for (i, a) in node.args.iter().enumerate() {
                 needed[a.0 as usize] |= node.prim == Prim::Gradient || flows(g, node, i);
             }
@@ -93,7 +93,7 @@ fn needed(g: &Graph, of: Value) -> Vec<bool> {
 /// The operation on the way from `wrt` to `of` that has no gradient: the last one that takes
 /// numbers.
 pub fn blocked(g: &Graph, of: Value, wrt: &[Value]) -> Option<usize> {
-    let needed = needed(g, of);
+    let needed = needed(g, of, &[]);
     let mut depends = vec![false; g.value_count()];
     wrt.iter().for_each(|v| depends[v.0 as usize] = true);
     for node in &g.nodes {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::classes::{self, CalibrationCurve, RankedLabels};
 use super::ranking::Curve;
-use super::scores::{Predictions, Scores};
+use super::scores::{HEAD, Predictions, Scores};
 use super::{Shown, Subject, page, terminal};
 use crate::train::RunError;
 
@@ -219,7 +219,8 @@ pub(super) fn classification(of: &Subject, l: &Labels) -> Shown {
             row
         })
         .collect();
-    let heads = ["Label", "precision", "recall", "f1-score", "support"];
+    let mut heads = vec!["Label"];
+    heads.extend(HEAD.split_whitespace());
     Shown {
         title: of.title("Classification report"),
         caption: of.caption(
