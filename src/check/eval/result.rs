@@ -78,6 +78,9 @@ impl Elab<'_> {
                     let all = std::iter::once((name.clone(), first)).chain(rest);
                     return Val::Tuple(Rc::new(all.collect()));
                 }
+                if items.first().is_some_and(|(_, first)| first.is_error()) {
+                    return value;
+                }
             }
             _ => {}
         }
