@@ -100,7 +100,7 @@ enum Read {
 
 impl Elab<'_> {
     pub fn when(&mut self, cond: &Expr, action: &Expr, run: &Reported) -> Option<CallbackSpec> {
-        let before = self.diags.len();
+        let before = self.errors();
         let mut reading = Reading {
             run,
             watched: Vec::new(),
@@ -123,7 +123,7 @@ impl Elab<'_> {
             watched: reading.watched,
             each_step,
         };
-        (self.diags.len() == before).then(|| CallbackSpec::new("when", trigger))
+        (self.errors() == before).then(|| CallbackSpec::new("when", trigger))
     }
 
     /// A condition.
