@@ -109,7 +109,7 @@ impl<'g> Back<'g> {
         self.0.nodes.iter().find_map(|n| {
             let second = self.dense(n.first).filter(|d| d.first == n.first)?;
             let first = self.dense(second.args[0])?;
-            let between = |m: &&Node| m.args.iter().any(|a| *a == first.first);
+            let between = |m: &&Node| m.args.contains(&first.first);
             let alone = self.0.nodes.iter().filter(between).count() == 1;
             let output = self.behind(second.args[0]);
             let read = |m: &&Node| m.args.contains(&output);

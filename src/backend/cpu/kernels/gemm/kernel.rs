@@ -5,6 +5,11 @@
 //! a few elements, whose cache lines serve the next k's too. B is read in place or from a packed panel, `nv` full
 //! vectors a row; the first tile of a panel can pack it while computing, which hides the cost.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators of std would be calls: another unit of code generation may hold them"
+)]
+
 use super::simd::{Simd, V4};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{V8, V16};
@@ -156,7 +161,6 @@ unsafe fn tile<V: Simd, const MR: usize, const NV: usize, const UNIT: bool, cons
             a[g] = t.a.wrapping_add(4 * g * a_rs);
         }
         let (mut b, mut packed) = (t.b, t.packed);
-        // Indices, not iterators: they need nothing to be inlined that another unit of code generation holds.
         for _ in 0..t.k {
             let mut row = [V::splat(0.0); NV];
             for v in 0..NV {
