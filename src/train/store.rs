@@ -60,8 +60,8 @@ pub enum Saved {
 }
 
 impl Store {
-    /// Where there is a buffer for everything that the graphs keep, and for what metrics collect
-    /// of `rows` rows an epoch; none has memory yet. Fails on graphs that disagree about a name.
+    /// The places of the buffers that the graphs keep and of what metrics collect from `rows` rows
+    /// per epoch, without their memory. Fails on graphs that disagree about a name.
     pub fn laid_out(programs: &Programs, rows: usize) -> Result<Store, RunError> {
         let mut found: Vec<(Arc<str>, Role, Type)> = Vec::new();
         let mut by_name: HashMap<Arc<str>, usize> = HashMap::new();

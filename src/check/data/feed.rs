@@ -104,7 +104,7 @@ impl Elab<'_> {
         };
         let at = f.value.as_ref().map_or(f.span, |v| v.span);
         let fitted = t.and_then(|t| self.per_sample(&pattern, t, f.ty.span, at, &f.name.text));
-        // After a mistake the walk goes on with what was declared.
+        // After a mistake the walk continues with the declared type.
         self.train.incomplete |= fitted.is_none();
         fitted.or_else(|| self.sample_input(&pattern, &f.name.text))
     }

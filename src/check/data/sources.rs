@@ -17,7 +17,10 @@ fn lacks(reader: Reader, column: &ColumnSpec, format: &Format) -> Option<(String
     if let Format::Idx { files } | Format::Npy { files } = format {
         let of_column = |name: &String| match &column.selector {
             Selector::Name(n) => name == n || *name == column.name,
-            _ => *name == column.name,
+            Selector::Index(_)
+            | Selector::Names(..)
+            | Selector::Indices(..)
+            | Selector::Each(_) => *name == column.name,
         };
         if !files.iter().any(|(name, _)| of_column(name)) {
             let message = format!("`{}` has no file for `{}`", reader.name(), column.name);
@@ -35,7 +38,9 @@ fn lacks(reader: Reader, column: &ColumnSpec, format: &Format) -> Option<(String
     };
     let of_column = fields.iter().find(|(name, _)| match &column.selector {
         Selector::Name(n) => n == name,
-        _ => false,
+        Selector::Index(_) | Selector::Names(..) | Selector::Indices(..) | Selector::Each(_) => {
+            false
+        }
     });
     match of_column {
         Some((_, field)) if takes(*field, column) => None,

@@ -14,7 +14,7 @@ use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{Configured, DefRef, Home, Tensor, lists};
 
-/// A rate above this makes any optimizer diverge.
+/// Rates above this are reported: those of recipes are far below, and most runs diverge.
 const HIGHEST_RATE: f64 = 5.0;
 
 /// A graph, read from its results back.
@@ -231,7 +231,7 @@ impl Elab<'_> {
         self.report(d);
     }
 
-    /// A learning rate that no optimizer survives.
+    /// A learning rate that is probably a slip.
     pub(super) fn advise_rate(&mut self, rate: f64, at: Span) {
         if rate > HIGHEST_RATE {
             let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {rate}"))
