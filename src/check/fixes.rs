@@ -60,6 +60,15 @@ fn repairs(d: &Diagnostic, fix: &Fix, before: &Counts, trial: &Trial, map: &Sour
     let name = &map.get(fix.span.source).name;
     let first = map.line_column(fix.span).0;
     let edited = first..=first + fix.replacement.matches('\n').count();
+    let at = fix.span.start as usize;
+    let written = at..at + fix.replacement.len();
+    let on_the_fix = |new: &Diagnostic| {
+        new.span().is_some_and(|s| {
+            trial.map.get(s.source).name == *name
+                && s.range().start < written.end
+                && written.start < s.range().end
+        })
+    };
     let on_edited_lines = |new: &Diagnostic| {
         new.labels.iter().any(|l| {
             let (from, _) = trial.map.line_column(l.span);
@@ -70,7 +79,8 @@ fn repairs(d: &Diagnostic, fix: &Fix, before: &Counts, trial: &Trial, map: &Sour
     };
     trial.diagnostics.iter().all(|new| {
         let is_new = new.severity == Severity::Error && after.get(new) > before.get(new);
-        !is_new || (new.code > Code::E0030 && (respelt || !on_edited_lines(new)))
+        !is_new
+            || (!new.code.is_of_syntax() && !on_the_fix(new) && (respelt || !on_edited_lines(new)))
     })
 }
 

@@ -57,8 +57,10 @@ pub(super) fn check(args: &Args) -> Result<u8, Failure> {
     Ok(if fine { exit::FINE } else { exit::PROGRAM })
 }
 
-/// Applies one certain fix after the other, then writes the files. Returns what is left.
-fn fix(common: &Common, mut report: Report) -> Result<(Report, usize), Failure> {
+/// Applies one certain fix after the other, then writes the files. Returns what is left. Where a
+/// mistake of syntax stays, the fixes could not be checked: nothing is written.
+fn fix(common: &Common, first: Report) -> Result<(Report, usize), Failure> {
+    let mut report = first;
     let mut texts = BTreeMap::new();
     let mut fixed = 0;
     while fixed < MOST_FIXES {
@@ -79,6 +81,10 @@ fn fix(common: &Common, mut report: Report) -> Result<(Report, usize), Failure> 
         texts.insert(source.name.clone(), applied(&source.text, fix));
         fixed += 1;
         report = load::mistakes_of(common, &texts)?;
+    }
+    let unparsed = |d: &Diagnostic| d.severity == Severity::Error && d.code.is_of_syntax();
+    if report.diagnostics.iter().any(unparsed) {
+        return Ok((load::mistakes(common)?, 0));
     }
     for (name, text) in &texts {
         write_to(Path::new(name), |out| {

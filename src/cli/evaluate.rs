@@ -11,6 +11,7 @@ use crate::cli::prepare;
 use crate::cli::run::progress::Progress;
 use crate::data::Order;
 use crate::spec;
+use crate::train::dataset::Ranges;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, Session, fit};
@@ -53,7 +54,14 @@ pub(super) fn evaluate(args: &Args) -> Result<u8, Failure> {
     hold_out(args, &mut loaded, &file)?;
     let fitted = prepare::fitted(&mut loaded, &args.common, &file, &args.weights)?;
     let kinds = [ProgramKind::Eval];
-    let data = prepare::dataset(&mut loaded, &args.common, &args.machine, &kinds, fitted)?;
+    let data = prepare::dataset(
+        &mut loaded,
+        &args.common,
+        &args.machine,
+        &kinds,
+        fitted,
+        Ranges::new(),
+    )?;
     let compile = Box::new(|graph| device.compile(graph));
     let mut session = Session::new(&loaded.programs, data.most_rows(), compile)?;
     session.store_mut().load(&mut file, Saved::Model)?;

@@ -10,7 +10,7 @@ use crate::cli::load::Loaded;
 use crate::cli::run::report;
 use crate::data::packed::cache::CacheEvent;
 use crate::spec::Part;
-use crate::train::dataset::{Dataset, Places, Reading, Streaming};
+use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming};
 use crate::train::fitted::Fitted;
 use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, RunError};
@@ -23,6 +23,7 @@ pub(super) fn dataset(
     machine: &Machine,
     kinds: &[ProgramKind],
     fitted: Option<Fitted>,
+    ranges: Ranges,
 ) -> Result<Dataset, Failure> {
     let places = Places {
         program: loaded.folder.clone(),
@@ -36,6 +37,7 @@ pub(super) fn dataset(
         threads: machine.threads(),
         workers: machine.workers(),
         fitted,
+        ranges,
         streaming: Streaming::new(&tell),
     };
     let mut names: BTreeSet<String> = kinds
@@ -64,24 +66,29 @@ pub(super) fn sized(
     machine: &Machine,
 ) -> Result<(), Failure> {
     if loaded.data.has_unknown_sizes() {
-        dataset(loaded, common, machine, &[], None)?;
+        dataset(loaded, common, machine, &[], None, Ranges::new())?;
     }
     Ok(())
 }
 
-/// What was fitted when these weights were trained; the programs get its sizes.
+/// What was fitted when these weights were trained.
+pub(super) fn notes(file: &WeightsFile, path: &Path) -> Result<Option<Fitted>, Failure> {
+    Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
+        Failure::usage(format!(
+            "{}: cannot read the fitted statistics: {reason}",
+            path.display()
+        ))
+    })
+}
+
+/// The same; the programs get its sizes.
 pub(super) fn fitted(
     loaded: &mut Loaded,
     common: &Common,
     file: &WeightsFile,
     path: &Path,
 ) -> Result<Option<Fitted>, Failure> {
-    let fitted = Fitted::from_notes(|key| file.metadata().get(key)).map_err(|reason| {
-        Failure::usage(format!(
-            "{}: cannot read the fitted statistics: {reason}",
-            path.display()
-        ))
-    })?;
+    let fitted = notes(file, path)?;
     if let Some(fitted) = &fitted
         && loaded.data.has_unknown_sizes()
     {

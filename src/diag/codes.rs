@@ -40,6 +40,11 @@ macro_rules! codes {
 }
 
 impl Code {
+    /// Whether the text does not parse.
+    pub fn is_of_syntax(self) -> bool {
+        self <= Code::E0030
+    }
+
     /// The first line of the page, without the code.
     pub fn title(self) -> &'static str {
         let line = self.page().lines().next().unwrap_or(self.name());

@@ -110,7 +110,7 @@ pub fn is_certain(diagnostic: &Diagnostic, text: &str) -> bool {
     let Some(fix) = diagnostic
         .fix
         .as_ref()
-        .filter(|_| spelling || diagnostic.code <= Code::E0030)
+        .filter(|_| spelling || diagnostic.code.is_of_syntax())
     else {
         return false;
     };

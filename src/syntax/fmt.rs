@@ -87,16 +87,13 @@ impl Printer<'_> {
         let above = self.out.len();
         self.comments_before(start, 0);
         for attribute in &decl.attributes {
+            self.comments_before(attribute.span.start as usize, 0);
             self.start_line(attribute.span.start as usize, 0);
-            let mut line = format!("@{}", attribute.name.text);
-            if !attribute.args.is_empty() {
-                let args: Vec<String> =
-                    attribute.args.iter().map(|a| self.source(a.span)).collect();
-                line.push_str(&format!("({})", args.join(", ")));
-            }
+            let line = self.attribute(attribute);
             self.out.push_str(&line);
             self.end_line(attribute.span.end as usize);
         }
+        self.comments_before(decl.span.start as usize, 0);
         self.start_line(decl.span.start as usize, 0);
         let text = if self.has_loose_comment(decl.span, &decl_blocks(self.text, decl)) {
             self.verbatim(decl.span, 0)
@@ -109,6 +106,18 @@ impl Printer<'_> {
             self.out.insert(above, '\n');
         }
         self.end_line(decl.span.end as usize);
+    }
+
+    fn attribute(&mut self, attribute: &Attribute) -> String {
+        if self.has_loose_comment(attribute.span, &[]) {
+            return self.verbatim(attribute.span, 0);
+        }
+        let name = format!("@{}", attribute.name.text);
+        if attribute.args.is_empty() {
+            return name;
+        }
+        let args: Vec<String> = attribute.args.iter().map(|a| self.source(a.span)).collect();
+        format!("{name}({})", args.join(", "))
     }
 
     fn decl_text(&mut self, decl: &Decl) -> String {

@@ -175,3 +175,52 @@ train G, C on d {
     let told = err(&predicted);
     assert!(told.contains("`G` takes no columns of the data"), "{told}");
 }
+
+#[test]
+fn a_fix_that_makes_another_mistake_or_cannot_be_checked_is_not_applied() {
+    let place = Place::new();
+    let file = place.path().join("wrong.nn");
+    // `Toy` is near to the data block `toy`; a comma is missing beside what does not parse
+    let other_kind = crate::cli::PROGRAM.replace("model Toy", "model Oy");
+    let unparsed = crate::cli::PROGRAM.replace("relu", "'relu'").replace(
+        "optimizer  Adam(lr = rate)\n  metrics  ",
+        "optimizer Adam, metrics",
+    );
+    for text in [other_kind, unparsed] {
+        fs::write(&file, &text).unwrap();
+        assert_eq!(place.nnc("check wrong.nn --fix").status.code(), Some(1));
+        let after = fs::read_to_string(&file).unwrap();
+        assert!(
+            !after.contains("train toy") && !after.contains("metrics,"),
+            "{after}"
+        );
+    }
+}
+
+#[test]
+fn comments_stay_above_what_they_are_about() {
+    let place = Place::new();
+    let text = "@allow(W0655)\n## About A.\nmodel A(x: [4]) -> [1] { x |> Dense(1) }\n\n\
+                @allow(\n  W0655, # why\n  W0650)\nmodel C(x: [4]) -> [1] { x |> Dense(1) }\n";
+    fs::write(place.path().join("a.nn"), text).unwrap();
+    assert_eq!(place.nnc("fmt a.nn").status.code(), Some(0));
+    let after = fs::read_to_string(place.path().join("a.nn")).unwrap();
+    let at = |what: &str| after.find(what).unwrap();
+    assert!(at("## About A.") < at("model A"), "{after}");
+    assert!(
+        at("# why") < at("model C") && at("# why") > at("model A"),
+        "{after}"
+    );
+}
+
+#[test]
+fn a_damaged_log_does_not_keep_a_run_from_being_resumed() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --epochs 1 --out cut");
+    let log = place.path().join("cut/events.jsonl");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[20] = 0xff;
+    fs::write(&log, bytes).unwrap();
+    let output = place.nnc("run toy.nn --quiet --epochs 3 --resume cut");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+}

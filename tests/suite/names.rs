@@ -165,3 +165,22 @@ fn a_name_that_is_missing_is_no_reason_to_go_by_place() {
         assert_eq!(err(&place.nnc(&format!("{predict} bare.csv"))), "");
     }
 }
+
+#[test]
+fn weights_keep_the_columns_that_they_were_trained_on() {
+    let source = "source csv(\"t.csv\"); column v : [4] = p .. s; column w : [1] = y; input x : [4] = v; target t : [1] = w";
+    let place = Place::new(source, &[("t.csv", TRAIN)]);
+    place.fine("run a.nn --quiet --out o");
+    for other in [
+        "p,q,r,s,y\n1,0,0,0,10\n0,1,0,0,20\n0,0,1,0,30\n0,0,0,1,40\n",
+        OTHER,
+    ] {
+        place.write("t.csv", other);
+        let told =
+            place.fine("run a.nn --json --epochs 1 --weights o/weights.safetensors --out o2");
+        fs::remove_dir_all(place.0.path().join("o2")).unwrap();
+        let epoch = told.lines().find(|l| l.contains("\"epoch\"")).unwrap();
+        let epoch: serde_json::Value = serde_json::from_str(epoch).unwrap();
+        assert!(epoch["loss"].as_f64().unwrap() < 1e-3, "{epoch}");
+    }
+}

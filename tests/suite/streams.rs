@@ -303,6 +303,7 @@ fn load(place: &Place, spec: &DataSpec) -> Dataset {
         threads: 1,
         workers: None,
         fitted: None,
+        ranges: Default::default(),
         streaming,
     };
     let needed = BTreeSet::from(["x", "n", "y"]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::prim::{Binary, Compare, Reduce, Unary};
-use crate::ir::{Graph, Node, Prim, Role, Value};
+use crate::ir::{Dim, Graph, Node, Prim, Role, Value};
 use crate::span::Span;
 use crate::syntax::ast::DefKind;
 
@@ -104,7 +104,8 @@ impl<'g> Back<'g> {
         }
     }
 
-    /// A dense layer whose input is the output of another, which nothing else reads.
+    /// A dense layer whose input is the output of another, which nothing else reads. Not where the
+    /// two have fewer numbers than one (a product of low rank).
     fn linear_stack(&self) -> Option<(&'g Node, &'g Node)> {
         self.0.nodes.iter().find_map(|n| {
             let second = self.dense(n.first).filter(|d| d.first == n.first)?;
@@ -114,8 +115,33 @@ impl<'g> Back<'g> {
             let output = self.behind(second.args[0]);
             let read = |m: &&Node| m.args.contains(&output);
             let once = self.0.nodes.iter().filter(read).count() == 1;
-            (alone && once).then_some((first, second))
+            (alone && once && !self.is_low_rank(first, second)).then_some((first, second))
         })
+    }
+
+    fn is_low_rank(&self, first: &Node, second: &Node) -> bool {
+        let kernel = |n: &Node| {
+            self.0
+                .ty(n.args[1])
+                .shape
+                .iter()
+                .map(Dim::as_const)
+                .collect()
+        };
+        let (one, two): (Vec<_>, Vec<_>) = (kernel(first), kernel(second));
+        match (one[..].first(), one[..].last(), two[..].last()) {
+            (Some(Some(from)), Some(Some(between)), Some(Some(to))) => between < from.min(to),
+            _ => false,
+        }
+    }
+
+    /// The name of the kernel of a dense layer.
+    fn kernel(&self, dense: &Node) -> Option<&'g Arc<str>> {
+        let inputs = &self.0.inputs;
+        inputs
+            .iter()
+            .find(|i| i.value == dense.args[1])
+            .map(|i| &i.name)
     }
 
     /// A dense layer whose kernel starts at zero and whose output goes through an activation into
@@ -181,7 +207,13 @@ impl Elab<'_> {
                 found.push(d);
             }
         }
+        let trains = |n: &Node| {
+            let kernel = back.kernel(n).and_then(|name| self.params.get(name));
+            kernel.is_some_and(|p| p.trainable)
+        };
         if let Some((first, second)) = back.linear_stack()
+            && trains(first)
+            && trains(second)
             && let (Some(one), Some(two)) = (back.place(first), back.place(second))
             && one != two
         {

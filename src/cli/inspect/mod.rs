@@ -22,7 +22,7 @@ use crate::cli::{console, fetch, load};
 use crate::data::packed::cache::CacheEvent;
 use crate::plural::{self, thousands};
 use crate::spec::{DataSpec, Part};
-use crate::train::dataset::{Dataset, Places, Reading, Streaming};
+use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming};
 
 mod columns;
 mod page;
@@ -91,6 +91,7 @@ pub(super) fn inspect(args: &Args) -> Result<u8, Failure> {
         threads: args.machine.threads(),
         workers: args.machine.workers(),
         fitted: None,
+        ranges: Ranges::new(),
         streaming: Streaming::new(&tell),
     };
     let spec = data(&checked, common)?;

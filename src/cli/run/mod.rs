@@ -116,7 +116,8 @@ pub(super) fn one(
     let common = &args.common;
     let device = args.machine.device(loaded.train.seed)?;
     let kinds = [ProgramKind::Train, ProgramKind::Eval];
-    let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None)?;
+    let ranges = run_state::ranges(args)?;
+    let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None, ranges)?;
     if let Some(balance) = &loaded.train.balance {
         data.balance(balance, loaded.train.seed)?;
     }

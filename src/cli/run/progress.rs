@@ -69,7 +69,9 @@ impl Progress {
     pub(crate) fn record(&mut self, path: &Path, epochs: usize) -> Result<(), RunError> {
         let fail = |e: std::io::Error| RunError::file(path, "write the file", &e);
         if path.exists() {
-            let text = std::fs::read_to_string(path).map_err(fail)?;
+            // Damaged lines are dropped: the log is no state.
+            let bytes = std::fs::read(path).map_err(fail)?;
+            let text = String::from_utf8_lossy(&bytes);
             let stays = |line: &&str| {
                 let event: Option<Value> = serde_json::from_str(line).ok();
                 event.is_some_and(|e| {

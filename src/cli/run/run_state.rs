@@ -7,8 +7,10 @@ use serde_json::json;
 use crate::cli::common::Failure;
 use crate::cli::console;
 use crate::cli::load::Loaded;
+use crate::cli::prepare;
 use crate::cli::run::Args;
 use crate::train::checkpoints::Checkpoints;
+use crate::train::dataset::Ranges;
 use crate::train::fit::Position;
 use crate::train::identity::Identity;
 use crate::train::output::{self, Output};
@@ -119,6 +121,16 @@ pub(super) fn no_run_in(folder: &Path) -> Failure {
         message: format!("there is no run in {}", folder.display()),
         help: Some("pass the folder of a run, or start one there with --out DIR".into()),
     }
+}
+
+/// Which columns the initial weights were trained on, where the program names a range of them.
+pub(super) fn ranges(args: &Args) -> Result<Ranges, Failure> {
+    let Some(path) = &args.weights else {
+        return Ok(Ranges::new());
+    };
+    Ok(prepare::notes(&WeightsFile::open(path)?, path)?
+        .map(|fitted| fitted.ranges)
+        .unwrap_or_default())
 }
 
 /// The weights to start from, and where.

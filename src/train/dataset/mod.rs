@@ -84,6 +84,8 @@ pub struct Reading<'a> {
     pub workers: Option<usize>,
     /// What was fitted before, and is not fitted again.
     pub fitted: Option<Fitted>,
+    /// The columns of ranges of names as the initial weights were trained on them.
+    pub ranges: Ranges,
     pub streaming: Streaming<'a>,
 }
 
@@ -97,7 +99,11 @@ impl Dataset {
         let Reading { places, seed, .. } = reading;
         let ranges = match &reading.fitted {
             Some(fitted) if !fitted.ranges.is_empty() => fitted.ranges.clone(),
-            _ => ranges::ranges(spec, places)?,
+            _ => {
+                let mut found = ranges::ranges(spec, places)?;
+                found.extend(ranges::fitting(spec, reading.ranges));
+                found
+            }
         };
         let spec = &spec.with_ranges(&ranges);
         let mut wanted = needed.clone();
@@ -510,6 +516,7 @@ mod tests {
             threads: 2,
             workers: None,
             fitted: None,
+            ranges: Ranges::new(),
             streaming: Streaming::new(&|_| {}),
         };
         Dataset::load(spec, &needed, reading).unwrap()

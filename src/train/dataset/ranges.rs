@@ -57,6 +57,16 @@ pub(super) fn ranges(spec: &DataSpec, places: &Places) -> Result<Ranges, DataErr
     Ok(found)
 }
 
+/// Those of `ranges` that have as many names as their column holds numbers: the weights may be of
+/// another program.
+pub(super) fn fitting(spec: &DataSpec, mut ranges: Ranges) -> Ranges {
+    ranges.retain(|name, names| {
+        let column = spec.columns.iter().find(|c| c.name == *name);
+        column.is_some_and(|c| c.shape.iter().product::<usize>() == names.len())
+    });
+    ranges
+}
+
 impl DataSpec {
     /// The same block, its ranges of names written out, so far as `ranges` has them.
     pub fn with_ranges(&self, ranges: &Ranges) -> DataSpec {

@@ -29,6 +29,10 @@ impl Elab<'_> {
         let Some(e) = call.get("patience") else {
             return;
         };
+        // The best weights are restored at the end of the run all the same.
+        if call.get("restore_best_weights").is_some() {
+            return;
+        }
         let Val::Int(Dim::Const(patience)) = self.eval(e) else {
             return;
         };
