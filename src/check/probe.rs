@@ -9,7 +9,7 @@ use crate::check::elab::world::Purpose;
 use crate::check::program::{EXTENSIONS, check_decls};
 use crate::check::sweep::Probe;
 
-/// Of longer lists the rest is met when its trials are run.
+/// The rest of a longer list is checked when its trials are run.
 const MOST: usize = 64;
 
 /// Checks the program with each value, unless the command line gives the const another.

@@ -41,11 +41,11 @@ pub(super) enum Stage {
     Grad,
     /// Steps and buffers of the compiled training step
     Plan,
-    /// Its kernels in Cranelift IR
+    /// The kernels in Cranelift IR
     Clif,
-    /// Its kernels as machine code
+    /// The kernels as machine code
     Asm,
-    /// Its kernels as CUDA C++ (not in this build)
+    /// The kernels as CUDA C++ (not in this build)
     Cuda,
 }
 

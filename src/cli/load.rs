@@ -28,7 +28,7 @@ pub(super) struct Loaded {
     pub name: String,
     /// The folder that it is in.
     pub folder: PathBuf,
-    /// Its sources, the file itself first.
+    /// The program's sources, the file itself first.
     pub map: SourceMap,
     pub sweep: Option<SweepSpec>,
     /// What the reports show of a batch; empty where they show nothing of one.

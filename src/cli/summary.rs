@@ -32,7 +32,7 @@ struct Row {
     path: String,
     class: String,
     output: String,
-    /// Its own, not those of the layers in it; counted where a shared layer is first used.
+    /// The layer's own, without those of the layers in it; counted where a shared layer is first used.
     parameters: usize,
     kept: usize,
     shared: bool,

@@ -25,7 +25,7 @@ pub struct Facts {
     pub missing: u64,
     /// None: more than [`MOST_DISTINCT`].
     pub distinct: Option<usize>,
-    /// Of numbers, or of texts' lengths in characters.
+    /// Range of the numbers, or of the texts' lengths in characters.
     pub range: Option<Range>,
     /// Whole numbers of few values, and how often each is there.
     pub counts: Vec<(i64, u64)>,

@@ -45,7 +45,7 @@ pub enum DataError {
     #[error("{}: expected a folder, found a file", path.display())]
     NotAFolder { path: PathBuf },
 
-    /// Of a folder with one for each class.
+    /// A folder with one folder per class.
     #[error("{}: {reason}", path.display())]
     Classes { path: PathBuf, reason: String },
 
@@ -202,7 +202,7 @@ pub enum DataError {
         expected: String,
     },
 
-    /// Of a line of text.
+    /// A line of text.
     #[error("{}:{line}: {reason}", path.display())]
     Syntax {
         path: PathBuf,

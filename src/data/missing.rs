@@ -14,9 +14,9 @@ const WHOLE: i32 = i32::MIN;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stand {
     Mean,
-    /// Of an even number of values the mean of the two in the middle.
+    /// For an even number of values, the mean of the two in the middle.
     Median,
-    /// Of several that are as frequent the smallest.
+    /// The smallest of those that are equally frequent.
     MostFrequent,
 }
 

@@ -306,7 +306,7 @@ impl Default for Scan {
     }
 }
 
-/// Of a number, its bits.
+/// A number is hashed by its bits.
 impl Hash for Attribute<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {

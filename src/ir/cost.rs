@@ -108,7 +108,7 @@ mod tests {
     use super::super::text_parse::parse;
     use super::*;
 
-    /// Of a graph with these inputs and this node.
+    /// Operations of a graph with these inputs and this node.
     fn cost(inputs: &str, node: &str) -> String {
         let graph = parse(&format!("graph g({inputs}) {{\n{node}\n}}")).unwrap();
         flops(&graph).unwrap().to_string()

@@ -177,7 +177,7 @@ pub enum Binary {
     Mul,
     /// Integers: truncating; by zero gives 0.
     Div,
-    /// Of the sign of the divisor, as Python's `%`; integers by zero give 0.
+    /// Has the sign of the divisor, as Python's `%`; an integer by zero gives 0.
     Rem,
     /// Floats only.
     Pow,

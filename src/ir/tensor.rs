@@ -86,7 +86,7 @@ impl Tensor {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
-    /// Of [`crate::bytes::ALIGN`].
+    /// Aligned to [`crate::bytes::ALIGN`].
     pub fn as_mut_ptr(&mut self) -> *mut u8 {
         self.bytes.as_mut_ptr()
     }
@@ -167,7 +167,7 @@ impl Tensor {
     }
 }
 
-/// Of one type and shape, with equal elements; NaN differs from everything.
+/// Equal if type, shape and elements are; NaN differs from everything.
 impl PartialEq for Tensor {
     fn eq(&self, other: &Tensor) -> bool {
         self.elem == other.elem && self.shape == other.shape && self.values() == other.values()

@@ -6,7 +6,7 @@ use crate::span::Span;
 /// graph, `F32` of the column's shape (or the crop's).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AugmentSpec {
-    /// Of the graph's input; what is drawn depends on it.
+    /// The name of the graph's input; the random draws depend on it.
     pub name: String,
     pub column: String,
     pub ranges: Ranges,
@@ -32,7 +32,7 @@ pub struct Ranges {
     pub height_shift: Shift,
     /// Degrees.
     pub shear: f64,
-    /// Of each axis on its own: below 1 things grow.
+    /// Range of the factor of each axis; below 1 things grow.
     pub zoom: [f64; 2],
     pub fill: Fill,
     /// What `Fill::Constant` fills with.
@@ -54,7 +54,7 @@ pub struct Ranges {
 /// How far an image moves along an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shift {
-    /// Of the size, in each direction.
+    /// A fraction of the size, in each direction.
     Fraction(f64),
     /// Pixels, any number between.
     Pixels(f64),

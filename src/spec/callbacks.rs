@@ -45,7 +45,7 @@ impl CallbackSpec {
         self.name
     }
 
-    /// Its settings, if it is of this kind.
+    /// The settings, if the callback is of this kind.
     pub fn settings<T: CallbackSettings>(&self) -> Option<&T> {
         let any: &dyn Any = &*self.settings;
         any.downcast_ref()

@@ -141,7 +141,7 @@ pub enum ColumnKind {
     /// `I32` in 0..n
     Token(usize),
     Bool,
-    /// Of no use to a graph; fits and derived columns read it.
+    /// Read by fits and derived columns only; a graph has no text.
     Text,
 }
 

@@ -33,7 +33,7 @@ pub enum Number {
     Given(f64),
     /// A size fitted before.
     Size(String),
-    /// Of the lengths.
+    /// A statistic of the rows' lengths.
     Of(Summary, RowsSpec),
     Neg(Box<Number>),
     Binary(NumberOp, Box<(Number, Number)>),

@@ -64,7 +64,7 @@ pub enum TensorFit {
     Bins { count: usize, spacing: Spacing },
     /// `mean`, `components` as columns, `std` along them.
     Pca { components: usize },
-    /// Of images times a number: `mean` and `std` of each channel.
+    /// `mean` and `std` of each channel, of images multiplied by a number.
     Channels { rescale: f64 },
     /// The same, and the matrix `whitening`; `epsilon` is added to the singular values.
     Zca { rescale: f64, epsilon: f64 },

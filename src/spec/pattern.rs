@@ -1,7 +1,7 @@
 //! Text with values in braces, as Python's `str.format` reads it:
 //! `{epoch:02d}-{val_loss:.2f}.safetensors`.
 //!
-//! Of Python's format specifications: `0` and a width, `.precision`, and the types
+//! A subset of Python's format specifications: `0` and a width, `.precision`, and the types
 //! `d`, `f`, `e` and `%`. Without a specification a number is shown as `repr` does.
 
 use std::fmt::Write;

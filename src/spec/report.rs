@@ -49,7 +49,7 @@ pub struct ReportEntry {
 }
 
 impl ReportSpec {
-    /// Its settings, if it is of this kind.
+    /// The settings, if the report is of this kind.
     pub fn settings<T: ReportSettings>(&self) -> Option<&T> {
         let any: &dyn Any = &*self.settings;
         any.downcast_ref()

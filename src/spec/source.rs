@@ -13,7 +13,7 @@ pub struct SourceSpec {
     /// `None`: the rows that the split divides (all of `train`, where there is no split).
     pub part: Option<Part>,
     pub format: Format,
-    /// Its rows are read some at a time, not all into memory.
+    /// Rows are read a few at a time, not all into memory.
     pub stream: bool,
     pub span: Span,
 }
@@ -43,7 +43,7 @@ pub enum Format {
     /// A data set that is fetched once.
     Fetched {
         set: &'static str,
-        /// Its own training or test rows.
+        /// The set's own training or test rows.
         rows: Part,
         /// Where its files are, once they have been fetched.
         folder: Option<PathBuf>,

@@ -35,7 +35,7 @@ pub(super) struct Failure<'a> {
     /// With its comments and newlines.
     pub original: &'a str,
     pub place: Place<'a>,
-    /// Of the piece, without newlines that end nothing.
+    /// Tokens of the piece, without newlines that end nothing.
     pub tokens: Vec<Token>,
     /// Index of the token that could not be read; past the last one at the end.
     pub at: usize,

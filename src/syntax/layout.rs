@@ -59,7 +59,7 @@ pub(super) struct Piece {
     pub body: Option<Body>,
     /// A mistake outside of its items has been reported.
     pub damaged: bool,
-    /// Its head is too high a tree to be read.
+    /// The head nests too deep to be read.
     pub tall: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Body {
     pub open: usize,
-    /// Of the `}`; the end of the piece where there is none.
+    /// Offset of the `}`; the end of the piece where there is none.
     pub close: usize,
     pub items: Vec<Item>,
 }

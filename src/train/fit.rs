@@ -55,7 +55,7 @@ pub struct Outcome {
     pub accumulators: Vec<u8>,
     /// Why training ended before its last epoch did.
     pub stopped: Option<Stopped>,
-    /// Of the epoch that was cut short, and is not in the history.
+    /// Seconds of the epoch that was cut short and is not in the history.
     pub unreported_seconds: f64,
 }
 

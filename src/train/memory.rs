@@ -18,7 +18,7 @@ use crate::train::device::Device;
 use crate::train::session::sized;
 use crate::train::store::Store;
 
-/// Of the process itself where the system does not tell: `nnc run` of a model of ten
+/// Bytes of the process itself where the system does not report them: `nnc run` of a model of ten
 /// parameters, release build.
 const BASE: usize = 16 << 20;
 

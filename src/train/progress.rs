@@ -45,6 +45,6 @@ pub struct EpochRow {
     pub train_seconds: f64,
     /// Wall time of steps and validation.
     pub seconds: f64,
-    /// Of the training batches.
+    /// Costs of the training batches.
     pub costs: Costs,
 }

@@ -96,7 +96,7 @@ pub struct ConvSizes {
     pub dilation: Vec<usize>,
     pub low: Vec<usize>,
     pub groups: usize,
-    /// Of the whole input and the whole output.
+    /// Channels of the whole input and of the whole output.
     pub channels: (usize, usize),
 }
 

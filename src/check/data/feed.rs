@@ -22,7 +22,7 @@ use super::series::column_of_call;
 pub struct FeedInfo {
     pub name: String,
     pub target: bool,
-    /// Of a sample: `token[10000][500]`.
+    /// The type of a sample: `token[10000][500]`.
     pub ty: String,
 }
 

@@ -6,7 +6,7 @@ use crate::syntax::ast::Expr;
 use super::Elab;
 use super::value::{ArgVal, Rows, Val};
 
-/// Of a function that Rust knows by name.
+/// A function that Rust knows by name.
 pub struct Builtin {
     pub name: &'static str,
     /// Parameter names; optional ones end in `?`, a last `...` takes any number.

@@ -38,7 +38,7 @@ pub struct StateInfo {
     /// Index among the step graph's inputs.
     pub input: usize,
     pub ty: Type,
-    /// Its value at this point of the step.
+    /// The value at this point of the step.
     pub current: Tensor,
     pub assigned: bool,
 }
@@ -65,11 +65,11 @@ pub struct ScanScope {
 /// What a fit gives.
 #[derive(Debug, Clone)]
 pub enum Fit {
-    /// Of a column: `.mean` and so on, with their types.
+    /// Statistics of a column: `.mean` and so on, with their types.
     Tensors(Vec<(&'static str, Type)>),
-    /// Of a text column: a number above those of the labels.
+    /// Labels of a text column: a number above all of them.
     Labels(Dim),
-    /// Of the lengths of rows: numbers for later fits.
+    /// Statistics of the lengths of rows: numbers for later fits.
     Lengths(spec::RowsSpec),
     /// A size: every id is below it.
     Vocabulary(Dim),
@@ -146,7 +146,7 @@ pub struct ConfiguredOptimizer {
     pub own: Rc<Configured>,
     /// Those that have an argument, in the library's order.
     pub stages: Vec<(Gives, Configured)>,
-    /// Its slots are named below it.
+    /// The slots are named below it.
     pub class: String,
     /// The rate, if the optimizer has a parameter `lr`.
     pub rate: Val,
@@ -166,7 +166,7 @@ impl ConfiguredOptimizer {
 #[derive(Clone, Debug)]
 pub struct Running {
     pub rule: Rc<ConfiguredOptimizer>,
-    /// Its place among the rule's stages.
+    /// The place among the rule's stages.
     pub at: usize,
     pub param: Arc<str>,
     /// The gradients of all parameters, as the stage meets them.

@@ -170,7 +170,7 @@ impl Elab<'_> {
 enum Probabilities {
     /// Each of a yes or no of its own.
     Independent,
-    /// Of one of several, along these axes.
+    /// One of several, along these axes.
     Over(Vec<usize>),
     Unknown,
 }

@@ -642,7 +642,7 @@ impl Elab<'_> {
     }
 }
 
-/// Of a loss: whether it is over a last axis of classes, or over each element.
+/// Whether a loss is over a last axis of classes, not over each element.
 fn over_classes(p: &Param) -> bool {
     match param_type(p.ty.as_ref()) {
         Ok(ParamType::Tensor(p)) => !matches!(p.dims.last(), Some(DimExpr::Rest(_)) | None),

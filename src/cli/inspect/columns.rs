@@ -23,10 +23,10 @@ const FEW: usize = 4;
 /// What a column holds.
 pub(super) struct Look<'a> {
     pub spec: &'a ColumnSpec,
-    /// Its first rows, at least.
+    /// The first rows, at least.
     pub column: &'a Column,
     pub facts: Facts,
-    /// Of each number of a row, where there are a few.
+    /// Facts about each number of a row, where there are a few.
     pub features: Vec<Facts>,
     /// How its rows are pictures, and which numbers are black and white.
     pub picture: Option<(Shape, Ends)>,
@@ -42,7 +42,7 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Of a column: of all numbers of its rows, or of those at one place.
+    /// Facts about a column: about all numbers of its rows, or those at one place.
     fn facts(self, column: &str, of: Option<usize>) -> Result<Option<Facts>, Failure> {
         Ok(match self {
             Source::Table(table, rows) => match (table.column(column), of) {

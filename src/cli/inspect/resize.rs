@@ -53,7 +53,7 @@ pub(super) fn smooth(from: &Pixels, width: usize, height: usize) -> Pixels {
     }
 }
 
-/// Of each new place: the first old one that counts, and the weights from there on.
+/// For each new place the first old one that counts, and the weights from there on.
 fn filter(old: usize, new: usize) -> Vec<(usize, Vec<f32>)> {
     let ratio = old as f32 / new as f32;
     let reach = ratio.max(1.0);

@@ -19,7 +19,7 @@ use crate::train::{ProgramKind, RunError, Session};
 
 /// One row, as in the file and as a model input.
 pub(super) struct Sample {
-    /// Of the data, from 1.
+    /// The row of the data, from 1.
     pub row: u64,
     pub raw: Vec<Raw>,
     pub fed: Vec<Fed>,
@@ -37,7 +37,7 @@ pub(super) struct Raw {
 pub(super) struct Fed {
     pub name: String,
     pub target: bool,
-    /// Of a sample: `token[10000][500]`.
+    /// The type of a sample: `token[10000][500]`.
     pub ty: String,
     pub values: Vec<f64>,
     pub shown: Shown,

@@ -80,7 +80,7 @@ pub(super) struct Ran {
 pub(super) struct Judged {
     pub outcome: Outcome,
     pub metrics: Vec<String>,
-    /// Of the weights as they were saved, on the fold held out; none where it was interrupted
+    /// Metrics of the saved weights on the fold held out; none where the run was interrupted
     /// or there are no folds.
     pub held_out: Option<Vec<f64>>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct Progress {
     quiet: bool,
     /// Whether there is someone to draw for.
     drawn_at_all: bool,
-    /// Of the epoch that is running.
+    /// The bar of the epoch that is running.
     bar: Option<Bar>,
     last_epoch: usize,
     steps: usize,

@@ -39,9 +39,9 @@ pub(crate) struct Record {
     pub ended: Option<String>,
     /// Why there is no score.
     pub failed: Option<String>,
-    /// Of the last epoch.
+    /// Metrics of the last epoch.
     pub metrics: Map<String, Value>,
-    /// Of this rung.
+    /// Seconds of this rung.
     pub seconds: f64,
     /// A hash of what the trial saw of the data.
     pub data: Option<String>,

@@ -254,7 +254,7 @@ impl Sweep<'_> {
         record.ended.is_some() || record.epochs >= self.epochs
     }
 
-    /// Of each trial its last training, the best first: those that were trained to the end
+    /// The last training of each trial, the best first: those that were trained to the end
     /// before those that were stopped, and those that failed last.
     pub(super) fn ranked(&self) -> Vec<&Record> {
         let mut last: BTreeMap<usize, &Record> = BTreeMap::new();

@@ -38,11 +38,11 @@ pub struct Size {
 pub struct Augment {
     ranges: Ranges,
     key: Key,
-    /// Of the column.
+    /// Size of the column's images.
     size: Size,
-    /// Of a row of the column, as it is declared.
+    /// Shape of a row of the column, as declared.
     shape: Vec<usize>,
-    /// Its values are bytes.
+    /// The values are bytes.
     bytes: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Scratch {
 }
 
 impl Size {
-    /// Of `[height, width]` or `[height, width, channels]`.
+    /// The size of `[height, width]` or `[height, width, channels]`.
     pub fn of(shape: &[usize]) -> Option<Size> {
         let (height, width, channels) = match shape {
             [h, w] => (*h, *w, 1),
@@ -116,7 +116,7 @@ impl Augment {
         self.bytes
     }
 
-    /// Of an image when it is done.
+    /// Shape of an augmented image.
     pub fn shape(&self) -> Vec<usize> {
         let mut shape = self.shape.clone();
         if let Some(crop) = self.ranges.crop {

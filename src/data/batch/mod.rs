@@ -42,7 +42,7 @@ pub enum Order {
 /// A column as batches hold it.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// Its index in the table.
+    /// The index in the table.
     pub column: usize,
     /// What is done to each of its rows, differently in each epoch.
     pub augment: Option<Arc<Augment>>,
@@ -75,7 +75,7 @@ pub struct Held {
     index: usize,
     pub augment: Option<Arc<Augment>>,
     pub storage: Storage,
-    /// Of one row.
+    /// Shape of one row.
     pub shape: Vec<usize>,
     /// Bytes of a row.
     pub stride: usize,
@@ -360,7 +360,7 @@ impl Batch<'_> {
         self.rows
     }
 
-    /// Its place in the epoch, from 0.
+    /// The batch's place in the epoch, from 0.
     pub fn number(&self) -> usize {
         self.number
     }

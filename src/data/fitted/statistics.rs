@@ -1,7 +1,7 @@
 //! Statistics fitted on chosen rows: what `standardize` and `minmax` need.
 //!
-//! Of u8 and i32 columns sums are kept as integers, so that mean and variance
-//! are those of exact arithmetic, rounded once or twice. Of f32 columns the
+//! Sums of u8 and i32 columns are kept as integers, so that mean and variance
+//! are those of exact arithmetic, rounded once or twice. For f32 columns the
 //! mean and then the squared deviations are summed in f64, with the correction
 //! of Chan, Golub and LeVeque ("Algorithms for computing the sample variance",
 //! The American Statistician, 1983). Rows are taken in the order given, by one

@@ -6,7 +6,7 @@ use crate::data::error::DataError;
 use crate::data::table::{Column, ColumnData};
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// Of each channel.
+/// Statistics of each channel.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Channels {
     pub mean: Vec<f64>,

@@ -70,7 +70,7 @@ pub struct Array<'a> {
 }
 
 impl Array<'_> {
-    /// Its elements, if the file, which holds `exact` or at any rate no more than `most` bytes, can have them all.
+    /// The elements, if the file, which holds `exact` or at any rate no more than `most` bytes, can have them all.
     pub fn count(&self, exact: Option<u64>, most: u64) -> Result<usize, DataError> {
         let path = || self.path.to_owned();
         let Some((&rows, shape)) = self.dims.split_first() else {

@@ -103,7 +103,7 @@ struct ArrayHeader {
     encoding: Encoding,
     column_major: bool,
     dims: Vec<usize>,
-    /// Its own size.
+    /// The header's own size.
     bytes: u64,
 }
 

@@ -39,7 +39,7 @@ const TRAILER: usize = 32;
 pub struct PackedColumn {
     pub name: String,
     pub storage: Storage,
-    /// Of one row.
+    /// Shape of one row.
     pub shape: Vec<usize>,
 }
 

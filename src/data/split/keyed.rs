@@ -56,7 +56,7 @@ pub fn by_value(rows: &[u32], names: &[&str], of: &Column) -> Result<Vec<Vec<u32
     Ok(parts)
 }
 
-/// Of the text, or of the whole numbers as 64 bits each.
+/// Hash of the text, or of the whole numbers as 64 bits each.
 fn hash(key: &Column, row: u32, seed: u64) -> Result<u64, DataError> {
     if let ColumnData::Text(texts) = key.data() {
         let text = texts.get(row as usize).unwrap_or_default();

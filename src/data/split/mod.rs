@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 /// How much a part takes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Share {
-    /// Of all rows, 0..=1.
+    /// A fraction of all rows, 0..=1.
     Fraction(f64),
     Count(usize),
     /// What the other parts leave; one part at most.

@@ -23,7 +23,7 @@ const LINE: u64 = 1 << 20;
 pub struct Vectors {
     /// Numbers of a vector.
     pub dim: usize,
-    /// Of the ids from 0, end to end. Id 0, which is reserved, and words that the file lacks
+    /// Vectors of the ids from 0, end to end. Id 0, which is reserved, and words that the file lacks
     /// have zeros.
     pub values: Vec<f32>,
     /// Ids that have a vector, in order.

@@ -34,7 +34,7 @@ pub enum Numbering {
     /// By how often it is in the training texts.
     #[default]
     ByCount,
-    /// Its hash: 64-bit XXH3 of its UTF-8, without a seed, taken modulo the ids but 0.
+    /// The word's hash: 64-bit XXH3 of its UTF-8, without a seed, modulo the ids but 0.
     ByHash,
     /// Those of the byte pairs that it is made of; pairs as rare as this are not merged.
     BytePairs { min_frequency: u64 },

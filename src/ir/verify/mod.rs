@@ -1,20 +1,20 @@
 //! The verifier: what holds of every graph, checked between passes.
 //!
-//! Of every graph, and of the regions in it:
+//! Rules for every graph and for the regions in it:
 //! 1. Every value is defined once at most, by an input or a node.
 //! 2. Every value that is used is defined before. A region uses its own values alone.
 //! 3. The types of a node's results are those that [`infer`](super::infer) gives.
 //! 4. Constants of `I32`, `U8` and `Bool` are whole and in range.
 //! 5. Origins exist.
 //!
-//! Of whole graphs:
+//! Rules for whole graphs:
 //! 6. Names of inputs are unique, those of outputs too, and neither is empty.
 //! 7. Roles fit types: `Param`, `Slot`, `Fit` and `Hyper` are floats, `Hyper` of rank 0, `Metric` is `F64`,
 //!    `Step` is `I32[]`, `Data` has a batch axis.
 //! 8. An update has the name and the type of its input, which has one update at most,
 //!    and is a parameter, state, slot, metric or plain.
 //!
-//! Of regions:
+//! Rules for regions:
 //! 9. Inputs are plain, outputs results.
 //!
 //! From [`Stage::Differentiated`] on:

@@ -50,7 +50,7 @@ pub(super) type Contributions = SmallVec<[Option<Contribution>; 3]>;
 /// One node to be differentiated; `need[i]` says whether argument i wants a cotangent.
 pub(super) struct Rule<'a> {
     pub b: Build<'a>,
-    /// Of the graph before the sweep.
+    /// Definitions of the graph before the sweep.
     pub defs: &'a [Option<usize>],
     pub node: &'a Node,
     pub need: &'a [bool],

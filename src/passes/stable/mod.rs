@@ -100,7 +100,7 @@ pub fn stable(graph: &Graph) -> std::result::Result<Graph, TypeError> {
     Ok(dce(&logs.w.finish()))
 }
 
-/// Of what the logarithm is taken: `p` or `1 - p`.
+/// The logarithm's argument: `p` or `1 - p`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Of {
     Itself,

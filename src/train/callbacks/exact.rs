@@ -17,7 +17,7 @@ impl From<f64> for Exact {
     }
 }
 
-/// Of the same bits.
+/// Equal if the bits are.
 impl PartialEq for Exact {
     fn eq(&self, other: &Exact) -> bool {
         self.0.to_bits() == other.0.to_bits()

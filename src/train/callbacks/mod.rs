@@ -253,7 +253,7 @@ impl Callbacks {
         })
     }
 
-    /// Of a run without any.
+    /// No callbacks.
     pub fn none() -> Callbacks {
         Callbacks {
             list: Vec::new(),

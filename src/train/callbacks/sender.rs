@@ -45,7 +45,7 @@ pub fn note(url: &str, message: &str) -> Result<Post, String> {
 /// Sends messages in the background.
 #[derive(Debug)]
 pub struct Sender {
-    /// Of the thread that sends: none before the first message and after the end.
+    /// The queue of the thread that sends: none before the first message and after the end.
     queue: Option<SyncSender<(String, Post)>>,
     /// Address and reason of what failed; disconnected once all is sent.
     failed: Option<Receiver<(String, String)>>,

@@ -21,7 +21,7 @@ const NAME: &str = "when";
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Of each of [`Trigger::watched`].
+    /// What was seen of each of [`Trigger::watched`].
     pub seen: Vec<Seen>,
     /// Whether weights are kept.
     pub kept: bool,

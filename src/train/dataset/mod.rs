@@ -77,7 +77,7 @@ pub struct Dataset {
 #[derive(Clone)]
 pub struct Reading<'a> {
     pub places: &'a Places,
-    /// Of the split, and of what is done to images.
+    /// Seed of the split and of augmentation.
     pub seed: u64,
     pub threads: usize,
     /// Threads that make batches; none: as many as the block needs.

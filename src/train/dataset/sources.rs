@@ -19,7 +19,7 @@ use crate::spec::{
 use super::places::Places;
 use super::streamed::Streaming;
 
-/// Of a text with a delimiter.
+/// Options of a text with a delimiter.
 const TABLE_OPTIONS: &[(&str, OptionKind)] = &[
     ("header", OptionKind::Flag),
     ("quote", OptionKind::Flag),

@@ -1,6 +1,6 @@
 //! Whether probabilities are frequencies.
 //!
-//! Of two classes, the probability of class 1 is compared with how often it is the truth; of
+//! With two classes, the probability of class 1 is compared with how often it is the truth; with
 //! more, the probability of the predicted class with how often the prediction is right (top-label
 //! calibration). Bins and their means are scikit-learn's `calibration_curve`; the Brier score is
 //! its `brier_score_loss` (of more than two classes the sum over classes, as Brier, 1950); the

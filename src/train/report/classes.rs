@@ -167,7 +167,7 @@ fn confusion(of: &Subject, p: &Predictions) -> Result<Shown, RunError> {
 /// A matrix of more classes cannot be read.
 const MOST_DRAWN: usize = 100;
 
-/// Of many classes the pairs that are confused most: a matrix would have the square of their
+/// The pairs of classes that are confused most, where classes are many: a matrix would have the square of their
 /// number of cells, nearly all of them 0.
 fn most_confused(of: &Subject, p: &Predictions) -> Shown {
     const LISTED: usize = 100;

@@ -15,7 +15,7 @@ use crate::train::dataset::Dataset;
 use crate::train::session::Aside;
 use crate::train::{RunError, Session};
 
-/// Of a part, in the order of its rows.
+/// Predictions of a set, in the order of its rows.
 #[derive(Clone, Debug)]
 pub struct Collected {
     pub part: Part,
@@ -37,7 +37,7 @@ pub enum Judged {
 /// One result of every row.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    /// Of a row.
+    /// Shape of a row.
     pub shape: Vec<usize>,
     /// Whether they are whole numbers: classes.
     pub whole: bool,

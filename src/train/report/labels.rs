@@ -19,7 +19,7 @@ pub struct Labels {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct LabelScores {
     pub labels: Vec<Scores>,
-    /// Of all decisions together.
+    /// Scores over all decisions together.
     pub micro_average: Scores,
     pub macro_average: Scores,
     pub weighted_average: Scores,
@@ -84,7 +84,7 @@ impl Labels {
         }
     }
 
-    /// Of each label, rows by truth and columns by prediction.
+    /// One matrix per label, rows by truth and columns by prediction.
     pub fn confusion(&self) -> Vec<Vec<Vec<usize>>> {
         self.each.iter().map(Predictions::confusion).collect()
     }

@@ -154,7 +154,7 @@ pub struct Shown {
 /// What a report is of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
-    /// Of the report's file: `roc`, or `kind_roc` where there are several outputs.
+    /// Stem of the report's file: `roc`, or `kind_roc` where there are several outputs.
     pub name: String,
     /// The output's name, where there are several.
     pub output: Option<String>,

@@ -14,7 +14,7 @@ pub struct Predictions {
     pub truth: Vec<usize>,
 }
 
-/// Of one class, or an average.
+/// Scores of one class, or an average.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Scores {
     pub precision: f64,

@@ -172,7 +172,7 @@ impl Tally {
     }
 }
 
-/// Of every parameter.
+/// A histogram of every parameter.
 fn weights(store: &Store) -> Result<Shown, RunError> {
     let parameters = store
         .buffers()

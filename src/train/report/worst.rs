@@ -41,7 +41,7 @@ const NUMBERS: usize = 8;
 /// The rows of a part, and the columns of them that are worth seeing.
 pub struct DataRows<'a> {
     pub table: &'a Table,
-    /// Of the part, in its order.
+    /// Rows of the set, in its order.
     pub chosen: &'a [u32],
     pub columns: Vec<&'a Column>,
 }
@@ -128,12 +128,12 @@ const SHOWN: usize = 4;
 /// What the numbers of a row are.
 #[derive(Clone, Copy)]
 enum Reading {
-    /// Of one class: its number, or a number for each; alone and predicted, the probability of
+    /// One class: its number, or a number for each; alone and predicted, the probability of
     /// the second of two.
     Class,
-    /// Of labels that may hold together.
+    /// Several labels, each of which may hold.
     Labels,
-    /// Of a class for each position, of so many.
+    /// One class per position, out of so many.
     Classes(usize),
     Numbers,
 }

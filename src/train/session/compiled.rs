@@ -38,7 +38,7 @@ pub(super) enum Target {
     /// Rows that are put behind those in the store.
     Rows {
         batch: AlignedBytes,
-        /// Of all rows, in the store.
+        /// Offset in the store of all rows.
         at: usize,
         len: usize,
         /// Where the store counts them.

@@ -40,7 +40,7 @@ pub struct Session<'a> {
     closing: Vec<(usize, Compiled)>,
     /// Where the numbers of rows collected are counted; none: no metric collects.
     rows: Option<usize>,
-    /// Of each result of `metrics`, then of `closing`.
+    /// Values of the results of `metrics`, then of `closing`.
     values: Vec<f64>,
     names: Vec<String>,
     /// Offsets of the `F64[]` accumulators that the loss is made of.

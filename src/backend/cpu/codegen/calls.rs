@@ -57,7 +57,7 @@ extern "C" fn erf(x: f64) -> f64 {
 extern "C" fn pow(x: f64, y: f64) -> f64 {
     x.powf(y)
 }
-/// Of the sign of the divisor.
+/// The remainder has the sign of the divisor.
 extern "C" fn rem(x: f64, y: f64) -> f64 {
     let r = x % y;
     if r == 0.0 {

@@ -54,7 +54,7 @@ impl ConvSizes {
         }
         under
     }
-    /// Of a line of the window at a place of the last axis, the taps that are over inputs; the first of them is over
+    /// The taps of a line of the window that are over inputs, at a place of the last axis; the first is over
     /// input `place * stride + tap * dilation - low` of its line.
     #[inline(always)]
     pub fn inside(&self, place: usize) -> std::ops::Range<usize> {
@@ -67,7 +67,7 @@ impl ConvSizes {
             .div_ceil(dilation);
         start..end.min(self.window[last])
     }
-    /// Of a line of the output, the places that have an input under tap `tap` of a line of the window.
+    /// The places of a line of the output that have an input under tap `tap` of a line of the window.
     #[inline(always)]
     pub fn along(&self, tap: usize) -> std::ops::Range<usize> {
         let last = self.input.len() - 1;

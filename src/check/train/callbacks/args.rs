@@ -11,9 +11,9 @@ use crate::check::elab::Elab;
 /// What may be written `Name(...)` in some place, and how it is spoken of. A row holds what
 /// makes the thing of that name.
 pub struct CallTable<R: 'static> {
-    /// Of the error where there is no such name.
+    /// Code of the error for an unknown name.
     pub unknown: Code,
-    /// Of the error where a value is not what an argument takes.
+    /// Code of the error for a value that an argument does not take.
     pub bad_value: Code,
     pub what: &'static str,
     pub rows: &'static [R],
@@ -25,7 +25,7 @@ pub struct CallTable<R: 'static> {
 pub struct CallArguments<'a> {
     pub name: &'static str,
     pub span: Span,
-    /// Of the error where a value is not what an argument takes.
+    /// Code of the error for a value that an argument does not take.
     pub bad_value: Code,
     args: Vec<(&'static str, &'a Expr)>,
 }

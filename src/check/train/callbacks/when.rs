@@ -75,7 +75,7 @@ struct Past {
     name: &'static str,
     /// Whether it depends on what is better.
     of_best: bool,
-    /// Of the place of what is remembered.
+    /// Makes the term from the place of what is remembered.
     term: fn(usize) -> Term,
 }
 

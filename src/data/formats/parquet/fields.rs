@@ -14,7 +14,7 @@ const READ: &str = "bool, an integer, f32, f64, a string, or lists of numbers";
 /// A column of the file whose values are all of one type.
 pub(super) struct Field {
     pub name: String,
-    /// Its place among the columns that hold values.
+    /// The place among the columns that hold values.
     pub leaf: usize,
     /// Whole numbers from 0.
     pub unsigned: bool,

@@ -44,7 +44,7 @@ pub(super) fn page_header(from: impl Read) -> io::Result<PageHeader> {
     Ok(header)
 }
 
-/// Of a `DataPageHeaderV2`: bytes of its levels, none if it is not compressed.
+/// Bytes of the levels of a `DataPageHeaderV2`; none if it is not compressed.
 fn levels(thrift: &mut Thrift<impl Read>) -> io::Result<Option<i64>> {
     let (mut id, mut bytes, mut compressed) = (0, 0i64, true);
     while let Some(kind) = thrift.field(&mut id)? {

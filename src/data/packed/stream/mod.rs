@@ -55,7 +55,7 @@ pub struct StreamPart {
 }
 
 impl Stream {
-    /// Of at least one file, each with a hash of what is in it.
+    /// A stream of one or more files, each with a hash of its contents.
     pub fn new(files: Vec<(Packed, String)>) -> Stream {
         let hash = files.iter().map(|(_, key)| key.as_str());
         let hash = hash.collect::<Vec<_>>().join(" ");

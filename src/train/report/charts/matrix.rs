@@ -12,7 +12,7 @@ use crate::train::RunError;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cells {
     Counts,
-    /// Of the row, with two decimals.
+    /// Fractions of the row, with two decimals.
     Shares,
 }
 

@@ -18,7 +18,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Of the values that are finite, in `bins` of one width from the least to the largest;
+    /// Counts the finite values in `bins` of one width, from the lowest to the highest;
     /// where all are the same, from a half below to a half above (as `numpy.histogram`).
     pub fn of(name: &str, values: impl Iterator<Item = f64> + Clone, bins: usize) -> Histogram {
         let ends = (f64::INFINITY, f64::NEG_INFINITY);

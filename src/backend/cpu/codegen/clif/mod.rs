@@ -510,7 +510,7 @@ fn plain() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
-/// Of a change of type: lanes in order.
+/// Flags of a bitcast that keeps the lanes in order.
 fn same() -> MemFlagsData {
     MemFlagsData::new().with_endianness(ir::Endianness::Little)
 }

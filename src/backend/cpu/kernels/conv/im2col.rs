@@ -131,7 +131,7 @@ struct Walk<'a> {
     part: &'a Part,
     cx: usize,
     gx: usize,
-    /// Of the last axis: how many inputs there are, what is before them, steps of places and of taps.
+    /// The last axis: its inputs, the padding before them, the steps between places and between taps.
     width: usize,
     low: usize,
     stride: usize,
