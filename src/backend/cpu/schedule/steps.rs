@@ -388,7 +388,26 @@ impl Placement<'_> {
             | Prim::ConvKernelGrad { .. }
             | Prim::Window { .. }
             | Prim::WindowGrad { .. } => self.windowed(prim, op, program)?,
-            _ => unreachable!("not a step of its own"),
+            Prim::Const { .. }
+            | Prim::Size { .. }
+            | Prim::Iota { .. }
+            | Prim::Unary(_)
+            | Prim::Binary(_)
+            | Prim::Compare(_)
+            | Prim::Select
+            | Prim::Cast(_)
+            | Prim::StopGradient
+            | Prim::Reshape(_)
+            | Prim::Transpose(_)
+            | Prim::Broadcast { .. }
+            | Prim::Slice { .. }
+            | Prim::Pad { .. }
+            | Prim::Concat { .. }
+            | Prim::Reverse { .. }
+            | Prim::Reduce { .. }
+            | Prim::Dot(_)
+            | Prim::Scan(_)
+            | Prim::Gradient { .. } => unreachable!("fused, or a step that was made before"),
         }))
     }
 }
