@@ -25,6 +25,7 @@ mod run;
 mod runs;
 mod summary;
 mod sweep;
+mod tables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

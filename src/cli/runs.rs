@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Failure, exit};
 use crate::cli::console;
 use crate::cli::run::progress::{number, seconds};
+use crate::cli::tables::TextTable;
 use crate::data::error::reason;
 use crate::spec::names;
 use crate::train::output;
@@ -146,7 +146,7 @@ fn event(run: &Run) -> Value {
 }
 
 /// One line per run, with the metrics of the validation set if there is one.
-fn list(runs: &[Run]) -> Table {
+fn list(runs: &[Run]) -> TextTable {
     let mut names: Vec<String> = Vec::new();
     for (name, _) in runs.iter().flat_map(|r| &r.values) {
         let validated = runs
@@ -156,14 +156,10 @@ fn list(runs: &[Run]) -> Table {
             names.push(name.clone());
         }
     }
-    let mut table = table();
     let columns = ["run", "state", "epochs", "time"].map(str::to_owned);
-    table.set_header(
-        columns
-            .into_iter()
-            .chain(names.iter().cloned())
-            .chain(["settings".into()]),
-    );
+    let values = names.iter().cloned();
+    let heads = columns.into_iter().chain(values).chain(["settings".into()]);
+    let mut table = TextTable::new(heads).right(2..4 + names.len());
     for run in runs {
         let mut row = vec![
             run.folder.display().to_string(),
@@ -179,24 +175,18 @@ fn list(runs: &[Run]) -> Table {
                 .collect::<Vec<_>>()
                 .join(" "),
         );
-        table.add_row(row);
-    }
-    for i in 2..4 + names.len() {
-        if let Some(column) = table.column_mut(i) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        table.row(row);
     }
     table
 }
 
-/// A column a run: the settings that differ, lines of the programs that do, all values.
-fn side_by_side(runs: &[Run]) -> Table {
-    let mut table = table();
+/// One column per run: the settings that differ, lines of the programs that do, all values.
+fn side_by_side(runs: &[Run]) -> TextTable {
     let heads = runs.iter().map(|r| r.folder.display().to_string());
-    table.set_header([String::new()].into_iter().chain(heads));
+    let mut table = TextTable::new([String::new()].into_iter().chain(heads));
     let mut add = |name: &str, cells: Vec<String>, always: bool| {
         if always || cells.iter().any(|c| *c != cells[0]) {
-            table.add_row([name.to_owned()].into_iter().chain(cells));
+            table.row([name.to_owned()].into_iter().chain(cells));
         }
     };
     let each = |f: &dyn Fn(&Run) -> String| runs.iter().map(f).collect::<Vec<_>>();
@@ -274,12 +264,4 @@ fn settings(run: &Run) -> BTreeMap<String, String> {
 fn shown(run: &Run, name: &str) -> String {
     let found = run.values.iter().find(|(n, _)| n == name);
     found.map_or_else(String::new, |(_, v)| number(*v))
-}
-
-/// A table without a frame.
-pub(super) fn table() -> Table {
-    let mut table = Table::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));
-    table
 }

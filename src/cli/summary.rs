@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
 
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::tables::TextTable;
 use crate::cli::{console, load, prepare};
 use crate::ir::{Graph, Role};
 use crate::plural::{count, thousands};
@@ -91,10 +91,7 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
         console::line(&event.to_string())?;
         return Ok(exit::FINE);
     }
-    let mut table = Table::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));
-    table.set_header(["name", "layer", "output", "parameters"]);
+    let mut table = TextTable::new(["name", "layer", "output", "parameters"]).right(3..4);
     for layer in &layers {
         let depth = layer.path.matches('/').count();
         let name = layer.path.rsplit('/').next().unwrap_or_default();
@@ -102,15 +99,12 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
             _ if layer.shared => "shared".into(),
             n => thousands(n),
         };
-        table.add_row([
+        table.row([
             format!("{}{name}", "  ".repeat(depth)),
             layer.class.clone(),
             layer.output.clone(),
             parameters,
         ]);
-    }
-    if let Some(column) = table.column_mut(3) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     let text = format!(
         "{}\n{table}\n{}",

@@ -217,11 +217,11 @@ impl Histogram {
         (0..=self.counts.len()).map(edge).collect()
     }
 
-    /// A line of bars: `▁▃█▅▂▁`; a blank where there is nothing. Of many parts two are one.
-    pub fn line(&self) -> String {
-        if self.counts.len() > BINS / 2 {
+    /// A line of at most `most` bars: `▁▃█▅▂▁`; a blank where there is nothing. Neighbours are joined until they fit.
+    pub fn line(&self, most: usize) -> String {
+        if self.counts.len() > most {
             let counts = self.counts.chunks(2).map(|two| two.iter().sum()).collect();
-            return Histogram { counts, ..*self }.line();
+            return Histogram { counts, ..*self }.line(most);
         }
         let most = self.counts.iter().copied().max().unwrap_or(0);
         let bar = |&n: &u64| match n {
@@ -306,10 +306,10 @@ mod tests {
             counts,
             ..Histogram::default()
         };
-        assert_eq!(bars(counts).line(), " ▁▁▁█");
-        assert_eq!(bars(vec![0, 0]).line(), "  ");
+        assert_eq!(bars(counts).line(16), " ▁▁▁█");
+        assert_eq!(bars(vec![0, 0]).line(16), "  ");
         assert_eq!(
-            bars([vec![1; 16], vec![7; 16]].concat()).line(),
+            bars([vec![1; 16], vec![7; 16]].concat()).line(16),
             "▂▂▂▂▂▂▂▂████████"
         );
     }

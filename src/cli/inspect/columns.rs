@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{LineStyle, Table as Shown, TableStyle};
 use serde_json::{Map, Value, json};
 
 use super::pictures::{self, Ends, Shape};
-use super::short;
+use super::{rough, short};
 use crate::cli::common::Failure;
+use crate::cli::tables::{self, TextTable};
 use crate::data::describe::{Facts, Histogram, describe, describe_pieces};
 use crate::data::packed::stream::StreamPart;
 use crate::data::{Column, Table};
@@ -171,7 +171,7 @@ impl Look<'_> {
                     },
                     match self.is_label() {
                         true => String::new(),
-                        false => format!("{} ± {}", short(r.mean), short(r.std)),
+                        false => format!("{} ± {}", rough(r.mean), rough(r.std)),
                     },
                 ),
             };
@@ -185,8 +185,8 @@ impl Look<'_> {
             .collect()
     }
 
-    /// A line of bars; of a few classes how often each is there.
-    fn bars(&self, facts: &Facts) -> String {
+    /// A line of at most `most` bars; for a few classes how often each is there.
+    fn bars(&self, facts: &Facts, most: usize) -> String {
         let Some(range) = &facts.range else {
             return String::new();
         };
@@ -202,9 +202,9 @@ impl Look<'_> {
                 counts,
                 ..Histogram::default()
             };
-            return all.line();
+            return all.line(most);
         }
-        range.histogram.line()
+        range.histogram.line(most)
     }
 
     pub(super) fn json(&self) -> Value {
@@ -224,20 +224,24 @@ pub(super) const HEADS: [&str; 6] = [
     "missing",
     "distinct",
     "range",
-    "mean ± std",
+    "mean\u{a0}±\u{a0}std",
 ];
 
 pub(super) fn columns_text(columns: &[Look]) -> String {
-    let mut table = Shown::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(TableStyle::new().header_separator(rule).bottom_border(rule));
-    table.set_header(HEADS.into_iter().chain([""]));
-    for look in columns {
-        for (row, facts) in look.rows() {
-            table.add_row(row.into_iter().chain([look.bars(facts)]));
+    let text = |bars: usize| {
+        let mut table = TextTable::new(HEADS.into_iter().chain([""]));
+        for look in columns {
+            for (row, facts) in look.rows() {
+                table.row(row.into_iter().chain([look.bars(facts, bars)]));
+            }
         }
+        table.to_string()
+    };
+    let wide = text(16);
+    match tables::fits(&wide) {
+        true => wide,
+        false => text(8),
     }
-    table.to_string()
 }
 
 fn facts_json(facts: &Facts) -> Map<String, Value> {

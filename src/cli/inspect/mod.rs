@@ -232,6 +232,15 @@ fn data<'a>(checked: &'a Checked, common: &Common) -> Result<&'a DataSpec, Failu
 
 /// Four digits, no more than are needed.
 fn short(x: f64) -> String {
+    digits(x, 4)
+}
+
+/// Three digits, no more than are needed.
+fn rough(x: f64) -> String {
+    digits(x, 3)
+}
+
+fn digits(x: f64, most: i32) -> String {
     if x.fract() == 0.0 && x.abs() < 1e9 {
         let digits = thousands(x.abs() as usize);
         return if x < 0.0 {
@@ -243,6 +252,7 @@ fn short(x: f64) -> String {
     if x.abs() >= 1e5 || (x != 0.0 && x.abs() < 1e-3) {
         return format!("{x:.3e}");
     }
-    let decimals = (3 - x.abs().log10().floor() as i32).clamp(0, 6) as usize;
-    format!("{x:.decimals$}")
+    let decimals = (most - 1 - x.abs().log10().floor() as i32).clamp(1, 6) as usize;
+    let text = format!("{x:.decimals$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

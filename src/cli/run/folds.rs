@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Failure, exit};
@@ -18,7 +17,7 @@ use crate::cli::prepare;
 use crate::cli::run::progress::{Progress, number};
 use crate::cli::run::run_state;
 use crate::cli::run::{self, Args, Judged};
-use crate::cli::runs::table;
+use crate::cli::tables::TextTable;
 use crate::spec::Part;
 use crate::train::output::{self, Output};
 use crate::train::weights::WeightsFile;
@@ -210,24 +209,18 @@ fn conclude(progress: &Progress, args: &Args, out: &Output, folds: &[Fold]) -> R
         crate::data::fitted::transforms::moments(&values)
     });
     let spread: Vec<(f64, f64)> = spread.collect();
-    let mut table = table();
     let heads = ["fold", "epochs"].into_iter().chain(names.iter().copied());
-    table.set_header(heads);
+    let mut table = TextTable::new(heads).right(1..2 + names.len());
     for (i, fold) in folds.iter().enumerate() {
         let mut row = vec![(i + 1).to_string(), fold.epochs.to_string()];
         row.extend(names.iter().map(|n| number(of(fold, n))));
-        table.add_row(row);
+        table.row(row);
     }
     for (head, of) in [("mean", 0), ("± std", 1)] {
         let mut row = vec![head.to_owned(), String::new()];
         let picked = spread.iter().map(|s| if of == 0 { s.0 } else { s.1 });
         row.extend(picked.map(number));
-        table.add_row(row);
-    }
-    for i in 1..2 + names.len() {
-        if let Some(column) = table.column_mut(i) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        table.row(row);
     }
     progress.say(&table.to_string());
     progress.say(&format!(

@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::console;
 use crate::cli::run::progress::{number, seconds};
-use crate::cli::runs;
 use crate::cli::sweep::Sweep;
 use crate::cli::sweep::child::Running;
 use crate::cli::sweep::folder::Record;
 use crate::cli::sweep::results::Written;
+use crate::cli::tables::TextTable;
 use crate::plural::{agreeing, count};
 use crate::train::memory::peak_of_process;
 use crate::train::sweep::Work;
@@ -331,13 +330,13 @@ pub(super) fn values_text(record: &Record) -> String {
 }
 
 /// One row per trial, in the given order.
-fn leaderboard(sweep: &Sweep, records: &[&Record]) -> Table {
+fn leaderboard(sweep: &Sweep, records: &[&Record]) -> TextTable {
     let spec = sweep.plan.spec();
-    let mut table = runs::table();
     let head = ["rank".to_owned(), "trial".into(), spec.goal.name.clone()];
     let axes = spec.axes.iter().map(|a| a.name.clone());
     let rest = ["epochs", "time"].map(str::to_owned);
-    table.set_header(head.into_iter().chain(axes).chain(rest));
+    let mut table =
+        TextTable::new(head.into_iter().chain(axes).chain(rest)).right(0..5 + spec.axes.len());
     for (rank, record) in records.iter().enumerate() {
         let score = record.score.map_or_else(|| "failed".into(), number);
         let took = sweep.records.iter().filter(|r| r.trial == record.trial);
@@ -350,12 +349,7 @@ fn leaderboard(sweep: &Sweep, records: &[&Record]) -> Table {
             record.epoch.to_string(),
             seconds(took.map(|r| r.seconds).sum()),
         ];
-        table.add_row(row.into_iter().chain(values).chain(rest));
-    }
-    for i in 0..5 + spec.axes.len() {
-        if let Some(column) = table.column_mut(i) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        table.row(row.into_iter().chain(values).chain(rest));
     }
     table
 }
