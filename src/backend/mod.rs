@@ -8,6 +8,7 @@
 pub mod cpu;
 pub mod fusion;
 pub mod interp;
+mod schedule;
 
 use crate::ir::{Graph, OutputRole, Tensor};
 

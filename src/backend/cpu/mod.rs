@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! fusion    graph -> units -> kernels in the vector IR (shared by all back ends)
-//! schedule  units -> buffers in one arena and a flat list of steps
+//! schedule  units -> buffers in one arena and a flat list of steps (shared by all back ends)
+//! target    how work is cut, products and convolutions planned
 //! codegen   vector IR -> machine code
 //! kernels   what is precompiled: products, convolution, pooling, random numbers
 //! machine   instruction sets, threads, memory
 //! run       steps -> calls, over a pool of threads
 //! ```
 //!
-//! `machine` is the ground; `kernels` and `codegen` use it alone; `schedule` plans steps with `kernels`; `run` uses all.
+//! `machine` is the ground; `kernels` and `codegen` use it alone; `target` plans with `kernels`; `run` uses all.
 //!
 //! Results do not depend on the number of threads: work is cut by shape alone, and every sum has one order.
 
@@ -17,17 +18,18 @@ mod codegen;
 pub mod kernels;
 pub mod machine;
 mod run;
-mod schedule;
+mod target;
 
 use std::sync::Arc;
 
 use super::fusion::{LowerError, vir};
+use super::schedule::{plan, program, text};
 use super::{Cost, Executable, Options};
 use crate::ir::Graph;
 use codegen::jit::{self, JitError};
 use machine::features::Features;
 use machine::workspace::{Buffers, Workspace};
-use schedule::{plan, program, text};
+use target::Cpu;
 
 /// Why a graph cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +43,7 @@ pub enum CompileError {
 /// A compiled graph; its arena is the workspace's.
 pub struct CpuExecutable {
     graph: Graph,
-    program: program::Program,
+    program: program::Program<Cpu>,
     kernels: Vec<vir::Kernel>,
     code: jit::Code,
     features: Features,
@@ -76,7 +78,7 @@ pub fn compile_for(
 ) -> Result<CpuExecutable, CompileError> {
     let settings = program::Settings {
         seed: options.seed,
-        features,
+        target: Cpu { features },
     };
     let mut kernels = program::Kernels::default();
     let program = plan::plan(graph, false, &settings, &mut kernels)?;
@@ -100,7 +102,9 @@ pub fn compile_for(
 pub fn cost(graph: &Graph, options: &Options) -> Result<Cost, CompileError> {
     let settings = program::Settings {
         seed: options.seed,
-        features: Features::detect(),
+        target: Cpu {
+            features: Features::detect(),
+        },
     };
     let program = plan::plan(graph, false, &settings, &mut program::Kernels::default())?;
     Ok(Cost {

@@ -8,11 +8,17 @@ use super::kernels::{indexing, philox, pooling, reference};
 use super::machine::features::Features;
 use super::machine::pool::Pool;
 use super::machine::shared::Shared;
-use super::schedule::LIMITS;
-use super::schedule::program::{ARENA, Buf, Call, FIRST_INPUT, Program, SCRATCH, ScanStep, Step};
+use super::target::{Convolution, Cpu, Cut, Product};
 use crate::backend::fusion::kernel::scratch_line;
+use crate::backend::schedule::program::{self, ARENA, Buf, FIRST_INPUT, SCRATCH};
+use crate::backend::schedule::target::Target;
 use crate::ir::Elem;
 use crate::random::GROUP;
+
+type Program = program::Program<Cpu>;
+type Step = program::Step<Cpu>;
+type ScanStep = program::ScanStep<Cpu>;
+type Call = program::Call<Cut>;
 
 /// What every step may use.
 pub(super) struct Context<'a> {
@@ -49,13 +55,17 @@ pub(super) unsafe fn run_step(
     let at = |buf: Buf| unsafe { bases[buf.base as usize].add(buf.offset) };
     match step {
         Step::Kernels(calls) => unsafe { run_calls(calls, bases, context) },
-        Step::Gemm { gemm, a, b, c } => unsafe {
-            let (a, b, c) = (at(*a).cast(), at(*b).cast(), at(*c).cast());
-            gemm.run(pool, a, b, c, bases[usize::from(SCRATCH)], Epilogue::None);
-        },
-        Step::Dot64 { product, a, b, c } => unsafe {
-            let (a, b) = (at(*a).cast_const().cast(), at(*b).cast_const().cast());
-            gemm::double::multiply(pool, product, a, b, at(*c).cast());
+        Step::Product { product, a, b, c } => unsafe {
+            let (a, b, c) = (at(*a).cast_const(), at(*b).cast_const(), at(*c));
+            match product {
+                Product::Single(gemm) => {
+                    let scratch = bases[usize::from(SCRATCH)];
+                    gemm.run(pool, a.cast(), b.cast(), c.cast(), scratch, Epilogue::None);
+                }
+                Product::Double(product) => {
+                    gemm::double::multiply(pool, product, a.cast(), b.cast(), c.cast());
+                }
+            }
         },
         Step::Random {
             key,
@@ -149,23 +159,18 @@ pub(super) unsafe fn run_step(
             }
         },
         Step::Conv { conv, x, kernel, y } => unsafe {
-            let (x, kernel, y) = (at(*x).cast(), at(*kernel).cast(), at(*y).cast());
-            conv.run(pool, x, kernel, y, bases[usize::from(SCRATCH)]);
-        },
-        Step::ConvDirect {
-            elem,
-            which,
-            sizes,
-            x,
-            kernel,
-            y,
-        } => unsafe {
             let (x, k, y) = (at(*x), at(*kernel), at(*y));
-            match elem {
-                Elem::F64 => {
-                    reference::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast());
+            match conv {
+                Convolution::Planned(conv) => {
+                    let scratch = bases[usize::from(SCRATCH)];
+                    conv.run(pool, x.cast(), k.cast(), y.cast(), scratch);
                 }
-                _ => reference::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
+                Convolution::Direct { elem, which, sizes } => match elem {
+                    Elem::F64 => {
+                        reference::conv::<f64>(pool, *which, sizes, x.cast(), k.cast(), y.cast());
+                    }
+                    _ => reference::conv::<f32>(pool, *which, sizes, x.cast(), k.cast(), y.cast()),
+                },
             }
         },
         Step::Window {
@@ -252,15 +257,15 @@ impl Bases<'_> {
 
 unsafe fn run_calls(calls: &[Call], bases: &[*mut u8], context: &Context) {
     let bases = Bases(bases);
-    let total: usize = calls.iter().map(|c| c.tasks).sum();
-    let small = calls.iter().all(|c| c.tasks == 1);
+    let total: usize = calls.iter().map(|c| c.cut.tasks).sum();
+    let small = calls.iter().all(|c| c.cut.tasks == 1);
     let task = |mut task: usize| {
         for call in calls {
-            if task < call.tasks {
+            if task < call.cut.tasks {
                 // SAFETY: tasks write disjoint places; the plan's buffers are within the bases.
                 return unsafe { run_task(call, task, &bases, context.code) };
             }
-            task -= call.tasks;
+            task -= call.cut.tasks;
         }
     };
     if small {
@@ -272,24 +277,24 @@ unsafe fn run_calls(calls: &[Call], bases: &[*mut u8], context: &Context) {
 
 /// A task's lines of scratch, on its stack.
 #[repr(align(64))]
-struct Lines(MaybeUninit<[u8; LIMITS.scratch_bytes]>);
+struct Lines(MaybeUninit<[u8; Cpu::LIMITS.scratch_bytes]>);
 
 unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
     let entry = code.entry(call.kernel);
     let mut lines = Lines(MaybeUninit::uninit());
     let lines = lines.0.as_mut_ptr().cast::<u8>();
     let (row_cells, col_cells) = (
-        call.rows.max(1).div_ceil(call.cell.0),
-        call.cols.max(1).div_ceil(call.cell.1),
+        call.rows.max(1).div_ceil(call.cut.cell.0),
+        call.cols.max(1).div_ceil(call.cut.cell.1),
     );
     let outer: usize = call.outer.iter().product();
     let cells = outer * row_cells * col_cells;
-    let first = task * call.cells_per_task;
-    let last = (first + call.cells_per_task).min(cells);
-    let mut pointers = [std::ptr::null_mut::<u8>(); LIMITS.operands + 16];
+    let first = task * call.cut.cells_per_task;
+    let last = (first + call.cut.cells_per_task).min(cells);
+    let mut pointers = [std::ptr::null_mut::<u8>(); Cpu::LIMITS.operands + 16];
     for cell in first..last {
-        let col = cell % col_cells * call.cell.1;
-        let row = cell / col_cells % row_cells * call.cell.0;
+        let col = cell % col_cells * call.cut.cell.1;
+        let row = cell / col_cells % row_cells * call.cut.cell.0;
         let mut place = cell / col_cells / row_cells;
         for (pointer, operand) in pointers.iter_mut().zip(&call.operands) {
             let base = match (operand.buf, operand.scratch) {
@@ -314,8 +319,8 @@ unsafe fn run_task(call: &Call, task: usize, bases: &Bases, code: &Code) {
             }
         }
         let (rows, cols) = (
-            call.cell.0.min(call.rows.saturating_sub(row)),
-            call.cell.1.min(call.cols.saturating_sub(col)),
+            call.cut.cell.0.min(call.rows.saturating_sub(row)),
+            call.cut.cell.1.min(call.cols.saturating_sub(col)),
         );
         // SAFETY: the kernel touches rows x cols points of its operands, which are there.
         unsafe { entry(pointers.as_ptr(), rows, cols) }

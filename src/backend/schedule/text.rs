@@ -1,12 +1,13 @@
 //! Plans for people: steps, buffers, and what each kernel computes.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use super::program::{ARENA, Buf, Call, FIRST_INPUT, Program, Step};
+use super::target::Target;
 use crate::backend::fusion::vir::Kernel;
 
 /// Every step of a program, then every kernel.
-pub(crate) fn program(program: &Program, kernels: &[Kernel]) -> String {
+pub(crate) fn program<T: Target>(program: &Program<T>, kernels: &[Kernel]) -> String {
     let mut out = String::new();
     write_program(&mut out, program, 0);
     for (i, k) in kernels.iter().enumerate() {
@@ -16,17 +17,16 @@ pub(crate) fn program(program: &Program, kernels: &[Kernel]) -> String {
 }
 
 /// What a step is, in a few words.
-pub(crate) fn step_name(step: &Step, label: &str) -> String {
+pub(crate) fn step_name<T: Target>(step: &Step<T>, label: &str) -> String {
     let kind = match step {
         Step::Kernels(_) => "kernel",
-        Step::Gemm { .. } => "gemm",
-        Step::Dot64 { .. } => "dot64",
+        Step::Product { .. } => "product",
         Step::Random { .. } => "random",
         Step::ArgMax { .. } => "argmax",
         Step::ArgSort { .. } => "argsort",
         Step::Gather { .. } => "gather",
         Step::ScatterAdd { .. } => "scatter_add",
-        Step::Conv { .. } | Step::ConvDirect { .. } => "conv",
+        Step::Conv { .. } => "conv",
         Step::Window { .. } => "window",
         Step::Scan(_) => "scan",
     };
@@ -34,7 +34,7 @@ pub(crate) fn step_name(step: &Step, label: &str) -> String {
 }
 
 // Writing to a string cannot fail.
-fn write_program(out: &mut String, p: &Program, depth: usize) {
+fn write_program<T: Target>(out: &mut String, p: &Program<T>, depth: usize) {
     let indent = "  ".repeat(depth);
     let _ = writeln!(
         out,
@@ -61,7 +61,7 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
                     write_call(out, &indent, call, &buf);
                 }
             }
-            Step::Gemm { a, b, c, .. } | Step::Dot64 { a, b, c, .. } => {
+            Step::Product { a, b, c, .. } => {
                 let _ = writeln!(out, "{indent}      {} = {} x {}", buf(c), buf(a), buf(b));
             }
             Step::Random { to, .. } => {
@@ -94,29 +94,10 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
                 let _ = writeln!(
                     out,
                     "{indent}      {} of x {} kernel {} y {}",
-                    conv.describe(),
+                    conv,
                     buf(x),
                     buf(kernel),
                     buf(y)
-                );
-            }
-            Step::ConvDirect {
-                which,
-                sizes,
-                x,
-                kernel,
-                y,
-                ..
-            } => {
-                let _ = writeln!(
-                    out,
-                    "{indent}      {which:?} of x {} kernel {} y {}: {:?} * {:?} -> {:?}",
-                    buf(x),
-                    buf(kernel),
-                    buf(y),
-                    sizes.input,
-                    sizes.window,
-                    sizes.output
                 );
             }
             Step::Window { op, x, y, dx, .. } => {
@@ -128,7 +109,12 @@ fn write_program(out: &mut String, p: &Program, depth: usize) {
     }
 }
 
-fn write_call(out: &mut String, indent: &str, call: &Call, buf: &dyn Fn(&Buf) -> String) {
+fn write_call<C: Display>(
+    out: &mut String,
+    indent: &str,
+    call: &Call<C>,
+    buf: &dyn Fn(&Buf) -> String,
+) {
     let operands: Vec<String> = call
         .operands
         .iter()
@@ -141,13 +127,13 @@ fn write_call(out: &mut String, indent: &str, call: &Call, buf: &dyn Fn(&Buf) ->
         .collect();
     let _ = writeln!(
         out,
-        "{indent}      k{} {:?} outer {:?} rows {} cols {}, {} tasks: {}",
+        "{indent}      k{} {:?} outer {:?} rows {} cols {}, {}: {}",
         call.kernel,
         call.orient,
         call.outer.as_slice(),
         call.rows,
         call.cols,
-        call.tasks,
+        call.cut,
         operands.join(", ")
     );
 }

@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::LIMITS;
 use super::program::{Body, FIRST_INPUT, Kernels, Program, Settings};
 use super::steps::Placement;
+use super::target::Target;
 use crate::backend::fusion::LowerError;
 use crate::backend::fusion::buffers::Buffers;
 use crate::backend::fusion::kernel;
@@ -15,15 +15,16 @@ use crate::ir::prim::Prim;
 use crate::passes::memory;
 
 /// Makes the program of `graph`. In a loop's body every output is a result.
-pub(crate) fn plan(
+pub(crate) fn plan<T: Target>(
     graph: &Graph,
     is_body: bool,
-    settings: &Settings,
+    settings: &Settings<T>,
     kernels: &mut Kernels,
-) -> Result<Program, LowerError> {
-    let mut ops = Ops::of(graph, &LIMITS)?;
+) -> Result<Program<T>, LowerError> {
+    let limits = &T::LIMITS;
+    let mut ops = Ops::of(graph, limits)?;
     ops.remove_dead();
-    let fused = units::fuse(&ops, &LIMITS);
+    let fused = units::fuse(&ops, limits);
     let mut planner = Planner {
         buffers: Buffers::of(graph, is_body, &ops, &fused),
         ops: &ops,
@@ -35,17 +36,17 @@ pub(crate) fn plan(
     planner.program()
 }
 
-struct Planner<'a> {
+struct Planner<'a, T> {
     ops: &'a Ops,
     fused: &'a Fused,
     buffers: Buffers<'a>,
-    settings: &'a Settings,
+    settings: &'a Settings<T>,
     kernels: &'a mut Kernels,
     inputs: usize,
 }
 
-impl Planner<'_> {
-    fn program(&mut self) -> Result<Program, LowerError> {
+impl<T: Target> Planner<'_, T> {
+    fn program(&mut self) -> Result<Program<T>, LowerError> {
         let mut bodies = self.bodies()?;
         let arena = memory::plan(&self.buffers.requests);
         let place = Placement {
@@ -69,7 +70,7 @@ impl Planner<'_> {
         for (u, unit) in self.fused.units.iter().enumerate() {
             if unit.is_kernel {
                 let outputs = self.buffers.outputs(u);
-                let built = kernel::build(self.ops, unit, &self.fused.places, &outputs, &LIMITS);
+                let built = kernel::build(self.ops, unit, &self.fused.places, &outputs, &T::LIMITS);
                 let call = place.call(built, self.kernels);
                 program.kernel(call, label(self.ops, unit));
                 continue;
@@ -98,7 +99,7 @@ impl Planner<'_> {
     }
 
     /// Loops by unit. They have their own arenas and spare carries, which live for one step.
-    fn bodies(&mut self) -> Result<FxHashMap<usize, Body>, LowerError> {
+    fn bodies(&mut self) -> Result<FxHashMap<usize, Body<T>>, LowerError> {
         let mut bodies = FxHashMap::default();
         for (u, unit) in self.fused.units.iter().enumerate() {
             let op = &self.ops.ops[unit.ops[0]];

@@ -6,7 +6,7 @@ use super::program::{
     ARENA, Body, Buf, Call, Carry, FIRST_INPUT, Kernels, OperandAt, Program, ScanStep, Settings,
     Step,
 };
-use crate::backend::cpu::kernels::gemm::Gemm;
+use super::target::{Space, Target};
 use crate::backend::fusion::LowerError;
 use crate::backend::fusion::buffers::{FinalCopy, Home};
 use crate::backend::fusion::contractions::MatMul;
@@ -19,19 +19,15 @@ use crate::ir::prim::{DotDims, Prim, Scan};
 use crate::random;
 
 /// Buffers of values, now that the arena is laid out.
-pub(super) struct Placement<'a> {
+pub(super) struct Placement<'a, T> {
     pub ops: &'a Ops,
     pub homes: &'a FxHashMap<Val, Home>,
     pub offsets: &'a [usize],
     pub inputs: usize,
-    pub settings: &'a Settings,
+    pub settings: &'a Settings<T>,
 }
 
-/// Elements below which a call is one task, and those of a cell of a larger one.
-const SMALL: usize = 24 << 10;
-const CELL: usize = 8 << 10;
-
-impl Placement<'_> {
+impl<T: Target> Placement<'_, T> {
     pub(super) fn home(&self, home: Home) -> Buf {
         match home {
             Home::Input(i) => Buf {
@@ -66,7 +62,7 @@ impl Placement<'_> {
         }
     }
 
-    pub(super) fn call(&self, built: Built, kernels: &mut Kernels) -> Call {
+    pub(super) fn call(&self, built: Built, kernels: &mut Kernels) -> Option<Call<T::Cut>> {
         self.call_on(built, kernels, |val| {
             let info = self.ops.info(val);
             let bytes = info.sizes.iter().product::<usize>() * info.elem.size();
@@ -75,7 +71,12 @@ impl Placement<'_> {
     }
 
     /// A copy to memory that belongs to no value.
-    pub(super) fn copy_to(&self, from: &Arg, to: Buf, kernels: &mut Kernels) -> Call {
+    pub(super) fn copy_to(
+        &self,
+        from: &Arg,
+        to: Buf,
+        kernels: &mut Kernels,
+    ) -> Option<Call<T::Cut>> {
         let marker = Val(u32::MAX);
         let place = View::contiguous(&from.view.sizes);
         let bytes = from.view.elements() * from.elem.size();
@@ -97,7 +98,7 @@ impl Placement<'_> {
         places: &[View],
         fill: bool,
         kernels: &mut Kernels,
-        program: &mut Program,
+        program: &mut Program<T>,
     ) {
         let to = op.results[0];
         if fill {
@@ -118,7 +119,7 @@ impl Placement<'_> {
         &self,
         copies: &[FinalCopy],
         kernels: &mut Kernels,
-        program: &mut Program,
+        program: &mut Program<T>,
     ) {
         for staged in [true, false] {
             for copy in copies.iter().filter(|c| c.staged.is_some() == staged) {
@@ -138,7 +139,8 @@ impl Placement<'_> {
                 view: View::contiguous(&copy.from.view.sizes),
             };
             let mut call = self.copy_to(&from, self.home(copy.to), kernels);
-            for operand in call.operands.iter_mut().filter(|o| !o.is_store) {
+            let operands = call.iter_mut().flat_map(|c| &mut c.operands);
+            for operand in operands.filter(|o| !o.is_store) {
                 operand.buf = Some(self.home(Home::Arena(r)));
             }
             program.kernel(call, "copy".into());
@@ -150,7 +152,7 @@ impl Placement<'_> {
         built: Built,
         kernels: &mut Kernels,
         buffer: impl Fn(Val) -> (Buf, usize),
-    ) -> Call {
+    ) -> Option<Call<T::Cut>> {
         let k = &built.kernel;
         let operands = k
             .operands
@@ -188,31 +190,25 @@ impl Placement<'_> {
             Orient::Rows => outer * rows,
             Orient::Columns => outer * cols,
         };
-        let work = outer * rows.max(1) * cols.max(1);
-        let cell = match k.orient {
-            _ if work <= SMALL => (rows.max(1), cols.max(1)),
-            Orient::Rows if reduces => ((CELL / cols.max(1)).clamp(1, rows.max(1)), cols.max(1)),
-            Orient::Rows if cols >= CELL => (1, CELL),
-            Orient::Rows => ((CELL / cols.max(1)).clamp(1, rows.max(1)), cols.max(1)),
-            Orient::Columns => (rows.max(1), 64.min(cols.max(1))),
-        };
-        let cells = outer * rows.max(1).div_ceil(cell.0) * cols.max(1).div_ceil(cell.1);
-        let per_task = match work <= SMALL {
-            true => cells.max(1),
-            false => (CELL / (cell.0 * cell.1)).clamp(1, cells.max(1)),
-        };
-        let empty = lines_only == 0 || (!reduces && work != outer * rows * cols);
-        Call {
+        if lines_only == 0 || (!reduces && outer * rows * cols == 0) {
+            return None;
+        }
+        let space = Space {
             orient: k.orient,
+            reduces,
+            outer,
+            rows: rows.max(1),
+            cols: cols.max(1),
+        };
+        Some(Call {
+            orient: k.orient,
+            cut: self.settings.target.cut(&space),
             kernel: kernels.add(built.kernel),
             operands,
             outer: built.outer,
             rows,
             cols,
-            cell,
-            cells_per_task: per_task,
-            tasks: if empty { 0 } else { cells.div_ceil(per_task) },
-        }
+        })
     }
 
     pub(super) fn dot(
@@ -220,7 +216,7 @@ impl Placement<'_> {
         dims: &DotDims,
         op: &Op,
         kernels: &mut Kernels,
-        program: &mut Program,
+        program: &mut Program<T>,
     ) {
         let (a, b, result) = (&op.args[0], &op.args[1], op.results[0]);
         let info = self.ops.info(result);
@@ -239,24 +235,14 @@ impl Placement<'_> {
             return;
         }
         program.flops += product.flops();
-        let (pa, pb, pc) = (self.arg(a), self.arg(b), self.buf(result));
         let label = format!("{}x{}x{}", product.m, product.k, product.n);
-        if info.elem == Elem::F64 {
-            let step = Step::Dot64 {
-                product,
-                a: pa,
-                b: pb,
-                c: pc,
-            };
-            return program.push(step, label);
-        }
-        let gemm = Gemm::new(product, self.settings.features);
-        program.scratch = program.scratch.max(gemm.scratch_bytes());
-        let step = Step::Gemm {
-            gemm,
-            a: pa,
-            b: pb,
-            c: pc,
+        let (product, scratch) = self.settings.target.product(product, info.elem);
+        program.scratch = program.scratch.max(scratch);
+        let step = Step::Product {
+            product,
+            a: self.arg(a),
+            b: self.arg(b),
+            c: self.buf(result),
         };
         program.push(step, label);
     }
@@ -266,9 +252,9 @@ impl Placement<'_> {
         &self,
         scan: &Scan,
         op: &Op,
-        body: Body,
+        body: Body<T>,
         kernels: &mut Kernels,
-        program: &mut Program,
+        program: &mut Program<T>,
     ) -> Result<(), LowerError> {
         let length = constant_size(&scan.length)?;
         if length == 0 {
@@ -325,8 +311,8 @@ impl Placement<'_> {
         &self,
         prim: &Prim,
         op: &Op,
-        program: &mut Program,
-    ) -> Result<Option<Step>, LowerError> {
+        program: &mut Program<T>,
+    ) -> Result<Option<Step<T>>, LowerError> {
         let to = op.results[0];
         let info = self.ops.info(to);
         if info.sizes.contains(&0) {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::backend::cpu::kernels::conv::Conv;
-use crate::backend::cpu::kernels::gemm::Gemm;
-use crate::backend::cpu::machine::features::Features;
-use crate::backend::fusion::contractions::{ConvResult, ConvSizes, MatMul};
+use super::target::Target;
+use crate::backend::fusion::contractions::ConvSizes;
 use crate::backend::fusion::view::{Sizes, Strides};
 use crate::backend::fusion::vir::{Kernel, Orient};
 use crate::ir::Elem;
@@ -27,10 +25,9 @@ pub(crate) const ARENA: u16 = 0;
 pub(crate) const SCRATCH: u16 = 1;
 pub(crate) const FIRST_INPUT: u16 = 2;
 
-/// A graph as steps.
-#[derive(Debug)]
-pub(crate) struct Program {
-    pub steps: Vec<Step>,
+/// A graph as steps for a machine.
+pub(crate) struct Program<T: Target> {
+    pub steps: Vec<Step<T>>,
     /// What each step is, for people: names of its operations.
     pub labels: Vec<String>,
     pub inputs: usize,
@@ -42,17 +39,15 @@ pub(crate) struct Program {
     pub bases: usize,
 }
 
-impl Program {
-    pub(crate) fn push(&mut self, step: Step, label: String) {
+impl<T: Target> Program<T> {
+    pub(crate) fn push(&mut self, step: Step<T>, label: String) {
         self.steps.push(step);
         self.labels.push(label);
     }
 
     /// Adds a call to the last step if nothing in that touches what it does.
-    pub(crate) fn kernel(&mut self, call: Call, label: String) {
-        if call.tasks == 0 {
-            return;
-        }
+    pub(crate) fn kernel(&mut self, call: Option<Call<T::Cut>>, label: String) {
+        let Some(call) = call else { return };
         if let (Some(Step::Kernels(calls)), Some(text)) =
             (self.steps.last_mut(), self.labels.last_mut())
             && calls.iter().all(|c| independent(c, &call))
@@ -66,7 +61,7 @@ impl Program {
     }
 }
 
-fn independent(a: &Call, b: &Call) -> bool {
+fn independent<C>(a: &Call<C>, b: &Call<C>) -> bool {
     let overlap = |x: &OperandAt, y: &OperandAt| match (x.buf, y.buf) {
         (Some(p), Some(q)) => {
             p.base == q.base && p.offset < q.offset + y.bytes && q.offset < p.offset + x.bytes
@@ -79,18 +74,11 @@ fn independent(a: &Call, b: &Call) -> bool {
         .any(|x| b.operands.iter().any(|y| clash(x, y)))
 }
 
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// Independent kernels, in one fork and join.
-    Kernels(Vec<Call>),
-    Gemm {
-        gemm: Gemm,
-        a: Buf,
-        b: Buf,
-        c: Buf,
-    },
-    Dot64 {
-        product: MatMul,
+pub(crate) enum Step<T: Target> {
+    /// Kernels that do not depend on each other.
+    Kernels(Vec<Call<T::Cut>>),
+    Product {
+        product: T::Product,
         a: Buf,
         b: Buf,
         c: Buf,
@@ -135,17 +123,8 @@ pub(crate) enum Step {
         updates: Buf,
         to: Buf,
     },
-    /// In single precision, of tensors that have all axes.
     Conv {
-        conv: Box<Conv>,
-        x: Buf,
-        kernel: Buf,
-        y: Buf,
-    },
-    ConvDirect {
-        elem: Elem,
-        which: ConvResult,
-        sizes: ConvSizes,
+        conv: T::Conv,
         x: Buf,
         kernel: Buf,
         y: Buf,
@@ -160,23 +139,20 @@ pub(crate) enum Step {
         /// For the gradient: where that by `x` goes.
         dx: Option<Buf>,
     },
-    Scan(Box<ScanStep>),
+    Scan(Box<ScanStep<T>>),
 }
 
 /// A call of a kernel.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct Call<C> {
     pub kernel: usize,
     pub orient: Orient,
     pub operands: SmallVec<[OperandAt; 8]>,
     pub outer: Sizes,
     pub rows: usize,
     pub cols: usize,
-    /// Rows and columns of one cell of the grid that the call is cut into.
-    pub cell: (usize, usize),
-    /// Cells of one task; how many tasks there are.
-    pub cells_per_task: usize,
-    pub tasks: usize,
+    /// How the machine cuts the points into pieces of work.
+    pub cut: C,
 }
 
 #[derive(Clone, Debug)]
@@ -195,9 +171,8 @@ pub(crate) struct OperandAt {
     pub col: isize,
 }
 
-#[derive(Debug)]
-pub(crate) struct ScanStep {
-    pub body: Program,
+pub(crate) struct ScanStep<T: Target> {
+    pub body: Program<T>,
     pub length: usize,
     pub reverse: bool,
     /// The body's arena.
@@ -218,8 +193,8 @@ pub(crate) struct Carry {
 }
 
 /// A loop's body with the requests for its arena and for a spare buffer of each carry.
-pub(crate) struct Body {
-    pub program: Program,
+pub(crate) struct Body<T: Target> {
+    pub program: Program<T>,
     pub arena: usize,
     pub spares: Vec<usize>,
 }
@@ -243,7 +218,7 @@ impl Kernels {
 }
 
 /// What is the same for every program of a compilation.
-pub(crate) struct Settings {
+pub(crate) struct Settings<T> {
     pub seed: u64,
-    pub features: Features,
+    pub target: T,
 }
