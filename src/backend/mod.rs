@@ -6,6 +6,7 @@
 //! share the runtime's buffers by pointer.
 
 pub mod cpu;
+pub mod cuda;
 pub mod fusion;
 pub mod interp;
 mod schedule;

@@ -5,14 +5,17 @@
 
 use clap::ValueEnum;
 
+use crate::backend::cuda;
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::{console, load, prepare};
 use crate::data::error::reason;
+use crate::ir::Graph;
 use crate::passes;
 use crate::span::SourceMap;
 use crate::spec::Programs;
 use crate::syntax::{self, dump::dump};
 use crate::train::RunError;
+use crate::train::device::optimized;
 use crate::train::session::sized;
 
 #[derive(clap::Args, Debug)]
@@ -45,18 +48,12 @@ pub(super) enum Stage {
     Clif,
     /// The kernels as machine code
     Asm,
-    /// The kernels as CUDA C++ (not in this build)
+    /// The kernels as CUDA C++, which this build does not run
     Cuda,
 }
 
 pub(super) fn emit(args: &Args) -> Result<u8, Failure> {
     let text = match args.stage {
-        Stage::Cuda => {
-            return Err(Failure::Usage {
-                message: "this build of nnc does not support CUDA".into(),
-                help: Some("--stage plan, clif and asm show the CPU kernels".into()),
-            });
-        }
         Stage::Ast => return ast(args),
         Stage::Types => types(&load::load(&args.common)?),
         Stage::Ir => {
@@ -70,19 +67,23 @@ pub(super) fn emit(args: &Args) -> Result<u8, Failure> {
                 .map_err(|e| Failure::from(RunError::Program(e.to_string())))?;
             graph.to_string()
         }
-        Stage::Plan | Stage::Clif | Stage::Asm => compiled(args)?,
+        Stage::Plan | Stage::Clif | Stage::Asm | Stage::Cuda => compiled(args)?,
     };
     console::write(|out| out.write_all(text.as_bytes()))?;
     Ok(exit::FINE)
 }
 
-/// The training step as the CPU's compiler makes it.
+/// The training step as a compiler makes it.
 fn compiled(args: &Args) -> Result<String, Failure> {
     let mut loaded = load::load(&args.common)?;
     prepare::sized(&mut loaded, &args.common, &args.machine)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
+    let graph = sized(&loaded.programs.train, rows)?;
+    if args.stage == Stage::Cuda {
+        return cuda_text(&graph, loaded.train.seed);
+    }
     let device = args.machine.device(loaded.train.seed)?;
-    let step = device.compile_cpu(&sized(&loaded.programs.train, rows)?)?;
+    let step = device.compile_cpu(&graph)?;
     let text = match args.stage {
         Stage::Clif => step.clif_text(),
         Stage::Asm => step.asm_text(),
@@ -93,6 +94,14 @@ fn compiled(args: &Args) -> Result<String, Failure> {
             reason: e.to_string(),
         })
     })
+}
+
+fn cuda_text(step: &Graph, seed: u64) -> Result<String, Failure> {
+    let source = cuda::source(&optimized(step)?, seed, "step");
+    let source = source.map_err(|e| RunError::Compile {
+        reason: e.to_string(),
+    })?;
+    Ok(format!("{}{}", cuda::PRELUDE, source.text))
 }
 
 /// The tree, even of a file with mistakes in it.
@@ -133,7 +142,7 @@ fn types(loaded: &load::Loaded) -> String {
     text
 }
 
-fn graphs(programs: &Programs) -> [&crate::ir::Graph; 6] {
+fn graphs(programs: &Programs) -> [&Graph; 6] {
     [
         &programs.init,
         &programs.train,

@@ -14,7 +14,7 @@ use nnc::ir::{Elem, Graph, OriginId, OutputRole, Role, Tensor, Type, Value};
 
 use crate::support::random_graph::{Limits, Random, random_graph, random_inputs};
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     attempts: 60,
     symbols: false,
     gradients: false,
@@ -35,7 +35,7 @@ pub(crate) fn run(
 }
 
 /// The same graph with every value as a result.
-fn all_visible(graph: &Graph) -> Graph {
+pub(crate) fn all_visible(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
     graph.outputs.clear();
     for v in 0..graph.value_count() as u32 {
@@ -127,6 +127,23 @@ fn is_chaotic(prim: &Prim) -> bool {
 fn check(graph: &Graph, inputs: &[Tensor], seed: u64, features: Features, name: &str) {
     let graph = all_visible(graph);
     let values = run(&graph, inputs, seed, 1, features);
+    check_values(
+        &graph,
+        inputs,
+        seed,
+        &values,
+        &format!("{name} {features:?}"),
+    );
+}
+
+/// Checks every node of `graph` on `values`, those of all its nodes by some back end.
+pub(crate) fn check_values(
+    graph: &Graph,
+    inputs: &[Tensor],
+    seed: u64,
+    values: &[Tensor],
+    name: &str,
+) {
     for (input, tensor) in graph.inputs.iter().zip(inputs) {
         let copied = &values[input.value.0 as usize];
         assert_eq!(close(copied, tensor, (0.0, 0.0)), Ok(()), "{name}: inputs");
@@ -153,10 +170,7 @@ fn check(graph: &Graph, inputs: &[Tensor], seed: u64, features: Features, name: 
         for (value, expected) in node.values().zip(&expected) {
             let found = &values[value.0 as usize];
             if let Err(e) = close(found, expected, tolerance(&node.prim, &args)) {
-                panic!(
-                    "{name} {features:?}: node {n} {:?}\n{e}\n{graph}",
-                    node.prim.name()
-                );
+                panic!("{name}: node {n} {:?}\n{e}\n{graph}", node.prim.name());
             }
         }
     }
@@ -201,8 +215,8 @@ fn fusion_does_not_change_results() {
     }
 }
 
-#[test]
-fn threads_do_not_change_a_bit() {
+/// Sums over lines, columns and all, and a product, of sizes that no machine likes.
+pub(crate) fn wide() -> (Graph, [Tensor; 2]) {
     let mut g = Graph::new("wide");
     let o = OriginId::default();
     let ty = |s: &[usize]| Type::of(Elem::F32, s);
@@ -238,6 +252,12 @@ fn threads_do_not_change_a_bit() {
         Tensor::from_f32(shape, &values)
     };
     let inputs = [tensor(&[301, 517]), tensor(&[517, 67])];
+    (g, inputs)
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let (g, inputs) = wide();
     for features in Features::available() {
         let one = run(&g, &inputs, 0, 1, features);
         for threads in [2, 3] {
@@ -251,9 +271,8 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
-/// Transcendental functions over all magnitudes, infinities, NaN, zeros and subnormals.
-#[test]
-fn functions_are_accurate_everywhere() {
+/// Numbers of all magnitudes, infinities, NaN, zeros and subnormals.
+pub(crate) fn magnitudes() -> Tensor {
     let mut values: Vec<f32> = (0..1 << 13).map(|i| f32::from_bits(i << 19)).collect();
     let mut random = Random(9);
     values
@@ -268,84 +287,99 @@ fn functions_are_accurate_everywhere() {
         1.0,
         -1.0,
     ]);
-    let x = Tensor::from_f32(&[values.len()], &values);
+    Tensor::from_f32(&[values.len()], &values)
+}
+
+/// A graph of one function of a tensor of type `ty`; none where there is no such function.
+pub(crate) fn unary(op: Unary, ty: Type) -> Option<Graph> {
+    let mut g = Graph::new("unary");
+    let v = g.input("x", Role::Plain, ty);
+    let y = g.push1(Prim::Unary(op), &[v], OriginId::default()).ok()?;
+    g.output("y", OutputRole::Result, y);
+    Some(g)
+}
+
+#[test]
+fn functions_are_accurate_everywhere() {
+    let x = magnitudes();
     for features in Features::available() {
         for op in Unary::ALL {
-            let mut g = Graph::new("unary");
-            let v = g.input("x", Role::Plain, x.ty());
-            let Ok(y) = g.push1(Prim::Unary(op), &[v], OriginId::default()) else {
-                continue;
-            };
-            g.output("y", OutputRole::Result, y);
-            check(&g, std::slice::from_ref(&x), 0, features, op.name());
+            if let Some(g) = unary(op, x.ty()) {
+                check(&g, std::slice::from_ref(&x), 0, features, op.name());
+            }
         }
     }
 }
 
 /// Chains of elementwise operations, line and column sums over sizes around the vectors' widths: spills, masked
 /// tails, several vectors a turn, values kept from pass to pass.
-#[test]
-fn long_chains_over_odd_sizes_agree() {
+pub(crate) fn chain(seed: u64) -> Graph {
     let o = OriginId::default();
     let sizes = [1, 2, 15, 16, 17, 33, 64, 65, 130, 257];
-    for seed in 0..24 {
-        let mut random = Random(seed);
-        let (rows, cols) = (random.of(&sizes), random.of(&sizes));
-        let mut g = Graph::new("chain");
-        let full = [rows, cols];
-        let mut values: Vec<Value> = (0..3)
-            .map(|i| g.input(&format!("x{i}"), Role::Plain, Type::of(Elem::F32, &full)))
-            .collect();
-        let lines = [
-            g.input("row", Role::Plain, Type::of(Elem::F32, &[rows])),
-            g.input("column", Role::Plain, Type::of(Elem::F32, &[cols])),
+    let mut random = Random(seed);
+    let (rows, cols) = (random.of(&sizes), random.of(&sizes));
+    let mut g = Graph::new("chain");
+    let full = [rows, cols];
+    let mut values: Vec<Value> = (0..3)
+        .map(|i| g.input(&format!("x{i}"), Role::Plain, Type::of(Elem::F32, &full)))
+        .collect();
+    let lines = [
+        g.input("row", Role::Plain, Type::of(Elem::F32, &[rows])),
+        g.input("column", Role::Plain, Type::of(Elem::F32, &[cols])),
+    ];
+    let spread = |g: &mut Graph, v: Value, axis: usize| {
+        let shape = Type::of(Elem::F32, &full).shape;
+        let axes = vec![axis];
+        g.push1(Prim::Broadcast { shape, axes }, &[v], o).unwrap()
+    };
+    for (axis, &line) in lines.iter().enumerate() {
+        values.push(spread(&mut g, line, axis));
+    }
+    for _ in 0..40 {
+        let (x, y) = (random.of(&values), random.of(&values));
+        let unary = [
+            Unary::Tanh,
+            Unary::Logistic,
+            Unary::Abs,
+            Unary::Neg,
+            Unary::Erf,
         ];
-        let spread = |g: &mut Graph, v: Value, axis: usize| {
-            let shape = Type::of(Elem::F32, &full).shape;
-            let axes = vec![axis];
-            g.push1(Prim::Broadcast { shape, axes }, &[v], o).unwrap()
+        let v = match random.below(8) {
+            0 | 1 => {
+                let axis = random.below(2);
+                let op = random.of(&[Reduce::Max, Reduce::Min]);
+                let axes = vec![1 - axis];
+                let line = g.push1(Prim::Reduce { op, axes }, &[x], o).unwrap();
+                spread(&mut g, line, axis)
+            }
+            2 | 3 => g.push1(Prim::Unary(random.of(&unary)), &[x], o).unwrap(),
+            4 => {
+                let which = nnc::ir::prim::Compare::Lt;
+                let c = g.push1(Prim::Compare(which), &[x, y], o).unwrap();
+                g.push1(Prim::Select, &[c, y, x], o).unwrap()
+            }
+            _ => {
+                let op = random.of(&[Binary::Add, Binary::Sub, Binary::Mul, Binary::Max]);
+                let v = g.push1(Prim::Binary(op), &[x, y], o).unwrap();
+                // Bounded, so that nothing grows without end.
+                g.push1(Prim::Unary(Unary::Tanh), &[v], o).unwrap()
+            }
         };
-        for (axis, &line) in lines.iter().enumerate() {
-            values.push(spread(&mut g, line, axis));
-        }
-        for _ in 0..40 {
-            let (x, y) = (random.of(&values), random.of(&values));
-            let unary = [
-                Unary::Tanh,
-                Unary::Logistic,
-                Unary::Abs,
-                Unary::Neg,
-                Unary::Erf,
-            ];
-            let v = match random.below(8) {
-                0 | 1 => {
-                    let axis = random.below(2);
-                    let op = random.of(&[Reduce::Max, Reduce::Min]);
-                    let axes = vec![1 - axis];
-                    let line = g.push1(Prim::Reduce { op, axes }, &[x], o).unwrap();
-                    spread(&mut g, line, axis)
-                }
-                2 | 3 => g.push1(Prim::Unary(random.of(&unary)), &[x], o).unwrap(),
-                4 => {
-                    let which = nnc::ir::prim::Compare::Lt;
-                    let c = g.push1(Prim::Compare(which), &[x, y], o).unwrap();
-                    g.push1(Prim::Select, &[c, y, x], o).unwrap()
-                }
-                _ => {
-                    let op = random.of(&[Binary::Add, Binary::Sub, Binary::Mul, Binary::Max]);
-                    let v = g.push1(Prim::Binary(op), &[x, y], o).unwrap();
-                    // Bounded, so that nothing grows without end.
-                    g.push1(Prim::Unary(Unary::Tanh), &[v], o).unwrap()
-                }
-            };
-            values.push(v);
-        }
-        for (i, v) in values.iter().rev().take(4).enumerate() {
-            g.output(&format!("y{i}"), OutputRole::Result, *v);
-        }
+        values.push(v);
+    }
+    for (i, v) in values.iter().rev().take(4).enumerate() {
+        g.output(&format!("y{i}"), OutputRole::Result, *v);
+    }
+    g
+}
+
+#[test]
+fn long_chains_over_odd_sizes_agree() {
+    for seed in 0..24 {
+        let g = chain(seed);
         let inputs = random_inputs(&g, seed);
         for features in Features::available() {
-            let name = format!("chain {seed} {rows}x{cols}");
+            let name = format!("chain {seed}");
             check(&g, &inputs, seed, features, &name);
             // No sums: fused further or not, the arithmetic is the same.
             let fused = run(&g, &inputs, seed, 2, features);

@@ -343,12 +343,13 @@ fn sources(module: &str) -> Vec<PathBuf> {
 }
 
 /// What each room of the compiling back ends may use of the others.
-const BACKEND_ROOMS: [(&str, &[&str]); 5] = [
+const BACKEND_ROOMS: [(&str, &[&str]); 6] = [
     ("fusion", &[]),
     ("cpu::machine", &[]),
     ("cpu::kernels", &["fusion", "cpu::machine"]),
     ("cpu::codegen", &["fusion", "cpu::machine"]),
-    ("cpu::schedule", &["fusion", "cpu::machine", "cpu::kernels"]),
+    ("schedule", &["fusion", "schedule"]),
+    ("cuda", &["fusion", "schedule"]),
 ];
 
 #[test]

@@ -13,6 +13,7 @@ mod cli;
 mod collected;
 mod cpu;
 mod cpu_conv;
+mod cuda;
 mod data;
 mod diagnostics;
 mod editors;

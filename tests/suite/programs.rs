@@ -10,7 +10,7 @@ use nnc::spec::ColumnKind;
 use crate::support::trainer::{Trainer, checked};
 
 /// A batch that repeats a few made-up samples, so that there is something to learn.
-fn batch(c: &nnc::check::Checked, rows: usize) -> HashMap<String, Tensor> {
+pub(crate) fn batch(c: &nnc::check::Checked, rows: usize) -> HashMap<String, Tensor> {
     let data = c.data.as_ref().unwrap();
     let programs = c.programs.as_ref().unwrap();
     let mut out = HashMap::new();

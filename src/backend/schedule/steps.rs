@@ -393,7 +393,7 @@ impl<T: Target> Placement<'_, T> {
             | Prim::Reduce { .. }
             | Prim::Dot(_)
             | Prim::Scan(_)
-            | Prim::Gradient { .. } => unreachable!("fused, or a step that was made before"),
+            | Prim::Gradient => unreachable!("fused, or a step that was made before"),
         }))
     }
 }

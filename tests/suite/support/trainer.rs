@@ -7,9 +7,9 @@ use nnc::check::{Checked, Host, check_file};
 use nnc::diag::render::{Style, render};
 use nnc::ir::tensor::Tensor;
 use nnc::ir::verify::{Stage, verify};
-use nnc::ir::{Graph, OutputRole, Role};
+use nnc::ir::{Graph, Input, OutputRole, Role};
 use nnc::spec::Runtime;
-use nnc::train::device::{Device, Target};
+use nnc::train::device::{Device, Target, optimized};
 
 /// Sources from the disk, or one from memory.
 pub(crate) struct Sources<'a>(pub Option<&'a str>);
@@ -98,6 +98,28 @@ impl Trainer {
         self.step += 1;
     }
 
+    /// The next training step and the values of its inputs.
+    pub(crate) fn step(&self, batch: &HashMap<String, Tensor>) -> (Graph, Vec<Tensor>) {
+        let graph = &self.programs.train;
+        let column = graph.inputs.iter().find(|i| i.role == Role::Data);
+        let rows = column.map_or(1, |i| batch[&*i.name].shape()[0]);
+        let sizes = BTreeMap::from([("B".into(), rows as i64)]);
+        let graph = optimized(&graph.specialize(&sizes).unwrap()).unwrap();
+        let inputs = self.inputs(&graph, batch);
+        (graph, inputs)
+    }
+
+    fn inputs(&self, graph: &Graph, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
+        let value = |i: &Input| match i.role {
+            Role::Data | Role::Fit => batch.get(&*i.name).cloned(),
+            Role::Step => Some(Tensor::from_i32(&[], &[self.step])),
+            _ => self.kept.get(&*i.name).cloned(),
+        };
+        let value =
+            |i: &Input| value(i).unwrap_or_else(|| panic!("{}: no input `{}`", graph.name, i.name));
+        graph.inputs.iter().map(value).collect()
+    }
+
     /// The model's outputs on a batch.
     pub(crate) fn predict(&mut self, batch: &HashMap<String, Tensor>) -> Vec<Tensor> {
         let g = self.programs.predict.clone();
@@ -162,22 +184,15 @@ impl Trainer {
         let column = graph.inputs.iter().find(|i| i.role == Role::Data);
         let rows = column.map_or(1, |i| batch[&*i.name].shape()[0]);
         let key = (graph.name.to_string(), rows);
-        let run = self.compiled.entry(key).or_insert_with(|| {
+        let run = self.compiled.entry(key.clone()).or_insert_with(|| {
             let sizes = BTreeMap::from([("B".into(), rows as i64)]);
             self.device
                 .compile(graph.specialize(&sizes).unwrap())
                 .unwrap()
         });
-        let inputs: Vec<Tensor> = run
-            .graph()
-            .inputs
-            .iter()
-            .map(|i| match i.role {
-                Role::Data | Role::Fit => batch[&*i.name].clone(),
-                Role::Step => Tensor::from_i32(&[], &[self.step]),
-                _ => self.kept[&*i.name].clone(),
-            })
-            .collect();
+        let graph = run.graph().clone();
+        let inputs = self.inputs(&graph, batch);
+        let run = self.compiled.get_mut(&key).expect("just compiled");
         let values = run_on(&mut **run, &inputs);
         let mut results = Vec::new();
         for (o, value) in run.graph().outputs.iter().zip(values) {
