@@ -57,3 +57,4 @@ mod text;
 mod train;
 mod w1_curve;
 mod words;
+mod wrong;
