@@ -92,6 +92,9 @@ impl Elab<'_> {
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();
         }
+        if matches!(run, Run::Train | Run::Predict) {
+            self.advise_softmax();
+        }
         self.drop_plain_images();
         self.finish(run);
         metrics
