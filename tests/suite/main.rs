@@ -14,6 +14,7 @@ mod collected;
 mod cpu;
 mod cpu_conv;
 mod data;
+mod data_warnings;
 mod diagnostics;
 mod editors;
 mod explain;

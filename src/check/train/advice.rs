@@ -1,11 +1,12 @@
 //! Warnings about models that train, but not as their author may think. They are found in the
 //! graph, so it does not matter how a layer is written.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
-use crate::ir::prim::{Binary, Compare, Unary};
 use crate::ir::flow::Back;
+use crate::ir::prim::{Binary, Compare, Unary};
 use crate::ir::{Dim, Graph, Node, Prim, Role, Value};
 use crate::span::Span;
 use crate::syntax::ast::DefKind;
@@ -15,8 +16,9 @@ use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{Configured, DefRef, Home, Tensor, lists};
 
-/// Rates above this are reported: those of recipes are far below, and most runs diverge.
-const HIGHEST_RATE: f64 = 5.0;
+/// Rates outside of these are reported: those of recipes are far within. Above, most runs diverge;
+/// below, numbers of single precision do not change.
+const RATES: RangeInclusive<f64> = 1e-8..=1.0;
 
 impl<'g> Back<'g> {
     /// Where a softmax or sigmoid was computed whose probabilities a value is, moved or clipped.
@@ -267,9 +269,17 @@ impl Elab<'_> {
 
     /// A learning rate that is probably a slip.
     pub(super) fn advise_rate(&mut self, rate: f64, at: Span) {
-        if rate > HIGHEST_RATE {
-            let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {rate}"))
-                .label(at, "training diverges with steps this large")
+        if !RATES.contains(&rate) {
+            let label = match rate > *RATES.end() {
+                true => "training diverges with steps this large",
+                false => "steps this small change nothing",
+            };
+            let written = match rate < 1e-4 {
+                true => format!("{rate:e}"),
+                false => rate.to_string(),
+            };
+            let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {written}"))
+                .label(at, label)
                 .help("usual rates are between 1e-5 and 0.1");
             self.report(d);
         }

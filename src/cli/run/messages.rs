@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::progress::{Progress, seconds};
 use super::{Args, Task};
-use crate::cli::common::Failure;
 use crate::cli::console;
 use crate::cli::load::Loaded;
 use crate::plural::{count, listed, thousands};
@@ -77,12 +76,8 @@ pub(super) fn introduce(
 }
 
 /// Rows that a model is judged by, and was trained on.
-pub(super) fn warn_of_overlaps(
-    progress: &Progress,
-    session: &Session,
-    data: &Dataset,
-) -> Result<(), Failure> {
-    for found in data.overlaps(&session.columns(ProgramKind::Predict))? {
+pub(super) fn show_overlaps(progress: &Progress, overlaps: &[Overlap]) {
+    for found in overlaps {
         let message = found.to_string();
         progress.event(
             "warning",
@@ -102,7 +97,6 @@ pub(super) fn warn_of_overlaps(
             Overlap::HELP
         ));
     }
-    Ok(())
 }
 
 pub(super) fn conclude(

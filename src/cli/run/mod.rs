@@ -11,23 +11,26 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::run::messages::{conclude, introduce, resume_command, warn_of_overlaps};
+use crate::cli::run::messages::{conclude, introduce, resume_command, show_overlaps};
 use crate::cli::run::not_finite::Again;
 use crate::cli::run::progress::Progress;
 use crate::cli::run::report::Ended;
 use crate::cli::run::run_state::Saver;
-use crate::cli::{console, interrupt, prepare, program};
+use crate::cli::{console, interrupt, prepare, program, warnings};
 use crate::data::Order;
+use crate::diag::Diagnostic;
 use crate::plural::count;
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, workers};
+use crate::train::dataset::{Dataset, Overlap, workers};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
 use crate::train::memory;
 use crate::train::output::Output;
+use crate::train::schedules;
+use crate::train::session::columns;
 use crate::train::state::{Resumed, save_state};
 use crate::train::store::Store;
 use crate::train::{Callbacks, Fit, Outcome, Parts, ProgramKind, RunError, Session, Stopped, fit};
@@ -118,6 +121,11 @@ pub(super) fn one(
     let kinds = [ProgramKind::Train, ProgramKind::Eval];
     let ranges = run_state::ranges(args)?;
     let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None, ranges)?;
+    let rows_say = data.warnings(
+        &loaded.data,
+        &loaded.train,
+        &columns(&loaded.programs, ProgramKind::Train),
+    );
     if let Some(balance) = &loaded.train.balance {
         data.balance(balance, loaded.train.seed)?;
     }
@@ -130,6 +138,7 @@ pub(super) fn one(
     let windows = data.window_bytes();
     let workers = workers(&loaded.data, args.machine.workers());
     memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
+    let overlaps = warn(common, loaded, &session, &data, rows_say)?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
         &Task {
@@ -137,6 +146,7 @@ pub(super) fn one(
             loaded,
             device: &device,
             data: &data,
+            overlaps,
             whole,
         },
         session,
@@ -150,7 +160,7 @@ pub(super) fn one(
         let failed = match failure {
             Failure::Run(error) => !matches!(**error, RunError::Resume { .. }),
             Failure::Placed(_) => true,
-            Failure::Program | Failure::Usage { .. } => false,
+            Failure::Program | Failure::Usage { .. } | Failure::Denied { .. } => false,
         };
         if failed && states.newest(&out.weights()).0.is_some() {
             console::note(&format!(
@@ -169,7 +179,37 @@ struct Task<'a> {
     loaded: &'a Loaded,
     device: &'a Device,
     data: &'a Dataset,
+    /// Rows of other sets that are trained on.
+    overlaps: Vec<Overlap>,
     whole: Option<&'a Path>,
+}
+
+/// Shows what is to be said of the data before anything is trained or written, once for all
+/// folds. Returns the overlaps, which are shown with the run's events.
+fn warn(
+    common: &Common,
+    loaded: &Loaded,
+    session: &Session,
+    data: &Dataset,
+    mut found: Vec<Diagnostic>,
+) -> Result<Vec<Overlap>, Failure> {
+    let spec = &loaded.train;
+    let steps = data.rows(Part::Train).div_ceil(spec.batch) * spec.epochs;
+    found.extend(schedules::warnings(&spec.rates, session, steps as u64)?);
+    let first = loaded.data.folds().is_none_or(|f| f.fold == 1);
+    let shown = match first {
+        true => warnings::show(found, &loaded.allowed, &loaded.map, common.json)?,
+        false => 0,
+    };
+    let mut overlaps = data.overlaps(&session.columns(ProgramKind::Predict))?;
+    if loaded.allowed.covers(Overlap::CODE, loaded.data.span) {
+        overlaps.clear();
+    }
+    if common.deny_warnings && !overlaps.is_empty() {
+        show_overlaps(&Progress::new(&[], common.json, true), &overlaps);
+    }
+    warnings::deny(common, shown + overlaps.len())?;
+    Ok(overlaps)
 }
 
 /// Trains in a folder that is there; it is taken back where nothing came of it.
@@ -185,6 +225,7 @@ fn train(
         device,
         data,
         whole,
+        ref overlaps,
     } = task;
     let spec = &loaded.train;
     let identity = loaded.identity(text(args, loaded), data.hashes());
@@ -213,7 +254,7 @@ fn train(
             out.folder().join(folder).display()
         ));
     }
-    warn_of_overlaps(&progress, &session, data)?;
+    show_overlaps(&progress, overlaps);
     interrupt::listen();
     let mut saver = Saver {
         out,
