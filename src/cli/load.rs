@@ -35,6 +35,8 @@ pub(super) struct Loaded {
     pub report: Graph,
     /// Warnings that are meant.
     pub allowed: Allowed,
+    /// Whether the headers of its sources have been looked at: they are the same for all folds.
+    pub headers_seen: bool,
 }
 
 impl Loaded {
@@ -199,6 +201,7 @@ pub(super) fn load(common: &Common) -> Result<Loaded, Failure> {
         sweep: checked.sweep,
         report: checked.report,
         allowed: checked.allowed,
+        headers_seen: false,
     })
 }
 

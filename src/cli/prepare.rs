@@ -51,9 +51,11 @@ pub(super) fn dataset(
     }
     let needed = names.iter().map(String::as_str).collect();
     let spec = fetch::fetched(&loaded.data, &loaded.map, machine, common.json)?;
-    let found = headers(&spec, &places);
-    let found = warnings::show(found, &loaded.allowed, &loaded.map, common.json)?;
-    warnings::deny(common, found)?;
+    if !std::mem::replace(&mut loaded.headers_seen, true) {
+        let found = headers(&spec, &places);
+        let found = warnings::show(found, &loaded.allowed, &loaded.map, common.json)?;
+        warnings::deny(common, found)?;
+    }
     let mut data = Dataset::load(&spec, &needed, reading)?;
     if loaded.data.has_unknown_sizes() {
         loaded.set_sizes(common, &data.fitted().sizes())?;

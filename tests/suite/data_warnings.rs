@@ -75,6 +75,11 @@ fn a_header_of_numbers_is_a_lost_row() {
     let inspected = warnings(&eaten, "inspect toy.nn --json");
     assert_eq!(inspected, [("W0972".to_owned(), what.to_owned())]);
     none(&place_by(&format!("{HEADER}{text}")));
+    // the other way round
+    let mut absent = BY_NUMBER.to_vec();
+    absent.push(("csv(\"toy.csv\")", "csv(\"toy.csv\", header = false)"));
+    let told = err(&place(&absent, Some(format!("{HEADER}{text}"))).nnc("run toy.nn --out w"));
+    assert!(told.contains("leave out `header = false`"), "{told}");
     // years are names as well as others, where the program uses them
     let years = place(
         &[
@@ -266,11 +271,13 @@ fn warnings_of_data_are_allowed_and_denied_like_others() {
     let split = "split   { train 60%, val 20%, test 20% }";
     let copied = place(
         &[
-            (split, "source  test csv(\"toy.csv\")"),
+            (split, "source  test csv(\"copy.csv\")"),
             ("source  csv", "source  train csv"),
         ],
         None,
     );
+    let there = copied.path().join("toy.csv");
+    fs::copy(there, copied.path().join("copy.csv")).unwrap();
     let ran = copied.nnc("run toy.nn --json --limit-steps 1 --out w");
     assert!(events(&out(&ran)).iter().any(|e| e["code"] == "W0901"));
     let denied = copied.nnc("run toy.nn --json --deny-warnings --out v");

@@ -6,19 +6,20 @@ mod not_finite;
 pub(super) mod progress;
 pub(super) mod report;
 mod run_state;
+mod warn;
 
 use std::path::{Path, PathBuf};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::run::messages::{conclude, introduce, resume_command, show_overlaps};
+use crate::cli::run::messages::{conclude, introduce, resume_command};
 use crate::cli::run::not_finite::Again;
 use crate::cli::run::progress::Progress;
 use crate::cli::run::report::Ended;
 use crate::cli::run::run_state::Saver;
-use crate::cli::{console, interrupt, prepare, program, warnings};
+use crate::cli::run::warn::{show_overlaps, warn};
+use crate::cli::{console, interrupt, prepare, program};
 use crate::data::Order;
-use crate::diag::Diagnostic;
 use crate::plural::count;
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
@@ -29,7 +30,6 @@ use crate::train::fit::Position;
 use crate::train::fit::evaluate;
 use crate::train::memory;
 use crate::train::output::Output;
-use crate::train::schedules;
 use crate::train::session::columns;
 use crate::train::state::{Resumed, save_state};
 use crate::train::store::Store;
@@ -121,11 +121,8 @@ pub(super) fn one(
     let kinds = [ProgramKind::Train, ProgramKind::Eval];
     let ranges = run_state::ranges(args)?;
     let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None, ranges)?;
-    let rows_say = data.warnings(
-        &loaded.data,
-        &loaded.train,
-        &columns(&loaded.programs, ProgramKind::Train),
-    );
+    let taken = columns(&loaded.programs, ProgramKind::Train);
+    let found = data.warnings(&loaded.data, &loaded.train, &taken);
     if let Some(balance) = &loaded.train.balance {
         data.balance(balance, loaded.train.seed)?;
     }
@@ -138,7 +135,7 @@ pub(super) fn one(
     let windows = data.window_bytes();
     let workers = workers(&loaded.data, args.machine.workers());
     memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
-    let overlaps = warn(common, loaded, &session, &data, rows_say)?;
+    let overlaps = warn(common, loaded, &session, &data, (found, whole.is_some()))?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
         &Task {
@@ -182,34 +179,6 @@ struct Task<'a> {
     /// Rows of other sets that are trained on.
     overlaps: Vec<Overlap>,
     whole: Option<&'a Path>,
-}
-
-/// Shows what is to be said of the data before anything is trained or written, once for all
-/// folds. Returns the overlaps, which are shown with the run's events.
-fn warn(
-    common: &Common,
-    loaded: &Loaded,
-    session: &Session,
-    data: &Dataset,
-    mut found: Vec<Diagnostic>,
-) -> Result<Vec<Overlap>, Failure> {
-    let spec = &loaded.train;
-    let steps = data.rows(Part::Train).div_ceil(spec.batch) * spec.epochs;
-    found.extend(schedules::warnings(&spec.rates, session, steps as u64)?);
-    let first = loaded.data.folds().is_none_or(|f| f.fold == 1);
-    let shown = match first {
-        true => warnings::show(found, &loaded.allowed, &loaded.map, common.json)?,
-        false => 0,
-    };
-    let mut overlaps = data.overlaps(&session.columns(ProgramKind::Predict))?;
-    if loaded.allowed.covers(Overlap::CODE, loaded.data.span) {
-        overlaps.clear();
-    }
-    if common.deny_warnings && !overlaps.is_empty() {
-        show_overlaps(&Progress::new(&[], common.json, true), &overlaps);
-    }
-    warnings::deny(common, shown + overlaps.len())?;
-    Ok(overlaps)
 }
 
 /// Trains in a folder that is there; it is taken back where nothing came of it.

@@ -19,6 +19,9 @@ const FEW_ROWS: usize = 10;
 /// Columns with more numbers per row are images or the like, whose border may be empty.
 const MOST_FEATURES: usize = 40;
 
+/// With more classes than this, such as the words of a vocabulary, some are rare.
+const MOST_CLASSES: usize = 100;
+
 /// Names that a message lists.
 const NAMED: usize = 5;
 
@@ -187,7 +190,7 @@ impl Dataset {
             ColumnKind::Bool => 2,
             _ => return None,
         };
-        if column.per_row() != 1 || rows.is_empty() {
+        if column.per_row() != 1 || rows.is_empty() || classes > MOST_CLASSES {
             return None;
         }
         let trained = seen(column, rows, classes);
