@@ -1,8 +1,10 @@
 //! Learning rate schedules against the length of the run.
 
 use crate::diag::{Code, Diagnostic};
+use crate::ir::Graph;
 use crate::plural::{count, thousands};
-use crate::spec::Rate;
+use crate::span::Span;
+use crate::spec::TrainSpec;
 
 use super::callbacks::scheduled;
 use super::{RunError, Session};
@@ -41,28 +43,47 @@ enum Fit {
     },
 }
 
-/// Warns of schedules that are much shorter or longer than a run of so many steps.
+/// Warns of schedules that are much shorter or longer than a run with so many steps per epoch.
 pub fn warnings(
-    rates: &[Rate],
+    train: &TrainSpec,
     session: &Session,
-    steps: u64,
+    steps_per_epoch: usize,
 ) -> Result<Vec<Diagnostic>, RunError> {
+    let epochs = train.epochs as u64;
+    let steps = epochs * steps_per_epoch as u64;
     let mut found = Vec::new();
-    for rate in rates {
-        let mut program = session.compile(rate.graph.clone())?;
-        let fit = fit(steps, |step| scheduled(program.as_mut(), step));
-        found.extend(warning(&fit, rate, steps));
+    for rate in &train.rates {
+        let fit = judge(&rate.graph, session, steps)?;
+        found.extend(warning(&fit, rate.span, (steps, "step")));
+    }
+    for graph in train.callbacks.iter().filter_map(|c| c.schedule()) {
+        if let Some(at) = place(graph) {
+            let fit = judge(graph, session, epochs)?;
+            found.extend(warning(&fit, at, (epochs, "epoch")));
+        }
     }
     Ok(found)
 }
 
-fn warning(fit: &Fit, rate: &Rate, steps: u64) -> Option<Diagnostic> {
-    let run = count(steps, "step");
+fn judge(graph: &Graph, session: &Session, length: u64) -> Result<Fit, RunError> {
+    let mut rate = session.compile(graph.clone())?;
+    Ok(fit(length, |step| scheduled(rate.as_mut(), step)))
+}
+
+/// Where the program writes a schedule.
+fn place(graph: &Graph) -> Option<Span> {
+    let last = graph.nodes.last()?;
+    graph.origins[last.origin.0 as usize].span
+}
+
+/// `length`: of the run, in what the schedule counts.
+fn warning(fit: &Fit, at: Span, (length, unit): (u64, &str)) -> Option<Diagnostic> {
+    let run = count(length, unit);
     let (message, label) = match fit {
         Fit::Well => return None,
         Fit::EndsEarly { after, rate } => (
             format!(
-                "the schedule ends after step {} of {run}",
+                "the schedule ends after {unit} {} of {run}",
                 thousands(*after)
             ),
             match rate {
@@ -72,7 +93,7 @@ fn warning(fit: &Fit, rate: &Rate, steps: u64) -> Option<Diagnostic> {
         ),
         Fit::BeginsLate { after } => (
             format!("the schedule does not change the learning rate in a run of {run}"),
-            format!("the first change is after step {}", thousands(*after)),
+            format!("the first change is after {unit} {}", thousands(*after)),
         ),
         Fit::GoesOn { from, to, later } => (
             format!("the schedule is much longer than a run of {run}"),
@@ -83,10 +104,12 @@ fn warning(fit: &Fit, rate: &Rate, steps: u64) -> Option<Diagnostic> {
             format!("the learning rate still rises at the end, where it is {to}"),
         ),
     };
-    let d = Diagnostic::warning(Code::W0977, message)
-        .label(rate.span, label)
-        .help("a schedule counts steps (batches), not epochs: fit its steps to the run");
-    Some(d)
+    let help = match unit {
+        "epoch" => "this schedule counts epochs: fit it to the run",
+        _ => "a schedule counts steps (batches), not epochs: fit its steps to the run",
+    };
+    let d = Diagnostic::warning(Code::W0977, message);
+    Some(d.label(at, label).help(help))
 }
 
 /// `rate`: of a step, from 1.

@@ -248,6 +248,16 @@ fn schedules_are_held_against_the_run() {
         "the schedule does not change the learning rate in a run of 200 steps"
     );
     assert_eq!(with("piecewise_constant([100], [0.01, 0.001])", run), []);
+    // one that a callback sets once per epoch
+    let callback = |epochs: usize| {
+        let line = format!(
+            "epochs {epochs}; callbacks LearningRateScheduler(cosine_decay(0.01, decay_steps = 10))"
+        );
+        warnings(&place(&[("epochs     3", &line)], None), RUN)
+    };
+    assert_eq!(callback(10), []);
+    let ended = callback(50);
+    assert_eq!(ended[0].1, "the schedule ends after epoch 10 of 50 epochs");
 }
 
 #[test]

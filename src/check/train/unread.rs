@@ -40,7 +40,7 @@ impl Elab<'_> {
                 found.push(d);
             }
         }
-        if let Some(i) = self.applied.iter().position(|a| makes_mask(a, &is_used)) {
+        if let Some(i) = self.applied.iter().position(|a| makes_mask(a, is_used)) {
             found.push(self.unused_mask(i));
         }
         for d in found {

@@ -21,8 +21,8 @@ pub(super) fn warn(
     (mut found, several): (Vec<Diagnostic>, bool),
 ) -> Result<Vec<Overlap>, Failure> {
     let spec = &loaded.train;
-    let steps = data.rows(Part::Train).div_ceil(spec.batch) * spec.epochs;
-    found.extend(schedules::warnings(&spec.rates, session, steps as u64)?);
+    let steps = data.rows(Part::Train).div_ceil(spec.batch);
+    found.extend(schedules::warnings(spec, session, steps)?);
     let repeated = several && loaded.data.folds().is_some_and(|f| f.fold > 1);
     let shown = match repeated {
         true => 0,
