@@ -306,3 +306,25 @@ fn predictions_by_position_are_denied() {
     let denied = place.nnc(&format!("{predict} --deny-warnings"));
     assert_eq!(denied.status.code(), Some(3), "{}", err(&denied));
 }
+
+#[test]
+fn a_sweep_shows_a_warning_of_its_trials_once() {
+    let constant = format!("{HEADER}{}", rows(60, |i| (i as f64, 0.5, i % 2)));
+    let axes = "sweep Toy { width in [2, 3]; search grid; minimize val_loss }\n";
+    let place = place(
+        &[("train Toy", &format!("{axes}train Toy"))],
+        Some(constant),
+    );
+    let swept = place.nnc("sweep toy.nn --epochs 1 --jobs 1 --out s");
+    let told = err(&swept);
+    assert_eq!(swept.status.code(), Some(0), "{told}");
+    let shown = "warning[W0974]: `b` has one value in all training rows";
+    assert_eq!(told.matches(shown).count(), 1, "{told}");
+    let denied = place.nnc("sweep toy.nn --epochs 1 --jobs 1 --out d --deny-warnings");
+    assert_eq!(denied.status.code(), Some(3), "{}", err(&denied));
+    assert!(
+        err(&denied).contains("1 warning about the data"),
+        "{}",
+        err(&denied)
+    );
+}
