@@ -106,7 +106,8 @@ pub(super) fn check_decls(
             unused::check(decl, diags);
         }
         unused::check_file(&loaded.decls, SourceId(0), diags);
-        unused::hidden(&loaded.decls, SourceId(0), diags);
+        let is_function = |name: &str| EXTENSIONS.find(name).is_some();
+        unused::hidden(&loaded.decls, SourceId(0), is_function, diags);
     }
     checked
 }

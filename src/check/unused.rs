@@ -135,8 +135,13 @@ fn axes(sweep: &Sweep, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Warns of declarations that hide a name of the library.
-pub(super) fn hidden(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>) {
+/// Warns of declarations that hide a name of the library, or a function that is built in.
+pub(super) fn hidden(
+    decls: &[Decl],
+    main: SourceId,
+    is_function: impl Fn(&str) -> bool,
+    diags: &mut Vec<Diagnostic>,
+) {
     let index = library::index();
     for decl in decls {
         let (what, name): (_, &Ident) = match &decl.kind {
@@ -145,7 +150,9 @@ pub(super) fn hidden(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnostic>
             DeclKind::Model(m) => ("model", &m.name),
             _ => continue,
         };
-        if name.span.source == main && index.by_name.contains_key(&*name.text) {
+        let function = matches!(decl.kind, DeclKind::Def(_)) && is_function(&name.text);
+        let known = function || index.by_name.contains_key(&*name.text);
+        if name.span.source == main && known {
             let message = format!("the {what} `{}` hides that of the library", name.text);
             let d = Diagnostic::warning(Code::W0661, message)
                 .label(name.span, "the library has this name")

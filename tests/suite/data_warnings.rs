@@ -70,11 +70,22 @@ fn a_header_of_numbers_is_a_lost_row() {
     let text = rows(60, varied);
     let place_by = |text: &str| place(BY_NUMBER, Some(text.to_owned()));
     let eaten = place_by(&text);
-    let what = "the first line of `toy.csv` is numbers, but is taken for column names";
+    let what = "the first line of `toy.csv` is data, but is taken for column names";
     one(&eaten, "W0972", what);
     let inspected = warnings(&eaten, "inspect toy.nn --json");
     assert_eq!(inspected, [("W0972".to_owned(), what.to_owned())]);
     none(&place_by(&format!("{HEADER}{text}")));
+    // as pandas numbers columns
+    none(&place_by(&format!("0,1,2\n{text}")));
+    // beside a text, as in UCI's iris
+    let mut species = BY_NUMBER.to_vec();
+    species.push(("  split", "  column  _kind : text = 3\n  split"));
+    let kinds = |kind: &str| -> String { text.lines().map(|l| format!("{l},{kind}\n")).collect() };
+    one(&place(&species, Some(kinds("setosa"))), "W0972", what);
+    none(&place(
+        &species,
+        Some(format!("a,b,y,kind\n{}", kinds("setosa"))),
+    ));
     // the other way round
     let mut absent = BY_NUMBER.to_vec();
     absent.push(("csv(\"toy.csv\")", "csv(\"toy.csv\", header = false)"));

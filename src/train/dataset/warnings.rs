@@ -1,6 +1,7 @@
 //! What a good colleague would say of the rows: a row of numbers that is taken for the names of
 //! columns, columns that say nothing, classes that are not trained, sets too small to judge by.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::data::Column;
@@ -27,11 +28,9 @@ const NAMED: usize = 5;
 
 /// Warns of sources whose header is a row of numbers. What cannot be read is reported elsewhere.
 pub fn headers(spec: &DataSpec, places: &Places) -> Vec<Diagnostic> {
-    let by_place =
-        |c: &ColumnSpec| matches!(c.selector, Selector::Index(_) | Selector::Indices(..));
-    if !spec.columns.iter().all(by_place) {
+    let Some(numbers) = fields_of_numbers(&spec.columns) else {
         return Vec::new();
-    }
+    };
     let sources = spec.sources.iter();
     sources
         .filter_map(|source| match &source.format {
@@ -43,21 +42,47 @@ pub fn headers(spec: &DataSpec, places: &Places) -> Vec<Diagnostic> {
             } => {
                 let options = csv_options(*delimiter, true, *quote);
                 let (names, _) = csv::csv_header(&places.find(path), options).ok()?;
-                header_of_numbers(path, &names?, source.span)
+                header_of_numbers(path, &names?, &numbers, source.span)
             }
             _ => None,
         })
         .collect()
 }
 
-fn header_of_numbers(path: &str, names: &[String], at: Span) -> Option<Diagnostic> {
-    let number = |name: &String| name.trim().parse::<f64>().is_ok_and(f64::is_finite);
-    if !names.iter().all(number) {
+/// The fields of columns of numbers, where the program chooses all its columns by number.
+fn fields_of_numbers(columns: &[ColumnSpec]) -> Option<BTreeSet<usize>> {
+    let mut found = BTreeSet::new();
+    for column in columns {
+        let fields = match column.selector {
+            Selector::Index(i) => i..=i,
+            Selector::Indices(first, last) => first..=last,
+            _ => return None,
+        };
+        if column.kind != ColumnKind::Text {
+            found.extend(fields);
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// Numbers that count on by 1 are names: pandas numbers columns in this way.
+fn header_of_numbers(
+    path: &str,
+    names: &[String],
+    fields: &BTreeSet<usize>,
+    at: Span,
+) -> Option<Diagnostic> {
+    let number = |i: &usize| {
+        let x: f64 = names.get(*i)?.trim().parse().ok()?;
+        x.is_finite().then_some(x)
+    };
+    let numbers: Vec<f64> = fields.iter().map(number).collect::<Option<_>>()?;
+    if numbers.len() > 1 && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1.0) {
         return None;
     }
     let shown = names[..names.len().min(NAMED)].join(",");
     let more = if names.len() > NAMED { ",..." } else { "" };
-    let message = format!("the first line of `{path}` is numbers, but is taken for column names");
+    let message = format!("the first line of `{path}` is data, but is taken for column names");
     let d = Diagnostic::warning(Code::W0972, message)
         .label(at, format!("`{shown}{more}` is not a row of the data"))
         .help("if the file has no header, write `header = false`");
