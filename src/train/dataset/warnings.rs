@@ -215,7 +215,7 @@ impl Dataset {
             ColumnKind::Bool => 2,
             _ => return None,
         };
-        if column.per_row() != 1 || rows.is_empty() || classes > MOST_CLASSES {
+        if column.per_row() != 1 || rows.len() < FEW_ROWS || classes > MOST_CLASSES {
             return None;
         }
         let trained = seen(column, rows, classes);
