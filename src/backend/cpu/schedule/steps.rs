@@ -407,7 +407,7 @@ impl Placement<'_> {
             | Prim::Reduce { .. }
             | Prim::Dot(_)
             | Prim::Scan(_)
-            | Prim::Gradient { .. } => unreachable!("fused, or a step that was made before"),
+            | Prim::Gradient => unreachable!("fused, or a step that was made before"),
         }))
     }
 }
