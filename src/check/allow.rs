@@ -35,23 +35,33 @@ fn warning(e: &ExprKind) -> Option<Code> {
     Code::find(&n.text).filter(|c| c.name().starts_with('W'))
 }
 
-/// Drops the warnings that declarations allow.
-pub(super) fn apply(decls: &[Decl], diags: &mut Vec<Diagnostic>) {
-    let allowed: Vec<(Code, Span)> = decls
-        .iter()
-        .flat_map(|d| d.attributes.iter().map(move |a| (a, d.span)))
-        .filter(|(a, _)| &*a.name.text == ALLOW)
-        .flat_map(|(a, span)| a.args.iter().map(move |arg| (arg, span)))
-        .filter_map(|(arg, span)| Some((warning(&arg.value.kind)?, span)))
-        .collect();
-    let within =
-        |at: Span, of: Span| at.source == of.source && of.start <= at.start && at.end <= of.end;
-    diags.retain(|d| {
-        let meant = |(code, span): &(Code, Span)| {
-            d.severity == Severity::Warning
-                && d.code == *code
-                && d.span().is_some_and(|at| within(at, *span))
-        };
-        !allowed.iter().any(meant)
-    });
+/// The warnings that declarations allow, each with the place of its declaration.
+#[derive(Debug, Default)]
+pub struct Allowed(Vec<(Code, Span)>);
+
+impl Allowed {
+    pub(super) fn new(decls: &[Decl]) -> Allowed {
+        let attributes = decls
+            .iter()
+            .flat_map(|d| d.attributes.iter().map(move |a| (a, d.span)));
+        let codes = attributes
+            .filter(|(a, _)| &*a.name.text == ALLOW)
+            .flat_map(|(a, span)| a.args.iter().map(move |arg| (arg, span)))
+            .filter_map(|(arg, span)| Some((warning(&arg.value.kind)?, span)));
+        Allowed(codes.collect())
+    }
+
+    /// Whether a warning at a place is meant.
+    pub fn covers(&self, code: Code, at: Span) -> bool {
+        let within = |of: Span| at.source == of.source && of.start <= at.start && at.end <= of.end;
+        self.0.iter().any(|(c, span)| *c == code && within(*span))
+    }
+
+    /// Drops the warnings that are meant.
+    pub fn apply(&self, diags: &mut Vec<Diagnostic>) {
+        diags.retain(|d| {
+            let meant = d.span().is_some_and(|at| self.covers(d.code, at));
+            d.severity != Severity::Warning || !meant
+        });
+    }
 }

@@ -28,6 +28,7 @@ use elab::load::load;
 use elab::world::Purpose;
 use program::{EXTENSIONS, check_decls};
 
+pub use allow::Allowed;
 pub use data::feed::FeedInfo;
 pub use elab::builtin::Builtin;
 pub use elab::load::Host;
@@ -147,10 +148,11 @@ fn check_once(
     if sizes.is_empty() && fine(&diags) {
         probe::probe(files, path, overrides, &probes, &mut diags);
     }
-    allow::apply(&loaded.decls, &mut diags);
-    // What a model may have meant is worth a word once it has no mistake.
+    checked.allowed.apply(&mut diags);
+    // What a program may have meant is worth a word once it has no mistake.
     if !fine(&diags) {
-        diags.retain(|d| !(Code::W0650..=Code::W0659).contains(&d.code));
+        let advice = [Code::W0101..=Code::W0103, Code::W0650..=Code::W0663];
+        diags.retain(|d| !advice.iter().any(|range| range.contains(&d.code)));
     }
     let mut seen = HashSet::new();
     diags.retain(|d| {

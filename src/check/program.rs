@@ -12,6 +12,7 @@ use crate::spec::sweep::SweepSpec;
 use crate::spec::{DataSpec, Programs, TrainSpec};
 use crate::syntax::ast::{self, Decl, DeclKind};
 
+use super::allow::Allowed;
 use super::data::feed::FeedInfo;
 use super::elab::Elab;
 use super::elab::builtin::Extensions;
@@ -52,6 +53,8 @@ pub struct Checked {
     /// Names of the file's models.
     pub models: Vec<String>,
     pub sweep: Option<SweepSpec>,
+    /// Warnings that are meant, those of data too.
+    pub allowed: Allowed,
 }
 
 /// The program, whole only where no mistake was found. `probes`: the values of a sweep with which
@@ -78,6 +81,7 @@ pub(super) fn check_decls(
         layers: Vec::new(),
         models: models.map(|m| m.name.text.to_string()).collect(),
         sweep: None,
+        allowed: Allowed::new(&loaded.decls),
     };
     declared.several(diags);
     let run = declared.train_block(&context, &mut checked, diags);
@@ -102,6 +106,8 @@ pub(super) fn check_decls(
             unused::check(decl, diags);
         }
         unused::check_file(&loaded.decls, SourceId(0), diags);
+        let is_function = |name: &str| EXTENSIONS.find(name).is_some();
+        unused::hidden(&loaded.decls, SourceId(0), is_function, diags);
     }
     checked
 }

@@ -5,21 +5,37 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
+use crate::library;
 use crate::span::{SourceId, Span};
-use crate::syntax::ast::{Data, DataItemKind, Decl, DeclKind, Expr, ExprKind, Train, TrainItem};
+use crate::syntax::ast::{
+    Data, DataItemKind, Decl, DeclKind, Expr, ExprKind, Ident, Param, Sweep, Train, TrainItem,
+};
 use crate::syntax::visit::{Names, Visitor, walk_expr, walk_train};
+
+use super::elab::value::lists;
 
 /// Warns of local names of a definition or model that are bound and never read.
 /// A leading underscore says that this is meant.
 pub(super) fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
     let mut seen = Names::default();
+    // Parameters that something is to read: not the tensors of a definition, whose sizes may do.
+    let mut params: &[Param] = &[];
     match &decl.kind {
         DeclKind::Def(d) => {
             seen.block(&d.body);
-            let types = d.lists.iter().flatten().filter_map(|p| p.ty.as_ref());
-            types.chain(&d.result).for_each(|t| seen.ty(t));
+            let all = d.lists.iter().flatten();
+            all.clone()
+                .filter_map(|p| p.ty.as_ref())
+                .chain(&d.result)
+                .for_each(|t| seen.ty(t));
+            all.filter_map(|p| p.default.as_ref())
+                .for_each(|e| seen.expr(e));
+            params = lists(d).0;
         }
-        DeclKind::Model(m) => seen.block(&m.body),
+        DeclKind::Model(m) => {
+            seen.block(&m.body);
+            params = &m.inputs;
+        }
         DeclKind::Train(t) => {
             for item in &t.items {
                 if let TrainItem::Step(s) = item {
@@ -33,21 +49,21 @@ pub(super) fn check(decl: &Decl, diags: &mut Vec<Diagnostic>) {
         }
         _ => return,
     }
-    let mut unused: Vec<(Arc<str>, Span)> = seen
-        .bound
-        .into_iter()
-        .filter(|(n, _)| !seen.read.contains(n))
-        .collect();
-    unused.sort_by_key(|(_, s)| *s);
-    for (name, span) in unused {
-        if !name.starts_with('_') {
-            let d = Diagnostic::warning(Code::W0101, format!("`{name}` is never used"))
-                .label(span, "bound here")
-                .help(format!(
-                    "remove it, or rename it to `_{name}` if this is intended"
-                ));
-            diags.push(d);
-        }
+    let bound = seen.bound.into_iter().map(|(n, s)| (n, s, "bound here"));
+    let states = seen.states.into_iter();
+    let states = states.map(|(n, s)| (n, s, "no step reads this state"));
+    let params = params.iter();
+    let params = params.map(|p| (p.name.text.clone(), p.name.span, "nothing reads it"));
+    let unread = |(n, _, _): &(Arc<str>, Span, &str)| !seen.read.contains(n) && !n.starts_with('_');
+    let mut unused: Vec<_> = bound.chain(states).chain(params).filter(unread).collect();
+    unused.sort_by_key(|(_, s, _)| *s);
+    for (name, span, label) in unused {
+        let d = Diagnostic::warning(Code::W0101, format!("`{name}` is never used"))
+            .label(span, label)
+            .help(format!(
+                "remove it, or rename it to `_{name}` if this is intended"
+            ));
+        diags.push(d);
     }
 }
 
@@ -77,6 +93,10 @@ pub(super) fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnos
                 data(d, decls, diags);
                 continue;
             }
+            DeclKind::Sweep(s) => {
+                axes(s, decls, diags);
+                continue;
+            }
             _ => continue,
         };
         let own = usize::from(reads[i].contains(&name.text));
@@ -91,6 +111,52 @@ pub(super) fn check_file(decls: &[Decl], main: SourceId, diags: &mut Vec<Diagnos
                 "remove it, or rename it to `_{}` if this is intended",
                 name.text
             ));
+            diags.push(d);
+        }
+    }
+}
+
+/// Axes of a sweep that change a const that nothing else reads.
+fn axes(sweep: &Sweep, decls: &[Decl], diags: &mut Vec<Diagnostic>) {
+    let others = decls
+        .iter()
+        .filter(|d| !matches!(d.kind, DeclKind::Sweep(_)));
+    let mut read: HashSet<Arc<str>> = others.flat_map(|d| Names::of_decl(d).read).collect();
+    // A value of one axis may name another.
+    let mut values = Names::default();
+    sweep.axes.iter().for_each(|(_, e)| values.expr(e));
+    read.extend(values.read);
+    for (name, _) in sweep.axes.iter().filter(|(n, _)| !read.contains(&n.text)) {
+        let what = format!("the axis `{}` changes nothing", name.text);
+        let d = Diagnostic::warning(Code::W0102, what)
+            .label(name.span, "nothing else reads this const")
+            .help("use the const, or remove the axis");
+        diags.push(d);
+    }
+}
+
+/// Warns of declarations that hide a name of the library, or a function that is built in.
+pub(super) fn hidden(
+    decls: &[Decl],
+    main: SourceId,
+    is_function: impl Fn(&str) -> bool,
+    diags: &mut Vec<Diagnostic>,
+) {
+    let index = library::index();
+    for decl in decls {
+        let (what, name): (_, &Ident) = match &decl.kind {
+            DeclKind::Const(c) => ("const", &c.name),
+            DeclKind::Def(d) => (d.kind.keyword(), &d.name),
+            DeclKind::Model(m) => ("model", &m.name),
+            _ => continue,
+        };
+        let function = matches!(decl.kind, DeclKind::Def(_)) && is_function(&name.text);
+        let known = function || index.by_name.contains_key(&*name.text);
+        if name.span.source == main && known {
+            let message = format!("the {what} `{}` hides that of the library", name.text);
+            let d = Diagnostic::warning(Code::W0661, message)
+                .label(name.span, "the library has this name")
+                .help("choose another name, so that a reader knows which is meant");
             diags.push(d);
         }
     }
@@ -253,6 +319,8 @@ mod tests {
             for decl in &file.decls {
                 super::check(decl, &mut diags);
             }
+            // Keras' argument has no effect, there either
+            diags.retain(|d| !d.message.contains("`relative_step`"));
             assert!(diags.is_empty(), "{name}: {diags:#?}");
         }
     }

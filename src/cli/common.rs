@@ -36,7 +36,7 @@ pub(super) struct Common {
     /// Print events to stdout as JSON lines; messages go to stderr
     #[arg(long)]
     pub json: bool,
-    /// Treat warnings about the program as errors
+    /// Treat warnings as errors, those about the data too
     #[arg(long)]
     pub deny_warnings: bool,
 }
@@ -86,6 +86,10 @@ pub enum Failure {
     Usage {
         message: String,
         help: Option<String>,
+    },
+    /// Warnings about the data, which have been shown, are not to be.
+    Denied {
+        warnings: usize,
     },
     Run(Box<RunError>),
     /// A run's failure that has a place in the program.
@@ -140,6 +144,12 @@ impl Failure {
         let (code, message, help, exit) = match self {
             Failure::Program | Failure::Placed(_) => return exit::PROGRAM,
             Failure::Usage { message, help } => (None, message.clone(), help.clone(), exit::USAGE),
+            Failure::Denied { warnings } => (
+                None,
+                format!("{} about the data", count(*warnings, "warning")),
+                Some("`--deny-warnings` makes errors of them".into()),
+                exit::RUN,
+            ),
             Failure::Run(error) => (
                 Some(error.code()),
                 error.to_string(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use crate::check::{self, LayerUse, Report, Sizes};
+use crate::check::{self, Allowed, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
 use crate::cli::console;
 use crate::data::error::reason;
@@ -33,6 +33,10 @@ pub(super) struct Loaded {
     pub sweep: Option<SweepSpec>,
     /// What the reports show of a batch; empty where they show nothing of one.
     pub report: Graph,
+    /// Warnings that are meant.
+    pub allowed: Allowed,
+    /// Whether the headers of its sources have been looked at: they are the same for all folds.
+    pub headers_seen: bool,
 }
 
 impl Loaded {
@@ -196,6 +200,8 @@ pub(super) fn load(common: &Common) -> Result<Loaded, Failure> {
         map,
         sweep: checked.sweep,
         report: checked.report,
+        allowed: checked.allowed,
+        headers_seen: false,
     })
 }
 

@@ -26,6 +26,7 @@ mod runs;
 mod summary;
 mod sweep;
 mod tables;
+mod warnings;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

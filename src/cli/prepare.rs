@@ -8,9 +8,10 @@ use crate::cli::common::{Common, Failure, Machine};
 use crate::cli::fetch;
 use crate::cli::load::Loaded;
 use crate::cli::run::report;
+use crate::cli::warnings;
 use crate::data::packed::cache::CacheEvent;
 use crate::spec::Part;
-use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming};
+use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming, headers};
 use crate::train::fitted::Fitted;
 use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, RunError};
@@ -50,6 +51,11 @@ pub(super) fn dataset(
     }
     let needed = names.iter().map(String::as_str).collect();
     let spec = fetch::fetched(&loaded.data, &loaded.map, machine, common.json)?;
+    if !std::mem::replace(&mut loaded.headers_seen, true) {
+        let found = headers(&spec, &places);
+        let found = warnings::show(found, &loaded.allowed, &loaded.map, common.json)?;
+        warnings::deny(common, found)?;
+    }
     let mut data = Dataset::load(&spec, &needed, reading)?;
     if loaded.data.has_unknown_sizes() {
         loaded.set_sizes(common, &data.fitted().sizes())?;

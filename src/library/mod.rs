@@ -201,6 +201,44 @@ pub fn direction(metric: &str) -> Option<&'static str> {
     lines.find_map(|l| l.strip_prefix("@direction(")?.strip_suffix(')'))
 }
 
+/// The values of a parameter that are in use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usual {
+    pub low: f64,
+    pub high: f64,
+    /// What the parameter is.
+    pub what: &'static str,
+}
+
+/// `@usual(PARAMETER, LOW, HIGH, "WHAT")` of a definition.
+pub fn usual(definition: &str, parameter: &str) -> Option<Usual> {
+    let parts = index().by_name.get(definition).into_iter().flatten();
+    let mut lines = parts.flat_map(|&i| {
+        let lines = index().parts[i].text().lines();
+        lines.take_while(|l| l.starts_with('@'))
+    });
+    lines.find_map(|l| {
+        let args = l.strip_prefix("@usual(")?.strip_suffix("\")")?;
+        let (numbers, what) = args.split_once(", \"")?;
+        let mut parts = numbers.split(", ");
+        parts.next().filter(|name| *name == parameter)?;
+        let mut number = || parts.next()?.parse().ok();
+        Some(Usual {
+            low: number()?,
+            high: number()?,
+            what,
+        })
+    })
+}
+
+/// Whether a loss carries `@aligns(labels)`: labels of a row, each for one step or several, with a
+/// blank (class 0) between equal neighbours.
+pub fn aligns(loss: &str) -> bool {
+    let parts = index().by_name.get(loss).into_iter().flatten();
+    let mut lines = parts.flat_map(|&i| index().parts[i].text().lines());
+    lines.any(|l| l == "@aligns(labels)")
+}
+
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.
 fn declared(line: &'static str) -> Option<&'static str> {
     if let Some(alias) = line.strip_prefix("@alias(") {

@@ -8,6 +8,7 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use crate::ir::flow::Back;
 use crate::ir::{Graph, Node, OriginId, Prim, Value};
 
 use super::build::{Build, Result, copy_node, copy_outputs, like};
@@ -70,6 +71,10 @@ impl<'a> Rewrite<'a> {
     }
     pub(crate) fn push(&mut self, prim: Prim, args: &[Value], at: OriginId) -> Result<Value> {
         self.g.push1(prim, args, at)
+    }
+    /// What has been written, read back.
+    pub(crate) fn back(&self) -> Back<'_> {
+        Back::up_to(&self.g, &self.opaque)
     }
     /// Index of the node of the new graph that defines `v`; none for inputs and opaque values.
     pub(crate) fn def_index(&mut self, v: Value) -> Option<usize> {

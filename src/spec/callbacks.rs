@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::ir::Graph;
 use crate::spec::call::{Arguments, Signature};
 
 /// The name of the argument that names a metric to watch.
@@ -21,6 +22,11 @@ pub trait CallbackSettings: Any + Debug + Send + Sync {
 
     /// What it writes, below the run's folder.
     fn path(&self) -> Option<String> {
+        None
+    }
+
+    /// The schedule by which it sets the learning rate: from an epoch, counted from 1.
+    fn schedule(&self) -> Option<&Graph> {
         None
     }
 }
@@ -53,6 +59,10 @@ impl CallbackSpec {
 
     pub fn path(&self) -> Option<String> {
         self.settings.path()
+    }
+
+    pub fn schedule(&self) -> Option<&Graph> {
+        self.settings.schedule()
     }
 
     /// Everything that decides what it does, as text.

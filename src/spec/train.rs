@@ -21,11 +21,32 @@ pub struct TrainSpec {
     pub callbacks: Vec<CallbackSpec>,
     /// What is reported once the run has ended.
     pub reports: Vec<ReportSpec>,
-    /// The learning rates that schedules give: names as those of rates that are kept, and
-    /// graphs from `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
-    pub rates: Vec<(String, Graph)>,
+    /// The learning rates that schedules give.
+    pub rates: Vec<Rate>,
     /// What is asked of the numbers of columns.
     pub bounds: Vec<Bounds>,
+    /// Columns of classes that are predicted, one per row.
+    pub classes: Vec<String>,
+    pub alignments: Vec<Alignment>,
+    pub span: Span,
+}
+
+/// A learning rate that a schedule gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    /// As that of a rate that is kept.
+    pub name: String,
+    /// From `step` (`F32[]`, 1 in the first) to `rate` (`F32[]`).
+    pub graph: Graph,
+    pub span: Span,
+}
+
+/// A column of labels that a loss aligns with the steps of a prediction, with blanks (0) between
+/// equal neighbours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alignment {
+    pub column: String,
+    pub steps: usize,
     pub span: Span,
 }
 

@@ -250,11 +250,11 @@ pub fn walk_decl<'a, V: Visitor<'a> + ?Sized>(v: &mut V, decl: &'a Decl) {
 /// Every name that something reads, and those that it binds, wherever in it.
 #[derive(Default)]
 pub struct Names {
-    /// Each with the place where it is first bound. States are not among them: the next step
-    /// reads them.
+    /// Each with the place where it is first bound. States are not among them: a state that is
+    /// assigned is read by the next step.
     pub bound: HashMap<Arc<str>, Span>,
     pub read: HashSet<Arc<str>>,
-    states: HashSet<Arc<str>>,
+    pub states: HashMap<Arc<str>, Span>,
 }
 
 impl Names {
@@ -277,12 +277,12 @@ impl<'a> Visitor<'a> for Names {
     }
     fn bind(&mut self, n: &'a Ident, how: Binding) {
         match how {
-            Binding::Local if self.states.contains(&n.text) => {}
+            Binding::Local if self.states.contains_key(&n.text) => {}
             Binding::Local | Binding::Param => {
                 self.bound.entry(n.text.clone()).or_insert(n.span);
             }
             Binding::State => {
-                self.states.insert(n.text.clone());
+                self.states.entry(n.text.clone()).or_insert(n.span);
             }
             // The next iteration reads it.
             Binding::Carry => self.read(n),

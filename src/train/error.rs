@@ -128,6 +128,13 @@ impl RunError {
                  `drop`, `median`, `most_frequent` or a number"
                     .into()
             }
+            RunError::Data(DataError::BadValue { place, value, .. })
+                if place.row == 1
+                    && place.column.starts_with('#')
+                    && value.trim().parse::<f64>().is_err() =>
+            {
+                "if the first line names the columns, leave out `header = false`".into()
+            }
             RunError::NotFinite { .. } => {
                 "a smaller learning rate, scaled inputs or gradient clipping usually helps".into()
             }

@@ -15,6 +15,7 @@
 //! checkpoints  states saved while it runs
 //! output       the folder of a run
 //! report       what is reported once a run has ended
+//! schedules    learning rate schedules against the length of the run
 //! trace        where a number that is not finite came from
 //! memory       how much memory a run will take
 //! sweep        which configurations a sweep tries
@@ -32,6 +33,7 @@ pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod report;
+pub mod schedules;
 pub mod session;
 pub mod state;
 pub mod store;

@@ -15,6 +15,7 @@ mod cpu;
 mod cpu_conv;
 mod cuda;
 mod data;
+mod data_warnings;
 mod diagnostics;
 mod editors;
 mod explain;

@@ -29,15 +29,7 @@ pub struct FeedInfo {
 impl Elab<'_> {
     /// Warns of an input that is made of the classes that are to be predicted.
     pub fn warn_of_answers(&mut self, env: &DataEnv) {
-        let is_answer = |n: &&Ident| {
-            let column = env.columns.get(&n.text);
-            // a sequence or an image of classes is what an autoencoder takes and gives
-            column.is_some_and(|c| matches!(c.meaning, Meaning::Class(_)) && c.ty.rank() == 1)
-        };
-        let answers: Vec<(&Ident, &Feed)> = (env.targets.iter())
-            .flat_map(|t| columns_of(t).into_iter().map(move |n| (n, t)))
-            .filter(|(n, _)| is_answer(n))
-            .collect();
+        let answers = answers(env);
         for input in &env.inputs {
             for column in columns_of(input) {
                 let Some((_, target)) = answers.iter().find(|(n, _)| n.text == column.text) else {
@@ -234,6 +226,26 @@ impl Elab<'_> {
         self.frame()
             .bind(&n.text, Val::Tensor(t), n.span, VarRole::Given);
     }
+}
+
+/// Columns of one class per row that targets are made of, with the targets.
+fn answers(env: &DataEnv) -> Vec<(&Ident, &Feed)> {
+    let is_answer = |n: &Ident| {
+        let column = env.columns.get(&n.text);
+        // a sequence or an image of classes is what an autoencoder takes and gives
+        column.is_some_and(|c| matches!(c.meaning, Meaning::Class(_)) && c.ty.rank() == 1)
+    };
+    let targets = env.targets.iter();
+    targets
+        .flat_map(|t| columns_of(t).into_iter().map(move |n| (n, t)))
+        .filter(|(n, _)| is_answer(n))
+        .collect()
+}
+
+/// The names of these columns.
+pub(crate) fn predicted_classes(env: &DataEnv) -> Vec<String> {
+    let columns = answers(env).into_iter();
+    columns.map(|(n, _)| n.text.to_string()).collect()
 }
 
 /// The names that an input or target reads: the columns that it is made of, row by row.

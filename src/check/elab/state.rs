@@ -9,7 +9,7 @@ use crate::ir::{Dim, Graph, Type, Value};
 use crate::span::Span;
 use crate::spec;
 use crate::spec::augment::AugmentSpec;
-use crate::spec::{Bounds, DerivedSpec, FitSpec};
+use crate::spec::{Alignment, Bounds, DerivedSpec, FitSpec, Rate};
 use crate::syntax::ast::Ident;
 
 use super::frozen::LayerName;
@@ -215,6 +215,8 @@ pub struct TrainState {
     pub ending: bool,
     /// What losses ask of the numbers of columns.
     pub bounds: Vec<Bounds>,
+    /// Labels that losses align with the steps of predictions.
+    pub alignments: Vec<Alignment>,
 }
 
 /// What optimizers do.
@@ -226,8 +228,8 @@ pub struct OptimizerState {
     pub gradients: Vec<usize>,
     /// Where a learning rate is a schedule.
     pub scheduled: Option<Span>,
-    /// What each such schedule gives, by the name of the rate.
-    pub rates: Vec<(String, Graph)>,
+    /// What each such schedule gives.
+    pub rates: Vec<Rate>,
     /// Parameters and the states whose values they take when training ends.
     pub final_copies: Vec<(String, String)>,
 }

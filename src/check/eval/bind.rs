@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::library;
 use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::syntax::ast::{self, DefKind, Expr, Param};
@@ -11,7 +12,7 @@ use crate::syntax::ast::{self, DefKind, Expr, Param};
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::{ParamType, param_type};
 use crate::check::elab::scope::VarRole;
-use crate::check::elab::value::{ArgVal, DefRef, Val, lists};
+use crate::check::elab::value::{ArgVal, DefRef, Val, float, lists};
 
 use super::call::{abbreviates, option_word, signature_note};
 
@@ -56,7 +57,10 @@ impl Elab<'_> {
                         .truncate(if taken { known } else { self.diags.len() });
                     v
                 }
-                ([a, ..], _) => self.check_arg(p, a, r),
+                ([a, ..], _) => {
+                    self.check_usual(p, a, r);
+                    self.check_arg(p, a, r)
+                }
             };
             match val {
                 Some(v) => {
@@ -67,6 +71,23 @@ impl Elab<'_> {
             }
         }
         ok
+    }
+
+    /// Warns of a number far from those that are in use for a parameter of the library.
+    fn check_usual(&mut self, p: &Param, a: &ArgVal, r: &DefRef) {
+        let usual = || library::usual(&r.def.name.text, &p.name.text);
+        let Some(x) = float(&a.val).filter(|_| r.library) else {
+            return;
+        };
+        let written = !self.world.map.borrow().get(a.span.source).library;
+        if let Some(usual) = usual().filter(|u| written && !(u.low..=u.high).contains(&x)) {
+            let what = format!("`{} = {x}` is outside the usual range", p.name.text);
+            let range = format!("usual values are {} to {}", usual.low, usual.high);
+            let d = Diagnostic::warning(Code::W0660, what)
+                .label(a.span, range)
+                .help(usual.what);
+            self.report_call(d);
+        }
     }
 
     /// Which arguments go to which parameter: one each, any number to a variadic one.

@@ -1,10 +1,12 @@
 //! Warnings about models that train, but not as their author may think. They are found in the
 //! graph, so it does not matter how a layer is written.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
-use crate::ir::prim::{Binary, Compare, Reduce, Unary};
+use crate::ir::flow::Back;
+use crate::ir::prim::{Binary, Compare, Unary};
 use crate::ir::{Dim, Graph, Node, Prim, Role, Value};
 use crate::span::Span;
 use crate::syntax::ast::DefKind;
@@ -14,53 +16,50 @@ use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{Configured, DefRef, Home, Tensor, lists};
 
-/// Rates above this are reported: those of recipes are far below, and most runs diverge.
-const HIGHEST_RATE: f64 = 5.0;
-
-/// A graph, read from its results back.
-pub(super) struct Back<'g>(pub &'g Graph);
+/// Rates outside of these are reported: those of recipes are far within. Above, most runs diverge;
+/// below, numbers of single precision do not change.
+const RATES: RangeInclusive<f64> = 1e-8..=1.0;
 
 impl<'g> Back<'g> {
-    pub(super) fn node(&self, v: Value) -> Option<&'g Node> {
-        let nodes = &self.0.nodes;
-        let node = &nodes[nodes.partition_point(|n| n.first <= v).checked_sub(1)?];
-        node.values().any(|r| r == v).then_some(node)
-    }
-
-    /// What a value was before it was only moved.
-    pub(super) fn behind(&self, v: Value) -> Value {
-        match self.node(v).map(|n| (&n.prim, n)) {
-            Some((
-                Prim::Reshape(_) | Prim::Broadcast { .. } | Prim::Transpose(_) | Prim::StopGradient,
-                n,
-            )) => self.behind(n.args[0]),
-            _ => v,
+    /// Where a softmax or sigmoid was computed whose probabilities a value is, moved or clipped.
+    fn probabilities(&self, v: Value) -> Option<&'g Node> {
+        let node = self.node(v)?;
+        match &node.prim {
+            Prim::Unary(Unary::Logistic) => Some(node),
+            Prim::Binary(Binary::Div) => self.softmax(v).map(|_| node),
+            Prim::Binary(Binary::Max | Binary::Min) => {
+                node.args.iter().find_map(|a| self.probabilities(*a))
+            }
+            Prim::Reshape(_)
+            | Prim::Broadcast { .. }
+            | Prim::Transpose(_)
+            | Prim::StopGradient
+            | Prim::Slice { .. }
+            | Prim::Cast(_) => self.probabilities(node.args[0]),
+            _ => None,
         }
     }
 
-    /// The axes of a softmax and its logits.
-    pub(super) fn softmax(&self, p: Value) -> Option<(&'g [usize], Value)> {
-        let div = self
-            .node(p)
-            .filter(|n| n.prim == Prim::Binary(Binary::Div))?;
-        let exp = self
-            .node(div.args[0])
-            .filter(|n| n.prim == Prim::Unary(Unary::Exp))?;
-        let sum = self.node(self.behind(div.args[1]))?;
-        let Prim::Reduce {
-            op: Reduce::Sum,
-            axes,
-        } = &sum.prim
-        else {
-            return None;
-        };
-        if sum.args[0] != div.args[0] {
-            return None;
+    /// The softmaxes whose logits are probabilities already, and where these were computed.
+    fn softmaxes_of_probabilities(&self) -> Vec<(Span, Option<Span>)> {
+        let mut found = Vec::new();
+        for node in &self.g.nodes {
+            let logits = match &node.prim {
+                Prim::Binary(Binary::Div) => self.softmax(node.first).map(|s| s.logits),
+                Prim::Unary(Unary::Log) => self.log_sum_exp(node.first),
+                Prim::Scan(s) => {
+                    found.extend(Back::new(&s.body).softmaxes_of_probabilities());
+                    None
+                }
+                _ => None,
+            };
+            if let Some(made) = logits.and_then(|v| self.probabilities(v))
+                && let Some(at) = self.place(node)
+            {
+                found.push((at, self.place(made).filter(|made| *made != at)));
+            }
         }
-        let shifted = self
-            .node(exp.args[0])
-            .filter(|n| n.prim == Prim::Binary(Binary::Sub));
-        Some((axes, shifted.map_or(exp.args[0], |n| n.args[0])))
+        found
     }
 
     fn is_zero(&self, v: Value) -> bool {
@@ -88,7 +87,7 @@ impl<'g> Back<'g> {
     }
 
     fn is_param(&self, v: Value) -> bool {
-        let inputs = &self.0.inputs;
+        let inputs = &self.g.inputs;
         inputs.iter().any(|i| i.value == v && i.role == Role::Param)
     }
 
@@ -107,21 +106,21 @@ impl<'g> Back<'g> {
     /// A dense layer whose input is the output of another, which nothing else reads. Not where the
     /// two have fewer numbers than one (a product of low rank).
     fn linear_stack(&self) -> Option<(&'g Node, &'g Node)> {
-        self.0.nodes.iter().find_map(|n| {
+        self.g.nodes.iter().find_map(|n| {
             let second = self.dense(n.first).filter(|d| d.first == n.first)?;
             let first = self.dense(second.args[0])?;
             let between = |m: &&Node| m.args.contains(&first.first);
-            let alone = self.0.nodes.iter().filter(between).count() == 1;
+            let alone = self.g.nodes.iter().filter(between).count() == 1;
             let output = self.behind(second.args[0]);
             let read = |m: &&Node| m.args.contains(&output);
-            let once = self.0.nodes.iter().filter(read).count() == 1;
+            let once = self.g.nodes.iter().filter(read).count() == 1;
             (alone && once && !self.is_low_rank(first, second)).then_some((first, second))
         })
     }
 
     fn is_low_rank(&self, first: &Node, second: &Node) -> bool {
         let kernel = |n: &Node| {
-            self.0
+            self.g
                 .ty(n.args[1])
                 .shape
                 .iter()
@@ -137,7 +136,7 @@ impl<'g> Back<'g> {
 
     /// The name of the kernel of a dense layer.
     fn kernel(&self, dense: &Node) -> Option<&'g Arc<str>> {
-        let inputs = &self.0.inputs;
+        let inputs = &self.g.inputs;
         inputs
             .iter()
             .find(|i| i.value == dense.args[1])
@@ -147,16 +146,16 @@ impl<'g> Back<'g> {
     /// A dense layer whose kernel starts at zero and whose output goes through an activation into
     /// another.
     fn zero_kernel(&self, init: &Graph) -> Option<&'g Node> {
-        let starts = Back(init);
+        let starts = Back::new(init);
         let zero = |v: Value| {
-            let input = self.0.inputs.iter().find(|i| i.value == v);
+            let input = self.g.inputs.iter().find(|i| i.value == v);
             let start = init
                 .outputs
                 .iter()
                 .find(|o| input.is_some_and(|i| o.name == i.name));
             start.is_some_and(|o| starts.is_zero(o.value))
         };
-        self.0.nodes.iter().find_map(|n| {
+        self.g.nodes.iter().find_map(|n| {
             let second = self.dense(n.first).filter(|d| d.first == n.first)?;
             let first = self.dense(self.before_activation(second.args[0]))?;
             zero(first.args[1]).then_some(first)
@@ -174,33 +173,23 @@ impl<'g> Back<'g> {
     }
 
     fn place(&self, node: &Node) -> Option<Span> {
-        self.0.origins[node.origin.0 as usize].span
+        self.g.origins[node.origin.0 as usize].span
     }
 }
 
 impl Elab<'_> {
     /// What a good colleague would ask about the model.
     pub(super) fn advise(&mut self, outputs: &[(Arc<str>, Tensor)]) {
-        let back = Back(&self.step);
+        let back = Back::new(&self.step);
         let mut found = Vec::new();
         for (_, t) in outputs.iter().filter(|(_, t)| t.home == Home::Step) {
-            let Some((_, logits)) = back.softmax(t.value) else {
+            let Some(softmax) = back.softmax(t.value) else {
                 continue;
             };
             let Some(at) = back.node(t.value).and_then(|n| back.place(n)) else {
                 continue;
             };
-            let logits = back.behind(logits);
-            let logistic = |n: &Node| n.prim == Prim::Unary(Unary::Logistic);
-            if back.softmax(logits).is_some() || back.node(logits).is_some_and(logistic) {
-                let d = Diagnostic::warning(Code::W0652, "a softmax of probabilities")
-                    .label(
-                        at,
-                        "its inputs are between 0 and 1, so its outputs are nearly equal",
-                    )
-                    .help("use one of the two");
-                found.push(d);
-            } else if back.is_rectified(logits) {
+            if back.is_rectified(back.behind(softmax.logits)) {
                 let d = Diagnostic::warning(Code::W0653, "a softmax of a rectified value")
                     .label(at, "negative logits are cut off before it")
                     .help("remove the activation before the softmax");
@@ -235,14 +224,29 @@ impl Elab<'_> {
         }
     }
 
+    /// A softmax of what is a probability already, wherever it is: in the model, in a loss, in
+    /// another model of the step.
+    pub(super) fn advise_softmax(&mut self) {
+        for (at, made) in Back::new(&self.step).softmaxes_of_probabilities() {
+            let mut d = Diagnostic::warning(Code::W0652, "a softmax of probabilities").label(
+                at,
+                "its inputs are between 0 and 1, so its outputs are nearly equal",
+            );
+            if let Some(made) = made {
+                d = d.label(made, "these are probabilities already");
+            }
+            self.report(d.help("use one of the two"));
+        }
+    }
+
     /// A regression loss on the probabilities of classes.
     pub(super) fn advise_loss(&mut self, c: &Configured, pair: &Comparison) {
         let p = &pair.prediction;
         let last = p.ty.rank().wrapping_sub(1);
         let over_classes = p.home == Home::Step
-            && Back(&self.step)
+            && Back::new(&self.step)
                 .softmax(p.value)
-                .is_some_and(|(axes, _)| axes == [last]);
+                .is_some_and(|s| s.over == [last]);
         let quantities = |d: &DefRef| {
             let first = lists(&d.def).1.first().and_then(|p| p.ty.as_ref());
             let real = first.map(tensor_pattern);
@@ -265,9 +269,17 @@ impl Elab<'_> {
 
     /// A learning rate that is probably a slip.
     pub(super) fn advise_rate(&mut self, rate: f64, at: Span) {
-        if rate > HIGHEST_RATE {
-            let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {rate}"))
-                .label(at, "training diverges with steps this large")
+        if !RATES.contains(&rate) {
+            let label = match rate > *RATES.end() {
+                true => "training diverges with steps this large",
+                false => "steps this small change nothing",
+            };
+            let written = match rate < 1e-4 {
+                true => format!("{rate:e}"),
+                false => rate.to_string(),
+            };
+            let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {written}"))
+                .label(at, label)
                 .help("usual rates are between 1e-5 and 0.1");
             self.report(d);
         }

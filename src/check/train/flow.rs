@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
+use crate::ir::flow::Back;
 use crate::ir::prim::Unary;
 use crate::ir::{Dim, Node, Prim, flow};
 use crate::library::mending;
@@ -14,8 +15,6 @@ use crate::check::elab::Elab;
 use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
 use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{ArgVal, Configured, DefRef, Home, Meaning, Tensor, Val, lists};
-
-use super::advice::Back;
 
 /// Names of parameters that a message lists.
 const NAMED: usize = 3;
@@ -154,13 +153,13 @@ impl Elab<'_> {
     }
 
     fn kind_of_probabilities(&self, p: &Tensor) -> Probabilities {
-        let back = Back(&self.step);
+        let back = Back::new(&self.step);
         let logistic = |n: &Node| n.prim == Prim::Unary(Unary::Logistic);
         if back.node(back.behind(p.value)).is_some_and(logistic) {
             return Probabilities::Independent;
         }
         match back.softmax(p.value) {
-            Some((axes, _)) => Probabilities::Over(axes.to_vec()),
+            Some(s) => Probabilities::Over(s.over),
             None => Probabilities::Unknown,
         }
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::diag::{Code, Diagnostic, did_you_mean};
 use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
+use crate::library;
 use crate::span::Span;
-use crate::spec::Bounds;
+use crate::spec::{Alignment, Bounds};
 use crate::syntax::ast::{self, Arg, DefKind, Ident};
 
 use crate::check::data::env::DataEnv;
@@ -220,6 +221,24 @@ impl Elab<'_> {
                 high: 1.0,
                 weights: false,
                 what: format!("a target of {}", c.defs[0].def.name.text),
+            });
+        }
+    }
+
+    /// Notes labels that a loss aligns with the steps of the prediction: whether they fit is seen
+    /// once the rows are read.
+    pub(super) fn note_alignment(&mut self, c: &Configured, pair: &Comparison, env: &DataEnv) {
+        let aligns = |d: &DefRef| d.library && library::aligns(&d.def.name.text);
+        let steps = pair.prediction.ty.shape.get(1).and_then(Dim::as_const);
+        let column = env.columns.contains_key(pair.value.as_str());
+        if let Some(steps) = steps.and_then(|n| usize::try_from(n).ok())
+            && column
+            && c.defs.iter().all(aligns)
+        {
+            self.train.alignments.push(Alignment {
+                column: pair.value.clone(),
+                steps,
+                span: pair.at,
             });
         }
     }

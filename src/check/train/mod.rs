@@ -11,8 +11,10 @@ pub(super) mod metrics;
 pub(super) mod optimize;
 pub(super) mod optimizer_stages;
 pub(super) mod reports;
+pub(super) mod scaled;
 pub(super) mod settings;
 pub(super) mod steps;
+pub(super) mod unread;
 pub(super) mod weights;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::syntax::ast::{self, Arg, BinaryOp, DefKind, Ident, Setting, Step, Tra
 
 use crate::check::data::balance::BALANCE;
 use crate::check::data::env::DataEnv;
+use crate::check::data::feed::predicted_classes;
 use crate::check::elab::Elab;
 use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::value::{Meaning, Tensor, Val};
@@ -87,13 +90,22 @@ impl Elab<'_> {
         }
         if run == Run::Train {
             spec.bounds = std::mem::take(&mut self.train.bounds);
+            spec.alignments = std::mem::take(&mut self.train.alignments);
+            spec.classes = predicted_classes(env);
             self.warn_of_answers(env);
         }
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();
         }
+        if matches!(run, Run::Train | Run::Predict) {
+            self.advise_softmax();
+        }
         self.drop_plain_images();
         self.finish(run);
+        if run == Run::Train && !self.train.incomplete {
+            self.warn_of_unused(env, &feeds);
+            self.warn_of_statistics(env);
+        }
         metrics
     }
 
@@ -370,6 +382,7 @@ impl Elab<'_> {
             el.loss_values(&c, &pair.prediction, &pair.target, at)
         })?;
         self.bound_target(&c, &pair, env);
+        self.note_alignment(&c, &pair, env);
         let mut compared = self.train.compared.iter_mut();
         if let Some(c) = compared.find(|c| c.name == name) {
             c.loss_of_samples |= values.ty.rank() > 0;

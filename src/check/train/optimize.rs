@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::diag::Code;
 use crate::ir::{Dim, Elem, Graph, OutputRole, Prim, Role, Type, Value};
 use crate::span::Span;
-use crate::spec::names;
+use crate::spec::{Rate, names};
 use crate::syntax::ast::{self, DefKind, Ident, Setting};
 
 use crate::check::elab::Elab;
@@ -275,9 +275,11 @@ impl Elab<'_> {
                     if &*name.text == "lr"
                         && let Some(rate) = self.schedule_graph(s, span)
                     {
-                        self.optimizer
-                            .rates
-                            .push((names::rate_of_optimizer(class), rate));
+                        self.optimizer.rates.push(Rate {
+                            name: names::rate_of_optimizer(class),
+                            graph: rate,
+                            span: s.span,
+                        });
                     }
                     self.run_with(s, &[("step", Val::Tensor(step.clone()))], span)
                 }

@@ -167,6 +167,8 @@ impl Elab<'_> {
             reports: Vec::new(),
             rates: Vec::new(),
             bounds: Vec::new(),
+            classes: Vec::new(),
+            alignments: Vec::new(),
             span,
         }
     }

@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use crate::check::{Checked, Sizes};
 use crate::cli::caching::Caching;
 use crate::cli::common::{Common, Failure, Machine, exit};
-use crate::cli::{console, fetch, load};
+use crate::cli::{console, fetch, load, warnings};
 use crate::data::packed::cache::CacheEvent;
 use crate::plural::{self, thousands};
 use crate::spec::{DataSpec, Part};
-use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming};
+use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming, headers};
 
 mod columns;
 mod page;
@@ -103,6 +103,9 @@ pub(super) fn inspect(args: &Args) -> Result<u8, Failure> {
         .collect();
     let needed = names.iter().map(String::as_str).collect();
     let fetched = fetch::fetched(spec, &map, &args.machine, common.json)?;
+    let found = headers(&fetched, &places);
+    let found = warnings::show(found, &checked.allowed, &map, common.json)?;
+    warnings::deny(common, found)?;
     let mut data_set = Dataset::load(&fetched, &needed, reading)?;
     if spec.has_unknown_sizes() {
         (checked, _) = load::checked(common, &data_set.fitted().sizes())?;

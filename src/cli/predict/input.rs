@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::cli::common::Failure;
-use crate::cli::console;
+use crate::cli::common::{Common, Failure};
+use crate::cli::{console, warnings};
 use crate::data::formats::csv::{self, CsvBlocks, CsvOptions, HeaderLine, Select};
 use crate::data::formats::folder::Folder;
 use crate::data::formats::images::{self, ImageOptions, read_images};
@@ -64,13 +64,14 @@ impl Input {
         specs: &[&ColumnSpec],
         rows: usize,
         sources: &[SourceSpec],
+        common: &Common,
     ) -> Result<Input, Failure> {
         if path.is_dir() {
             return read_folder(path, specs, sources);
         }
         Ok(match Kinds::of(path) {
             Kinds::Text => Input::Blocks {
-                text: Box::new(open_text(path, specs, sources)?),
+                text: Box::new(open_text(path, specs, sources, common)?),
                 rows,
                 read: false,
             },
@@ -214,6 +215,7 @@ fn open_text(
     path: &Path,
     specs: &[&ColumnSpec],
     sources: &[SourceSpec],
+    common: &Common,
 ) -> Result<CsvBlocks, Failure> {
     let mut options = CsvOptions::detect();
     options.quote = !(sources.iter()).any(|s| matches!(s.format, Format::Csv { quote: false, .. }));
@@ -240,6 +242,7 @@ fn open_text(
         let (header, _) = csv::csv_header(path, options)?;
         if let (Some(header), false) = (header, named.is_empty()) {
             warn_of_places(path, &header, &named);
+            warnings::deny(common, 1)?;
         }
         let mut at = 0;
         for (column, spec) in columns.iter_mut().zip(specs) {

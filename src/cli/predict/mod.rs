@@ -115,7 +115,13 @@ pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
         false => usize::MAX,
     };
     let mut predictor = Predictor {
-        input: Input::open(&args.input, &specs, rows, &loaded.data.sources)?,
+        input: Input::open(
+            &args.input,
+            &specs,
+            rows,
+            &loaded.data.sources,
+            &args.common,
+        )?,
         session,
         loaded: &loaded,
         fitted,

@@ -7,12 +7,11 @@ use serde_json::json;
 
 use super::progress::{Progress, seconds};
 use super::{Args, Task};
-use crate::cli::common::Failure;
 use crate::cli::console;
 use crate::cli::load::Loaded;
 use crate::plural::{count, listed, thousands};
 use crate::spec::Part;
-use crate::train::dataset::{Dataset, Overlap};
+use crate::train::dataset::Dataset;
 use crate::train::memory;
 use crate::train::output::Output;
 use crate::train::session::columns;
@@ -74,35 +73,6 @@ pub(super) fn introduce(
             "fold": loaded.data.folds().map(|f| f.fold),
         }),
     );
-}
-
-/// Rows that a model is judged by, and was trained on.
-pub(super) fn warn_of_overlaps(
-    progress: &Progress,
-    session: &Session,
-    data: &Dataset,
-) -> Result<(), Failure> {
-    for found in data.overlaps(&session.columns(ProgramKind::Predict))? {
-        let message = found.to_string();
-        progress.event(
-            "warning",
-            json!({
-                "code": Overlap::CODE,
-                "message": message,
-                "part": found.part.name(),
-                "rows": found.count,
-                "of": found.rows,
-                "row": found.first + 1,
-                "row_of_train": found.again + 1,
-            }),
-        );
-        console::note(&format!(
-            "warning[{}]: {message}\n  help: {}",
-            Overlap::CODE,
-            Overlap::HELP
-        ));
-    }
-    Ok(())
 }
 
 pub(super) fn conclude(

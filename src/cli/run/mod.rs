@@ -6,28 +6,31 @@ mod not_finite;
 pub(super) mod progress;
 pub(super) mod report;
 mod run_state;
+mod warn;
 
 use std::path::{Path, PathBuf};
 
 use crate::cli::common::{Common, Failure, Machine, exit};
 use crate::cli::load::{self, Loaded};
-use crate::cli::run::messages::{conclude, introduce, resume_command, warn_of_overlaps};
+use crate::cli::run::messages::{conclude, introduce, resume_command};
 use crate::cli::run::not_finite::Again;
 use crate::cli::run::progress::Progress;
 use crate::cli::run::report::Ended;
 use crate::cli::run::run_state::Saver;
+use crate::cli::run::warn::{show_overlaps, warn};
 use crate::cli::{console, interrupt, prepare, program};
 use crate::data::Order;
 use crate::plural::count;
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
 use crate::train::checkpoints::Checkpoints;
-use crate::train::dataset::{Dataset, workers};
+use crate::train::dataset::{Dataset, Overlap, workers};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
 use crate::train::memory;
 use crate::train::output::Output;
+use crate::train::session::columns;
 use crate::train::state::{Resumed, save_state};
 use crate::train::store::Store;
 use crate::train::{Callbacks, Fit, Outcome, Parts, ProgramKind, RunError, Session, Stopped, fit};
@@ -118,6 +121,8 @@ pub(super) fn one(
     let kinds = [ProgramKind::Train, ProgramKind::Eval];
     let ranges = run_state::ranges(args)?;
     let mut data = prepare::dataset(loaded, common, &args.machine, &kinds, None, ranges)?;
+    let taken = columns(&loaded.programs, ProgramKind::Train);
+    let found = data.warnings(&loaded.data, &loaded.train, &taken);
     if let Some(balance) = &loaded.train.balance {
         data.balance(balance, loaded.train.seed)?;
     }
@@ -130,6 +135,7 @@ pub(super) fn one(
     let windows = data.window_bytes();
     let workers = workers(&loaded.data, args.machine.workers());
     memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
+    let overlaps = warn(common, loaded, &session, &data, (found, whole.is_some()))?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
         &Task {
@@ -137,6 +143,7 @@ pub(super) fn one(
             loaded,
             device: &device,
             data: &data,
+            overlaps,
             whole,
         },
         session,
@@ -150,7 +157,7 @@ pub(super) fn one(
         let failed = match failure {
             Failure::Run(error) => !matches!(**error, RunError::Resume { .. }),
             Failure::Placed(_) => true,
-            Failure::Program | Failure::Usage { .. } => false,
+            Failure::Program | Failure::Usage { .. } | Failure::Denied { .. } => false,
         };
         if failed && states.newest(&out.weights()).0.is_some() {
             console::note(&format!(
@@ -169,6 +176,8 @@ struct Task<'a> {
     loaded: &'a Loaded,
     device: &'a Device,
     data: &'a Dataset,
+    /// Rows of other sets that are trained on.
+    overlaps: Vec<Overlap>,
     whole: Option<&'a Path>,
 }
 
@@ -185,6 +194,7 @@ fn train(
         device,
         data,
         whole,
+        ref overlaps,
     } = task;
     let spec = &loaded.train;
     let identity = loaded.identity(text(args, loaded), data.hashes());
@@ -213,7 +223,7 @@ fn train(
             out.folder().join(folder).display()
         ));
     }
-    warn_of_overlaps(&progress, &session, data)?;
+    show_overlaps(&progress, overlaps);
     interrupt::listen();
     let mut saver = Saver {
         out,

@@ -1,7 +1,7 @@
 //! A sweep while it runs: on a terminal the best trials in a table that is drawn again, else a
 //! line a trial; events as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::cli::sweep::child::Running;
 use crate::cli::sweep::folder::Record;
 use crate::cli::sweep::results::Written;
 use crate::cli::tables::TextTable;
+use crate::diag::Code;
 use crate::plural::{agreeing, count};
 use crate::train::memory::peak_of_process;
 use crate::train::sweep::Work;
@@ -32,6 +33,8 @@ pub(super) struct Board {
     drawn: Option<Instant>,
     /// Whether each trial has a line: where the table is not seen.
     lines: bool,
+    /// Warnings about the data that trials have given, by code and message: each is shown once.
+    warned: BTreeSet<(String, String)>,
 }
 
 impl Board {
@@ -50,6 +53,7 @@ impl Board {
             lines: !watched || !args.common.json && !std::io::stdout().is_terminal(),
             table,
             drawn: None,
+            warned: BTreeSet::new(),
         };
         board.introduce(sweep);
         board
@@ -121,6 +125,29 @@ impl Board {
                 "values": values.map(|(k, v)| (k, v.into())).collect::<Map<String, Value>>(),
             }),
         );
+    }
+
+    /// Shows a warning about the data, if an event of a trial is one that no other has given.
+    pub(super) fn warn(&mut self, line: &str) {
+        if !line.contains("\"W09") {
+            return;
+        }
+        let event: Value = serde_json::from_str(line).unwrap_or_default();
+        let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        let (code, message) = (text("code"), text("message"));
+        // the checker's have been shown
+        let of_data = code.starts_with("W09") && code != Code::W0971.name();
+        if !of_data || !self.warned.insert((code.clone(), message.clone())) {
+            return;
+        }
+        let show = || match self.json {
+            true => drop(console::line(line)),
+            false => console::note(&format!("warning[{code}]: {message}")),
+        };
+        match &self.table {
+            Some(bar) => bar.suspend(show),
+            None => show(),
+        }
     }
 
     /// The last of the sweep's records is new.

@@ -307,6 +307,9 @@ impl Sweep<'_> {
                 .as_ref()
                 .map(|d| format!("--data={}", d.display())),
         );
+        if args.common.deny_warnings {
+            arguments.push("--deny-warnings".into());
+        }
         arguments.extend(args.seed.map(|n| format!("--seed={n}")));
         arguments.extend(args.epochs.map(|n| format!("--epochs={n}")));
         arguments.extend(

@@ -91,6 +91,7 @@ fn listen(
     const MOMENT: Duration = Duration::from_millis(100);
     match from.recv_timeout(MOMENT) {
         Ok(TrialMessage::Line(trial, line)) => {
+            board.warn(&line);
             let goal = &sweep.plan.spec().goal.name;
             if let Some(one) = running.get_mut(&trial) {
                 one.heard.hear(&line, goal);

@@ -13,13 +13,15 @@ enum Rows {
     Free,
     /// What lies along this axis at a row depends on that row alone.
     Along(usize),
+    /// The same, but the rows are in reverse order since this node of the graph.
+    Turned(usize, usize),
     /// A row depends on others since this node of the graph.
     Mixed(usize),
     /// The rules here do not know.
     Unknown,
 }
 
-use Rows::{Along, Free, Mixed, Unknown};
+use Rows::{Along, Free, Mixed, Turned, Unknown};
 
 /// The node at which the rows of a batch are mixed, of those that `outputs` depend on.
 pub fn mixing(g: &Graph, outputs: &[Value]) -> Option<usize> {
@@ -33,7 +35,7 @@ pub fn mixing(g: &Graph, outputs: &[Value]) -> Option<usize> {
         .collect();
     let rows = walk(g, &inputs);
     outputs.iter().find_map(|v| match rows[v.0 as usize] {
-        Mixed(node) => Some(node),
+        Mixed(node) | Turned(_, node) => Some(node),
         _ => None,
     })
 }
@@ -63,6 +65,32 @@ fn walk(g: &Graph, inputs: &[Rows]) -> Vec<Rows> {
 
 /// The result of an operation; none of `args` is mixed or unknown.
 fn one(g: &Graph, node: &Node, args: &[Rows], index: usize) -> Rows {
+    let turned = args.iter().find_map(|a| match a {
+        Turned(_, since) => Some(*since),
+        _ => None,
+    });
+    let Some(since) = turned else {
+        return in_order(g, node, args, index);
+    };
+    if args.iter().any(|a| matches!(a, Along(_))) {
+        return Mixed(index);
+    }
+    let args: Vec<Rows> = args
+        .iter()
+        .map(|a| match a {
+            Turned(axis, _) => Along(*axis),
+            other => *other,
+        })
+        .collect();
+    match in_order(g, node, &args, index) {
+        Along(axis) => Turned(axis, since),
+        Turned(axis, _) => Along(axis),
+        other => other,
+    }
+}
+
+/// The same where no rows are in reverse order.
+fn in_order(g: &Graph, node: &Node, args: &[Rows], index: usize) -> Rows {
     let shape = |i: usize| &g.ty(node.args[i]).shape[..];
     let whole = |axis: usize, kept: bool| if kept { Along(axis) } else { Mixed(index) };
     let first = match args[0] {
@@ -108,7 +136,8 @@ fn one(g: &Graph, node: &Node, args: &[Rows], index: usize) -> Rows {
             Mixed(_) => Mixed(index),
             _ => Unknown,
         },
-        (Prim::Reverse { axes }, Some(a)) => whole(a, !axes.contains(&a)),
+        (Prim::Reverse { axes }, Some(a)) if axes.contains(&a) => Turned(a, index),
+        (Prim::Reverse { .. }, Some(a)) => Along(a),
         (Prim::Reduce { axes, .. }, Some(a)) => {
             let before = axes.iter().filter(|x| **x < a).count();
             whole(a - before, !axes.contains(&a))
@@ -201,8 +230,9 @@ fn scan(s: &Scan, args: &[Rows], index: usize) -> Vec<Rows> {
     let mut inputs: Vec<Rows> = args.to_vec();
     for i in stacked {
         inputs[i] = match args[i] {
-            Along(0) => Mixed(index),
+            Along(0) | Turned(0, _) => Mixed(index),
             Along(a) => Along(a - 1),
+            Turned(a, since) => Turned(a - 1, since),
             other => other,
         };
     }
@@ -227,10 +257,12 @@ fn scan(s: &Scan, args: &[Rows], index: usize) -> Vec<Rows> {
     }
     let here = |r: &Rows| match r {
         Mixed(_) => Mixed(index),
+        Turned(a, _) => Turned(*a, index),
         other => *other,
     };
     let later = |r: &Rows| match r {
         Along(a) => Along(a + 1),
+        Turned(a, _) => Turned(a + 1, index),
         other => here(other),
     };
     let carries = outputs.iter().take(s.carries).map(here);
@@ -244,6 +276,7 @@ fn joined(a: Rows, b: Rows, index: usize) -> Rows {
         (Unknown, _) | (_, Unknown) => Unknown,
         (Mixed(_), _) | (_, Mixed(_)) => Mixed(index),
         (Free, other) | (other, Free) => other,
+        (Turned(i, since), Turned(j, _)) if i == j => Turned(i, since),
         (a, b) if a == b => a,
         _ => Unknown,
     }

@@ -32,8 +32,8 @@
 //! A logit of -inf (a mask) gives log p = -inf, as it should; times a target of 0
 //! that is NaN: masks should be large and finite.
 //!
-//! The pass runs before autodiff, before or after `simplify`: `softmax` follows views, so what
-//! axes of size 1 do to reductions and broadcasts does not matter.
+//! The pass runs before autodiff, before or after `simplify`: `ir::flow` finds a softmax through views, so
+//! what axes of size 1 do to reductions and broadcasts does not matter.
 
 mod softmax;
 
@@ -240,11 +240,5 @@ impl Logs<'_> {
             };
         }
         self.log(v, of, at, reach)
-    }
-
-    /// Primitive and first argument of what defines `v`.
-    fn origin_of(&mut self, v: Value) -> Option<(Prim, Value)> {
-        let node = self.w.def(v)?;
-        Some((node.prim.clone(), *node.args.first()?))
     }
 }

@@ -23,6 +23,10 @@ impl CallbackSettings for LearningRateScheduler {
         // places in the source do not matter
         self.rate.to_string()
     }
+
+    fn schedule(&self) -> Option<&Graph> {
+        Some(&self.rate)
+    }
 }
 
 impl Declared for LearningRateScheduler {

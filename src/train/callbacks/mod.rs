@@ -36,12 +36,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::backend::Executable;
-use crate::ir::Graph;
+use crate::spec::Rate;
 use crate::spec::call::{Arguments, Signature};
 use crate::spec::callbacks::{CallbackEntry, CallbackSettings, CallbackSpec};
 use crate::spec::trigger::Trigger;
 use crate::train::store::Snapshot;
 use crate::train::{ProgressSink, RunError, Session};
+
+pub(super) use rates::scheduled;
 
 pub use logs::Logs;
 use sender::Sender;
@@ -233,14 +235,14 @@ impl Callbacks {
     /// `schedules` are the rates of the train block; `folder` is the run's.
     pub fn new(
         list: &[CallbackSpec],
-        schedules: &[(String, Graph)],
+        schedules: &[Rate],
         session: &Session,
         folder: &Path,
     ) -> Result<Callbacks, RunError> {
         let list = list.iter().map(|spec| start(spec, session, folder));
         let schedules = schedules
             .iter()
-            .map(|(name, graph)| Ok((name.clone(), session.compile(graph.clone())?)));
+            .map(|rate| Ok((rate.name.clone(), session.compile(rate.graph.clone())?)));
         Ok(Callbacks {
             list: list.collect::<Result<_, RunError>>()?,
             run: RunContext {

@@ -39,7 +39,7 @@ pub(super) fn logged(store: &Store, given: Vec<(String, f32)>) -> Vec<(String, f
 }
 
 /// The rate that a schedule gives for a step or an epoch, which count from 1.
-pub(super) fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
+pub(in crate::train) fn scheduled(rate: &mut dyn Executable, count: u64) -> f32 {
     let mut step = AlignedBytes::zeroed(4);
     let mut result = AlignedBytes::zeroed(4);
     step.copy_from_slice(&(count as f32).to_le_bytes());

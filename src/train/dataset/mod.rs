@@ -11,6 +11,7 @@
 //! bounds   numbers that a loss does not take
 //! overlap  rows of one part that stand in another
 //! streamed parts that are larger than memory
+//! warnings what a good colleague would say of the rows
 //! ```
 //!
 //! Only the columns that are needed are read. Sources without a part are pooled
@@ -40,6 +41,7 @@ mod ranges;
 mod series;
 mod sources;
 mod streamed;
+mod warnings;
 
 use divide::divide;
 pub use fill::fill;
@@ -53,6 +55,7 @@ pub use ranges::Ranges;
 pub use series::{extend, is_series};
 pub use sources::{SOURCES, csv_columns, element, shaped};
 pub use streamed::Streaming;
+pub use warnings::headers;
 
 /// Blocks in a window whose rows come as they lie in the file.
 const IN_TURN: usize = 4;
