@@ -81,7 +81,15 @@ fn wrong_programs_are_reported_well() {
             let one = at.is_some() && (extra == 0 || n + 1 < case.mistakes.len());
             rates[1].add(one);
             let Some(at) = at else {
-                miss("not caught", line, case);
+                let seen = found.iter().map(|d| {
+                    let line = d.span().map_or(0, |s| report.map.line_column(s).0);
+                    format!("{} in line {line}: {}", d.code.name(), d.message)
+                });
+                miss(
+                    &format!("not caught, {:?}", seen.collect::<Vec<_>>()),
+                    line,
+                    case,
+                );
                 rates[2].add(false);
                 rates[3].add(false);
                 continue;
@@ -111,7 +119,11 @@ fn wrong_programs_are_reported_well() {
                     &text[range.end..]
                 );
                 let after = check(&fixed);
-                let works = after.diagnostics.len() < found.len();
+                let count = |all: &[Diagnostic]| {
+                    let same = |o: &&Diagnostic| o.code == d.code && o.message == d.message;
+                    all.iter().filter(same).count()
+                };
+                let works = count(&after.diagnostics) < count(&report.diagnostics);
                 rates[4].add(works);
                 if !works {
                     miss(
