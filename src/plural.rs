@@ -1,4 +1,4 @@
-//! Numbers and nouns in what people read.
+//! Numbers, nouns and words of commands in what people read.
 
 /// `4,810`
 pub fn thousands(n: impl TryInto<u64>) -> String {
@@ -43,6 +43,15 @@ pub fn listed(names: &[String]) -> String {
     }
 }
 
+/// A word of a command that people are to type, quoted where a shell would change it.
+pub fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./=,:+%@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +76,24 @@ mod tests {
             [7, 4810, 1_234_567].map(thousands),
             ["7", "4,810", "1,234,567"]
         );
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        for text in [
+            "models/a.nn",
+            "file=\"x y\"",
+            "it's",
+            "",
+            "rate=1e-3",
+            "w=[1, 2]",
+        ] {
+            let command = format!("printf %s {}", super::word(text));
+            let said = std::process::Command::new("sh")
+                .args(["-c", &command])
+                .output();
+            assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), text);
+        }
+        assert_eq!(super::word("rate=1e-3"), "rate=1e-3");
     }
 }

@@ -43,6 +43,8 @@ impl Write for Stdout {
     }
 }
 
+pub(super) use crate::plural::word;
+
 /// Columns of the terminal that lines are laid out for.
 pub(super) const WIDTH: usize = 80;
 
@@ -67,36 +69,8 @@ pub(super) fn wrapped(items: &[String], between: &str, indent: usize) -> String 
     text
 }
 
-/// A word of a command that people are to type, quoted where a shell would change it.
-pub(super) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./=,:+%@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn words_survive_a_shell() {
-        for text in [
-            "models/a.nn",
-            "file=\"x y\"",
-            "it's",
-            "",
-            "rate=1e-3",
-            "w=[1, 2]",
-        ] {
-            let command = format!("printf %s {}", super::word(text));
-            let said = std::process::Command::new("sh")
-                .args(["-c", &command])
-                .output();
-            assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), text);
-        }
-        assert_eq!(super::word("rate=1e-3"), "rate=1e-3");
-    }
-
     #[test]
     fn long_lines_break_between_items() {
         let items = |n: usize| vec!["x".repeat(26); n];

@@ -11,7 +11,9 @@ use crate::cli::prepare;
 use crate::cli::run::progress::Progress;
 use crate::data::Order;
 use crate::spec;
-use crate::train::dataset::Ranges;
+use crate::train::bounds;
+use crate::train::dataset::{Ranges, workers};
+use crate::train::memory::{self, Steps};
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
 use crate::train::{ProgramKind, Session, fit};
@@ -74,6 +76,15 @@ pub(super) fn evaluate(args: &Args) -> Result<u8, Failure> {
         None => spec::Part::Train,
     };
     let size = args.batch.map_or(loaded.train.batch, |n| n as usize);
+    let steps = Steps {
+        what: "an evaluation",
+        programs: &[(&loaded.programs.eval, 1)],
+        rows: size.min(data.rows(part).max(1)),
+        workers: workers(&loaded.data, args.machine.workers()),
+        windows: data.window_bytes(),
+    };
+    memory::fits(&steps, &device)?;
+    bounds::check(&mut session, &data, &loaded.train, &[part])?;
     let columns = session.columns(ProgramKind::Eval);
     let mut batches = data
         .batches(part, &columns, size, Order::Sequential)?

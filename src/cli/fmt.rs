@@ -24,6 +24,9 @@ pub(super) fn fmt(args: &Args) -> Result<u8, Failure> {
     let mut code = exit::FINE;
     for path in &args.files {
         let stdin = path.as_os_str() == "-";
+        if !stdin {
+            load::refuse_pipe(path)?;
+        }
         let text = if stdin {
             std::io::read_to_string(std::io::stdin())
         } else {

@@ -4,10 +4,19 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::bytes::may_fail;
 use crate::cli::common::exit;
 use crate::diag::Code;
+
+/// Whether a program reads stdout: `--json`.
+static TELL_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// Has refused memory told to programs as well.
+pub(super) fn tell_programs(json: bool) {
+    TELL_PROGRAMS.store(json, Relaxed);
+}
 
 /// The system's, but that a process which is refused memory says so and ends as other failures do.
 #[derive(Debug)]
@@ -45,10 +54,22 @@ fn granted(memory: *mut u8, size: usize) -> *mut u8 {
     memory
 }
 
+/// Past the buffer of the standard library, which may be the memory that was asked for.
+fn write_to_stdout(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: the bytes are there.
+        let written = unsafe { libc::write(1, bytes.as_ptr().cast(), bytes.len() as _) };
+        match usize::try_from(written) {
+            Ok(n) if n > 0 => bytes = &bytes[n..],
+            _ => return,
+        }
+    }
+}
+
 /// Nothing here takes memory.
 #[cold]
 fn refused(size: usize) -> ! {
-    let mut text = [0; 256];
+    let mut text = [0; 512];
     let room = text.len();
     let mut rest = &mut text[..];
     let _ = write!(
@@ -59,6 +80,17 @@ fn refused(size: usize) -> ! {
     );
     let written = room - rest.len();
     let _ = std::io::stderr().write_all(&text[..written]);
+    if TELL_PROGRAMS.load(Relaxed) {
+        let mut rest = &mut text[..];
+        let _ = writeln!(
+            rest,
+            "{{\"event\":\"error\",\"code\":\"{}\",\"message\":\"not enough memory: {size} bytes \
+             were asked for\",\"help\":\"make the model, the batch or the vocabulary smaller\"}}",
+            Code::E0960.name()
+        );
+        let written = room - rest.len();
+        write_to_stdout(&text[..written]);
+    }
     // SAFETY: ends the process, with nothing run at its end that might ask for memory.
     unsafe { libc::_exit(i32::from(exit::RUN)) }
 }

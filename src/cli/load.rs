@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::check::{self, Allowed, LayerUse, Report, Sizes};
 use crate::cli::common::{Common, Failure};
@@ -66,6 +67,11 @@ impl Loaded {
 }
 
 impl Loaded {
+    /// Whether reports go over the rows of a set.
+    pub(super) fn reports_rows(&self) -> bool {
+        !self.report.outputs.is_empty()
+    }
+
     /// The same program with the sizes that the data determined. Settings stay as they are.
     ///
     /// # Errors
@@ -88,6 +94,7 @@ impl Loaded {
         self.data.hold_out(fold.unwrap_or(1));
         self.report = report;
         self.train.rates = train.rates;
+        (self.train.bounds, self.train.bounded) = (train.bounds, train.bounded);
         Ok(())
     }
 }
@@ -137,9 +144,28 @@ pub(super) fn mistakes_of(
     Ok(check::find_mistakes(&Edited(texts), path, &common.set))
 }
 
+/// Refuses a pipe, which may wait for ever, or a device; what this process was given as a file
+/// descriptor (`/dev/stdin`, `<(..)` of a shell) has someone who writes it.
+pub(super) fn refuse_pipe(file: &Path) -> Result<(), Failure> {
+    if is_given(file) || file.metadata().is_ok_and(|m| m.is_file() || m.is_dir()) || !file.exists()
+    {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{}: it is a pipe or a device, not a file",
+        file.display()
+    )))
+}
+
+fn is_given(file: &Path) -> bool {
+    let given = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
+    given.iter().any(|g| file.starts_with(g))
+}
+
 /// The program's path, once it could be opened.
 fn source(common: &Common) -> Result<&str, Failure> {
     let file = &common.file;
+    refuse_pipe(file)?;
     if let Err(e) = std::fs::File::open(file) {
         let file = file.display();
         return Err(Failure::usage(format!(
@@ -265,16 +291,32 @@ impl check::Host for Disk {
     }
 
     fn read(&self, path: &str) -> Result<String, String> {
-        let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-        let mut text = String::new();
-        // one byte more than the parser takes: it says what is wrong with a longer file
-        let most = MAX_SOURCE as u64 + 1;
-        match file.take(most).read_to_string(&mut text) {
-            Ok(_) => Ok(text),
-            Err(e) if e.kind() == ErrorKind::InvalidData => {
-                Err("the file is not valid UTF-8".into())
-            }
-            Err(e) => Err(e.to_string()),
+        // what is read from a pipe is gone
+        static GIVEN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        let given = is_given(Path::new(path));
+        let mut known = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = known.get(path) {
+            return Ok(text.clone());
         }
+        let text = read(path)?;
+        if given {
+            known.insert(path.into(), text.clone());
+        }
+        Ok(text)
+    }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    if refuse_pipe(Path::new(path)).is_err() {
+        return Err("it is a pipe or a device, not a file".into());
+    }
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut text = String::new();
+    // one byte more than the parser takes: it says what is wrong with a longer file
+    let most = MAX_SOURCE as u64 + 1;
+    match file.take(most).read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(e) if e.kind() == ErrorKind::InvalidData => Err("the file is not valid UTF-8".into()),
+        Err(e) => Err(e.to_string()),
     }
 }

@@ -86,6 +86,23 @@ enum Command {
     Fmt(fmt::Args),
 }
 
+impl Command {
+    /// Whether a program reads what it prints: `--json`.
+    fn is_for_programs(&self) -> bool {
+        match self {
+            Command::Check(args) => args.common.json,
+            Command::Run(args) => args.common.json,
+            Command::Sweep(args) => args.common.json,
+            Command::Runs(args) => args.json,
+            Command::Evaluate(args) => args.common.json,
+            Command::Predict(args) => args.common.json,
+            Command::Summary(args) => args.common.json,
+            Command::Inspect(args) => args.common.json,
+            Command::Emit(_) | Command::Explain(_) | Command::Fmt(_) => false,
+        }
+    }
+}
+
 /// Parses the arguments and does what they ask.
 pub fn main() -> ExitCode {
     static PANIC: Mutex<String> = Mutex::new(String::new());
@@ -128,18 +145,20 @@ fn dispatch(command: Command) -> u8 {
     if let Err(failure) = check_environment() {
         return failure.report(false);
     }
-    let (result, json) = match command {
-        Command::Check(args) => (check::check(&args), args.common.json),
-        Command::Run(args) => (run::run(&args), args.common.json),
-        Command::Sweep(args) => (sweep::sweep(&args), args.common.json),
-        Command::Runs(args) => (runs::runs(&args), args.json),
-        Command::Evaluate(args) => (evaluate::evaluate(&args), args.common.json),
-        Command::Predict(args) => (predict::predict(&args), args.common.json),
-        Command::Summary(args) => (summary::summary(&args), args.common.json),
-        Command::Inspect(args) => (inspect::inspect(&args), args.common.json),
-        Command::Emit(args) => (emit::emit(&args), false),
-        Command::Explain(args) => (explain::explain(&args), false),
-        Command::Fmt(args) => (fmt::fmt(&args), false),
+    let json = command.is_for_programs();
+    heap::tell_programs(json);
+    let result = match command {
+        Command::Check(args) => check::check(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Runs(args) => runs::runs(&args),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Summary(args) => summary::summary(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Emit(args) => emit::emit(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Fmt(args) => fmt::fmt(&args),
     };
     match result {
         Ok(code) => code,

@@ -13,7 +13,7 @@ use crate::data::packed::cache::CacheEvent;
 use crate::spec::Part;
 use crate::train::dataset::{Dataset, Places, Ranges, Reading, Streaming, headers};
 use crate::train::fitted::Fitted;
-use crate::train::weights::WeightsFile;
+use crate::train::weights::{Mismatch, WeightsError, WeightsFile};
 use crate::train::{ProgramKind, RunError};
 
 /// Reads what the programs of `kinds` take, fits what is to be fitted (unless it is
@@ -61,7 +61,6 @@ pub(super) fn dataset(
         loaded.set_sizes(common, &data.fitted().sizes())?;
     }
     data.derive(&loaded.data, &names)?;
-    data.check_bounds(&loaded.train.bounds)?;
     Ok(data)
 }
 
@@ -95,6 +94,16 @@ pub(super) fn fitted(
     path: &Path,
 ) -> Result<Option<Fitted>, Failure> {
     let fitted = notes(file, path)?;
+    let lacking = fitted.as_ref().map(|f| f.lacks(&loaded.data));
+    let lacking = lacking.into_iter().flatten().map(|name| Mismatch::Missing {
+        name,
+        suggestion: None,
+    });
+    let mismatches: Vec<Mismatch> = lacking.collect();
+    if !mismatches.is_empty() {
+        let path = path.to_owned();
+        return Err(WeightsError::Mismatch { path, mismatches }.into());
+    }
     if let Some(fitted) = &fitted
         && loaded.data.has_unknown_sizes()
     {

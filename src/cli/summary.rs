@@ -1,18 +1,21 @@
 //! `nnc summary FILE.nn`: layers, output shapes, parameters; memory and work of a step.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::check::LayerUse;
 use crate::cli::common::{Common, Failure, Machine, exit};
+use crate::cli::load::Loaded;
 use crate::cli::tables::TextTable;
 use crate::cli::{console, load, prepare};
 use crate::ir::{Graph, Role};
 use crate::plural::{count, thousands};
 use crate::spec::{DataSpec, Part, SplitSpec};
-use crate::train::dataset::workers;
-use crate::train::memory::{Memory, estimate};
+use crate::train::ProgramKind;
+use crate::train::dataset::{Dataset, Places, Ranges, workers};
+use crate::train::memory::{Held, Memory, estimate};
 use crate::train::store::{Buffer, Store};
 
 #[derive(clap::Args, Debug)]
@@ -40,12 +43,18 @@ struct Row {
 
 pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::load(&args.common)?;
-    prepare::sized(&mut loaded, &args.common, &args.machine)?;
+    let data = read(&mut loaded, args)?;
     let rows = args.batch.map_or(loaded.train.batch, |n| n as usize);
     let device = args.machine.device(loaded.train.seed)?;
     let workers = workers(&loaded.data, args.machine.workers());
-    let held_out = held_out(&loaded.data);
-    let estimate = estimate(&loaded.programs, &device, rows, held_out, workers)?;
+    // reports go over a set once more
+    let held_out = held_out(&loaded.data) + usize::from(loaded.reports_rows());
+    let held = data.as_ref().map(|data| Held {
+        bytes: data.bytes(),
+        rows: data.most_rows(),
+    });
+    let estimate = estimate(&loaded.programs, &device, rows, held_out, workers, held)?;
+    drop(data);
     let store = Store::laid_out(&loaded.programs, 1)?;
     let layers = rows_of(&loaded.layers, &store);
     let count = |role: Role| -> usize {
@@ -83,6 +92,8 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
                 "scratch": memory.scratch,
                 "batches": memory.batches,
                 "base": memory.base,
+                "data": held.map(|_| memory.data),
+                "reading": held.map(|_| memory.reading),
                 "peak": memory.peak(),
             },
             "step_flops": estimate.step_flops,
@@ -111,7 +122,7 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
         loaded.train.models.join(", "),
         totals(
             [trained, parameters - trained, kept],
-            memory,
+            (memory, held.is_some()),
             rows,
             estimate.step_flops,
             estimate.predict_flops
@@ -119,6 +130,60 @@ pub(super) fn summary(args: &Args) -> Result<u8, Failure> {
     );
     console::line(&text)?;
     Ok(exit::FINE)
+}
+
+/// Files of more bytes than this are not read for a summary.
+const MOST_READ: u64 = 256 << 20;
+
+/// The data as a run holds them, where they are there to be read in short time; a program whose
+/// sizes depend on them gets these.
+fn read(loaded: &mut Loaded, args: &Args) -> Result<Option<Dataset>, Failure> {
+    let must = loaded.data.has_unknown_sizes();
+    let places = Places {
+        program: loaded.folder.clone(),
+        asked: args.machine.data.clone(),
+    };
+    if !must && bytes_of_sources(&loaded.data, &places).is_none_or(|n| n > MOST_READ) {
+        return Ok(None);
+    }
+    let kinds = [ProgramKind::Train, ProgramKind::Eval];
+    let data = prepare::dataset(
+        loaded,
+        &args.common,
+        &args.machine,
+        &kinds,
+        None,
+        Ranges::new(),
+    );
+    match data {
+        Ok(data) => Ok(Some(data)),
+        Err(failure) if must => Err(failure),
+        // a model can be described without its data
+        Err(_) => Ok(None),
+    }
+}
+
+/// Bytes of the files of all sources; none where one is not there, is fetched or is streamed.
+fn bytes_of_sources(data: &DataSpec, places: &Places) -> Option<u64> {
+    let mut all = 0;
+    for source in data.sources.iter().filter(|s| !s.stream) {
+        for path in source.format.paths()? {
+            all += bytes_below(&places.find(path), 3)?;
+        }
+    }
+    data.sources.iter().all(|s| !s.stream).then_some(all)
+}
+
+/// Bytes of a file (or of its compressed sibling), or of all files in a folder.
+fn bytes_below(path: &Path, depth: usize) -> Option<u64> {
+    let compressed = || std::fs::metadata(format!("{}.gz", path.display()));
+    let found = path.metadata().or_else(|_| compressed()).ok()?;
+    if !found.is_dir() {
+        return Some(found.len());
+    }
+    let entries = std::fs::read_dir(path).ok().filter(|_| depth > 0)?;
+    let sizes = entries.map(|e| bytes_below(&e.ok()?.path(), depth - 1));
+    sizes.sum()
 }
 
 /// Parts of the data that are not trained on.
@@ -141,7 +206,7 @@ fn trained(step: &Graph, store: &Store) -> usize {
 
 fn totals(
     [trained, frozen, kept]: [usize; 3],
-    memory: &Memory,
+    (memory, read): (&Memory, bool),
     rows: usize,
     step: u64,
     predict: u64,
@@ -161,14 +226,20 @@ fn totals(
         ("activations", memory.activations),
         ("scratch", memory.scratch),
         ("batches", memory.batches),
+        ("data", memory.data),
         ("peak", memory.peak()),
     ] {
+        if name == "data" && !read {
+            continue;
+        }
         let what = match name {
             "weights" => "the parameters",
             "state" => "layer statistics, optimizer slots, metrics",
             "activations" => "peak size of intermediate results",
             "scratch" => "scratch space for matrix products",
             "batches" => "prefetched batches",
+            "data" => "the columns",
+            _ if read => "whole process, reading included",
             _ => "whole process, without the data",
         };
         lines.push(format!("{name:<12} {:>10}  {what}", bytes(n)));

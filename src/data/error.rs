@@ -325,9 +325,10 @@ pub enum DataError {
     )]
     NotPositive { column: String },
 
-    #[error("row {row}, column `{column}`: {what} must be {}, not {value}", bounds(*low, *high))]
+    #[error("{}: row {row}, {shown}: {what} must be {}, not {value}", path.display(), bounds(*low, *high))]
     OutOfBounds {
-        column: String,
+        path: PathBuf,
+        shown: String,
         row: u64,
         value: f64,
         low: f64,
@@ -335,8 +336,8 @@ pub enum DataError {
         what: String,
     },
 
-    #[error("column `{column}` is 0 in every training row: {what} must be above 0 somewhere")]
-    AllZero { column: String, what: String },
+    #[error("{shown} is 0 in every training row: {what} must be above 0 somewhere")]
+    AllZero { shown: String, what: String },
 
     #[error("inconsistent BPE merges: {reason}")]
     BytePairs { reason: String },

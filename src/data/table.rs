@@ -7,6 +7,7 @@
 use super::error::DataError;
 use super::sparse::Sparse;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Columns of equal length under distinct names.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -15,13 +16,13 @@ pub struct Table {
     columns: Vec<Column>,
 }
 
-/// One column.
+/// One column; copies of it share their elements.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Column {
     pub name: String,
     /// Shape of one row; its product is never 0.
     shape: Vec<usize>,
-    data: ColumnData,
+    data: Arc<ColumnData>,
 }
 
 /// The elements of a column.
@@ -136,7 +137,11 @@ impl Column {
                 expected: shape,
             });
         }
-        Ok(Column { name, shape, data })
+        Ok(Column {
+            name,
+            shape,
+            data: Arc::new(data),
+        })
     }
 
     pub fn rows(&self) -> usize {
@@ -176,7 +181,7 @@ impl Column {
 
     /// The elements as bytes, row after row; none for texts and sparse rows.
     pub fn as_bytes(&self) -> Option<&[u8]> {
-        match &self.data {
+        match &*self.data {
             ColumnData::U8(v) => Some(v),
             ColumnData::U16(v) => Some(crate::bytes::bytes_of(v)),
             ColumnData::I32(v) => Some(crate::bytes::bytes_of(v)),
@@ -187,7 +192,7 @@ impl Column {
 
     /// Element `i` (counted over all rows) as f64, exactly; none for texts.
     pub fn number(&self, i: usize) -> Option<f64> {
-        match &self.data {
+        match &*self.data {
             ColumnData::U8(v) => v.get(i).map(|&x| f64::from(x)),
             ColumnData::U16(v) => v.get(i).map(|&x| f64::from(x)),
             ColumnData::I32(v) => v.get(i).map(|&x| f64::from(x)),

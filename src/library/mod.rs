@@ -239,6 +239,15 @@ pub fn aligns(loss: &str) -> bool {
     lines.any(|l| l == "@aligns(labels)")
 }
 
+/// `@target(LOW, HIGH)` of a loss: the numbers that it takes as a target.
+pub fn target(loss: &str) -> Option<(f64, f64)> {
+    let parts = index().by_name.get(loss)?;
+    let mut lines = parts.iter().flat_map(|&i| index().parts[i].text().lines());
+    let ends = lines.find_map(|l| l.strip_prefix("@target(")?.strip_suffix(')'))?;
+    let (low, high) = ends.split_once(", ")?;
+    Some((low.parse().ok()?, high.parse().ok()?))
+}
+
 /// The name that a line of library text declares: `layer Dense(` or `@alias(mse)`.
 fn declared(line: &'static str) -> Option<&'static str> {
     if let Some(alias) = line.strip_prefix("@alias(") {

@@ -78,6 +78,25 @@ pub enum Format {
     },
 }
 
+impl Format {
+    /// The files or the folder that it names; none of a data set that is fetched.
+    pub fn paths(&self) -> Option<Vec<&str>> {
+        match self {
+            Format::Csv { path, .. }
+            | Format::Jsonl { path }
+            | Format::Parquet { path }
+            | Format::Npz { path }
+            | Format::Texts { path, .. }
+            | Format::Wavs { path, .. }
+            | Format::Images { path, .. } => Some(vec![path]),
+            Format::Idx { files } | Format::Npy { files } => {
+                Some(files.iter().map(|(_, path)| path.as_str()).collect())
+            }
+            Format::Fetched { .. } => None,
+        }
+    }
+}
+
 /// How an image is brought to another size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {

@@ -23,8 +23,10 @@ pub struct TrainSpec {
     pub reports: Vec<ReportSpec>,
     /// The learning rates that schedules give.
     pub rates: Vec<Rate>,
-    /// What is asked of the numbers of columns.
+    /// What is asked of numbers that are made of columns.
     pub bounds: Vec<Bounds>,
+    /// These numbers: a result for each of `bounds`, in order.
+    pub bounded: Graph,
     /// Columns of classes that are predicted, one per row.
     pub classes: Vec<String>,
     pub alignments: Vec<Alignment>,
@@ -50,10 +52,11 @@ pub struct Alignment {
     pub span: Span,
 }
 
-/// What the numbers of a column must be, so that a loss means something.
+/// What numbers made of columns must be, so that a loss means something.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
-    pub column: String,
+    /// The numbers, as messages name them: "column `y`".
+    pub shown: String,
     pub low: f64,
     pub high: f64,
     /// They weigh samples: not all of them may be 0.

@@ -2,7 +2,7 @@
 //! code; unlike them, the fault is in the data, the numbers or the machine.
 
 use crate::diag::Code;
-use crate::plural::count;
+use crate::plural::{count, word};
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
@@ -60,12 +60,13 @@ pub enum RunError {
     },
 
     #[error(
-        "a training step of {} needs {} of memory, but only {} is available",
+        "{what} of {} needs {} of memory, but only {} is available",
         count(*rows, "row"),
         megabytes(*needs),
         megabytes(*left)
     )]
     Memory {
+        what: &'static str,
         rows: usize,
         /// Bytes.
         needs: usize,
@@ -156,7 +157,7 @@ impl RunError {
                 true => "wait for that run to finish, or choose another --out".into(),
                 false => format!(
                     "choose another --out, remove the folder, or resume the run with --resume {}",
-                    folder.display()
+                    word(&folder.display().to_string())
                 ),
             },
             RunError::Program(_) => {

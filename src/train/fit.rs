@@ -34,6 +34,8 @@ pub struct Fit<'a> {
     pub every: Option<u64>,
     /// The epochs before `from`, of a run that goes on.
     pub history: Vec<EpochRow>,
+    /// Seconds that the epoch at `from` has taken before.
+    pub spent: f64,
 }
 
 /// Where training stands.
@@ -55,7 +57,8 @@ pub struct Outcome {
     pub accumulators: Vec<u8>,
     /// Why training ended before its last epoch did.
     pub stopped: Option<Stopped>,
-    /// Seconds of the epoch that was cut short and is not in the history.
+    /// Seconds of the epoch that was cut short and is not in the history, those before it was resumed
+    /// included.
     pub unreported_seconds: f64,
 }
 
@@ -171,7 +174,12 @@ impl Loop<'_, '_> {
             self.call(epoch, from, |callbacks, cx| callbacks.epoch_begin(cx))?;
         }
         let done = self.steps(&mut parts.train, from)?;
-        let train_seconds = started.elapsed().as_secs_f64();
+        let spent = if from == self.fit.from {
+            self.fit.spent
+        } else {
+            0.0
+        };
+        let train_seconds = spent + started.elapsed().as_secs_f64();
         if !self.close(from, done, steps) {
             self.outcome.unreported_seconds = train_seconds;
             return Ok(false);
@@ -188,7 +196,7 @@ impl Loop<'_, '_> {
             rates: self.callbacks.rates(self.session),
             steps: done - from.step,
             train_seconds,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: spent + started.elapsed().as_secs_f64(),
             costs: parts.train.costs().since(costs),
         };
         self.progress.epoch(&row);

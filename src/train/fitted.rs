@@ -177,6 +177,16 @@ impl Fitted {
         Ok(fitted)
     }
 
+    /// The vocabularies and labels of a program that weights were saved without.
+    pub fn lacks(&self, spec: &DataSpec) -> Vec<String> {
+        let lacking = spec.fits.iter().filter(|fit| match &fit.kind {
+            FitKind::Tokenizer { .. } => !self.vocabularies.contains_key(&fit.name),
+            FitKind::Labels { .. } => !self.labels.contains_key(&fit.name),
+            _ => false,
+        });
+        lacking.map(|fit| fit.name.clone()).collect()
+    }
+
     fn moments(&mut self, fit: &str, found: &Statistics, which: &[Statistic]) {
         for &which in which {
             let values = match which {

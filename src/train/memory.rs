@@ -1,12 +1,15 @@
-//! How much memory a run will take, data set aside, before it starts.
+//! How much memory a run will take, before it starts.
 //!
 //! ```text
 //! peak = base              the process itself: code, libraries, stacks, the compiler;
 //!                          measured on this process once it has compiled the programs
+//!      + data              the columns, where this process holds them
 //!      + store             parameters, states, slots, accumulators
 //!      + activations       the largest arena of the programs, which never run at once
 //!      + scratch           packed panels of products
 //!      + batches           rows prepared ahead, and copies of them that are aligned
+//!
+//! Reading may take more than training does later: then that is the peak.
 //! ```
 
 use crate::backend::Cost;
@@ -36,6 +39,10 @@ pub struct Memory {
     pub scratch: usize,
     pub batches: usize,
     pub base: usize,
+    /// The columns; 0 where they have not been read.
+    pub data: usize,
+    /// Most of all while the columns were read.
+    pub reading: usize,
 }
 
 /// What a run takes and does.
@@ -49,21 +56,41 @@ pub struct Estimate {
 
 impl Memory {
     pub fn peak(&self) -> usize {
-        self.parameters + self.states + self.activations + self.scratch + self.batches + self.base
+        let training = [
+            self.parameters,
+            self.states,
+            self.activations,
+            self.scratch,
+            self.batches,
+            self.base,
+            self.data,
+        ];
+        training.iter().sum::<usize>().max(self.reading)
     }
 }
 
-/// Without what metrics collect, which depends on the data's length. For batches of `rows`,
-/// with `held_out` parts besides the training part, made by so many `workers`; compiles the
-/// programs but runs none.
+/// What the data add to a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// Bytes of the columns that this process holds.
+    pub bytes: usize,
+    /// Rows of the largest part, which metrics may collect.
+    pub rows: usize,
+}
+
+/// For batches of `rows`, with `held_out` parts (and reports) besides the training part, made by so many
+/// `workers`; compiles the programs but runs none. Where the data have not been read, without
+/// them and without what metrics collect, which depends on their length.
 pub fn estimate(
     programs: &Programs,
     device: &Device,
     rows: usize,
     held_out: usize,
     workers: usize,
+    held: Option<Held>,
 ) -> Result<Estimate, RunError> {
-    let store = Store::laid_out(programs, 1)?;
+    let store = Store::laid_out(programs, held.map_or(1, |h| h.rows))?;
+    let reading = held.and_then(|_| peak_of_process()).unwrap_or(0);
     let parameters: usize = store
         .buffers()
         .iter()
@@ -86,8 +113,13 @@ pub fn estimate(
     let (train, eval) = (costs(train)?, costs(eval)?);
     let predict = costs(sized(&programs.predict, rows)?)?;
     let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
-    let base = peak_of_process().unwrap_or(BASE);
-    let base = (base + RUNNING).next_multiple_of(1 << 20);
+    let data = held.map_or(0, |h| h.bytes);
+    let base = match held {
+        // what reading took for a time is free for what follows
+        Some(_) => memory_of_process("VmRSS:").map(|all| all.saturating_sub(data)),
+        None => peak_of_process(),
+    };
+    let base = (base.unwrap_or(BASE) + RUNNING).next_multiple_of(1 << 20);
     Ok(Estimate {
         memory: Memory {
             parameters,
@@ -96,6 +128,8 @@ pub fn estimate(
             scratch: most(|c| c.scratch_bytes),
             batches: slots(workers) * (batch + held_out * staged),
             base,
+            data,
+            reading,
         },
         step_flops: train.flops,
         predict_flops: predict.flops,
@@ -118,30 +152,39 @@ pub fn holds(store: &Store) -> Result<(), RunError> {
     }
 }
 
-/// Refuses a run whose first step would ask for more memory than there is, naming a batch
-/// that fits. Beside batches, rows that are not all in memory take `windows`.
+/// Programs that are to run on batches of so many rows.
+pub struct Steps<'a> {
+    /// `a training step`
+    pub what: &'static str,
+    /// Each with the number of sets whose batches are made ahead for it.
+    pub programs: &'a [(&'a Graph, usize)],
+    pub rows: usize,
+    pub workers: usize,
+    /// Bytes of rows that are not all in memory.
+    pub windows: usize,
+}
+
+/// Refuses programs whose first step would ask for more memory than there is, naming a batch
+/// that fits.
 ///
 /// # Errors
 /// [`RunError::Memory`]; what compiling says.
-pub fn fits(
-    programs: &Programs,
-    device: &Device,
-    rows: usize,
-    held_out: usize,
-    workers: usize,
-    windows: usize,
-) -> Result<(), RunError> {
+pub fn fits(steps: &Steps, device: &Device) -> Result<(), RunError> {
     let Some(left) = headroom() else {
         return Ok(());
     };
     let needed = |rows: usize| -> Result<usize, RunError> {
-        let train = sized(&programs.train, rows)?;
-        let eval = sized(&programs.eval, rows)?;
-        let batches = slots(workers) * (batch_bytes(&train) + held_out * batch_bytes(&eval));
-        let (train, eval) = (device.cost(&train)?, device.cost(&eval)?);
-        let most = |f: fn(&Cost) -> usize| f(&train).max(f(&eval));
-        Ok(most(|c| c.arena_bytes) + most(|c| c.scratch_bytes) + batches + windows + RUNNING)
+        let (mut arena, mut scratch, mut batches) = (0, 0, 0);
+        for (program, sets) in steps.programs {
+            let program = sized(program, rows)?;
+            batches += slots(steps.workers) * sets * batch_bytes(&program);
+            let cost = device.cost(&program)?;
+            arena = arena.max(cost.arena_bytes);
+            scratch = scratch.max(cost.scratch_bytes);
+        }
+        Ok(arena + scratch + batches + steps.windows + RUNNING)
     };
+    let rows = steps.rows;
     let needs = needed(rows)?;
     if needs <= left {
         return Ok(());
@@ -151,6 +194,7 @@ pub fn fits(
         smaller /= 2;
     }
     Err(RunError::Memory {
+        what: steps.what,
         rows,
         needs,
         left,
@@ -198,8 +242,12 @@ pub fn headroom() -> Option<usize> {
 
 /// Most bytes that this process has had in memory so far; where the system tells.
 pub fn peak_of_process() -> Option<usize> {
+    memory_of_process("VmHWM:")
+}
+
+fn memory_of_process(key: &str) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(key))?;
     let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -9,6 +9,7 @@
 //! callbacks    what acts on it between steps and epochs
 //! progress     what the loop reports while it runs
 //! fitted       what is computed from the training rows: statistics, vocabularies, sizes
+//! bounds       numbers that a loss does not take
 //! dataset      what a `data` block names, in memory
 //! identity     what must be the same for a run to go on
 //! state        a run's state in a file
@@ -21,6 +22,7 @@
 //! sweep        which configurations a sweep tries
 //! ```
 
+pub mod bounds;
 pub mod callbacks;
 pub mod checkpoints;
 pub mod dataset;

@@ -77,6 +77,8 @@ pub struct Resumed {
     pub history: Vec<EpochRow>,
     /// The callback that ended training.
     pub ended: Option<String>,
+    /// Seconds that the epoch which was cut short has taken.
+    pub spent: f64,
 }
 
 /// Fills the session and the callbacks from a saved state of the same run.
@@ -141,6 +143,7 @@ pub fn resume(
         position,
         history,
         ended,
+        spent: spent(path, steps),
     })
 }
 
@@ -160,6 +163,20 @@ fn with_seconds(state: &Path, history: &mut [EpochRow]) {
             row.seconds = seconds;
         }
     }
+}
+
+/// The time of the epoch that was cut short after so many steps, from the run's `events.jsonl`.
+fn spent(state: &Path, steps: u64) -> f64 {
+    let folders = state.ancestors().skip(1).take(2);
+    let text = folders.map(|f| std::fs::read_to_string(f.join("events.jsonl")));
+    let text = text.flatten().next().unwrap_or_default();
+    let events = text.lines().rev().map(serde_json::from_str);
+    let mut saved = events.filter_map(|e: Result<serde_json::Value, _>| {
+        let event = e.ok()?;
+        (event["event"] == "saved" && event["steps"] == steps).then_some(event)
+    });
+    let seconds = saved.next().and_then(|e| e["unfinished_seconds"].as_f64());
+    seconds.unwrap_or(0.0)
 }
 
 fn standing(steps: u64, position: Position, identity: &Identity) -> BTreeMap<String, String> {

@@ -113,6 +113,7 @@ pub fn find(
         stop: &stop,
         every: None,
         history: Vec::new(),
+        spent: 0.0,
     };
     let ended = fit(session, parts, &again, callbacks, &mut search, &mut Nothing);
     parts.test = test;

@@ -151,6 +151,94 @@ fn the_proposed_command_continues_the_same_run() {
     assert!(!notes.contains("-0"), "{notes}");
 }
 
+/// On a terminal, the bar is gone before the end of the run is told, and is not drawn again.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupted_run_leaves_no_bar() {
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+    let place = Place::new();
+    // an epoch of several frames of the bar
+    let rows = "0.5,0.25,1\n-0.5,0.75,0\n".repeat(40_000);
+    fs::write(place.path().join("toy.csv"), format!("a,b,y\n{rows}")).unwrap();
+    let (mut terminal, mut side) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: both descriptors are new, and belong to the files made of them.
+    let (mut terminal, side) = unsafe {
+        let made = libc::openpty(&mut terminal, &mut side, none, none.cast(), none.cast());
+        assert_eq!(made, 0);
+        (fs::File::from_raw_fd(terminal), fs::File::from_raw_fd(side))
+    };
+    let mut child = place
+        .command("run toy.nn --epochs 1000 --batch 1 --threads 1 --out cut")
+        .env("TERM", "xterm")
+        .stdout(side.try_clone().unwrap())
+        .stderr(side)
+        .spawn()
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    let mut interrupted = false;
+    // at its end the terminal gives an error
+    while let Ok(n) = terminal.read(&mut buffer) {
+        if n == 0 {
+            break;
+        }
+        seen.extend_from_slice(&buffer[..n]);
+        let drawn = || String::from_utf8_lossy(&buffer[..n]).contains(" left");
+        if !interrupted && drawn() {
+            interrupted = true;
+            // SAFETY: a signal to a child of ours that has not been waited for.
+            assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let text = String::from_utf8_lossy(&seen);
+    let (before, after) = text.split_once("interrupted in epoch").unwrap();
+    // the line of the bar was cleared
+    let line = before.rsplit('\n').next().unwrap();
+    let drawn = line.rsplit("\u{1b}[2K").next().unwrap();
+    assert!(drawn.trim().is_empty(), "{drawn:?}");
+    assert!(!after.contains(" left") && !after.contains('━'), "{after}");
+    assert!(
+        after.contains("saved checkpoint cut/") && !after.contains("-0"),
+        "{after}"
+    );
+}
+
+/// What an epoch took before it was interrupted is not lost.
+#[test]
+#[cfg(unix)]
+fn a_resumed_epoch_counts_its_time_before() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --out cut --limit-steps 5");
+    let path = place.path().join("cut/events.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let number = |text: &str, key: &str| -> f64 {
+        let event: serde_json::Value = serde_json::from_str(text).unwrap();
+        event[key].as_f64().unwrap()
+    };
+    // of the limit's step there is a row: an interrupted epoch has none
+    let saved = text.lines().last().unwrap().to_owned();
+    let mut event: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    event["unfinished_seconds"] = 100.into();
+    fs::write(&path, text.replace(&saved, &event.to_string())).unwrap();
+    place.events("run toy.nn --json --quiet --resume cut");
+    let told = fs::read_to_string(&path).unwrap();
+    let steps = number(&saved, "epoch") + 1.0;
+    let row = told
+        .lines()
+        .rfind(|l| l.contains(r#""event":"epoch""#) && number(l, "epoch") == steps);
+    assert!(number(row.unwrap(), "seconds") > 100.0);
+    let next = told
+        .lines()
+        .rfind(|l| l.contains(r#""event":"epoch""#) && number(l, "epoch") == steps + 1.0);
+    assert!(number(next.unwrap(), "seconds") < 100.0);
+    let history = fs::read_to_string(place.path().join("cut/history.csv")).unwrap();
+    let line = history.lines().nth(steps as usize).unwrap();
+    assert!(line.rsplit(',').next().unwrap().parse::<f64>().unwrap() > 100.0);
+}
+
 /// A model that takes nothing of the data cannot predict rows, and no one is told to try.
 #[test]
 fn nothing_is_proposed_that_cannot_work() {
@@ -174,6 +262,26 @@ train G, C on d {
     assert_eq!(predicted.status.code(), Some(2));
     let told = err(&predicted);
     assert!(told.contains("`G` takes no columns of the data"), "{told}");
+    // what the help says works
+    let noise = program
+        .replace("column p", "column z : [3] = a .. y; column p")
+        .replace("input p", "input z : [3]; input p")
+        .replace("  draw z: [3] = random_normal(stddev = 1)\n", "");
+    let critic = program.replace("train G, C", "train C, G");
+    for (name, text) in [("noise.nn", noise), ("critic.nn", critic)] {
+        fs::write(place.path().join(name), text).unwrap();
+        let args = format!("predict {name} --weights o/weights.safetensors --input toy.csv");
+        let predicted = place.nnc(&args);
+        assert_eq!(predicted.status.code(), Some(0), "{}", err(&predicted));
+        let rows = out(&predicted).lines().count();
+        assert_eq!(
+            rows,
+            fs::read_to_string(place.path().join("toy.csv"))
+                .unwrap()
+                .lines()
+                .count()
+        );
+    }
 }
 
 #[test]

@@ -91,11 +91,12 @@ fn numbers_that_a_loss_does_not_take_are_refused_with_their_row() {
     place.events("run toy.nn --json --quiet --out fine");
     write("2", "0.5");
     let text = refused(&place, "run toy.nn --out a");
-    let said = "row 17, column `y`: a target of binary_crossentropy must be from 0 to 1, not 2";
+    let said =
+        "toy.csv: row 17, column `y`: a target of binary_crossentropy must be from 0 to 1, not 2";
     assert!(text.contains(&format!("error[E0977]: {said}")), "{text}");
     write("1", "-0.5");
     let text = refused(&place, "run toy.nn --out a");
-    let said = "row 17, column `w`: a sample weight must be at least 0, not -0.5";
+    let said = "toy.csv: row 17, column `w`: a sample weight must be at least 0, not -0.5";
     assert!(text.contains(&format!("error[E0977]: {said}")), "{text}");
     let text = fs::read_to_string(place.path().join("toy.csv")).unwrap();
     let text = text.replace(",0.5\n", ",0\n").replace(",-0.5\n", ",0\n");
@@ -206,6 +207,16 @@ fn the_command_line_takes_only_what_it_means() {
 #[test]
 fn a_full_stdout_is_an_error() {
     let place = Place::new();
+    let toy = fs::read_to_string(place.path().join("toy.nn")).unwrap();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    write("unformatted.nn", "const  a=1\n");
+    let axes = "\nsweep Toy {\n  width in [2, 3]\n  minimize val_loss\n}\n";
+    write("sweep.nn", &format!("{toy}{axes}"));
+    let folds = "split   kfold(2)";
+    write(
+        "folds.nn",
+        &toy.replace("split   { train 60%, val 20%, test 20% }", folds),
+    );
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     for args in [
         "run toy.nn --out w",
@@ -213,6 +224,22 @@ fn a_full_stdout_is_an_error() {
         "predict toy.nn --weights w/weights.safetensors --input toy.csv",
         "predict toy.nn --weights w/weights.safetensors --input toy.csv --output /dev/full",
         "evaluate toy.nn --json --weights w/weights.safetensors",
+        "run toy.nn --json --out v",
+        "check toy.nn",
+        "check toy.nn --json",
+        "summary toy.nn",
+        "summary toy.nn --json",
+        "inspect toy.nn",
+        "inspect toy.nn --json",
+        "emit toy.nn --stage ast",
+        "emit toy.nn --stage asm",
+        "explain Dense",
+        "runs .",
+        "runs . --json",
+        "fmt --check unformatted.nn",
+        "sweep sweep.nn --out s",
+        "sweep sweep.nn --json --out t",
+        "run folds.nn --out f",
     ] {
         let output = place.command(args).stdout(full()).output().unwrap();
         let text = err(&output);
@@ -296,4 +323,265 @@ fn many_classes_are_reported_by_their_most_confused_pairs() {
     assert_eq!((rows, pairs.len() <= 41), (41, true), "{matrix}");
     let page = fs::metadata(place.path().join("w/report.html")).unwrap();
     assert!(page.len() < 2_000_000, "{}", page.len());
+}
+
+#[test]
+fn numbers_made_of_columns_are_refused_with_their_file_and_row() {
+    let place = Place::new();
+    let toy = fs::read_to_string(place.path().join("toy.nn")).unwrap();
+    let rows = |bad: &[usize], (y, w, v): (&str, &str, &str)| {
+        let mut text = String::from("a,b,y,w,v\n");
+        for row in 1..=50 {
+            let (y, w, v) = if bad.contains(&row) {
+                (y, w, v)
+            } else {
+                ("1", "0.5", "1")
+            };
+            text += &format!("0.{row},0.5,{y},{w},{v}\n");
+        }
+        text
+    };
+    let columns = "column  y : []\n  column  w : []\n  column  v : []";
+    let write = |changes: &[(&str, &str)]| {
+        fs::write(place.path().join("toy.nn"), &toy).unwrap();
+        change(&place, &[("column  y : class[2]", columns)]);
+        let ratio = "fn ratio(y: [..], v: [..]) -> prob[..] { y / v }\ndata toy";
+        change(
+            &place,
+            &[("epochs     3", "epochs     1"), ("data toy", ratio)],
+        );
+        change(&place, changes);
+    };
+    let table = |name: &str, text: String| fs::write(place.path().join(name), text).unwrap();
+    let target = ("target  y : class[2]", "target  y : prob = ratio(y, v)");
+    // a target that is computed, whatever set its row is in
+    write(&[target]);
+    table("toy.csv", rows(&[], ("", "", "")));
+    place.events("run toy.nn --json --quiet --out w");
+    for row in [1, 2, 3, 17, 50] {
+        table("toy.csv", rows(&[row], ("1", "0.5", "0.25")));
+        let said = format!(
+            "error[E0977]: toy.csv: row {row}, target `y`: a target of binary_crossentropy must \
+             be from 0 to 1, not 4"
+        );
+        let text = refused(&place, "run toy.nn --out a");
+        assert!(text.contains(&said), "{text}");
+        // evaluate looks at its set alone
+        let sets = ["train", "val", "test"].map(|set| {
+            let args = format!("evaluate toy.nn --weights w/weights.safetensors --part {set}");
+            let text = err(&place.nnc(&args));
+            usize::from(text.contains(&said))
+        });
+        assert_eq!(sets.iter().sum::<usize>(), 1);
+    }
+    // a weight that depends on several columns
+    write(&[
+        target,
+        ("  metrics", "  sample_weight w * (v - 2)\n  metrics"),
+    ]);
+    table("toy.csv", rows(&[], ("", "", "")));
+    let text = refused(&place, "run toy.nn --out a");
+    let said = "`w * (v - 2)`: a sample weight must be at least 0, not -0.5";
+    assert!(text.contains(said), "{text}");
+    write(&[
+        target,
+        ("  metrics", "  sample_weight w * (v - 1)\n  metrics"),
+    ]);
+    let text = refused(&place, "run toy.nn --out a");
+    let said = "error[E0978]: `w * (v - 1)` is 0 in every training row";
+    assert!(text.contains(said), "{text}");
+    // rows that are read some at a time
+    let streamed = ("csv(\"toy.csv\")", "csv(\"toy.csv\", stream = true)");
+    write(&[target, streamed]);
+    table("toy.csv", rows(&[33], ("-1", "0.5", "1")));
+    let text = refused(&place, "run toy.nn --out a");
+    assert!(text.contains("toy.csv: row 33, target `y`"), "{text}");
+    // a class that is computed
+    let class = "fn next(y: int[..]) -> class[2][..] { y + 1 }\ndata toy";
+    write(&[
+        ("column  y : []", "column  y : int"),
+        ("  target ", "  input   w : []\n  input   v : []\n  target "),
+        ("target  y : class[2]", "target  y : class[2] = next(y)"),
+        ("data toy", class),
+        ("(x: [2]) -> prob", "(x: [2], w: [], v: []) -> prob"),
+        ("x |>", "concat(x, expand(w, -1), expand(v, -1)) |>"),
+    ]);
+    table("toy.csv", rows(&[], ("", "", "")).replace(",1,", ",0,"));
+    place.events("run toy.nn --json --quiet --out c");
+    table("toy.csv", rows(&[], ("", "", "")).replacen(",1,", ",0,", 3));
+    let text = refused(&place, "run toy.nn --out a");
+    let said = "target `y`: a target of binary_crossentropy must be from 0 to 1, not 2";
+    assert!(text.contains(said), "{text}");
+    // the second of two files, and a target that must be a count
+    let files = "csv(\"toy.csv\")\n  source  csv(\"more.csv\")";
+    let counts = [
+        ("csv(\"toy.csv\")", files),
+        ("target  y : class[2]", "target  y : []"),
+        ("binary_crossentropy", "poisson"),
+    ];
+    write(&counts);
+    let toy = fs::read_to_string(place.path().join("toy.nn")).unwrap();
+    let toy = toy
+        .replace("-> prob {", "-> [] {")
+        .replace(", sigmoid", ", softplus");
+    let toy = toy.replace("  metrics    accuracy\n", "");
+    fs::write(place.path().join("toy.nn"), toy).unwrap();
+    table("toy.csv", rows(&[], ("", "", "")));
+    table("more.csv", rows(&[9], ("-2", "0.5", "1")));
+    let text = refused(&place, "run toy.nn --out a");
+    let said = "more.csv: row 9, column `y`: a target of poisson must be at least 0, not -2";
+    assert!(text.contains(said), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_is_no_pipe_that_nobody_writes() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path().join("p.nn"))
+        .status();
+    assert!(made.unwrap().success());
+    for command in [
+        "check p.nn",
+        "run p.nn",
+        "fmt p.nn",
+        "summary p.nn",
+        "emit p.nn --stage ir",
+    ] {
+        let text = failed(&place, command, 2);
+        assert!(text.contains("p.nn: it is a pipe or a device"), "{text}");
+    }
+    // one that has a writer is read once, however often it is checked
+    let script = format!(
+        "'{0}' check <(cat toy.nn) && cat toy.nn | '{0}' check /dev/stdin",
+        env!("CARGO_BIN_EXE_nnc")
+    );
+    let mut command = std::process::Command::new("bash");
+    let output = command
+        .current_dir(place.path())
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+}
+
+#[test]
+fn a_pool_wider_than_its_input_is_refused_or_runs() {
+    let place = Place::new();
+    let text = fs::read_to_string(place.path().join("toy.nn")).unwrap();
+    let text = text.replace(
+        "x |> Dense(",
+        "x |> Reshape([2, 1, 1]) |> AveragePooling2D(1_000_000_000, padding = same) |> Flatten |> Dense(",
+    );
+    fs::write(place.path().join("toy.nn"), text).unwrap();
+    let start = std::time::Instant::now();
+    let output = place.nnc("run toy.nn --limit-steps 1 --out w");
+    assert!(
+        matches!(output.status.code(), Some(0 | 1 | 3)),
+        "{}",
+        err(&output)
+    );
+    assert!(start.elapsed().as_secs() < 20);
+}
+
+/// Memory that the system does not grant is an event too.
+#[cfg(target_os = "linux")]
+#[test]
+fn refused_memory_is_told_to_programs() {
+    let place = Place::new();
+    let toy = fs::read_to_string(place.path().join("toy.nn")).unwrap();
+    let toy = toy
+        .replace("column  y", "column  text : text = \"y\"\n  column  y")
+        .replace(
+            "  input   x",
+            "  fit     words = Tokenizer(train.text, num_words = 1_000_000_000)\n  input   x",
+        )
+        .replace(
+            "target ",
+            "input   bag : [1_000_000_000] = text |> bag(words)\n  target ",
+        )
+        .replace(
+            "(x: [2]) -> prob {",
+            "(x: [2], bag: [1_000_000_000]) -> prob {",
+        );
+    fs::write(place.path().join("toy.nn"), toy).unwrap();
+    let script = format!(
+        "ulimit -v 3000000; exec '{}' run toy.nn --json --quiet --threads 1 --out w",
+        env!("CARGO_BIN_EXE_nnc")
+    );
+    let mut command = std::process::Command::new("bash");
+    let command = command.current_dir(place.path()).args(["-c", &script]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    let events = out(&output);
+    let event: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&event["event"], &event["code"]),
+        (&"error".into(), &"E0960".into())
+    );
+    assert!(
+        event["message"].as_str().unwrap().contains("memory"),
+        "{event}"
+    );
+}
+
+/// What a run writes is its folder's: where that goes away or cannot be made, it says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_vanishes_or_cannot_be_made_is_told() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new();
+    for out in ["toy.csv/w", "/proc/w", "/dev/null"] {
+        let text = refused(&place, &format!("run toy.nn --quiet --out {out}"));
+        assert!(
+            text.contains("error[E0954]") && text.contains(out),
+            "{text}"
+        );
+    }
+    let mut child = place
+        .command("run toy.nn --json --epochs 1000000 --out gone")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !told.next().unwrap().unwrap().contains(r#""event":"epoch""#) {}
+    // the run may write while it is removed
+    let folder = place.path().join("gone");
+    while folder.exists() {
+        let _ = fs::remove_dir_all(&folder);
+    }
+    told.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    let text = err(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("error[E0903]: gone/"), "{text}");
+    // nothing is proposed that is gone
+    assert!(!text.contains("--resume"), "{text}");
+}
+
+/// Weights of a program without the vocabulary that this one has are not its weights.
+#[test]
+fn weights_without_a_vocabulary_do_not_fit() {
+    let place = Place::new();
+    place.events("run toy.nn --json --quiet --out w");
+    let text =
+        "  column  text : text = \"y\"\n  fit     words = Tokenizer(train.text, num_words = 10)\n";
+    let text = format!("{text}  input   bag : [10] = text |> bag(words)\n  target ");
+    change(
+        &place,
+        &[
+            ("  target ", text.as_str()),
+            ("(x: [2]) -> prob {", "(x: [2], bag: [10]) -> prob {"),
+            ("x |>", "concat(x, bag) |>"),
+        ],
+    );
+    for command in ["evaluate toy.nn", "predict toy.nn --input toy.csv"] {
+        let args = format!("{command} --weights w/weights.safetensors");
+        let text = refused(&place, &args);
+        assert!(
+            text.contains("error[E0943]") && text.contains("`words` is missing"),
+            "{text}"
+        );
+    }
 }

@@ -72,7 +72,7 @@ fn data_that_no_trial_can_read_end_the_sweep() {
     let output = place.nnc("sweep toy.nn --out w --jobs 1");
     assert_eq!(output.status.code(), Some(3), "{}", out(&output));
     assert!(
-        err(&output).contains("the trials cannot read their data"),
+        err(&output).contains("no trial can run"),
         "{}",
         err(&output)
     );

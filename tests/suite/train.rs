@@ -181,6 +181,7 @@ fn plan(epochs: usize, stop: &AtomicBool) -> Fit<'_> {
         stop,
         every: None,
         history: Vec::new(),
+        spent: 0.0,
     }
 }
 

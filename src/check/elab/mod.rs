@@ -5,6 +5,7 @@
 //! would be built. The walk runs over symbolic sizes (`B`, the sizes of a
 //! generic signature), so nothing here reads data.
 
+pub(super) mod bounds;
 pub(super) mod builtin;
 pub(super) mod frozen;
 pub(super) mod graph;

@@ -213,8 +213,10 @@ pub struct TrainState {
     pub collected: FxHashMap<Arc<str>, Type>,
     /// The walk computes the values of metrics at the end of an epoch.
     pub ending: bool,
-    /// What losses ask of the numbers of columns.
-    pub bounds: Vec<Bounds>,
+    /// The targets of the data, and what messages call them.
+    pub targets: Vec<(Value, String)>,
+    /// What losses ask of numbers that are made of columns.
+    pub bounds: Vec<(Value, Bounds)>,
     /// Labels that losses align with the steps of predictions.
     pub alignments: Vec<Alignment>,
 }

@@ -295,6 +295,9 @@ impl Elab<'_> {
         } else {
             self.frame().draws = draws;
         }
+        if chosen.def.kind == DefKind::Loss {
+            self.bound_target(&chosen, &args);
+        }
         let result = if self.bind_config(c, &chosen)
             && self.adopt_layers(&chosen)
             && self.bind_inputs(&chosen, args, span)

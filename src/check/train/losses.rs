@@ -8,12 +8,12 @@ use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
 use crate::library;
 use crate::span::Span;
-use crate::spec::{Alignment, Bounds};
+use crate::spec::Alignment;
 use crate::syntax::ast::{self, Arg, DefKind, Ident};
 
 use crate::check::data::env::DataEnv;
 use crate::check::elab::Elab;
-use crate::check::elab::pattern::{MeaningPattern, tensor_pattern};
+use crate::check::elab::pattern::tensor_pattern;
 use crate::check::elab::state::Comparison;
 use crate::check::elab::value::{ArgVal, Configured, DefRef, Meaning, Tensor, Val, lists};
 use crate::check::eval::argument::article;
@@ -196,33 +196,6 @@ impl Elab<'_> {
         let v = self.apply(c, vec![arg(p), arg(y)], span, "".into());
         let t = self.returned_tensor(v, c, span)?;
         self.cast(t, Elem::F32, span)
-    }
-
-    /// Where a loss takes probabilities and the target is a column as it is, its numbers must be
-    /// probabilities.
-    pub(super) fn bound_target(&mut self, c: &Configured, pair: &Comparison, env: &DataEnv) {
-        let takes_prob = |d: &DefRef| {
-            let (_, inputs) = lists(&d.def);
-            let pattern = inputs
-                .get(1)
-                .and_then(|i| i.ty.as_ref())
-                .map(tensor_pattern);
-            match pattern {
-                Some(Ok(p)) => matches!(p.meaning, MeaningPattern::Prob | MeaningPattern::Class(_)),
-                _ => false,
-            }
-        };
-        let numbers = matches!(pair.target.meaning, Meaning::Real | Meaning::Prob);
-        let column = env.columns.contains_key(pair.value.as_str());
-        if numbers && column && c.defs.iter().all(takes_prob) {
-            self.train.bounds.push(Bounds {
-                column: pair.value.clone(),
-                low: 0.0,
-                high: 1.0,
-                weights: false,
-                what: format!("a target of {}", c.defs[0].def.name.text),
-            });
-        }
     }
 
     /// Notes labels that a loss aligns with the steps of the prediction: whether they fit is seen

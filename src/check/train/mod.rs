@@ -2,6 +2,7 @@
 //! step, an evaluation, a prediction) elaborates the same program with other ends.
 
 pub(super) mod advice;
+pub(super) mod bounds;
 pub(super) mod callbacks;
 pub(super) mod epoch_end;
 pub(super) mod flow;
@@ -69,6 +70,7 @@ impl Elab<'_> {
         if run == Run::Train {
             spec.balance = self.balance(setting(t, BALANCE), &feeds, env);
         }
+        self.train.targets = self.targets(&feeds, env);
         let walk = Walk {
             t,
             env,
@@ -89,10 +91,12 @@ impl Elab<'_> {
                 .for_each(|s| self.train_step(&walk, s, &mut metrics));
         }
         if run == Run::Train {
-            spec.bounds = std::mem::take(&mut self.train.bounds);
             spec.alignments = std::mem::take(&mut self.train.alignments);
             spec.classes = predicted_classes(env);
             self.warn_of_answers(env);
+        }
+        if run == Run::Eval {
+            self.bounded(spec);
         }
         if run == Run::Train && !self.params.is_empty() {
             self.check_frozen();
@@ -381,7 +385,6 @@ impl Elab<'_> {
         let values = self.comparing(&pair, |el| {
             el.loss_values(&c, &pair.prediction, &pair.target, at)
         })?;
-        self.bound_target(&c, &pair, env);
         self.note_alignment(&c, &pair, env);
         let mut compared = self.train.compared.iter_mut();
         if let Some(c) = compared.find(|c| c.name == name) {

@@ -1,7 +1,7 @@
 //! The settings of a `train` block.
 
 use crate::diag::{Code, Diagnostic, did_you_mean};
-use crate::ir::Dim;
+use crate::ir::{Dim, Graph};
 use crate::library::foreign::{Place, foreign};
 use crate::span::Span;
 use crate::spec;
@@ -166,6 +166,7 @@ impl Elab<'_> {
             callbacks: Vec::new(),
             reports: Vec::new(),
             rates: Vec::new(),
+            bounded: Graph::default(),
             bounds: Vec::new(),
             classes: Vec::new(),
             alignments: Vec::new(),

@@ -8,7 +8,6 @@ use crate::ir::prim::Binary;
 use crate::ir::{Dim, Elem, Prim};
 use crate::plural;
 use crate::span::Span;
-use crate::spec::Bounds;
 use crate::syntax::ast::{Arg, Ident, Setting, TypeExpr, TypeKind};
 
 use crate::check::data::env::{DataEnv, Feed};
@@ -267,15 +266,9 @@ impl Elab<'_> {
             );
             return None;
         }
-        if let Some(column) = name_of(&a.value) {
-            self.train.bounds.push(Bounds {
-                column: column.text.to_string(),
-                low: 0.0,
-                high: f64::INFINITY,
-                weights: true,
-                what: "a sample weight".into(),
-            });
-        }
-        self.cast(t, Elem::F32, span)
+        let shown = self.shown_of_columns(&a.value, env);
+        let t = self.cast(t, Elem::F32, span)?;
+        self.bound_weight(&t, shown);
+        Some(t)
     }
 }

@@ -24,7 +24,9 @@ use crate::ir::Elem;
 use crate::plural;
 use crate::spec::{ColumnSpec, Meaning, OutputSpec};
 use crate::train::dataset::{extend, fill, indices, is_series};
+use crate::train::device::Device;
 use crate::train::fitted::{Fitted, Made};
+use crate::train::memory::{self, Steps};
 use crate::train::session::columns;
 use crate::train::store::Saved;
 use crate::train::weights::WeightsFile;
@@ -67,7 +69,8 @@ pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
                 loaded.train.models.first().map_or("", |m| m)
             ),
             help: Some(
-                "`nnc predict` runs the first model of the train block; name one first that takes inputs"
+                "to sample it, make what it draws an `input` of the data, in a copy of the program, \
+                 and pass rows of noise; to run another model, name that first in the train block"
                     .into(),
             ),
         });
@@ -123,6 +126,7 @@ pub(super) fn predict(args: &Args) -> Result<u8, Failure> {
             &args.common,
         )?,
         session,
+        device: &device,
         loaded: &loaded,
         fitted,
         names,
@@ -162,6 +166,7 @@ type Values = (String, Vec<usize>, ColumnData);
 struct Predictor<'a> {
     input: Input,
     session: Session<'a>,
+    device: &'a Device,
     loaded: &'a Loaded,
     fitted: Fitted,
     /// Columns that the model takes.
@@ -199,6 +204,16 @@ impl Predictor<'_> {
             }
         };
         let table = (self.fitted).derive(data, &table, &needed, &mut made, self.threads)?;
+        if self.count == 0 {
+            let steps = Steps {
+                what: "a prediction",
+                programs: &[(&self.loaded.programs.predict, 1)],
+                rows: self.size.min(rows.len().max(1)),
+                workers: 1,
+                windows: 0,
+            };
+            memory::fits(&steps, self.device)?;
+        }
         let columns = indices(&table, &self.names)?;
         let order = Order::Sequential;
         let mut batches = Batches::new(Arc::new(table), &columns, rows, self.size, order)?;

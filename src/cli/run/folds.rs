@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::common::{Failure, exit};
 use crate::cli::load::Loaded;
-use crate::cli::prepare;
 use crate::cli::run::progress::{Progress, number};
 use crate::cli::run::run_state;
 use crate::cli::run::{self, Args, Judged};
 use crate::cli::tables::TextTable;
+use crate::cli::{console, prepare};
 use crate::spec::Part;
 use crate::train::output::{self, Output};
 use crate::train::weights::WeightsFile;
@@ -226,8 +226,13 @@ fn conclude(progress: &Progress, args: &Args, out: &Output, folds: &[Fold]) -> R
     progress.say(&format!(
         "saved {}  (try: nnc evaluate {} --weights {})",
         out.folder().display(),
-        args.common.file.display(),
-        out.folder().join("fold-1/weights.safetensors").display()
+        console::word(&args.common.file.display().to_string()),
+        console::word(
+            &out.folder()
+                .join("fold-1/weights.safetensors")
+                .display()
+                .to_string()
+        )
     ));
     let map = |pick: fn(&(f64, f64)) -> f64| -> Map<String, Value> {
         let pairs = names.iter().zip(&spread);
@@ -242,5 +247,6 @@ fn conclude(progress: &Progress, args: &Args, out: &Output, folds: &[Fold]) -> R
         "std": map(|s| s.1),
     });
     progress.event("folds", event);
+    progress.all_told()?;
     Ok(exit::FINE)
 }

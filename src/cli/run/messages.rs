@@ -53,7 +53,7 @@ pub(super) fn introduce(
         progress.say(&format!(
             "training one configuration; to search over {}:\n  nnc sweep {}",
             listed(&axes),
-            args.common.file.display()
+            console::word(&args.common.file.display().to_string())
         ));
     }
     progress.event(
@@ -99,6 +99,7 @@ pub(super) fn conclude(
             "epoch": outcome.position.epoch,
             "weights_epoch": restored_epoch.unwrap_or(outcome.position.epoch),
             "steps": steps,
+            "unfinished_seconds": outcome.unreported_seconds,
             "peak_memory": memory::peak_of_process(),
             "stopped": outcome.stopped.map(|s| match s {
                 Stopped::Interrupted => "interrupted",

@@ -23,12 +23,13 @@ use crate::data::Order;
 use crate::plural::count;
 use crate::span::SourceId;
 use crate::spec::{Part, TrainSpec};
+use crate::train::bounds;
 use crate::train::checkpoints::Checkpoints;
 use crate::train::dataset::{Dataset, Overlap, workers};
 use crate::train::device::Device;
 use crate::train::fit::Position;
 use crate::train::fit::evaluate;
-use crate::train::memory;
+use crate::train::memory::{self, Steps};
 use crate::train::output::Output;
 use crate::train::session::columns;
 use crate::train::state::{Resumed, save_state};
@@ -128,13 +129,25 @@ pub(super) fn one(
     }
     let compile = Box::new(|graph| device.compile(graph));
     let fill = |store: &mut Store| data.fill(store);
-    let session = Session::filled(&loaded.programs, data.most_rows(), fill, compile)?;
+    let mut session = Session::filled(&loaded.programs, data.most_rows(), fill, compile)?;
+    bounds::check(&mut session, &data, &loaded.train, &Part::ALL)?;
     let held_out = [Part::Val, Part::Test].into_iter();
     let held_out = held_out.filter(|p| data.rows(*p) > 0).count();
+    let held_out = held_out + usize::from(loaded.reports_rows());
     let rows = loaded.train.batch.min(data.rows(Part::Train).max(1));
     let windows = data.window_bytes();
     let workers = workers(&loaded.data, args.machine.workers());
-    memory::fits(&loaded.programs, &device, rows, held_out, workers, windows)?;
+    let steps = Steps {
+        what: "a training step",
+        programs: &[
+            (&loaded.programs.train, 1),
+            (&loaded.programs.eval, held_out),
+        ],
+        rows,
+        workers,
+        windows,
+    };
+    memory::fits(&steps, &device)?;
     let overlaps = warn(common, loaded, &session, &data, (found, whole.is_some()))?;
     let (mut out, state) = place(loaded)?;
     let trained = train(
@@ -237,6 +250,7 @@ fn train(
         stop: interrupt::flag(),
         every: saver.checkpoints.every(),
         history: from.history,
+        spent: from.spent,
     };
     let trained = fit(
         &mut session,

@@ -69,6 +69,7 @@ fn search(again: &Again) -> Result<Option<Trace>, Failure> {
         stop: &never,
         every: None,
         history: Vec::new(),
+        spent: 0.0,
     };
     Ok(trace::find(
         &mut session,

@@ -1,6 +1,7 @@
 //! A sweep while it runs: on a terminal the best trials in a table that is drawn again, else a
 //! line a trial; events as JSON.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ pub(super) struct Board {
     lines: bool,
     /// Warnings about the data that trials have given, by code and message: each is shown once.
     warned: BTreeSet<(String, String)>,
+    /// Why the first line that could not be written was not.
+    untold: RefCell<Option<std::io::Error>>,
 }
 
 impl Board {
@@ -54,6 +57,7 @@ impl Board {
             table,
             drawn: None,
             warned: BTreeSet::new(),
+            untold: RefCell::new(None),
         };
         board.introduce(sweep);
         board
@@ -302,9 +306,21 @@ impl Board {
         if self.json {
             console::note(text);
         } else {
-            // a sweep is worth finishing all the same
-            let _ = console::line(text);
+            self.print(text);
         }
+    }
+
+    /// A line on stdout. Where it cannot be written, a sweep is worth finishing all the same: it
+    /// is told in the end.
+    fn print(&self, line: &str) {
+        if let Err(error) = console::line(line) {
+            self.untold.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Whether all that was to be said on stdout could be written.
+    pub(super) fn all_told(&self) -> std::io::Result<()> {
+        self.untold.borrow_mut().take().map_or(Ok(()), Err)
     }
 
     fn event(&self, kind: &str, fields: Value) {
@@ -315,7 +331,7 @@ impl Board {
         if let Value::Object(fields) = fields {
             event.extend(fields);
         }
-        let _ = console::line(&Value::Object(event).to_string());
+        self.print(&Value::Object(event).to_string());
     }
 }
 

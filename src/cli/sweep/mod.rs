@@ -116,7 +116,10 @@ pub(super) fn sweep(args: &Args) -> Result<u8, Failure> {
         return Ok(exit::INTERRUPTED);
     }
     match written {
-        Some(_) => Ok(exit::FINE),
+        Some(_) => {
+            board.all_told()?;
+            Ok(exit::FINE)
+        }
         None => {
             let failed = sweep.records.iter().find_map(|r| r.failed.as_deref());
             Err(RunError::Usage {

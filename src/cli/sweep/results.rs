@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::cli::common::Failure;
-use crate::cli::program;
 use crate::cli::run::progress::{number, seconds};
 use crate::cli::sweep::Sweep;
 use crate::cli::sweep::charts::{self, Shown};
 use crate::cli::sweep::folder::Record;
 use crate::cli::sweep::live_table::values_text;
+use crate::cli::{console, program};
 use crate::data::write::replace;
 use crate::spec::sweep::Values;
 use crate::train::RunError;
@@ -56,13 +56,14 @@ pub(super) fn write(sweep: &Sweep) -> Result<Option<Written>, Failure> {
         });
     let mut command = format!(
         "nnc run {} --data {}",
-        written.program.display(),
-        data.display()
+        console::word(&written.program.display().to_string()),
+        console::word(&data.display().to_string())
     );
     // consts of imported files are not in the program's text
     if sweep.text.contains("import ") {
         for (name, value) in &sweep.args.common.set {
-            let _ = write!(command, " --set {name}={value}");
+            let set = console::word(&format!("{name}={value}"));
+            let _ = write!(command, " --set {set}");
         }
     }
     Ok(Some(Written { command, ..written }))

@@ -116,7 +116,7 @@ fn listen(
             if let Some(reason) = failed.as_ref().filter(|r| sweep.is_hopeless(r)) {
                 running.values_mut().for_each(Running::stop);
                 return Err(RunError::Usage {
-                    what: "the trials cannot read their data".into(),
+                    what: "no trial can run".into(),
                     reason: reason.clone(),
                 }
                 .into());

@@ -8,7 +8,7 @@
 //! series   columns made of other rows
 //! divide   rows into parts
 //! fill     what stands for missing values
-//! bounds   numbers that a loss does not take
+//! origins  the file that a row comes from
 //! overlap  rows of one part that stand in another
 //! streamed parts that are larger than memory
 //! warnings what a good colleague would say of the rows
@@ -19,7 +19,7 @@
 //! the training source (so that a file with `train` and `test` can set `val` aside).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::bytes_of;
@@ -31,10 +31,10 @@ use crate::train::fitted::{Fitted, Made};
 use crate::train::identity::Hash;
 use crate::train::store::Store;
 
-mod bounds;
 mod divide;
 mod fill;
 mod images;
+mod origins;
 mod overlap;
 mod places;
 mod ranges;
@@ -46,6 +46,7 @@ mod warnings;
 use divide::divide;
 pub use fill::fill;
 use images::Augmented;
+use origins::Origins;
 use sources::{read, stack};
 
 pub use images::workers;
@@ -65,6 +66,8 @@ pub struct Dataset {
     parts: Parts,
     /// Those that are read some rows at a time; no part is in both.
     streams: BTreeMap<Part, StreamPart>,
+    /// The files that the rows of each part's table come from.
+    origins: BTreeMap<Part, Origins>,
     /// Blocks of a stream that are mixed at a time.
     window: usize,
     fitted: Fitted,
@@ -141,10 +144,13 @@ impl Dataset {
             .filter(|c| wanted.contains(c.name.as_str()))
             .collect();
         let mut tables: BTreeMap<Option<Part>, Vec<Table>> = BTreeMap::new();
-        let streams = streamed::load(spec, places, seed, &reading.streaming)?;
+        let mut files: BTreeMap<Option<Part>, Origins> = BTreeMap::new();
+        let (streams, mut origins) = streamed::load(spec, places, seed, &reading.streaming)?;
         for source in spec.sources.iter().filter(|s| !s.stream) {
             let threads = reading.threads;
             let table = read(source, &columns, places, &reading.streaming, threads)?;
+            let of_part = files.entry(source.part).or_default();
+            of_part.add(origins::path(source, places), table.rows() as u64);
             tables.entry(source.part).or_default().push(table);
         }
         let mut parts = BTreeMap::new();
@@ -155,12 +161,15 @@ impl Dataset {
         }
         let mut named = BTreeMap::new();
         if let Some((table, rows)) = parts.remove(&spec.pool()) {
+            let from = files.remove(&spec.pool()).unwrap_or_default();
             for (part, rows) in divide(spec, &table, rows, seed)? {
+                origins.insert(part, from.clone());
                 named.insert(part, (table.clone(), rows));
             }
         }
         for (part, entry) in parts {
             if let Some(part) = part {
+                origins.insert(part, files.remove(&Some(part)).unwrap_or_default());
                 named.insert(part, entry);
             }
         }
@@ -194,6 +203,7 @@ impl Dataset {
         Ok(Dataset {
             parts: named,
             streams,
+            origins,
             window: reading.streaming.window,
             missing,
             fitted,
@@ -265,6 +275,18 @@ impl Dataset {
         let held = self.parts.get(&part).map(|(_, rows)| rows.len());
         let streamed = || self.streams.get(&part).map(StreamPart::rows);
         held.or_else(streamed).unwrap_or(0)
+    }
+
+    /// Where the row of a part at this place among its rows comes from: the file, and its number
+    /// in it, from 1.
+    pub fn origin(&self, part: Part, place: usize) -> (PathBuf, u64) {
+        let row = match (self.parts.get(&part), self.streams.get(&part)) {
+            (Some((_, rows)), _) => rows.get(place).map_or(0, |r| u64::from(*r)),
+            (None, Some(stream)) => stream.number(place),
+            (None, None) => 0,
+        };
+        let origins = self.origins.get(&part);
+        origins.map_or_else(Default::default, |o| o.of(row))
     }
 
     /// Every column and every part's rows, with a hash of the values.

@@ -17,6 +17,7 @@ use crate::train::identity::Hash;
 
 use super::Places;
 use super::divide::named;
+use super::origins::Origins;
 use super::sources::{csv_columns, csv_options};
 
 /// How streamed rows are kept and read.
@@ -52,21 +53,23 @@ impl<'a> Streaming<'a> {
     }
 }
 
-/// The parts that are streamed.
+type Streams = BTreeMap<Part, StreamPart>;
+
+/// The parts that are streamed, and the files that their rows come from.
 pub(super) fn load(
     spec: &DataSpec,
     places: &Places,
     seed: u64,
     how: &Streaming,
-) -> Result<BTreeMap<Part, StreamPart>, DataError> {
-    let mut parts = BTreeMap::new();
+) -> Result<(Streams, BTreeMap<Part, Origins>), DataError> {
+    let (mut parts, mut origins) = (BTreeMap::new(), BTreeMap::new());
     if spec.sources.iter().all(|s| !s.stream) {
-        return Ok(parts);
+        return Ok((parts, origins));
     }
     let cache = how.cache()?;
     let columns: Vec<&ColumnSpec> = spec.columns.iter().collect();
     let columns = csv_columns(&columns);
-    let mut files: BTreeMap<Option<Part>, Vec<_>> = BTreeMap::new();
+    let mut files: BTreeMap<Option<Part>, _> = BTreeMap::new();
     for source in spec.sources.iter().filter(|s| s.stream) {
         // the checker lets no other be streamed
         if let Format::Csv {
@@ -83,10 +86,12 @@ pub(super) fn load(
                 block: how.block,
             };
             let packed = cache::packed(&cache, &wanted, how.tell)?;
-            files.entry(source.part).or_default().push(packed);
+            let (of_part, from): &mut (Vec<_>, Origins) = files.entry(source.part).or_default();
+            from.add(places.find(path), packed.0.rows());
+            of_part.push(packed);
         }
     }
-    for (part, files) in files {
+    for (part, (files, from)) in files {
         let stream = Arc::new(Stream::new(files));
         let all = usize::try_from(stream.rows()).unwrap_or(usize::MAX);
         match &spec.split {
@@ -94,16 +99,18 @@ pub(super) fn load(
                 let sizes = split::sizes(all, &named(&split.parts))?;
                 let seed = split.seed.unwrap_or(seed);
                 let names = split.parts.iter().map(|(part, _)| *part);
+                origins.extend(names.clone().map(|part| (part, from.clone())));
                 parts.extend(names.zip(stream.divided(&sizes, seed)));
             }
             _ => {
                 let whole = stream.divided(&[all], seed);
                 let part = part.unwrap_or(Part::Train);
+                origins.insert(part, from);
                 parts.extend(whole.into_iter().map(|rows| (part, rows)));
             }
         }
     }
-    Ok(parts)
+    Ok((parts, origins))
 }
 
 /// What identifies the rows of a part.

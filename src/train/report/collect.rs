@@ -104,7 +104,7 @@ pub fn collect(
                 if pass > 0 && !layer {
                     continue;
                 }
-                let numbers = numbers(bytes, *elem);
+                let numbers = numbers_of(bytes, *elem);
                 match (layer, pass) {
                     (false, _) => {
                         if let Some(values) = found.values.get_mut(name) {
@@ -185,7 +185,8 @@ fn of_a_row(name: &str, ty: &Type) -> Result<Vec<usize>, RunError> {
         .ok_or_else(|| RunError::Program(format!("`{name}` has no size yet: {ty}")))
 }
 
-fn numbers(bytes: &[u8], elem: Elem) -> Vec<f32> {
+/// The numbers of a result, as single-precision floats.
+pub fn numbers_of(bytes: &[u8], elem: Elem) -> Vec<f32> {
     let (fours, eights) = (
         bytes.as_chunks::<4>().0.iter(),
         bytes.as_chunks::<8>().0.iter(),

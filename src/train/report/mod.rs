@@ -39,6 +39,7 @@ use crate::plural::count;
 use crate::spec::call::{Arguments, Signature};
 use crate::spec::{Part, ReportEntry, ReportSettings, ReportSpec, ReportSubject};
 use crate::train::{EpochRow, RunError, Store};
+pub(super) use collect::numbers_of;
 use collect::{Collected, Judged};
 use regression::Quantities;
 use worst::DataRows;

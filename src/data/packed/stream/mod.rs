@@ -192,6 +192,20 @@ impl StreamPart {
         Ok((table, numbers))
     }
 
+    /// The number in the stream of the part's row at this place among its rows.
+    pub fn number(&self, place: usize) -> u64 {
+        let mut left = place;
+        for (i, block) in self.stream.blocks.iter().enumerate() {
+            let mut rows = Vec::new();
+            self.rows_of(i, |row| rows.push(row));
+            if let Some(row) = rows.get(left) {
+                return block.first + u64::from(*row);
+            }
+            left -= rows.len();
+        }
+        0
+    }
+
     /// The part's rows of a block, in order.
     fn rows_of(&self, block: usize, f: impl FnMut(u32)) {
         let Block { first, rows, .. } = self.stream.blocks[block];
