@@ -285,7 +285,7 @@ impl Printer<'_> {
 
     /// Indents, after the blank line of the source, if any.
     fn start_line(&mut self, at: usize, indent: usize) {
-        let first = self.out.is_empty() || self.out.ends_with("{\n");
+        let first = self.out.is_empty() || self.out == "{\n";
         if !first && self.blank_line_before(at) && !self.out.ends_with("\n\n") {
             self.out.push('\n');
         }

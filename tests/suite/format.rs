@@ -7,7 +7,7 @@ use nnc::syntax::ast::File;
 use nnc::syntax::dump::dump;
 use nnc::syntax::{format, parse, same_meaning};
 
-use crate::support::mutate::{Dice, grow, mutate};
+use crate::support::mutate::{Dice, grow, mutate, scatter};
 
 /// Every good .nn file of the repository.
 pub(crate) fn all_sources() -> Vec<PathBuf> {
@@ -111,7 +111,7 @@ fn formatted_files() {
 }
 
 /// Formats `text` if it is a program: the result is one too, means the same and settles.
-fn format_holds(text: &str) -> bool {
+pub(crate) fn format_holds(text: &str) -> bool {
     let (file, diagnostics) = parse(SourceId(0), text);
     if !diagnostics.is_empty() {
         return false;
@@ -192,6 +192,40 @@ fn long_and_deep_expressions_are_formatted_in_time() {
         let seconds = timed.unwrap().join().unwrap();
         assert!(seconds < 5.0, "{seconds} s");
     }
+}
+
+/// The declarations of all sources, each with the comments above it.
+pub(crate) fn declarations() -> Vec<String> {
+    let mut found = Vec::new();
+    for path in all_sources() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = parsed(&text, &path.display().to_string());
+        let mut start = 0;
+        for decl in &file.decls {
+            let end = decl.span.end as usize;
+            found.push(text[start..end].trim_start().to_owned() + "\n");
+            start = end;
+        }
+    }
+    found
+}
+
+#[test]
+fn comments_anywhere_survive() {
+    let sources = declarations();
+    let mut dice = Dice::new(5);
+    let mut programs = 0;
+    for _ in 0..8000 {
+        let text = scatter(&sources[dice.below(sources.len())], &mut dice);
+        programs += usize::from(format_holds(&text));
+    }
+    assert!(programs > 3000, "{programs}");
+}
+
+#[test]
+fn a_comment_that_ends_in_a_brace_begins_no_block() {
+    let text = "# what is not used:\n# fn f(x) {\n\n# }\nconst x = 1\n";
+    assert_eq!(format(&parsed(text, "comment"), text), text);
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod flow;
 mod format;
 mod formats;
 mod frozen;
+mod fuzz;
 mod gradients;
 mod images;
 mod inspect;

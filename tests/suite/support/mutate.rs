@@ -15,11 +15,11 @@ impl Dice {
         (self.0 >> 16) as usize % n.max(1)
     }
 
-    fn one_of<'a>(&mut self, items: &[&'a str]) -> &'a str {
+    pub(crate) fn one_of<'a>(&mut self, items: &[&'a str]) -> &'a str {
         items[self.below(items.len())]
     }
 
-    fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 }
@@ -158,12 +158,47 @@ pub(crate) fn mutate(text: &str, other: &str, dice: &mut Dice) -> String {
     tokens.concat()
 }
 
+/// What may stand between any two tokens of a program where a line may end.
+const GAPS: &[&str] = &[
+    "# one\n",
+    "\n# two\n",
+    "  # three\n\n",
+    "\n\n\n",
+    "\n  # four\n# five\n\n",
+    "\n\n      # six # seven\n",
+    "#\n",
+    "\n",
+];
+
+/// `text` with a few comments and blank lines between its tokens.
+pub(crate) fn scatter(text: &str, dice: &mut Dice) -> String {
+    let mut tokens = tokens(text);
+    let first = dice.below(tokens.len() + 1);
+    tokens.insert(first, dice.one_of(GAPS));
+    for _ in 0..dice.below(4) {
+        // Some near the first, so that they meet.
+        let at = match dice.chance(50) {
+            true => (first + dice.below(9)).min(tokens.len()),
+            false => dice.below(tokens.len() + 1),
+        };
+        tokens.insert(at, dice.one_of(GAPS));
+    }
+    tokens.concat()
+}
+
 /// A program of the grammar; most of its names mean nothing.
 pub(crate) fn grow(dice: &mut Dice) -> String {
     let mut text = String::new();
     for _ in 0..1 + dice.below(4) {
         if dice.chance(30) {
             text += "# note\n";
+        }
+        if dice.chance(10) {
+            text += dice.one_of(&[
+                "@alias(a)\n",
+                "@every_optimizer ",
+                "@mends(kernel, \"a\")\n",
+            ]);
         }
         text += &declaration(dice);
         text += dice.one_of(&["\n", "\n\n", "  # at its end\n", "\n\n\n"]);

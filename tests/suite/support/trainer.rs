@@ -44,10 +44,11 @@ pub(crate) struct Trainer {
     pub programs: nnc::spec::Programs,
     pub kept: HashMap<String, Tensor>,
     device: Device,
-    step: i32,
+    /// Steps taken.
+    pub step: i32,
     compiled: HashMap<(String, usize), Box<dyn Executable>>,
     /// Rows that metrics have collected since the last reset.
-    collected: HashMap<String, Vec<f64>>,
+    pub collected: HashMap<String, Vec<f64>>,
     rows: usize,
 }
 
