@@ -34,7 +34,12 @@ impl Elab<'_> {
         if self.limits.endless || self.world.exhausted.get() {
             return false;
         }
-        if !self.count_uses(1, span) {
+        self.count_uses(1, span) && self.descend(span)
+    }
+
+    /// As `enter`, for what is no use of its own.
+    pub fn descend(&mut self, span: Span) -> bool {
+        if self.limits.endless || self.world.exhausted.get() {
             return false;
         }
         if self.limits.depth == MAX_DEPTH {

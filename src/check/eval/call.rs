@@ -445,10 +445,15 @@ impl Elab<'_> {
     /// Checks a configuration by binding it in a frame of its own.
     fn check_config(&mut self, c: &Configured) -> bool {
         let r = c.defs[0].clone();
+        // A default may name the definition itself.
+        if !self.descend(c.span) {
+            return false;
+        }
         let path = self.top().path.clone();
         self.push_frame(&r, path, c.span);
         let mut ok = self.bind_config(c, &r);
         self.frames.pop();
+        self.leave();
         if r.def.kind == DefKind::Optimizer {
             for (_, stage) in self.staged(c) {
                 self.push_frame(&stage.defs[0], "".into(), c.span);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::mutate::Dice;
 
+mod texts;
 mod training;
 
 /// A kind of programs, and what is true of each.
