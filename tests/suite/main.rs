@@ -36,6 +36,7 @@ mod malformed;
 mod masked_losses;
 mod memory;
 mod names;
+mod names_for_numbers;
 mod passes;
 mod programs;
 mod random_gradients;

@@ -137,6 +137,8 @@ fn run_children(subject: &Subject, time: Duration) {
 
 fn start_child(subject: &Subject, seed: u64, root: &Path, time: Duration) -> Running {
     let folder = root.join(format!("seed-{seed}"));
+    // What an earlier run found there is over.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder for a child");
     let said = fs::File::create(folder.join("said.txt")).expect("a file for what a child says");
     let task = format!("{seed} {} {}", time.as_secs().max(1), folder.display());
