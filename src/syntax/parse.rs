@@ -83,6 +83,7 @@ impl Reader<'_> {
             match piece.keyword {
                 Some(keyword) => decls.extend(self.declaration(piece, keyword)),
                 None if !piece.damaged => {
+                    self.foreign_names(piece.start..piece.end);
                     self.diagnostics.extend(explain::not_declarations(
                         self.source,
                         self.text,
@@ -93,6 +94,40 @@ impl Reader<'_> {
             }
         }
         decls
+    }
+
+    /// Names that lines in the manner of another language declare: `let width = 128`, `width = 128`. Uses of them are
+    /// not mistakes of their own.
+    fn foreign_names(&mut self, range: std::ops::Range<usize>) {
+        let mut at = range.start;
+        for line in self.text[range].split_inclusive('\n') {
+            let start = at;
+            at += line.len();
+            if line.starts_with([' ', '\t']) {
+                continue;
+            }
+            let word = |text: &str, from: usize| {
+                let rest = &text[from..];
+                let begin = from + rest.len() - rest.trim_start().len();
+                let is_name = |c: char| c.is_alphanumeric() || c == '_';
+                let len = text[begin..]
+                    .find(|c| !is_name(c))
+                    .unwrap_or(text.len() - begin);
+                begin..begin + len
+            };
+            let first = word(line, 0);
+            let second = word(line, first.end);
+            let name = match line[first.end..].trim_start().starts_with('=') {
+                true => first,
+                false => second,
+            };
+            if !name.is_empty() {
+                self.broken.push(Ident {
+                    text: line[name.clone()].into(),
+                    span: Span::new(self.source, start + name.start, start + name.end),
+                });
+            }
+        }
     }
 
     /// A declaration; of one with a mistake inside, the name.

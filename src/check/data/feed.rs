@@ -95,7 +95,13 @@ impl Elab<'_> {
             }
         };
         let at = f.value.as_ref().map_or(f.span, |v| v.span);
-        let fitted = t.and_then(|t| self.per_sample(&pattern, t, f.ty.span, at, &f.name.text));
+        let fitted = t.and_then(|t| {
+            let fitted = self.per_sample(&pattern, t, f.ty.span, at, &f.name.text);
+            if fitted.is_none() {
+                self.data.doubtful.insert(f.name.text.clone());
+            }
+            fitted
+        });
         // After a mistake the walk continues with the declared type.
         self.train.incomplete |= fitted.is_none();
         fitted.or_else(|| self.sample_input(&pattern, &f.name.text))

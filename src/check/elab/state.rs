@@ -191,6 +191,8 @@ pub struct DataState {
     pub numbers: FxHashMap<Arc<str>, Numbers>,
     /// The feed at hand.
     pub feed_name: Arc<str>,
+    /// Inputs and targets whose values are not what they are declared as: either may be wrong.
+    pub doubtful: FxHashSet<Arc<str>>,
     pub feed_is_target: bool,
     /// Where its training rows are read some at a time.
     pub feed_stream: Option<Span>,

@@ -28,10 +28,13 @@ impl Elab<'_> {
         let Some(given) = self.distribute(params, args, r) else {
             return false;
         };
-        let mut ok = given.complete;
+        let complete = given.complete;
+        let mut ok = complete;
         for (p, args) in params.iter().zip(given.slots) {
             let val = match (args.as_slice(), &p.default) {
                 ([], Some(default)) => self.default_of(p, default),
+                // What has no parameter may be meant for this one.
+                ([], None) if !complete => continue,
                 ([], None) => {
                     let what = &r.def.name.text;
                     let d =

@@ -171,6 +171,9 @@ impl Elab<'_> {
             && self.diags.last().is_some_and(|d| d.code == Code::E0507)
         {
             self.diags.pop();
+            if self.data.doubtful.contains(&p.name.text) {
+                return None;
+            }
             let found = per_sample_text(&t);
             let d = Diagnostic::error(
                 Code::E0602,

@@ -162,6 +162,10 @@ impl Elab<'_> {
             else {
                 continue;
             };
+            if self.data.doubtful.contains(&pair.name.text) {
+                self.train.incomplete = true;
+                continue;
+            }
             let name = shown_name(&a.value, &c);
             let name = match outputs.len() {
                 1 => name,

@@ -378,7 +378,8 @@ impl Elab<'_> {
         let c = self.of_kind(v, DefKind::Loss, at)?;
         let (env, feeds) = (walk.env, walk.feeds);
         let (name, pair) = self.pair(a.name.as_ref(), outputs, env, feeds, a, "loss")?;
-        if !self.is_a_choice(&pair) || !self.sums_over_classes(&c, &pair) {
+        let doubtful = self.data.doubtful.contains(&pair.name.text);
+        if doubtful || !self.is_a_choice(&pair) || !self.sums_over_classes(&c, &pair) {
             return None;
         }
         self.advise_loss(&c, &pair);
