@@ -58,10 +58,21 @@ pub fn parse(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
         reader.pieces(&layout)
     };
     diagnostics.append(&mut reader.diagnostics);
-    let broken = std::mem::take(&mut reader.broken);
+    let mut broken = std::mem::take(&mut reader.broken);
+    if diagnostics.iter().any(|d| d.code == Code::E0029) {
+        // What lacks a name may be what a train block names.
+        broken.extend(file.decls.iter().flat_map(trained_names));
+    }
     diagnostics.sort_by_key(|d| d.span().map_or(0, |s| s.start));
     file.broken = broken;
     (file, capped(source, diagnostics))
+}
+
+fn trained_names(decl: &Decl) -> Vec<Ident> {
+    match &decl.kind {
+        DeclKind::Train(t) => t.models.iter().chain([&t.data]).cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 struct Reader<'a> {

@@ -14,7 +14,6 @@ pub(super) fn find(f: &Failure<'_>) -> Option<Diagnostic> {
     import(f)
         .or_else(|| number(f))
         .or_else(|| foreign_statement(f))
-        .or_else(|| shift(f))
         .or_else(|| foreign_operator(f))
         .or_else(|| colon(f))
         .or_else(|| missing_type(f))
@@ -285,23 +284,6 @@ fn is_foreign(word: &str) -> bool {
     )
 }
 
-/// `>>` between values: the first is read as "greater than".
-fn shift(f: &Failure<'_>) -> Option<Diagnostic> {
-    let before = f.at.checked_sub(1)?;
-    let adjacent = f.span(before).end == f.span(f.at).start;
-    if f.found() != ">" || f.word(before) != ">" || !adjacent {
-        return None;
-    }
-    let span = f.span(before).to(f.span(f.at));
-    let written = Diagnostic::error(Code::E0018, "`>>` is written `|>` in nn");
-    Some(
-        written
-            .label(span, "unknown operator")
-            .help("replace it with `|>`")
-            .fix(span, "|>"),
-    )
-}
-
 fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
     let (first, second) = (f.found(), f.word(f.at + 1));
     let adjacent = f
@@ -325,6 +307,7 @@ fn foreign_operator(f: &Failure<'_>) -> Option<Diagnostic> {
         ("++", _) => ("++", " += 1", false),
         ("-", Some("--")) => ("--", " -= 1", true),
         (":", Some("::")) => ("::", ".", true),
+        (">", Some(">>")) => (">>", "|>", true),
         _ => return None,
     };
     let mut span = f.span(f.at);

@@ -283,6 +283,9 @@ impl Elab<'_> {
                         d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                     } else if let Some(others) = self.readers_with(&n.text) {
                         d = d.note(format!("readers with this argument: {others}"));
+                    } else {
+                        let all: Vec<&str> = reader.options().iter().map(|(o, _)| *o).collect();
+                        d = d.help(format!("its arguments are: {}", all.join(", ")));
                     }
                     self.report(d);
                 }

@@ -138,9 +138,12 @@ impl Elab<'_> {
             other => {
                 let (found, written) = (other.describe(), pattern_text(&pattern));
                 let what = format!("`{}` returns {found}, but declares {written}", m.name.text);
-                let d = Diagnostic::error(Code::E0213, what)
+                let mut d = Diagnostic::error(Code::E0213, what)
                     .label(at, format!("this is {found}"))
                     .label(ty.span, "declared here");
+                if matches!(other, Val::Layer(_)) {
+                    d = d.help("a layer is applied to a tensor: `x |> layer`; begin the line with `|>` to go on with the tensor above");
+                }
                 return self.report(d);
             }
         };

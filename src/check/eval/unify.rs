@@ -329,6 +329,22 @@ fn rest_differs(expected: &Shape, found: &Shape) -> Mismatch {
 }
 
 impl Elab<'_> {
+    /// How to get an axis of size 1 that is declared and not there.
+    fn axis_of_one(&mut self, pattern: &Pattern, t: &Tensor) -> Option<String> {
+        let wanted = self.shape_of(pattern.dims)?;
+        let found = t.ty.shape.get(1..)?;
+        let without = |axis: usize| {
+            let rest = wanted.iter().enumerate().filter(|(i, _)| *i != axis);
+            wanted[axis] == Dim::ONE && rest.map(|(_, d)| d).eq(found)
+        };
+        let axis = (0..wanted.len()).rev().find(|axis| without(*axis))?;
+        let place = match axis + 1 == wanted.len() {
+            true => "-1".into(),
+            false => (axis + 1).to_string(),
+        };
+        Some(format!("`expand(.., {place})` adds an axis of size 1"))
+    }
+
     /// Checks a tensor against a per-sample type: the batch axis is implied.
     pub fn per_sample(
         &mut self,
@@ -342,6 +358,10 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0507, what)
                 .label(at, format!("this is {} per sample", per_sample_text(&t)))
                 .label(ty_span, "declared here");
+            let d = match el.axis_of_one(pattern, &t) {
+                Some(help) => d.help(help),
+                None => d,
+            };
             el.report(d);
             None::<Tensor>
         };

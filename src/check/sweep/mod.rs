@@ -155,14 +155,17 @@ impl Elab<'_> {
             _ => {
                 let globals = self.world.globals.iter();
                 let consts = globals.filter(|(_, (g, _))| matches!(g, Global::Const));
-                let near = did_you_mean(&name.text, consts.map(|(k, _)| &**k));
+                let mut consts: Vec<&str> = consts.map(|(k, _)| &**k).collect();
+                consts.sort_unstable();
+                let near = did_you_mean(&name.text, consts.iter().copied());
                 let message = format!("a sweep varies consts, but `{}` is not a const", name.text);
                 let d = Diagnostic::error(Code::E0701, message).label(name.span, "not a const");
                 match near {
                     Some(near) => d
                         .help(format!("did you mean `{near}`?"))
                         .fix(name.span, near),
-                    None => d,
+                    None if consts.is_empty() => d,
+                    None => d.help(format!("the consts are: {}", consts.join(", "))),
                 }
             }
         };

@@ -109,6 +109,18 @@ impl Elab<'_> {
     fn rank_help(&self, d: Diagnostic, expected: &str, t: &Tensor, r: &DefRef) -> Diagnostic {
         let wanted = expected.matches(',').count() + 1;
         let open = expected.contains("..");
+        if let Some(other) = self.for_rank(&r.def.name.text, t.ty.rank()) {
+            return d.help(format!("`{other}` takes tensors of {} axes", t.ty.rank()));
+        }
+        if let Some(help) = self.sequences_help(t, wanted).filter(|_| !open) {
+            return d.help(help);
+        }
+        if let Some(reshape) = mending("shape").filter(|_| !open && wanted > t.ty.rank() + 1) {
+            let sample = expected.trim_start_matches("[B, ");
+            return d.help(format!(
+                "put `{reshape}([{sample})` before it, with the sizes of a sample"
+            ));
+        }
         if !open && wanted == t.ty.rank() + 1 {
             let sample: Option<Vec<String>> = t.ty.shape[1..]
                 .iter()
@@ -137,6 +149,15 @@ impl Elab<'_> {
             }
             _ => d,
         }
+    }
+
+    /// The relative of `Conv1D` and the like that takes tensors of so many axes: batch, places, channels.
+    fn for_rank(&self, name: &str, rank: usize) -> Option<String> {
+        let stem = name.strip_suffix(['D'])?;
+        let own = stem.chars().last().filter(char::is_ascii_digit)?;
+        let places = rank.checked_sub(2).filter(|n| (1..=3).contains(n))?;
+        let other = format!("{}{places}D", stem.trim_end_matches(own));
+        (other != name && self.world.library(&other).is_some()).then_some(other)
     }
 
     fn meaning(&self, expected: &str, p: &Param, t: &Tensor, r: &DefRef) -> Diagnostic {

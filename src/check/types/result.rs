@@ -79,6 +79,18 @@ impl Elab<'_> {
     /// Axes too many, or too few.
     fn rank_repair(&self, d: Diagnostic, t: &Tensor, wanted: &Shape) -> Diagnostic {
         let (found, wanted) = (t.ty.rank(), wanted.len() + 1);
+        if let Some(help) = self.sequences_help(t, wanted) {
+            return d.help(help);
+        }
+        match found > wanted && wanted <= 2 {
+            true => self.flatten_repair(d, t, wanted.max(2)),
+            false => d,
+        }
+    }
+
+    /// What to do about the last layer that returns one value or one per step, where `wanted` axes are wanted of `t`.
+    pub(super) fn sequences_help(&self, t: &Tensor, wanted: usize) -> Option<String> {
+        let found = t.ty.rank();
         for a in self.path_to(t).iter().rev() {
             let layer = &a.instance.configured;
             let config = lists(&layer.defs[0].def).0;
@@ -93,23 +105,20 @@ impl Elab<'_> {
                 .find(|g| g.name.as_ref().is_some_and(named));
             match given {
                 Some(g) if found == wanted + 1 && matches!(g.val, Val::Bool(true)) => {
-                    let help = format!(
+                    return Some(format!(
                         "remove `{SEQUENCES} = true` from the last `{name}`, which then returns \
                          its last step"
-                    );
-                    return d.help(help);
+                    ));
                 }
                 None if found + 1 == wanted => {
-                    let help = format!("add `{SEQUENCES} = true` to `{name}` to return every step");
-                    return d.help(help);
+                    return Some(format!(
+                        "add `{SEQUENCES} = true` to `{name}` to return every step"
+                    ));
                 }
                 _ => break,
             }
         }
-        match found > wanted && wanted <= 2 {
-            true => self.flatten_repair(d, t, wanted.max(2)),
-            false => d,
-        }
+        None
     }
 
     /// The layers that were applied one after the other and led to `t`, the last one last.

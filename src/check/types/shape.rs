@@ -175,8 +175,11 @@ impl Elab<'_> {
                     format!("shapes do not match: {x} `{what}` {y}"),
                 );
                 let d = self.label_operands(d, x, y, span);
+                let (a, b) = (&x.ty.shape, &y.ty.shape);
+                let matrices = what == "*" && b.len() == 2 && a.last() == b.first();
                 let d = match self.lined_up(x, y, what) {
                     Some(written) => d.help(written),
+                    None if matrices => d.help("write `@` for the product of matrices"),
                     None => d,
                 };
                 self.report(d);

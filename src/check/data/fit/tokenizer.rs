@@ -70,6 +70,8 @@ impl Elab<'_> {
                         Diagnostic::error(Code::E0104, what).label(n.span, "unknown argument");
                     if let Some(near) = did_you_mean(&n.text, options(name).iter().copied()) {
                         d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
+                    } else {
+                        d = d.help(format!("its arguments are: {}", options(name).join(", ")));
                     }
                     self.report(d);
                     sound = false;
