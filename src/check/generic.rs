@@ -84,7 +84,7 @@ impl Elab<'_> {
                 format!("`...{}` takes all remaining arguments", p.name.text),
             )
             .label(p.span, "it must come last, and have no default");
-            self.report(d);
+            self.diagnose(d);
         }
         let one_list = matches!(
             r.def.kind,
@@ -102,7 +102,7 @@ impl Elab<'_> {
             )
             .label(r.def.name.span, "this one has two")
             .help("the values it works on (`param`, `grad`, `step`, `shape`) are in scope without being declared");
-            self.report(d);
+            self.diagnose(d);
         }
         if matches!(r.def.kind, DefKind::Loss | DefKind::Metric) && lists(&r.def).1.len() != 2 {
             let kind = r.def.kind.keyword();
@@ -114,7 +114,7 @@ impl Elab<'_> {
                 r.def.name.span,
                 format!("write `{kind} {}(p: [..], y: [..])`", r.def.name.text),
             );
-            self.report(d);
+            self.diagnose(d);
         }
     }
 

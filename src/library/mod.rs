@@ -165,18 +165,18 @@ fn declared_at_margin(line: &'static str) -> Option<(&'static str, bool)> {
     declared(line).map(|name| (name, line.starts_with('@')))
 }
 
-/// The definition that carries `@mends(KEY)`: what a diagnostic about KEY proposes.
-pub fn mending(key: &str) -> Option<&'static str> {
-    mendings(key).next()
+/// The definition that carries `@fixes(KEY)`: what a diagnostic about KEY proposes.
+pub fn proposal(key: &str) -> Option<&'static str> {
+    proposals(key).next()
 }
 
-/// Every definition that carries `@mends(KEY)`.
-pub fn mendings(key: &str) -> impl Iterator<Item = &'static str> {
+/// Every definition that carries `@fixes(KEY)`.
+pub fn proposals(key: &str) -> impl Iterator<Item = &'static str> {
     FILES.iter().flat_map(move |(_, text)| {
         let mut lines = text.lines();
         std::iter::from_fn(move || {
             lines.find(|l| {
-                l.strip_prefix("@mends(").and_then(|l| l.strip_suffix(')')) == Some(key)
+                l.strip_prefix("@fixes(").and_then(|l| l.strip_suffix(')')) == Some(key)
             })?;
             lines.find_map(|l| declared(l).filter(|_| !l.starts_with('@')))
         })

@@ -37,7 +37,7 @@ pub struct Ident {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decl {
-    /// `@alias(Name)`, `@mends(key)`: in the library only.
+    /// `@alias(Name)`, `@fixes(key)`: in the library only.
     pub attributes: Vec<Attribute>,
     /// The `##` lines directly above, joined by newlines; empty if none.
     pub doc: String,

@@ -215,7 +215,7 @@ fn every_code_is_used() {
 }
 
 /// Layers, losses, metrics and optimizers are the library's business: no Rust code knows one
-/// by name; what a diagnostic proposes is found by the library's own `@mends(..)`.
+/// by name; what a diagnostic proposes is found by the library's own `@fixes(..)`.
 #[test]
 fn no_definition_of_the_library_is_known_to_rust() {
     let mut found = Vec::new();

@@ -23,7 +23,7 @@ impl Elab<'_> {
                             "its arguments are: {}",
                             a.builtin.params.join(", ").replace('?', "")
                         ));
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -73,7 +73,7 @@ impl Elab<'_> {
                 } else if let Some(near) = did_you_mean(&n.text, known.iter().copied()) {
                     d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                 }
-                self.report(d);
+                self.diagnose(d);
             }
         }
         let positional = a.args.iter().filter(|a| a.name.is_none()).count();
@@ -87,7 +87,7 @@ impl Elab<'_> {
                 ),
             )
             .label(a.span, format!("found {positional}"));
-            self.report(d);
+            self.diagnose(d);
         }
         for arg in &a.args {
             if let (Val::Error, Some(s)) = (&arg.val, &arg.symbol)
@@ -112,7 +112,7 @@ impl Elab<'_> {
             format!("`{param}` of `{}` must be {expected}", a.builtin.name),
         )
         .label(at, format!("this is {}", found.describe()));
-        self.report(d)
+        self.diagnose(d)
     }
 
     pub fn tensor_at(&mut self, a: &Args, param: &str) -> Option<Tensor> {
@@ -127,7 +127,7 @@ impl Elab<'_> {
                     format!("`{param}` of `{}` must be a tensor", a.builtin.name),
                 )
                 .label(at, format!("this is {}", other.describe()));
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }

@@ -35,7 +35,7 @@ impl Elab<'_> {
                 "a mask must have the leading axes of its tensor",
             )
             .label(a.span, format!("the tensor is {x}, the mask is {m}"));
-            return self.report(d);
+            return self.diagnose(d);
         }
         let mask = Some(Rc::new(Tensor { mask: None, ..m }));
         Val::Tensor(Tensor { mask, ..x })

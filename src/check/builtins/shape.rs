@@ -42,7 +42,7 @@ impl Elab<'_> {
         if items[place + 1..].iter().any(open) {
             let d = Diagnostic::error(Code::E0210, "only one size can be -1")
                 .label(at, "more than one is -1");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let count = crate::ir::infer::count;
@@ -253,7 +253,7 @@ impl Elab<'_> {
                 other => {
                     let d = Diagnostic::error(Code::E0312, "`concat` needs tensors")
                         .label(arg.span, format!("this is {}", other.describe()));
-                    return self.report(d);
+                    return self.diagnose(d);
                 }
             }
         }
@@ -284,7 +284,7 @@ impl Elab<'_> {
                 } else {
                     self.of_one_type(d, a, &parts)
                 };
-                return self.report(d);
+                return self.diagnose(d);
             }
         }
         let refs: Vec<&Tensor> = parts.iter().collect();

@@ -146,7 +146,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0526, what)
                 .label(at, label)
                 .help(help);
-            el.report(d);
+            el.diagnose(d);
             None
         };
         let usage = "for example, `input x : [28, 28] = image |> augment(rotation_range = 10)`";
@@ -160,7 +160,7 @@ impl Elab<'_> {
                 .label(at, "these rows are streamed")
                 .label(stream, "here")
                 .help("read the file without `stream`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let mut inputs = self.step.inputs.iter();
@@ -197,7 +197,7 @@ impl Elab<'_> {
             let what = format!("a crop of {height} by {width} is larger than the image");
             let d = Diagnostic::error(Code::E0526, what)
                 .label(at, format!("a row of `{column}` is {text}"));
-            self.report(d);
+            self.diagnose(d);
             return false;
         }
         let byte = 0.0..=255.0;
@@ -218,7 +218,7 @@ impl Elab<'_> {
                 .label(at, format!("`{column}` holds real numbers"))
                 .note("as in Keras, brightness produces integers from 0 to 255, so an image with values from 0 to 1 would turn black")
                 .help("declare the column as bytes: `u8[28, 28]`");
-            self.report(d);
+            self.diagnose(d);
             return false;
         }
         true
@@ -436,7 +436,7 @@ impl Elab<'_> {
                     .help(format!("did you mean `{near}`?"))
                     .fix(arg.span, near.to_owned());
             }
-            self.report(d);
+            self.diagnose(d);
         }
         found
     }
@@ -448,7 +448,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0106, "`save_count` needs `save_to`")
                         .label(count, "there is no `save_to`")
                         .help("add `save_to = \"augmented\"`");
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 return Some(None);

@@ -44,7 +44,7 @@ impl Elab<'_> {
                         .help(format!("did you mean `{near}`?"))
                         .fix(a.value.span, near);
                 }
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -67,7 +67,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0605, "which target does this balance?")
                     .label(a.span, "name the target")
                     .help(format!("write `{} = ..`", first.text));
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -124,7 +124,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0530, format!("`{what}` needs all training rows at once"))
                 .label(span, "these rows are streamed")
                 .help("write the weights, as in `class_weight [1.0, 2.5]`, or read the file without `stream`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let mut inputs = self.step.inputs.iter();
@@ -137,7 +137,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0605, message)
                     .label(span, format!("the target is {}", per_sample_text(target)))
                     .help("declare the target as a `class` column, or as `text |> index(labels)`");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }

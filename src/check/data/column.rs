@@ -107,7 +107,7 @@ impl Elab<'_> {
                 format!("these are {}", b + 1 - a),
             )
             .label(ty.span, format!("this holds {held}"));
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let Some(elem) = kind.elem() else { return };
@@ -190,7 +190,7 @@ impl Elab<'_> {
             )
             .label(e.span, "invalid selector")
             .help("for example, `age`, `\"blood pressure\"`, `8`, `preg .. age` or `0 .. 63`");
-            self.report(d);
+            self.diagnose(d);
         }
         found
     }
@@ -204,6 +204,6 @@ impl Elab<'_> {
         if let Some(near) = did_you_mean(&c.text, env.column_names()) {
             d = d.help(format!("did you mean `{near}`?")).fix(c.span, near);
         }
-        self.report(d);
+        self.diagnose(d);
     }
 }

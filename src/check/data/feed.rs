@@ -43,7 +43,7 @@ impl Elab<'_> {
                     .label(column.span, "the model sees what it is to predict")
                     .label(target.name.span, "the target")
                     .help(format!("leave `{}` out of the input", column.text));
-                self.report(d);
+                self.diagnose(d);
             }
         }
     }

@@ -45,7 +45,7 @@ impl Elab<'_> {
                         Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
                         None => d.note("arguments: missing"),
                     };
-                    self.report(d);
+                    self.diagnose(d);
                 }
                 None => {
                     let what = "arguments after the selector of a column need a name";
@@ -60,7 +60,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0515, what)
                 .label(e.span, "not possible here")
                 .help(help);
-            el.report(d);
+            el.diagnose(d);
             None
         };
         match column.kind {
@@ -85,7 +85,7 @@ impl Elab<'_> {
                 if let Some(near) = did_you_mean(word, WORDS) {
                     d = d.help(format!("did you mean `{near}`?")).fix(e.span, near);
                 }
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             _ => return self.number_stand_in(e, column),
@@ -141,7 +141,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0515, "a source of this format has no missing values")
                 .label(c.span, "no values of this column are missing")
                 .help("remove `missing`; a NaN in an array is an error when it is read");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 

@@ -79,7 +79,7 @@ impl Elab<'_> {
                         )
                         .label(name.span, "declared again here")
                         .label(first, "first declared here");
-                        self.report(d);
+                        self.diagnose(d);
                     }
                 }
                 DataItemKind::Source { .. } | DataItemKind::Split { .. } => {}
@@ -138,7 +138,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0508, format!("`{}` has no source", d.name.text))
                 .label(d.name.span, "add the file that the data come from")
                 .help("add a line such as `source csv(\"file.csv\")`");
-            self.report(d);
+            self.diagnose(d);
         }
         self.streams(&mut env);
         env

@@ -120,7 +120,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0513, what)
                     .label(span, format!("`{}` computes a column for a model", f.text))
                     .help("for lengths, write `train.text |> tokens(vocab) |> len`");
-                self.report(d)
+                self.diagnose(d)
             }
             (name, _) if is_row_function(name) => {
                 let takes = match name {
@@ -130,7 +130,7 @@ impl Elab<'_> {
                 };
                 let d = Diagnostic::error(Code::E0513, format!("`{name}` needs {takes}"))
                     .label(span, format!("applied to {}", rows.describe()));
-                self.report(d)
+                self.diagnose(d)
             }
             _ => self.not_of_rows(rows, span),
         }
@@ -155,7 +155,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0513, what)
             .label(span, format!("applied to {}", rows.describe()))
             .help(help);
-        self.report(d)
+        self.diagnose(d)
     }
 
     /// A function of rows met where there are none.
@@ -185,7 +185,7 @@ impl Elab<'_> {
             )
             .label(a.span, "this is not text"),
         };
-        self.report(d)
+        self.diagnose(d)
     }
 
     /// Lengths as a column of numbers.
@@ -232,7 +232,7 @@ impl Elab<'_> {
                 )
                 .label(e.span, format!("this is {}", other.describe()))
                 .help("for example, `fit vocab = Tokenizer(train.text)`");
-                self.report(d);
+                self.diagnose(d);
             }
         }
         None
@@ -325,7 +325,7 @@ impl Elab<'_> {
             Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
             None => d.note(format!("arguments: {}", known.join(", "))),
         };
-        self.report(d)
+        self.diagnose(d)
     }
 
     fn bag_rows(&mut self, rows: &Rows, f: &Ident, args: &[Arg], span: Span) -> Val {
@@ -354,7 +354,7 @@ impl Elab<'_> {
                             if let Some(near) = did_you_mean(other, modes) {
                                 d = d.help(format!("did you mean `{near}`?")).fix(n.span, near);
                             }
-                            return self.report(d);
+                            return self.diagnose(d);
                         }
                     },
                     _ => {
@@ -408,7 +408,7 @@ impl Elab<'_> {
                         let d = Diagnostic::error(Code::E0513, what)
                             .label(n.span, "this is something else")
                             .help("for example, `fit names = labels(train.species)`");
-                        return self.report(d);
+                        return self.diagnose(d);
                     }
                 },
                 (Some("unseen"), ExprKind::Name(n)) if &*n.text == "error" => {}

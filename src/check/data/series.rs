@@ -123,7 +123,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0515, what)
                 .label(column.span, "its column does not declare `missing = ..`")
                 .help("add `missing = mean`, for example, to the column");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         Some(Type::new(Elem::Bool, numbers.ty.shape.iter().cloned()))
@@ -175,7 +175,7 @@ impl Elab<'_> {
                             }
                             None => d.note(format!("arguments: {}", names.join(", "))),
                         };
-                        self.report(d);
+                        self.diagnose(d);
                         continue;
                     }
                 },
@@ -223,7 +223,7 @@ impl Elab<'_> {
                 .label(span, "here")
                 .label(s.span, "these rows are streamed")
                 .help("read the file without `stream`");
-            self.report(d);
+            self.diagnose(d);
         }
         if let Some(split) = &env.spec.split
             && !matches!(split.method, Method::Time(_) | Method::Given { .. })
@@ -236,7 +236,7 @@ impl Elab<'_> {
                         "this uses neighbouring rows, which can be in a different set",
                     )
                     .help("use `split time(column)`, which keeps the sets apart in time");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 }

@@ -174,7 +174,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0501, format!("`{set}` has no validation rows"))
                     .label(span, "it has training and test rows")
                     .help("split off some of the training rows: `split { train 90%, val 10% }`");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -206,7 +206,7 @@ impl Elab<'_> {
                 .help(format!("did you mean `{near}`?"))
                 .fix(name.span, near);
         }
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// The rows that a model is judged by at the end must not be those that it is tuned on.
@@ -237,7 +237,7 @@ impl Elab<'_> {
         .label(first.span, format!("here {}", name(first.part)))
         .note("scores on rows that the model was fitted to or selected on are too good")
         .help("take both sets from one file with `split { train 80%, val 20% }`");
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// The arguments as the reader takes them; none once a mistake was reported.
@@ -285,9 +285,12 @@ impl Elab<'_> {
                         d = d.note(format!("readers with this argument: {others}"));
                     } else {
                         let all: Vec<&str> = reader.options().iter().map(|(o, _)| *o).collect();
-                        d = d.help(format!("its arguments are: {}", all.join(", ")));
+                        d = match all.is_empty() {
+                            true => d.help("it takes a path alone"),
+                            false => d.help(format!("its arguments are: {}", all.join(", "))),
+                        };
                     }
-                    self.report(d);
+                    self.diagnose(d);
                 }
                 (None, Takes::One(_)) if path.is_none() => path = Some(self.text(&a.value)?),
                 (None, Takes::One(_)) => {
@@ -302,7 +305,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0106, "this reader takes one file per column")
                         .label(a.span, "which column is this?")
                         .help("write `column = \"file\"`");
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
             }
@@ -390,7 +393,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0514, message)
                         .label(column.span, label)
                         .label(*at, "the source");
-                    self.report(d);
+                    self.diagnose(d);
                 }
             }
         }

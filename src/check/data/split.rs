@@ -55,7 +55,7 @@ impl Elab<'_> {
             .label(span, "split here")
             .label(f.span, "fitted before it")
             .help("move `split` above `fit`: a fit uses only the training rows");
-            self.report(d);
+            self.diagnose(d);
         }
         let before = self.diags.len();
         let mut spec = SplitSpec {
@@ -165,7 +165,7 @@ impl Elab<'_> {
                 ),
             )
             .label(spec.span, "these sets");
-            self.report(d);
+            self.diagnose(d);
         }
         let everything = folds && total.is_some_and(|t| t >= 1.0);
         if !spec.made().contains(&Part::Train) || everything {
@@ -175,7 +175,7 @@ impl Elab<'_> {
             if parts.is_empty() {
                 d = d.help("for example, `split { train 80%, test 20% }`");
             }
-            self.report(d);
+            self.diagnose(d);
         }
     }
 
@@ -194,7 +194,7 @@ impl Elab<'_> {
                 .label(split.span, format!("the split creates a `{name}` set"))
                 .label(source.span, format!("this source is the `{name}` set"))
                 .help("remove one of them");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 
@@ -203,7 +203,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0510, "invalid split method")
                 .label(m.span, "expected a method")
                 .help(format!("use {FORMS}"));
-            self.report(d);
+            self.diagnose(d);
             return;
         };
         let method = &*name.text;
@@ -216,7 +216,7 @@ impl Elab<'_> {
                     .help(format!("did you mean `{near}`?"))
                     .fix(name.span, near);
             }
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let seeded = !matches!(method, "time" | "given");
@@ -252,7 +252,7 @@ impl Elab<'_> {
                     } else if other == "seed" {
                         d = d.note("this method is not random");
                     }
-                    self.report(d);
+                    self.diagnose(d);
                 }
                 None if method == "kfold" && count.is_none() => count = self.folds(a),
                 None if method != "random" && method != "kfold" && column.is_none() => {
@@ -365,7 +365,7 @@ impl Elab<'_> {
                 } else if matches!(other, "validation" | "valid" | "dev") {
                     d = d.help("did you mean `val`?").fix(p.span, "val");
                 }
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }

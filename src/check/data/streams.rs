@@ -83,7 +83,7 @@ impl Elab<'_> {
             }
         }
         for d in found {
-            self.report(d);
+            self.diagnose(d);
         }
     }
 
@@ -117,7 +117,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0530, message)
             .label(span, "these rows are streamed")
             .help("remove it, or read the file without `stream`");
-        self.report(d);
+        self.diagnose(d);
     }
 }
 

@@ -44,7 +44,7 @@ impl Elab<'_> {
         }
         if self.limits.depth == MAX_DEPTH {
             self.limits.endless = true;
-            self.report_cycle(span);
+            self.diagnose_cycle(span);
             return false;
         }
         self.limits.depth += 1;
@@ -88,12 +88,12 @@ impl Elab<'_> {
             return self.limits.endless;
         }
         self.limits.endless = true;
-        self.report_cycle(span);
+        self.diagnose_cycle(span);
         true
     }
 
     /// The calls that lead back to `span`, from the first in the text.
-    fn report_cycle(&mut self, span: Span) {
+    fn diagnose_cycle(&mut self, span: Span) {
         let frames: Vec<(Span, &Frame)> = self
             .frames
             .iter()
@@ -114,7 +114,7 @@ impl Elab<'_> {
                 span,
                 format!("this is nested more than {MAX_DEPTH} calls deep"),
             );
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         calls.sort();

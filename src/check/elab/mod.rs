@@ -7,6 +7,7 @@
 
 pub(super) mod bounds;
 pub(super) mod builtin;
+pub(super) mod diagnose;
 pub(super) mod frozen;
 pub(super) mod graph;
 pub(super) mod limits;
@@ -15,7 +16,6 @@ pub(super) mod mask;
 pub(super) mod names;
 pub(super) mod naming;
 pub(super) mod pattern;
-pub(super) mod report;
 pub(super) mod run_folder;
 pub(super) mod scope;
 pub(super) mod state;

@@ -26,7 +26,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0101, format!("unknown name `{}`", n.text))
             .label(n.span, "not declared anywhere");
         let d = self.with_proposal(d, n);
-        self.report(d)
+        self.diagnose(d)
     }
 
     /// What may have been meant, or what there is to choose from.
@@ -173,6 +173,6 @@ impl Elab<'_> {
                 .help(format!("did you mean `{near}`?"))
                 .fix(word.span, near);
         }
-        self.report(d);
+        self.diagnose(d);
     }
 }

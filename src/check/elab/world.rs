@@ -157,14 +157,14 @@ impl World {
             let losses = defs.iter().filter(|d| d.def.kind == ast::DefKind::Loss);
             losses.filter_map(|d| fit(&d.def)).max()
         };
-        library::mendings("loss")
+        library::proposals("loss")
             .filter_map(|n| Some((best(&n)?, n)))
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, n)| n)
     }
     /// The usual loss of class indices, however many classes there are.
     pub fn loss_of_choice(&self) -> Option<&'static str> {
-        library::mendings("loss").find(|n| {
+        library::proposals("loss").find(|n| {
             let defs = self.library(n);
             defs.iter().flat_map(|d| d.iter()).any(|d| {
                 matches!(target_meaning(&d.def), Some(MeaningPattern::Class(e)) if literal(e).is_none())

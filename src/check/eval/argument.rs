@@ -77,7 +77,7 @@ impl Elab<'_> {
                         .fix(a.span, *word);
                 }
             }
-            self.report_call(d);
+            self.diagnose_call(d);
             return None;
         }
         let sought = match &ty {
@@ -116,7 +116,7 @@ impl Elab<'_> {
                             ),
                         )
                         .label(a.span, format!("this is {}", other.describe()));
-                        self.report_call(d);
+                        self.diagnose_call(d);
                         return None;
                     }
                 };
@@ -179,13 +179,13 @@ impl Elab<'_> {
         {
             d = self.unquoted(d, &a.val, kind, a.span);
         }
-        self.report_call(d);
+        self.diagnose_call(d);
         None
     }
 
     fn wrong_kind(&mut self, expected: &str, p: &Param, a: &ArgVal) -> Option<Val> {
         let d = self.not_of_kind(expected, p, a);
-        self.report_call(d);
+        self.diagnose_call(d);
         None
     }
 
@@ -223,7 +223,7 @@ impl Elab<'_> {
         r: &DefRef,
     ) {
         if let Some(d) = self.describe_mismatch(&m, p, pattern, t, span, r) {
-            self.report_call(d);
+            self.diagnose_call(d);
         }
     }
 }

@@ -41,7 +41,7 @@ impl Elab<'_> {
                         Diagnostic::error(Code::E0106, format!("`{what}` needs `{}`", p.name.text))
                             .label(span, format!("missing `{}`", p.name.text))
                             .note(signature_note(&r.def));
-                    self.report_call(d);
+                    self.diagnose_call(d);
                     ok = false;
                     continue;
                 }
@@ -89,7 +89,7 @@ impl Elab<'_> {
             let d = Diagnostic::warning(Code::W0660, what)
                 .label(a.span, range)
                 .help(usual.what);
-            self.report_call(d);
+            self.diagnose_call(d);
         }
     }
 
@@ -124,7 +124,7 @@ impl Elab<'_> {
                                 format!("`{what}` takes {takes} here"),
                             )
                             .label(a.span, "unexpected argument");
-                            self.report_call(d);
+                            self.diagnose_call(d);
                             return None;
                         }
                         None => position - 1,
@@ -141,7 +141,7 @@ impl Elab<'_> {
                             let d =
                                 Diagnostic::error(Code::E0301, "`trainable` must be true or false")
                                     .label(a.span, format!("this is {}", a.val.describe()));
-                            self.report_call(d);
+                            self.diagnose_call(d);
                             given.complete = false;
                         }
                         continue;
@@ -160,7 +160,7 @@ impl Elab<'_> {
                 )
                 .label(a.span, "given again here")
                 .label(first.span, "first given here");
-                self.report_call(d);
+                self.diagnose_call(d);
                 given.complete = false;
                 continue;
             }
@@ -211,7 +211,7 @@ impl Elab<'_> {
             let names: Vec<&str> = known().collect();
             d = d.note(format!("its arguments are: {}", names.join(", ")));
         }
-        self.report_call(d);
+        self.diagnose_call(d);
     }
 }
 

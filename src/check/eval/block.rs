@@ -87,7 +87,7 @@ impl Elab<'_> {
                         let d = Diagnostic::error(Code::E0402, "unused value")
                         .label(e.span, format!("this is {}", v.describe()))
                         .help("bind it (`name = ...`), pipe it into a layer with `|>`, or remove it");
-                        self.report(d);
+                        self.diagnose(d);
                     }
                 }
             }
@@ -104,7 +104,7 @@ impl Elab<'_> {
         {
             d = d.help(format!("end the body with `{}`", last.text));
         }
-        self.report(d)
+        self.diagnose(d)
     }
 
     fn bind_stmt(&mut self, targets: &[ast::Ident], value: &Expr) {
@@ -126,7 +126,7 @@ impl Elab<'_> {
                     ),
                 )
                 .label(value.span, format!("this is {}", other.describe()));
-                self.report(d);
+                self.diagnose(d);
                 vec![Val::Error; targets.len()]
             }
         };
@@ -143,7 +143,7 @@ impl Elab<'_> {
                 value.span,
                 format!("the number of values is {}", parts.len()),
             );
-            self.report(d);
+            self.diagnose(d);
         }
         for (i, target) in targets.iter().enumerate() {
             let v = parts.get(i).cloned().unwrap_or(Val::Error);
@@ -170,7 +170,7 @@ impl Elab<'_> {
                 .label(target.span, "assigned here")
                 .label(declared, "declared here")
                 .help("declare it with `state` to update it yourself, or use a different name");
-                self.report(d);
+                self.diagnose(d);
             }
             Some((VarRole::Local, _))
                 if self.scans.is_empty() || self.top().get(&target.text).is_some() =>
@@ -218,7 +218,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0404, "a state cannot change its shape")
                 .label(span, format!("this is {t}"))
                 .label(declared, format!("declared as {}", info.ty));
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let s = self.states.get_mut(full).expect("just read");
@@ -243,12 +243,12 @@ impl Elab<'_> {
                 match guilty {
                     Some((name, at)) => {
                         d = d.label(at, format!("`{name}` of `{what}`"));
-                        self.report_call(d);
+                        self.diagnose_call(d);
                     }
                     None => {
                         let call = self.top().call.unwrap_or(span);
                         d = d.label(call, format!("required by `{what}`"));
-                        self.report_call(d);
+                        self.diagnose_call(d);
                     }
                 }
             }

@@ -125,7 +125,7 @@ impl Elab<'_> {
                 let what = other.describe();
                 let d = Diagnostic::error(Code::E0311, format!("{what} cannot be called"))
                     .label(span, "called here");
-                self.report(d)
+                self.diagnose(d)
             }
         }
     }
@@ -492,9 +492,9 @@ impl Elab<'_> {
     }
 
     /// Reports a mistake in a call: its places are the caller's, so the callee's frame steps aside.
-    pub(super) fn report_call(&mut self, d: Diagnostic) -> Val {
+    pub(super) fn diagnose_call(&mut self, d: Diagnostic) -> Val {
         let frame = self.frames.pop();
-        let v = self.report(d);
+        let v = self.diagnose(d);
         self.frames.extend(frame);
         v
     }

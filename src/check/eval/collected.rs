@@ -77,7 +77,7 @@ impl Elab<'_> {
                 "the first axis of a collected tensor must be the batch",
             )
             .label(e.span, format!("this is {t}"));
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let count = names::collected_rows(&full).into();

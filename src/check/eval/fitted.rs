@@ -34,7 +34,7 @@ impl Elab<'_> {
                 .help(format!(
                     "for example, `fit length = {fit}.mean + 2 * {fit}.std`"
                 ));
-                return self.report(d);
+                return self.diagnose(d);
             }
             Some(Fit::Size(_) | Fit::Tensors(_) | Fit::Broken) | None => {}
         }
@@ -79,7 +79,7 @@ impl Elab<'_> {
                 .help(format!("did you mean `{near}`?"))
                 .fix(field.span, near);
         }
-        self.report(d)
+        self.diagnose(d)
     }
 }
 
@@ -99,6 +99,6 @@ impl Elab<'_> {
         )
         .label(field.span, "these rows are streamed")
         .help(ONLY);
-        self.report(d)
+        self.diagnose(d)
     }
 }

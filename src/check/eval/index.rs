@@ -266,7 +266,7 @@ impl Elab<'_> {
                 )
                 .label(span, format!("this is {}", other.describe()))
                 .help("use `gather(x, indices)` for computed indices");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }

@@ -88,7 +88,7 @@ impl Elab<'_> {
                     .help(format!("did you mean `{near}`?"))
                     .fix(name.span, near);
             }
-            return self.report(d);
+            return self.diagnose(d);
         }
         let path = self.top().path.clone();
         self.push_frame(&r, path, layer.configured.span);

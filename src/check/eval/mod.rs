@@ -255,7 +255,7 @@ impl Elab<'_> {
                     "each stage of `|>` must be a layer or a function",
                 )
                 .label(span, format!("this is {}", f.describe()));
-                self.report(d)
+                self.diagnose(d)
             }
             Val::Def(c) if c.defs[0].def.kind == crate::syntax::ast::DefKind::Layer => {
                 match self.instance(c, span, None) {
@@ -288,7 +288,7 @@ impl Elab<'_> {
                             .help(format!("did you mean `{near}`?"))
                             .fix(name.span, near);
                     }
-                    self.report(d)
+                    self.diagnose(d)
                 }
             },
             other => {
@@ -298,7 +298,7 @@ impl Elab<'_> {
                 if let Some(found) = foreign(&name.text, Place::Field) {
                     d = d.help(found.help);
                 }
-                self.report(d)
+                self.diagnose(d)
             }
         }
     }
@@ -362,7 +362,7 @@ impl Elab<'_> {
                 )
                 .label(cond.span, format!("this is {t}"))
                 .help("use `select(condition, a, b)` to choose element by element");
-                self.report(d)
+                self.diagnose(d)
             }
             other => self.error(
                 Code::E0308,

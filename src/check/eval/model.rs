@@ -142,9 +142,9 @@ impl Elab<'_> {
                     .label(at, format!("this is {found}"))
                     .label(ty.span, "declared here");
                 if matches!(other, Val::Layer(_)) {
-                    d = d.help("a layer is applied to a tensor: `x |> layer`; begin the line with `|>` to go on with the tensor above");
+                    d = d.help("a layer is applied to a tensor: `x |> layer`; begin the line with `|>` to apply it to the tensor above");
                 }
-                return self.report(d);
+                return self.diagnose(d);
             }
         };
         // A head of one unit may be declared a scalar.
@@ -170,7 +170,7 @@ impl Elab<'_> {
                 self.diags.pop();
                 let wanted = self.shape_of(pattern.dims);
                 let d = self.describe_result(m, t, &pattern, wanted.as_ref(), [at, ty.span]);
-                self.report(d);
+                self.diagnose(d);
             }
             return Val::Error;
         }

@@ -77,7 +77,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0105, format!("`{name}` is given twice"))
                         .label(a.span, "given again here")
                         .label(first.span, "first given here");
-                    self.report(d);
+                    self.diagnose(d);
                     complete = false;
                 }
                 None => {
@@ -116,7 +116,7 @@ impl Elab<'_> {
             Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
             None => d.note(format!("its inputs are: {}", inputs.join(", "))),
         };
-        self.report(d);
+        self.diagnose(d);
     }
 
     fn model_input(&mut self, m: &ast::Model, p: &ast::Param, a: &ArgVal) -> Option<Tensor> {
@@ -153,7 +153,7 @@ impl Elab<'_> {
             format!("the input `{}` needs a type", p.name.text),
         )
         .label(p.span, format!("for example, `{}: [784]`", p.name.text));
-        self.report(d);
+        self.diagnose(d);
     }
 
     fn input_fits(
@@ -184,7 +184,7 @@ impl Elab<'_> {
             )
             .label(p.span, format!("declared as {text}"))
             .label(at, format!("this is {found} per sample"));
-            self.report(d);
+            self.diagnose(d);
         }
         fitted
     }

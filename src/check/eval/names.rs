@@ -111,7 +111,7 @@ impl Elab<'_> {
                 if let Some((_, declared)) = self.world.globals.get(&n.text) {
                     d = d.label(*declared, "declared here");
                 }
-                self.report(d)
+                self.diagnose(d)
             }
             Some(ConstState::Pending(e)) => {
                 self.world

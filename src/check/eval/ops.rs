@@ -94,7 +94,7 @@ impl Elab<'_> {
                 "the leading axes of two stacks of matrices must match",
             );
             let d = self.label_operands(d, &a, &b, span);
-            return self.report(d);
+            return self.diagnose(d);
         }
         let (n, m) = (&a.ty.shape[ra - 1], &b.ty.shape[inner]);
         if n != m {
@@ -108,7 +108,7 @@ impl Elab<'_> {
             let d = self.label_operands(d, &a, &b, span).help(
                 "the last axis of the left and the second to last axis of the right must be equal",
             );
-            return self.report(d);
+            return self.diagnose(d);
         }
         let dims = DotDims {
             batch: (0..batch).map(|i| (i, i)).collect(),
@@ -197,7 +197,7 @@ impl Elab<'_> {
                     )
                     .label(span, format!("one side is {t}"))
                     .help("use `cast(.., real)` to turn them into 0 and 1");
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 self.quantity(t, span, &format!("used with `{symbol}`"))
@@ -495,6 +495,6 @@ impl Elab<'_> {
                 .label(y, format!("this is {}", b.describe())),
             _ => d.label(span, format!("this takes {}", a.describe())),
         };
-        self.report(d)
+        self.diagnose(d)
     }
 }

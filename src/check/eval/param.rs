@@ -25,7 +25,7 @@ impl Elab<'_> {
             )
             .label(span, "declared here")
             .help("make this definition a `layer`");
-            self.report(d);
+            self.diagnose(d);
             self.frame()
                 .bind(&p.name.text, Val::Error, p.name.span, VarRole::Param);
             return;
@@ -47,7 +47,7 @@ impl Elab<'_> {
                 .label(span, format!("but {} here", crate::ir::ty::ShapeText(&shape)))
                 .label(known.span, format!("it is {} here", crate::ir::ty::ShapeText(&known.tensor.ty.shape)))
                 .help("a layer bound to a name has one set of weights, so its inputs must have the same sizes; use two layers if they differ");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         for d in &shape {
@@ -63,7 +63,7 @@ impl Elab<'_> {
                         crate::ir::ty::ShapeText(&shape)
                     ),
                 );
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         }
@@ -81,7 +81,7 @@ impl Elab<'_> {
                 p.ty.span,
                 format!("`{full}` is {}", crate::ir::ty::ShapeText(&ty.shape)),
             );
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let value = self.step.input(&full, Role::Param, ty.clone());
@@ -133,7 +133,7 @@ impl Elab<'_> {
                         "a parameter takes `regularizer`, `constraint` and `trainable`",
                     )
                     .label(o.span, "unknown option");
-                    self.report(d);
+                    self.diagnose(d);
                 }
             }
         }
@@ -158,7 +158,7 @@ impl Elab<'_> {
                         format!("a parameter must hold real numbers, not `{}`", n.text),
                     )
                     .label(ty.span, "write only the shape");
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 let dims: &[DimExpr] = brackets.first().map_or(&[], |b| b.as_slice());
@@ -217,7 +217,7 @@ impl Elab<'_> {
             None => {
                 let d = Diagnostic::error(Code::E0410, format!("`{full}` has no initial value"))
                     .label(span, "add `= zeros`, or a different initializer");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         };
@@ -250,7 +250,7 @@ impl Elab<'_> {
                     "an initial value must be an initializer, a number or a tensor",
                 )
                 .label(span, format!("this is {}", other.describe()));
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -267,7 +267,7 @@ impl Elab<'_> {
                     format!("the initial value is {t}, but `{full}` is {ty}"),
                 )
                 .label(span, format!("this is {t}"));
-                self.report(d);
+                self.diagnose(d);
             }
             return None;
         }
@@ -290,7 +290,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0410, what)
                 .label(span, format!("this is the fitted `{fit}`"))
                 .help("for word vectors, write `fit vectors = word_vectors(\"glove.txt\", vocab)`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let found = [words, dim];
@@ -303,7 +303,7 @@ impl Elab<'_> {
                 .help(
                     "there is one row per id of the vocabulary, and one column per number of a vector",
                 );
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let name = format!("{fit}.vectors");
@@ -316,7 +316,7 @@ impl Elab<'_> {
                         span,
                         format!("{ty} here, but {} before", self.init.ty(value)),
                     );
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             None => self.init.input(&name, Role::Fit, ty.clone()),
@@ -442,7 +442,7 @@ impl Elab<'_> {
                     "only a layer, an optimizer or a metric can have a state",
                 )
                 .label(d.span, "declared here");
-                self.report(report);
+                self.diagnose(report);
                 None
             }
         };
@@ -461,7 +461,7 @@ impl Elab<'_> {
                 format!("the state `{}` needs a shape", d.name.text),
             )
             .label(d.span, format!("write `state {}: [..] = ..`", d.name.text));
-            self.report(report);
+            self.diagnose(report);
             return None;
         };
         let shape = self.declared_shape(ty)?;

@@ -130,7 +130,7 @@ impl Elab<'_> {
         let report = Diagnostic::error(Code::E0213, what)
             .label(d.at, format!("this is {found}"))
             .label(ty, "declared here");
-        self.report(report)
+        self.diagnose(report)
     }
 
     fn declared_tensor(&mut self, t: Tensor, pattern: &Pattern, d: &Declared) -> Val {
@@ -245,7 +245,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0213, what)
                     .label(at, format!("this is {found}"))
                     .label(ty, "declared here");
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -261,7 +261,7 @@ impl Elab<'_> {
                         .label(declared.span, "declared here")
                         .label(at, format!("this has `{given}` in its place"))
                         .help(format!("rename one of them: `{given}: ..`"));
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 _ => {}
@@ -308,7 +308,7 @@ impl Elab<'_> {
                 } else {
                     d = d.help(format!("for a size that may be any, write `_{}`", n.text));
                 }
-                self.report(d);
+                self.diagnose(d);
             }
             ExprKind::Binary(_, a, b) => {
                 self.known_in_size(a);
@@ -375,7 +375,7 @@ impl Elab<'_> {
             let what = format!("apply it: `{applied}`");
             d = d.help(what).fix(at, applied);
         }
-        self.report(d);
+        self.diagnose(d);
         false
     }
 }

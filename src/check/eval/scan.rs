@@ -211,7 +211,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0215, what)
                 .label(*at, format!("it starts as {first}"))
                 .label(name.span, format!("but is {next} after a step"));
-            self.report(d);
+            self.diagnose(d);
         }
         None
     }

@@ -362,7 +362,7 @@ impl Elab<'_> {
                 Some(help) => d.help(help),
                 None => d,
             };
-            el.report(d);
+            el.diagnose(d);
             None::<Tensor>
         };
         self.frames

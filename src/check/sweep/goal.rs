@@ -37,7 +37,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0703, "a sweep can only have one goal")
                     .label(other.key.span, "a second one")
                     .label(one.key.span, "the first");
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -49,7 +49,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0706, message)
                     .label(name.span, "this is a metric of the training rows")
                     .fix(name.span, names::validation(&name.text));
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             self.goal_is_good(&name, setting, better, run)?;
@@ -68,7 +68,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0706, "a metric is written without quotes")
                         .label(one.span, "this is a string")
                         .fix(one.span, s.clone());
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 _ => {}
@@ -127,7 +127,7 @@ impl Elab<'_> {
                 }
             }
         };
-        self.report(d);
+        self.diagnose(d);
         None
     }
 
@@ -154,7 +154,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0711, format!("{amount} `{bare}` is better"))
             .label(setting.key.span, "this looks for the worst")
             .fix(setting.key.span, verb);
-        self.report(d);
+        self.diagnose(d);
         None
     }
 }

@@ -55,7 +55,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0109, format!("`{}` is varied twice", name.text))
                     .label(name.span, "varied again here")
                     .label(places[at], "first varied here");
-                self.report(d);
+                self.diagnose(d);
                 continue;
             }
             let known = self.swept_const(name, s);
@@ -78,7 +78,7 @@ impl Elab<'_> {
             )
             .label(s.model.span, format!("this has {}", s.axes.len()))
             .help("add a line such as `width in [16, 32, 64]`");
-            self.report(d);
+            self.diagnose(d);
         }
         let known = ["search", "minimize", "maximize"];
         let settings = self.settings(s.settings.iter(), &known, "a sweep");
@@ -136,7 +136,7 @@ impl Elab<'_> {
                 }
             }
         };
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// Whether an axis is a const of this file; what it is not is told.
@@ -169,7 +169,7 @@ impl Elab<'_> {
                 }
             }
         };
-        self.report(d);
+        self.diagnose(d);
         false
     }
 
@@ -299,7 +299,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0708, "grid search needs a finite number of values")
                 .label(values.span, "this range is continuous")
                 .help("list the values, divide every range with `grid(points = 5)`, or use `search random(trials = 20)`");
-            self.report(d);
+            self.diagnose(d);
         }
         let mut counts = axes.iter().map(|a| match (&a.values, points) {
             (Values::Listed(items), _) => Some(items.len()),
@@ -319,7 +319,7 @@ impl Elab<'_> {
             )
             .label(s.model.span, "these hyperparameters have more")
             .help("use `search random(trials = 20)`");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 }

@@ -154,7 +154,7 @@ impl Elab<'_> {
                     names.collect::<Vec<_>>().join(", ")
                 )),
             };
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let mut options: Vec<(&'static str, &Expr)> = Vec::new();
@@ -185,7 +185,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0704, "invalid search")
             .label(at, "expected a name with its options")
             .help("for example, `search random(trials = 20)`");
-        self.report(d);
+        self.diagnose(d);
         None
     }
 
@@ -203,7 +203,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0106, message)
                     .label(given.span, "missing argument")
                     .help(format!("write `{}({name} = 20)`", given.search));
-                self.report(d);
+                self.diagnose(d);
             }
             return default;
         };

@@ -220,7 +220,7 @@ impl Elab<'_> {
             found.push(d);
         }
         for d in found {
-            self.report(d);
+            self.diagnose(d);
         }
     }
 
@@ -235,7 +235,7 @@ impl Elab<'_> {
             if let Some(made) = made {
                 d = d.label(made, "these are probabilities already");
             }
-            self.report(d.help("use one of the two"));
+            self.diagnose(d.help("use one of the two"));
         }
     }
 
@@ -264,7 +264,7 @@ impl Elab<'_> {
         if let Some(loss) = self.world.loss_of_choice() {
             d = d.help(format!("use `{loss}`"));
         }
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// A learning rate that is probably a slip.
@@ -281,7 +281,7 @@ impl Elab<'_> {
             let d = Diagnostic::warning(Code::W0656, format!("a learning rate of {written}"))
                 .label(at, label)
                 .help("usual rates are between 1e-5 and 0.1");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 }

@@ -118,7 +118,7 @@ impl Elab<'_> {
             )
             .label(n.span, "only known for each batch")
             .help("the value is computed from states at the end of the epoch: accumulate into a state");
-            self.report(d);
+            self.diagnose(d);
             return false;
         }
         self.diags.len() == before
@@ -228,7 +228,7 @@ impl Elab<'_> {
             .help(format!(
                 "a metric returns a number, or a list of at most {MOST_SHOWN} numbers"
             ));
-            self.report(d);
+            self.diagnose(d);
             return Vec::new();
         };
         let mut shown = Vec::new();

@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::ir::flow::Back;
 use crate::ir::prim::Unary;
 use crate::ir::{Dim, Node, Prim, flow};
-use crate::library::mending;
+use crate::library::proposal;
 use crate::span::Span;
 use crate::syntax::ast::{DefKind, DimExpr};
 
@@ -65,7 +65,7 @@ impl Elab<'_> {
                 d.help("use it in the loss, remove it, or list it in `freeze` if this is intended")
             }
         };
-        self.report(d);
+        self.diagnose(d);
         !all
     }
 
@@ -100,7 +100,7 @@ impl Elab<'_> {
         let d = Diagnostic::warning(Code::W0651, message)
             .label(span, "this mixes the rows of a batch")
             .help(help);
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// A loss over exclusive classes takes probabilities that sum to 1 over the classes. Whether
@@ -127,19 +127,19 @@ impl Elab<'_> {
             ),
             _ => return true,
         };
-        let yes_or_no = mending("yes_or_no");
+        let yes_or_no = proposal("yes_or_no");
         let span = self.activation(yes_or_no.unwrap_or_default());
         let made = span.or_else(|| self.made_at(p)).unwrap_or(pair.at);
         let mut d = Diagnostic::error(Code::E0670, message)
             .label(made, "computed here")
             .label(pair.at, "this loss is for classes of which one is right");
-        if let Some(choice) = mending("choice") {
+        if let Some(choice) = proposal("choice") {
             d = d.help(format!("{help}: use `{choice}`"));
             if let Some(span) = span {
                 d = d.fix(span, choice);
             }
         }
-        self.report(d);
+        self.diagnose(d);
         false
     }
 

@@ -40,7 +40,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0605, "`freeze` needs names of layers")
                         .label(a.span, "this is not a name")
                         .help("for example, `freeze encoder, decoder.dense_1`");
-                    self.report(d);
+                    self.diagnose(d);
                     continue;
                 }
             };
@@ -88,7 +88,7 @@ impl Elab<'_> {
                 d.note(format!("layers: {}", some.join(", ")))
             }
         };
-        self.report(d);
+        self.diagnose(d);
         false
     }
 
@@ -116,7 +116,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0109, "two optimizers for the same parameters")
                     .label(span, "the second")
                     .label(first, "the first");
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             found.push(Chosen {
@@ -153,7 +153,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0604, format!("`{p}` has no optimizer"))
                     .label(setting.span, "these optimizers are for other layers")
                     .help("put the optimizer of all other layers first");
-                self.report(d);
+                self.diagnose(d);
                 return None;
             };
             places.push(i);

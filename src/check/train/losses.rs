@@ -45,7 +45,7 @@ impl Elab<'_> {
                         span,
                         format!("expected {} {}", article(kind.keyword()), kind.keyword()),
                     );
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
                 Some(Rc::new(Configured::new(
@@ -61,7 +61,7 @@ impl Elab<'_> {
                     Diagnostic::error(Code::E0103, format!("expected {} {word}", article(word)))
                         .label(span, format!("this is {}", other.describe()));
                 let d = self.unquoted(d, &other, kind, span);
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -102,7 +102,7 @@ impl Elab<'_> {
                     "write `{} = ..`",
                     known.first().copied().unwrap_or("output")
                 ));
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -111,7 +111,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0609, "there is no target in the data")
                     .label(span, format!("this {what} needs a target"))
                     .help("add a line such as `target y : class[10] = label` to the data block");
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             [one] if outputs.len() == 1 => one,
@@ -128,7 +128,7 @@ impl Elab<'_> {
                     )
                     .label(span, format!("this {what} needs it"))
                     .note(format!("targets: {}", known.join(", ")));
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
             },
@@ -160,7 +160,7 @@ impl Elab<'_> {
             Some(near) => d.help(format!("did you mean `{near}`?")).fix(n.span, near),
             None => d.note(format!("outputs: {}", known.join(", "))),
         };
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// A head of one unit meets a scalar target.
@@ -366,7 +366,7 @@ impl Elab<'_> {
                             }
                         )),
                     };
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
             }

@@ -183,7 +183,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0606, "several models need steps")
                 .label(second.span, "a second model")
                 .help("write a `step MODEL { minimize ...  optimizer ... }` for each");
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let Some(outputs) = self.outputs(walk, &s) else {
@@ -282,7 +282,7 @@ impl Elab<'_> {
                 "name them after their targets: `({})`",
                 named.join(", ")
             ));
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// The sum of the losses and penalties, noted as the first metric; `None` after a mistake.
@@ -343,7 +343,7 @@ impl Elab<'_> {
         if let Some(loss) = self.world.loss_for(meaning, rank) {
             d = d.help(format!("add a line such as `loss {loss}`"));
         }
-        self.report(d);
+        self.diagnose(d);
     }
 
     /// One of the losses, times its weight; `None` after a mistake. Of several outputs each loss
@@ -415,10 +415,10 @@ impl Elab<'_> {
                 walk.t.data.span,
                 "an optimizer is needed to minimize the loss",
             );
-            if let Some(usual) = crate::library::mending("optimizer") {
+            if let Some(usual) = crate::library::proposal("optimizer") {
                 d = d.help(format!("add a line such as `optimizer {usual}`"));
             }
-            self.report(d);
+            self.diagnose(d);
             return;
         };
         let params: Vec<Arc<str>> = self.params.keys().cloned().collect();

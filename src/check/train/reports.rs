@@ -161,7 +161,7 @@ impl Elab<'_> {
                 format!("`{name}` needs a single model"),
                 "this block trains by steps".into(),
             );
-            self.report(
+            self.diagnose(
                 d.help("`curves`, `learning_rate` and `weights` are available for any run"),
             );
             return None;
@@ -172,7 +172,7 @@ impl Elab<'_> {
                     format!("`{name}` describes the whole run, not an output"),
                     format!("`{}` is an output", n.text),
                 );
-                self.report(d.help(format!("write only `{name}`")));
+                self.diagnose(d.help(format!("write only `{name}`")));
                 return None;
             }
             return Some(None);
@@ -195,7 +195,7 @@ impl Elab<'_> {
                 format!("`{name}` compares an output with its target"),
                 format!("`{}` has no target in the data", of.name),
             );
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let problem = match subject {
@@ -222,7 +222,7 @@ impl Elab<'_> {
         };
         match problem {
             Some((what, why, help)) => {
-                self.report(refuse(what, why).help(help));
+                self.diagnose(refuse(what, why).help(help));
                 None
             }
             None => Some(Some(of.name.to_string())),
@@ -255,7 +255,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0608, message)
                     .label(arg.span, "name the output")
                     .help(format!("write `{} = {report}`", first.name));
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }

@@ -33,7 +33,7 @@ impl Elab<'_> {
             .help(format!(
                 "fit the statistics of `{column}`: `fit s = statistics(train.{column})`"
             ));
-            self.report(d);
+            self.diagnose(d);
         }
     }
 

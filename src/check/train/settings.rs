@@ -97,14 +97,14 @@ impl Elab<'_> {
                         .fix(s.key.span, near),
                     (None, None) => d.note(format!("settings: {}", known.join(", "))),
                 };
-                self.report(d);
+                self.diagnose(d);
                 continue;
             }
             if let Some(first) = kept.iter().find(|k| k.key.text == s.key.text) {
                 let d = Diagnostic::error(Code::E0109, format!("`{}` is set twice", s.key.text))
                     .label(s.key.span, "set again here")
                     .label(first.key.span, "first set here");
-                self.report(d);
+                self.diagnose(d);
                 continue;
             }
             kept.push(s);
@@ -137,7 +137,7 @@ impl Elab<'_> {
                         Diagnostic::error(Code::E0612, format!("`{key}` only applies to a `loss`"))
                             .label(x.span, "this block trains by steps")
                             .help("multiply by the weight in the step's `minimize`");
-                    self.report(d);
+                    self.diagnose(d);
                 }
             }
         }

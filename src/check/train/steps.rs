@@ -59,10 +59,10 @@ impl Elab<'_> {
             other => {
                 let mut d = Diagnostic::error(Code::E0301, "noise must come from an initializer")
                     .label(value.span, format!("this is {}", other.describe()));
-                if let Some(usual) = crate::library::mending("noise") {
+                if let Some(usual) = crate::library::proposal("noise") {
                     d = d.help(format!("for example, `{usual}`"));
                 }
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -105,7 +105,7 @@ impl Elab<'_> {
                             "name it after an input of the data ({}) or a `draw` of this block",
                             inputs.join(", ")
                         ));
-                    self.report(d);
+                    self.diagnose(d);
                 }
                 return None;
             };
@@ -167,7 +167,7 @@ impl Elab<'_> {
             if let Some(near) = did_you_mean(&m.text, t.models.iter().map(|n| &*n.text)) {
                 d = d.help(format!("did you mean `{near}`?")).fix(m.span, near);
             }
-            self.report(d);
+            self.diagnose(d);
         }
         paths
     }

@@ -44,7 +44,7 @@ impl Elab<'_> {
             found.push(self.unused_mask(i));
         }
         for d in found {
-            self.report(d);
+            self.diagnose(d);
         }
     }
 

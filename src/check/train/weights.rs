@@ -71,7 +71,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0608, "which output does this weight?")
                     .label(a.span, "name the output")
                     .help(format!("write `{known} = [..]`"));
-                self.report(d);
+                self.diagnose(d);
             }
             for n in s.values.iter().filter_map(|a| a.name.as_ref()) {
                 if !outputs.contains(&&*n.text) {
@@ -116,7 +116,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0605, what)
                 .label(at, format!("the weights are {weight}"))
                 .label(loss, format!("the loss is {t}"));
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let spread = Prim::Broadcast {
@@ -150,7 +150,7 @@ impl Elab<'_> {
                 .help(
                     "declare the target as `class[n]`, or write a list with one number per class",
                 );
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         let (classes, index) = match &target.meaning {
@@ -165,7 +165,7 @@ impl Elab<'_> {
                 .help(format!(
                     "use `{SAMPLE_WEIGHT}` to weight samples by a column"
                 ));
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let list = match self.eval(&a.value) {
@@ -206,7 +206,7 @@ impl Elab<'_> {
         }
         if !list.is_empty() && list.iter().all(|v| float(v) == Some(0.0)) {
             let d = Diagnostic::error(Code::E0605, "all class weights are 0: nothing is trained");
-            self.report(d.label(span, "one of them must be above 0"));
+            self.diagnose(d.label(span, "one of them must be above 0"));
             return None;
         }
         let table = self.number_list(&list, span)?;

@@ -1,14 +1,14 @@
 //! What to say when a tensor does not fit a parameter: the place of the fault, the
-//! place of its cause, both shapes, and the edit that mends it where one can be named.
+//! place of its cause, both shapes, and the edit that fixes it where one can be named.
 //!
-//! What to propose is the library's business: a definition that mends a kind of
-//! mistake says so by `@mends(..)` (see [`crate::library::mending`]).
+//! What to propose is the library's business: a definition that fixes a kind of
+//! mistake says so by `@fixes(..)` (see [`crate::library::proposal`]).
 
 use std::sync::Arc;
 
 use crate::diag::{Code, Diagnostic};
 use crate::ir::Dim;
-use crate::library::{mending, mendings};
+use crate::library::{proposal, proposals};
 use crate::span::Span;
 use crate::syntax::ast::{DefKind, DimExpr, ExprKind, Model, Param, TypeKind};
 
@@ -109,13 +109,15 @@ impl Elab<'_> {
     fn rank_help(&self, d: Diagnostic, expected: &str, t: &Tensor, r: &DefRef) -> Diagnostic {
         let wanted = expected.matches(',').count() + 1;
         let open = expected.contains("..");
-        if let Some(other) = self.for_rank(&r.def.name.text, t.ty.rank()) {
+        // One axis too few is more often a forgotten axis of channels.
+        let other = self.for_rank(&r.def.name.text, t.ty.rank());
+        if let Some(other) = other.filter(|_| t.ty.rank() > wanted || wanted == 5) {
             return d.help(format!("`{other}` takes tensors of {} axes", t.ty.rank()));
         }
         if let Some(help) = self.sequences_help(t, wanted).filter(|_| !open) {
             return d.help(help);
         }
-        if let Some(reshape) = mending("shape").filter(|_| !open && wanted > t.ty.rank() + 1) {
+        if let Some(reshape) = proposal("shape").filter(|_| !open && wanted > t.ty.rank() + 1) {
             let sample = expected.trim_start_matches("[B, ");
             return d.help(format!(
                 "put `{reshape}([{sample})` before it, with the sizes of a sample"
@@ -126,7 +128,7 @@ impl Elab<'_> {
                 .iter()
                 .map(|d| d.as_const().map(|n| n.to_string()))
                 .collect();
-            let reshape = mending("shape")
+            let reshape = proposal("shape")
                 .zip(sample)
                 .map_or(String::new(), |(r, s)| {
                     let ones = s.into_iter().chain(["1".into()]).collect::<Vec<_>>();
@@ -139,7 +141,7 @@ impl Elab<'_> {
                 "an axis is missing: `expand(.., -1)`{reshape} adds {what} as an axis of size 1"
             ));
         }
-        match mending("axes") {
+        match proposal("axes") {
             Some(flatten)
                 if !open && t.ty.rank() > wanted && wanted <= 2 && r.def.kind == DefKind::Layer =>
             {
@@ -171,7 +173,7 @@ impl Elab<'_> {
         match (expected, &t.meaning) {
             ("real", Meaning::Token(v)) => {
                 let d = ids("token ids");
-                match mending("token") {
+                match proposal("token") {
                     Some(table) => d.help(format!(
                         "put `{table}({v}, ..)` before `{what}` to turn each id into a vector"
                     )),
@@ -180,7 +182,7 @@ impl Elab<'_> {
             }
             ("real", Meaning::Class(_)) => {
                 let d = ids("class indices");
-                match mending("class") {
+                match proposal("class") {
                     Some(f) => d.help(format!("use `{f}(..)` to turn each into a vector")),
                     None => d,
                 }
@@ -192,7 +194,7 @@ impl Elab<'_> {
                     p.name.text
                 ),
             )
-            .help(match mending("class") {
+            .help(match proposal("class") {
                 Some(f) => format!("use `{f}(..)` to turn them into probabilities of 0 and 1"),
                 None => "use an activation that returns probabilities".into(),
             }),
@@ -328,7 +330,8 @@ impl Elab<'_> {
                 && c.prediction.meaning == Meaning::Real
                 && c.target.meaning == Meaning::Real
             {
-                let fitting: Vec<String> = mendings("quantity").map(|m| format!("`{m}`")).collect();
+                let fitting: Vec<String> =
+                    proposals("quantity").map(|m| format!("`{m}`")).collect();
                 return d
                     .label(c.name.span, "the target is a quantity")
                     .help(format!(
@@ -395,7 +398,7 @@ impl Elab<'_> {
                 (Meaning::Prob, MeaningPattern::Prob) | (Meaning::Real, MeaningPattern::Real)
             )
         });
-        let vectors = match (&c.target.meaning, mending("class")) {
+        let vectors = match (&c.target.meaning, proposal("class")) {
             (Meaning::Class(n), Some(f)) => Some(format!(
                 "declare `target {} : prob[{n}] = {f}({})`",
                 c.name.text, c.value
@@ -430,7 +433,7 @@ impl Elab<'_> {
 
     /// The activation of the last layer, where it spreads 1 over several units.
     fn choosing(&self, c: &Comparison) -> Option<&ArgVal> {
-        let choice = mending("choice")?;
+        let choice = proposal("choice")?;
         let chooses =
             |a: &&ArgVal| matches!(&a.val, Val::Def(d) if *d.defs[0].def.name.text == *choice);
         let args = &self.last_layer(&c.prediction)?.instance.configured.args;
@@ -448,12 +451,12 @@ impl Elab<'_> {
         let written = self.source_text(span);
         let mut d = Diagnostic::error(Code::E0310, format!("`{written}` over 1 unit is always 1"))
             .label(span, "there is nothing to choose from");
-        if let Some(f) = mending("yes_or_no") {
+        if let Some(f) = proposal("yes_or_no") {
             d = d
                 .help(format!("use `{f}`, which returns the probability of yes"))
                 .fix(span, f);
         }
-        self.report(d);
+        self.diagnose(d);
         false
     }
 
@@ -474,7 +477,7 @@ impl Elab<'_> {
             && p.meaning == Meaning::Prob
             && p.ty.shape.last().and_then(Dim::as_const) == Some(2)
             && r.def.kind == DefKind::Loss
-            && let (Some(other), Some(f)) = (self.world.loss_of_choice(), mending("yes_or_no"))
+            && let (Some(other), Some(f)) = (self.world.loss_of_choice(), proposal("yes_or_no"))
         {
             let what = &r.def.name.text;
             return d
@@ -567,7 +570,7 @@ impl Elab<'_> {
         prediction: &Tensor,
         wanted: usize,
     ) -> Diagnostic {
-        let Some(flatten) = mending("axes") else {
+        let Some(flatten) = proposal("axes") else {
             return d;
         };
         let mut spot = None;
@@ -618,7 +621,7 @@ impl Elab<'_> {
         prediction: &Tensor,
         over_classes: bool,
     ) -> Diagnostic {
-        let Some(f) = mending(if over_classes { "choice" } else { "yes_or_no" }) else {
+        let Some(f) = proposal(if over_classes { "choice" } else { "yes_or_no" }) else {
             return d;
         };
         let Some(last) = self.last_layer(prediction) else {
@@ -672,7 +675,7 @@ fn over_classes(p: &Param) -> bool {
 }
 
 fn activations() -> String {
-    match (mending("choice"), mending("yes_or_no")) {
+    match (proposal("choice"), proposal("yes_or_no")) {
         (Some(many), Some(one)) => {
             format!("use `{many}` for several classes, `{one}` for yes or no")
         }

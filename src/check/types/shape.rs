@@ -67,7 +67,7 @@ impl Elab<'_> {
                 Meaning::Class(_) => ("class indices", "class"),
                 _ => ("token ids", "token"),
             };
-            let repair = match crate::library::mending(key) {
+            let repair = match crate::library::proposal(key) {
                 Some(d) => format!("use `{d}` to turn each into a vector"),
                 None => "turn each into a vector".into(),
             };
@@ -79,7 +79,7 @@ impl Elab<'_> {
             .help(format!(
                 "{repair}, or `cast(.., real)` if the numbers themselves are meant"
             ));
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         match t.ty.elem {
@@ -167,7 +167,7 @@ impl Elab<'_> {
                         "use `expand(x, axis)` to add an axis of size 1, or `squeeze(x, axis)` to remove one",
                     ),
                 };
-                self.report(d);
+                self.diagnose(d);
             }
             None => {
                 let d = Diagnostic::error(
@@ -182,7 +182,7 @@ impl Elab<'_> {
                     None if matrices => d.help("write `@` for the product of matrices"),
                     None => d,
                 };
-                self.report(d);
+                self.diagnose(d);
             }
         }
     }

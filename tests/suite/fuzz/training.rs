@@ -425,7 +425,7 @@ fn one_step(trainer: &mut Trainer, batch: &Batch) -> Results {
         results.push((format!("output {i}"), output));
     }
     trainer.evaluate(batch);
-    for name in trainer.programs.eval.outputs.iter() {
+    for name in &trainer.programs.eval.outputs {
         if matches!(name.role, OutputRole::Update(_)) {
             let value = trainer.kept[&*name.name].clone();
             results.push((format!("evaluated {}", name.name), value));
@@ -492,7 +492,7 @@ impl Pair {
             let same = f == e || (f.is_nan() && e.is_nan());
             let allowed = 1e-4 * e.abs() + 1e-5 * size + 1e-7 + 30.0 * slack;
             let huge = f.abs().min(e.abs()) > 1e37;
-            if !same && !huge && !((f - e).abs() <= allowed) {
+            if !same && !huge && ((f - e).abs() > allowed || (f - e).is_nan()) {
                 return Some(format!(
                     "element {i}: {f:e} for {e:e}, {slack:e} apart nearby"
                 ));

@@ -197,7 +197,7 @@ pub(crate) fn grow(dice: &mut Dice) -> String {
             text += dice.one_of(&[
                 "@alias(a)\n",
                 "@every_optimizer ",
-                "@mends(kernel, \"a\")\n",
+                "@fixes(kernel, \"a\")\n",
             ]);
         }
         text += &declaration(dice);

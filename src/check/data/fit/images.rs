@@ -59,7 +59,7 @@ impl Elab<'_> {
                         .help(format!("did you mean `{near}`?"))
                         .fix(name.span, near);
                 }
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
             let number = match self.eval(&a.value) {
@@ -99,7 +99,7 @@ impl Elab<'_> {
                     format!("`{}` does not hold images", column.text),
                 )
                 .help("a column of images is `[height, width]` or `[height, width, channels]`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let numbers = images.ty.shape[1..].iter().filter_map(Dim::as_const);

@@ -28,7 +28,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0102, format!("`{}` is declared twice", name.text))
                 .label(name.span, "declared again here")
                 .label(*first, "first declared here");
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let called = match &value.kind {
@@ -170,7 +170,7 @@ impl Elab<'_> {
                         .note("statistics of other rows leak information about the data that the model is evaluated on")
                         .help(format!("write `train.{}`", column.text))
                         .fix(p.span, "train");
-                    self.report(d);
+                    self.diagnose(d);
                 }
                 return None;
             }
@@ -179,7 +179,7 @@ impl Elab<'_> {
                     .label(column.span, "which rows?")
                     .help(format!("write `train.{}`", column.text))
                     .fix(column.span, format!("train.{}", column.text));
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         }
@@ -199,7 +199,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(Code::E0513, "a fitted number must be computed from lengths")
             .label(e.span, format!("this is {}", rows.describe()))
             .help("for example, `percentile(train.text |> tokens(vocab) |> len, 95)`");
-        self.report(d);
+        self.diagnose(d);
         None
     }
 
@@ -298,7 +298,7 @@ impl Elab<'_> {
                         )
                         .label(e.span, "this is not computed from lengths")
                         .help(USAGE);
-                        self.report(d);
+                        self.diagnose(d);
                         None
                     }
                     None => self.broken_fit(fit, e, env),
@@ -317,7 +317,7 @@ impl Elab<'_> {
             ExprKind::Name(n) if env.broken.contains(&n.text) => None,
             ExprKind::Name(n) if env.has_column(&n.text) => {
                 let d = Diagnostic::error(Code::E0511, USAGE).label(e.span, "this is a column");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
             ExprKind::Pipe { .. } => {
@@ -325,7 +325,7 @@ impl Elab<'_> {
                 let d = Diagnostic::error(Code::E0511, "a fit must be a single number")
                     .label(e.span, "one length per row")
                     .help("for example, `percentile(train.text |> tokens(vocab) |> len, 95)`");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
             _ => match self.eval(e) {
@@ -335,7 +335,7 @@ impl Elab<'_> {
                 other => {
                     let d = Diagnostic::error(Code::E0511, USAGE)
                         .label(e.span, format!("this is {}", other.describe()));
-                    self.report(d);
+                    self.diagnose(d);
                     None
                 }
             },
@@ -423,7 +423,7 @@ impl Elab<'_> {
                     Some(near) => d.help(format!("did you mean `{near}`?")).fix(f.span, near),
                     None => d.help(USAGE),
                 };
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -435,7 +435,7 @@ impl Elab<'_> {
         }
         if env.has_column(&fit.text) || matches!(&*fit.text, "train" | "val" | "test") {
             let d = Diagnostic::error(Code::E0511, USAGE).label(e.span, "a column is not a number");
-            self.report(d);
+            self.diagnose(d);
         } else {
             self.unknown_name(fit);
         }

@@ -137,7 +137,7 @@ impl Elab<'_> {
                     if let (Some(near), Some(at)) = (did_you_mean(name, known), &a.name) {
                         d = d.help(format!("did you mean `{near}`?")).fix(at.span, near);
                     }
-                    self.report(d);
+                    self.diagnose(d);
                     return None;
                 }
             }

@@ -73,7 +73,7 @@ impl Elab<'_> {
                     } else {
                         d = d.help(format!("its arguments are: {}", options(name).join(", ")));
                     }
-                    self.report(d);
+                    self.diagnose(d);
                     sound = false;
                 }
                 Some(n) => sound &= self.tokenizer_option(name, n, a, &mut rules),
@@ -196,7 +196,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0107, "`word_vectors` needs a file and a vocabulary")
                 .label(callee.span, format!("given: {}", args.len()))
                 .help("for example, `fit vectors = word_vectors(\"glove.6B.50d.txt\", vocab)`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let path = match self.eval(file) {
@@ -229,7 +229,7 @@ impl Elab<'_> {
             let d = Diagnostic::error(Code::E0513, "`word_vectors` needs a vocabulary of words")
                 .label(words.span, "the ids of this one are not words")
                 .help("use the vocabulary of a `Tokenizer`");
-            self.report(d);
+            self.diagnose(d);
             return None;
         }
         Some((Some(FitKind::Vectors { path, vocabulary }), None))
@@ -242,7 +242,7 @@ impl Elab<'_> {
         )
         .label(span, "this is not a vocabulary")
         .help("add `fit vocab = Tokenizer(train.text)` before this line");
-        self.report(d);
+        self.diagnose(d);
     }
 }
 

@@ -78,7 +78,7 @@ impl Elab<'_> {
                     names.collect::<Vec<_>>().join(", ")
                 )),
             };
-            self.report(d);
+            self.diagnose(d);
             return None;
         };
         let signature = signature(row);
@@ -117,7 +117,7 @@ impl Elab<'_> {
         let d = Diagnostic::error(table.unknown, message)
             .label(span, "expected a name with its arguments")
             .help(format!("for example, `{}`", table.example));
-        self.report(d);
+        self.diagnose(d);
         None
     }
 
@@ -147,7 +147,7 @@ impl Elab<'_> {
             )
             .label(n.span, "an argument of Keras that nnc does not support")
             .note(*why);
-            self.report(d);
+            self.diagnose(d);
             return;
         }
         let message = format!("`{callee}` has no argument `{}`", n.text);
@@ -157,6 +157,6 @@ impl Elab<'_> {
             None if parameters.is_empty() => d.note("it takes no arguments"),
             None => d.note(format!("arguments: {}", parameters.join(", "))),
         };
-        self.report(d);
+        self.diagnose(d);
     }
 }

@@ -113,7 +113,7 @@ impl Elab<'_> {
                     let d = Diagnostic::error(Code::E0618, "two callbacks write to the same path")
                         .label(arg.span, "the second")
                         .label(*first, "the first");
-                    self.report(d);
+                    self.diagnose(d);
                     continue;
                 }
                 paths.push((path, arg.span));

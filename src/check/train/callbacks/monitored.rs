@@ -41,7 +41,7 @@ impl Elab<'_> {
             let d = Diagnostic::warning(Code::W0657, format!("this never acts within {run}"))
                 .label(e.span, "it waits for at least as many epochs as there are")
                 .help("train for more epochs, or wait for fewer");
-            self.report(d);
+            self.diagnose(d);
         }
     }
 
@@ -113,7 +113,7 @@ impl Elab<'_> {
             let d = Diagnostic::warning(Code::W0658, format!("`mode = {written}` for `{bare}`"))
                 .label(mode.span, "this takes the worst value for the best")
                 .help(format!("write `mode = {other}`, or leave it out"));
-            self.report(d);
+            self.diagnose(d);
         }
         let better = better.or(usual);
         if better.is_none() {
@@ -123,7 +123,7 @@ impl Elab<'_> {
             )
             .label(at, "nnc does not know the direction of your own metric")
             .help("add `mode = min` or `mode = max`");
-            self.report(d);
+            self.diagnose(d);
         }
         better
     }
@@ -160,7 +160,7 @@ impl Elab<'_> {
                 }
             }
         };
-        self.report(d);
+        self.diagnose(d);
         false
     }
 }

@@ -45,7 +45,7 @@ impl Reader<'_, '_, '_> {
         let d = Diagnostic::error(Code::E0106, message)
             .label(self.call.span, "missing argument")
             .help(format!("write `{example}`"));
-        self.elab.report(d);
+        self.elab.diagnose(d);
         None
     }
 
@@ -283,7 +283,7 @@ impl Arguments for Reader<'_, '_, '_> {
                     let d = Diagnostic::error(Code::E0616, "a metric is written without quotes")
                         .label(e.span, "this is a string")
                         .fix(e.span, s.clone());
-                    self.elab.report(d);
+                    self.elab.diagnose(d);
                     return None;
                 }
                 _ => {
@@ -322,7 +322,7 @@ impl Arguments for Reader<'_, '_, '_> {
                 .label(at, "this would set the optimizer's `lr`")
                 .note("the optimizer has no argument `lr`"),
         };
-        self.elab.report(d);
+        self.elab.diagnose(d);
         None
     }
 

@@ -135,7 +135,7 @@ impl Elab<'_> {
                     Diagnostic::error(Code::E0631, "the condition of a rule must be true or false")
                         .label(e.span, "this is a number")
                         .help("compare it with something, as in `val_accuracy > 0.98`");
-                self.report(d);
+                self.diagnose(d);
                 None
             }
         }
@@ -275,7 +275,7 @@ impl Elab<'_> {
                          `abs(x)`, `minimum(x, y)` or `maximum(x, y)`",
                     ),
                 };
-                self.report(d);
+                self.diagnose(d);
                 return None;
             }
         };
@@ -315,7 +315,7 @@ impl Elab<'_> {
             .help(
                 "use metrics, `epoch`, `step`, `lr` and numbers, with arithmetic and comparisons",
             );
-        self.report(d);
+        self.diagnose(d);
         None
     }
 

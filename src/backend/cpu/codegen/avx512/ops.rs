@@ -194,7 +194,7 @@ impl Emit<'_> {
             Un::Bits => self.op2(Code::EVEX_Vmovaps_zmm_k1z_zmmm512, d, x),
             Un::ToF32 => self.op2(Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, d, x),
             Un::ToI32 => {
-                // What does not fit comes out as the least integer: mended for large numbers and NaN.
+                // What does not fit comes out as the least integer: corrected for large numbers and NaN.
                 self.op2(Code::EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, d, x)?;
                 let compare = Code::EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae;
                 let (limit, most) = (

@@ -18,11 +18,11 @@ impl Elab<'_> {
         label: impl Into<String>,
     ) -> Val {
         let d = Diagnostic::error(code, message).label(span, label);
-        self.report(d)
+        self.diagnose(d)
     }
 
     /// Reports once a code and place. The first label moves out of the library.
-    pub fn report(&mut self, mut d: Diagnostic) -> Val {
+    pub fn diagnose(&mut self, mut d: Diagnostic) -> Val {
         if d.code == Code::E0211 && self.grows_endlessly(d.span().unwrap_or_default()) {
             return Val::Error;
         }
@@ -113,7 +113,7 @@ impl Elab<'_> {
             return Val::Error;
         }
         let d = describe(&e).label(span, "found here");
-        self.report(d)
+        self.diagnose(d)
     }
 
     /// The same, with the shape of what the operation works on, and where that comes from.
@@ -133,6 +133,6 @@ impl Elab<'_> {
                 .label(made, format!("this returns {input}")),
             None => d.label(span, format!("applied to {input}")),
         };
-        self.report(d)
+        self.diagnose(d)
     }
 }
