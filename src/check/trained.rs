@@ -134,6 +134,7 @@ impl Block<'_> {
         };
         self.spec.reports = e.reports(setting(self.t, "report"), self.t, &run.reported);
         e.streamed_reports(&self.spec.reports, &self.env);
+        e.reports_of_labels(&self.spec.reports, &self.env);
         self.env.spec.fits.append(&mut e.data.balanced);
         self.env.spec.augmented = std::mem::take(&mut e.data.augmented);
         let step = TrainingStep {

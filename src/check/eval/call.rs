@@ -264,6 +264,7 @@ impl Elab<'_> {
     /// Runs a definition on its inputs; with several of the name, the first whose types fit.
     pub fn apply(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span, path: Arc<str>) -> Val {
         if self.unresolved(&args) {
+            self.check_others(c, args, span);
             self.require_alone(c, span);
             return Val::Error;
         }
@@ -312,6 +313,21 @@ impl Elab<'_> {
         }
         self.leave();
         result
+    }
+
+    /// Checks the arguments beside those that failed, where it is known what they are for.
+    fn check_others(&mut self, c: &Configured, args: Vec<ArgVal>, span: Span) {
+        let [only] = c.defs.as_slice() else { return };
+        if args.len() < 2 || self.failed_defs.contains(&only.id()) || !self.enter(span) {
+            return;
+        }
+        let path = self.top().path.clone();
+        self.push_frame(only, path, span);
+        if self.bind_config(c, only) {
+            self.bind_inputs(only, args, span);
+        }
+        self.frames.pop();
+        self.leave();
     }
 
     /// Whether an argument has no value; names that stand for nothing are reported.

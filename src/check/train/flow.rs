@@ -152,7 +152,7 @@ impl Elab<'_> {
         args.iter().find(named).map(|a| a.span)
     }
 
-    fn kind_of_probabilities(&self, p: &Tensor) -> Probabilities {
+    pub(super) fn kind_of_probabilities(&self, p: &Tensor) -> Probabilities {
         let back = Back::new(&self.step);
         let logistic = |n: &Node| n.prim == Prim::Unary(Unary::Logistic);
         if back.node(back.behind(p.value)).is_some_and(logistic) {
@@ -166,7 +166,7 @@ impl Elab<'_> {
 }
 
 /// What the numbers of an output are probabilities of.
-enum Probabilities {
+pub(super) enum Probabilities {
     /// Each of a yes or no of its own.
     Independent,
     /// One of several, along these axes.

@@ -185,6 +185,10 @@ impl Elab<'_> {
                 self.comparing(&pair, |el| {
                     el.metric(&c, &name, &pair, a.value.span, metrics);
                 });
+                if let Some(MetricOf::Def { chosen, .. }) = metrics[before..].first().map(|m| &m.of)
+                {
+                    self.metric_of_labels(&c, chosen, &pair, env);
+                }
                 if metrics[before..].iter().any(MetricUse::collects) {
                     self.streamed_metric(&name, a.value.span, env);
                 }

@@ -7,6 +7,7 @@ pub(super) mod callbacks;
 pub(super) mod epoch_end;
 pub(super) mod flow;
 pub(super) mod frozen;
+pub(super) mod labels;
 pub(super) mod losses;
 pub(super) mod metrics;
 pub(super) mod optimize;
@@ -34,7 +35,7 @@ use crate::check::elab::value::{Meaning, Tensor, Val};
 
 use metrics::{LossTerm, MetricUse};
 use reports::compared;
-use settings::{Run, Settings, output_spec, setting};
+use settings::{Run, SETTINGS, Settings, output_spec, setting};
 use weights::Weights;
 
 /// One walk over a train block: its models, and what they are fed.
@@ -178,6 +179,7 @@ impl Elab<'_> {
         });
         let s = Settings {
             items: settings.collect(),
+            known: &SETTINGS,
         };
         if let [_, second, ..] = t.models.as_slice() {
             let d = Diagnostic::error(Code::E0606, "several models need steps")

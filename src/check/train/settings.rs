@@ -43,11 +43,22 @@ pub(crate) const SETTINGS: [&str; 13] = [
 /// Settings of a train block by key; several of one key are reported.
 pub struct Settings<'a> {
     pub items: Vec<&'a Setting>,
+    /// The keys that there are.
+    pub known: &'a [&'a str],
 }
 
 impl<'a> Settings<'a> {
+    /// The setting of a key, also in another spelling, which is reported where settings are read.
     pub fn get(&self, key: &str) -> Option<&'a Setting> {
-        self.items.iter().find(|s| &*s.key.text == key).copied()
+        let same = self.items.iter().find(|s| &*s.key.text == key);
+        let meant = || self.items.iter().find(|s| self.means(&s.key.text, key));
+        same.or_else(meant).copied()
+    }
+
+    fn means(&self, word: &str, key: &str) -> bool {
+        !self.known.contains(&word)
+            && (foreign(word, Place::Setting).is_some_and(|f| f.ours == Some(key))
+                || did_you_mean(word, self.known.iter().copied()) == Some(key))
     }
 }
 
@@ -74,10 +85,10 @@ impl Elab<'_> {
     pub fn settings<'a>(
         &mut self,
         items: impl Iterator<Item = &'a Setting>,
-        known: &[&str],
+        known: &'a [&'a str],
         what: &str,
     ) -> Settings<'a> {
-        let mut kept: Vec<&Setting> = Vec::new();
+        let (mut kept, mut unknown): (Vec<&Setting>, Vec<&Setting>) = Default::default();
         for s in items {
             if !known.contains(&&*s.key.text) {
                 let mut d = Diagnostic::error(
@@ -98,6 +109,7 @@ impl Elab<'_> {
                     (None, None) => d.note(format!("settings: {}", known.join(", "))),
                 };
                 self.diagnose(d);
+                unknown.push(s);
                 continue;
             }
             if let Some(first) = kept.iter().find(|k| k.key.text == s.key.text) {
@@ -109,7 +121,8 @@ impl Elab<'_> {
             }
             kept.push(s);
         }
-        Settings { items: kept }
+        kept.extend(unknown);
+        Settings { items: kept, known }
     }
 
     /// The plain settings, defaults filled in.
