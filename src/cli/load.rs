@@ -95,6 +95,7 @@ impl Loaded {
         self.report = report;
         self.train.rates = train.rates;
         (self.train.bounds, self.train.bounded) = (train.bounds, train.bounded);
+        (self.train.classes, self.train.alignments) = (train.classes, train.alignments);
         Ok(())
     }
 }
